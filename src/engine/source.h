@@ -1,0 +1,95 @@
+/**
+ * A source reads one kind of table from a target: `native` (our tracer's). Behind this seam all tables are the same:
+ * what comes out is tracemalloc's meaning, not a layout.
+ */
+#ifndef TRACEMORTEM_ENGINE_SOURCE_H
+#define TRACEMORTEM_ENGINE_SOURCE_H
+
+#include "pool.h"
+
+struct tm_host; // the user's side, for Ctrl-C and progress: host.h
+
+/** What was left out of an answer, and why. All zero: nothing. */
+struct tm_damage {
+    uint64_t unreadable_records; // the target's memory there could not be read (pages missing from a core)
+    uint64_t unreadable_bytes;   // how much memory that is
+    uint64_t corrupt_records;    // read, but contradicting the layout: a link out of range, a count too large
+    uint64_t first_address;      // of the first such record; 0: none
+};
+
+/** Live blocks with the same traceback, domain and allocator: what one allocation site has. */
+struct tm_group {
+    const struct tm_traceback *traceback;
+    uint32_t domain;
+    uint64_t size;  // bytes live, greater than 0 or count is
+    uint64_t count; // blocks live
+};
+
+struct tm_snapshot {
+    struct tm_group *groups;
+    size_t count;
+    uint32_t frame_limit;
+    struct tm_damage damage;
+};
+void tm_snapshot_deinit(struct tm_snapshot *snapshot);
+
+struct tm_block {
+    uint64_t address; // where the block starts
+    uint64_t size;
+    uint32_t domain;
+    bool resizing; // it is inside realloc(): this is what it was before
+    const struct tm_traceback *traceback;
+};
+
+/** Facts for tm-info. A fact which a source cannot give has its `has_` false. */
+struct tm_info {
+    const char *source;      // "native"
+    const char *found_by;    // "symbol", "mapping name", "search"
+    uint64_t table_address;
+    uint32_t layout_major, layout_minor;
+    char python_version[64]; // "3.11.7", escaped
+    char tracer_version[32];
+    bool debug_build, free_threaded, reuse_exact;
+    uint32_t pid;
+    uint32_t state;          // enum tm_state
+    uint32_t frame_limit;
+    uint64_t started, cleared; // nanoseconds since 1970, 0: never
+    uint64_t traced, peak;     // bytes
+    uint64_t blocks;           // live
+    uint64_t sites;            // that ever had a block; sites_live of them have some now
+    uint64_t sites_live;
+    uint64_t allocations, allocated; // ever since started or cleared
+    uint64_t strings, codes, nodes;
+    uint64_t table_bytes;   // used by the arrays
+    uint64_t leaves;        // of the shadow map, tm_leaf each
+    uint64_t mapped;        // address space mapped by the tracer
+    uint64_t lost_blocks, lost_frames;
+    uint64_t resizing;      // blocks inside realloc()
+    uint64_t domains;       // distinct ones with live blocks
+    struct tm_damage damage;
+};
+
+/**
+ * A table which was found and whose head makes sense; owned by the target, found anew after tm_target_changed().
+ * tm_source_open() fails with TM_ERROR_NO_TABLE, _UNSUPPORTED, _CORRUPT or _FAULT; a table whose tracing is off opens
+ * (tm-info tells of it), and tm_source_require_tracing() then gives the error for the other commands.
+ */
+struct tm_source;
+struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
+struct tm_error *tm_source_require_tracing(const struct tm_source *source);
+struct tm_error *tm_source_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result);
+/** Costs by sites, not by blocks. */
+struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                    struct tm_snapshot *result);
+/**
+ * The live blocks which hold `address`: at most one in domain 0 and one in each other domain (or, for domains whose
+ * "addresses" are mere numbers, the one with exactly this number). `capacity` is room for blocks; *count is how many
+ * were found. Reads only what it needs: well under 64 KiB.
+ */
+struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
+                                struct tm_damage *damage);
+/** When tracing began, for "not traced, tracing began at …": nanoseconds since 1970, 0 if unknown. */
+uint64_t tm_source_started(const struct tm_source *source);
+
+#endif
