@@ -1,0 +1,157 @@
+/**
+ * CPython as the tracer sees it: the few functions it calls, and the few interpreter fields it reads.
+ *
+ * Every symbol of CPython's is weak: preloaded into a program that is no Python they are NULL, and the tracer does
+ * nothing. The fields are mirrored per version below, in one table (cpython.c); a test compares it with the
+ * real headers, and cpython_attach() with the running interpreter. One which it does not know is refused.
+ */
+#ifndef TRACEMORTEM_TRACER_CPYTHON_H
+#define TRACEMORTEM_TRACER_CPYTHON_H
+
+#define Py_LIMITED_API 0x03080000
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Not in the limited API, but stable since 3.5 (PEP 445) and the reason why we are here.
+typedef struct {
+    void *ctx;
+    void *(*malloc)(void *ctx, size_t size);
+    void *(*calloc)(void *ctx, size_t count, size_t size);
+    void *(*realloc)(void *ctx, void *block, size_t size);
+    void (*free)(void *ctx, void *block);
+} PyMemAllocatorEx;
+
+typedef enum { PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM, PYMEM_DOMAIN_OBJ } PyMemAllocatorDomain;
+
+typedef struct {
+    void *ctx;
+    void *(*alloc)(void *ctx, size_t size);
+    void (*free)(void *ctx, void *arena, size_t size);
+} PyObjectArenaAllocator;
+
+struct inittab {
+    const char *name;
+    PyObject *(*init)(void);
+};
+
+extern void PyMem_GetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx *allocator);
+extern void PyMem_SetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx *allocator);
+extern void PyObject_GetArenaAllocator(PyObjectArenaAllocator *allocator);
+extern void PyObject_SetArenaAllocator(PyObjectArenaAllocator *allocator);
+extern PyThreadState *_PyThreadState_UncheckedGet(void); // 3.8 to 3.12
+extern PyThreadState *PyThreadState_GetUnchecked(void);  // 3.13
+extern PyThreadState *PyGILState_GetThisThreadState(void);
+extern PyInterpreterState *PyInterpreterState_Main(void);
+extern int _Py_IsFinalizing(void); // 3.8 to 3.12
+extern int Py_IsFinalizing(void);  // 3.13
+extern PyTypeObject PyCode_Type;
+extern struct inittab *PyImport_Inittab;
+
+// clang-format off
+#pragma weak Py_GetVersion
+#pragma weak PyMem_GetAllocator
+#pragma weak PyMem_SetAllocator
+#pragma weak PyObject_GetArenaAllocator
+#pragma weak PyObject_SetArenaAllocator
+#pragma weak _PyThreadState_UncheckedGet
+#pragma weak PyThreadState_GetUnchecked
+#pragma weak PyGILState_GetThisThreadState
+#pragma weak PyInterpreterState_Main
+#pragma weak _Py_IsFinalizing
+#pragma weak Py_IsFinalizing
+#pragma weak Py_IsInitialized
+#pragma weak PyCode_Type
+#pragma weak PyUnicode_Type
+#pragma weak PyBytes_Type
+#pragma weak PyImport_Inittab
+#pragma weak PyUnicode_GetLength
+#pragma weak PyUnicode_ReadChar
+#pragma weak PyUnicode_DecodeUTF8
+#pragma weak PyType_IsSubtype
+#pragma weak PyBytes_AsString
+#pragma weak PyBytes_Size
+#pragma weak PyArg_ParseTuple
+#pragma weak Py_BuildValue
+#pragma weak PyBool_FromLong
+#pragma weak PyLong_FromLong
+#pragma weak PyLong_FromSize_t
+#pragma weak PyLong_FromUnsignedLongLong
+#pragma weak PyErr_Format
+#pragma weak PyErr_SetString
+#pragma weak PyErr_NoMemory
+#pragma weak PyErr_Occurred
+#pragma weak PyExc_ImportError
+#pragma weak PyExc_RuntimeError
+#pragma weak PyExc_ValueError
+#pragma weak PyModule_Create2
+#pragma weak PyModule_AddStringConstant
+#pragma weak _Py_Dealloc
+#pragma weak _Py_NoneStruct
+// clang-format on
+
+/** Where CPython keeps what a traceback needs: offsets in bytes, sizes of x86-64 and aarch64 builds with a GIL. */
+struct cpython_facts {
+    uint32_t version; // (major << 8) | minor
+    // PyThreadState
+    uint16_t thread_frame;  // the current frame, or the cframe which holds it
+    int16_t cframe_frame;   // in _PyCFrame: the current frame; -1: PyThreadState itself has it
+    // PyFrameObject (to 3.10), _PyInterpreterFrame (3.11)
+    uint16_t frame_code;
+    uint16_t frame_previous;
+    uint16_t frame_instruction;
+    int16_t frame_owner;    // -1: frames have no owner, and all are complete
+    uint8_t owner_skip;     // frames with an owner from this on are the interpreter's own; 0: none are
+    // how frame_instruction counts: the address of a code unit, or an int of so many bytes
+    uint8_t instruction_unit; // 0: an address
+    // PyCodeObject
+    uint16_t code_first_line;
+    uint16_t code_filename;
+    uint16_t code_name;      // the qualified one from 3.11 on
+    uint16_t code_lines;     // the bytes object with the line table
+    uint16_t code_bytecode;  // to 3.10 a bytes object, from 3.11 on the code units themselves
+    uint16_t code_first_traceable; // 0: there is no such field
+    uint8_t line_table_kind; // enum tm_line_table
+};
+
+// PyObject and PyVarObject, PyThreadState: the same in all of them.
+enum { OBJECT_TYPE = 8, VAR_OBJECT_SIZE = 16, THREAD_INTERPRETER = 16, CODE_UNIT = 2, OWNER_GENERATOR = 1 };
+
+extern const struct cpython_facts cpython_3_8, cpython_3_10, cpython_3_11, cpython_3_12, cpython_3_13;
+
+/** The running interpreter, once attached. */
+struct cpython {
+    const struct cpython_facts *facts;
+    uint32_t version_hex; // PY_VERSION_HEX
+    bool debug_build;
+    bool lock_is_global;  // one lock for all interpreters (to 3.11): the current thread state is its holder's
+    PyThreadState *(*current_thread)(void);
+    PyInterpreterState *main; // the main interpreter as last seen
+};
+extern struct cpython cpython;
+
+/** Whether this process is a Python at all. */
+bool cpython_present(void);
+
+/** Find the facts of the running interpreter. NULL, or why it cannot be traced (a static text). */
+const char *cpython_attach(void);
+
+/** Whether the interpreter is going away: thread states are no longer to be trusted by those who hold no lock. */
+bool cpython_is_finalizing(void);
+
+/**
+ * Check the facts against the frames of the calling thread, which must hold the lock, reading without trust.
+ * True where there are no frames yet.
+ */
+bool cpython_frames_make_sense(const void *thread);
+
+/** A field of a CPython object. */
+#define FIELD(type, base, offset) (*(type const *)((const char *)(base) + (offset)))
+
+static inline bool cpython_is_code(const void *object)
+{
+    return FIELD(const void *, object, OBJECT_TYPE) == (const void *)&PyCode_Type;
+}
+
+#endif

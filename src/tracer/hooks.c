@@ -1,0 +1,445 @@
+// The allocation path, from CPython's call to the stores in the trace table; and switching it on and off.
+
+#define _GNU_SOURCE
+#include "hooks.h"
+
+#include <string.h>
+
+#include "count.h"
+#include "pages.h"
+#include "shadow.h"
+#include "stack.h"
+#include "tracked.h"
+
+// ---------------------------------------------------------------------------------------------------------------
+// What the hooks share
+
+struct hook {
+    PyMemAllocatorEx inner; // whom we wrap
+};
+enum { HOOKED = 3 };              // the domains raw, mem and object, in CPython's order
+static struct hook hooks[HOOKED]; // their addresses are the hooks' contexts
+
+static bool tracing;                 // the hooks record; else they only pass on
+static __thread bool inside_a_hook;  // a nested call: the outer one records the block
+
+/** Whether to record what happens now; then leave() ends it. */
+static ALWAYS_INLINE bool enter(void)
+{
+    if (UNLIKELY(inside_a_hook) || UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)))
+        return false;
+    inside_a_hook = true;
+    return true;
+}
+
+static ALWAYS_INLINE void leave(void)
+{
+    inside_a_hook = false;
+}
+
+struct caller {
+    const PyThreadState *thread; // the calling thread's own state, or NULL
+    bool owns_lock;              // it holds the main interpreter's lock
+};
+
+static ALWAYS_INLINE bool in_main_interpreter(const PyThreadState *thread)
+{
+    PyInterpreterState *interpreter = FIELD(PyInterpreterState *, thread, THREAD_INTERPRETER);
+    if (LIKELY(interpreter == cpython.main))
+        return true;
+    // Another interpreter's; or the main one is new: nobody else runs in that case.
+    if (interpreter != PyInterpreterState_Main())
+        return false;
+    cpython.main = interpreter;
+    return true;
+}
+
+/** Who calls. mem and object are only called with the lock; raw by anybody. */
+static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
+{
+    PyThreadState *thread = cpython.current_thread();
+    if (allocator == TM_ALLOCATOR_RAW) {
+        // To 3.11 the current state is that of whoever holds the lock, from 3.12 on it is the calling thread's.
+        PyThreadState *own = cpython.lock_is_global || thread == NULL ? PyGILState_GetThisThreadState() : thread;
+        if (own == NULL || own != thread)
+            return (struct caller){.thread = cpython_is_finalizing() ? NULL : own};
+    }
+    if (UNLIKELY(thread == NULL))
+        return (struct caller){0};
+    // With one lock for all, its holder is alone, whichever interpreter it runs.
+    return (struct caller){.thread = thread, .owns_lock = cpython.lock_is_global || in_main_interpreter(thread)};
+}
+
+/** Put a block into the table; without a site, or without memory, it is lost and counted. */
+static ALWAYS_INLINE void publish(uintptr_t address, size_t size, uint32_t site)
+{
+    bool stored = site != 0;
+    struct tracked_block replaced = {0};
+    if (LIKELY(address % SLOT_BYTES == 0))
+        stored = stored && shadow_store(address, size, site);
+    else
+        stored = stored && tracked_put(0, address, (struct tracked_block){.size = size, .site = site}, &replaced);
+    if (UNLIKELY(replaced.site != 0))
+        count_free(TABLE_SITE(replaced.site), replaced.size);
+    if (LIKELY(stored))
+        count_allocation(TABLE_SITE(site), size);
+    else
+        table_lost_block();
+}
+
+struct old_block {
+    uint32_t *slot; // NULL: the block was tracked, not in the map
+    uint32_t value; // of the slot
+    uint32_t site;  // 0: the block is not in the table
+    uint64_t size;
+};
+
+/** The block is no longer the map's: take it from the tracked ones. */
+static __attribute__((noinline)) struct old_block take_tracked(uintptr_t address)
+{
+    struct tracked_block block = {0};
+    tracked_take(0, address, &block);
+    return (struct old_block){.site = block.site, .size = block.size};
+}
+
+/** A code object dies, or moves, which is as much. */
+static __attribute__((noinline)) void code_dies(uintptr_t address)
+{
+    code_forget(address);
+    if (find_caller(TM_ALLOCATOR_OBJECT).owns_lock)
+        stack_forget_code(address);
+}
+
+/** Take a block out of the table; its counters still count it. */
+static ALWAYS_INLINE struct old_block take(uintptr_t address)
+{
+    uint32_t *slot = shadow_slot(address);
+    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : *slot;
+    if (UNLIKELY(value == 0)) {
+        if (UNLIKELY(address % SLOT_BYTES != 0) && code_forget(address))
+            code_dies(address);
+        return UNLIKELY(tracked_in_domain_0 != 0) ? take_tracked(address) : (struct old_block){0};
+    }
+    if (UNLIKELY(value & TM_SLOT_WATCHED)) {
+        code_dies(address);
+        value &= ~TM_SLOT_WATCHED;
+    }
+    if (UNLIKELY(!(value & TM_SLOT_START)))
+        return UNLIKELY(tracked_in_domain_0 != 0) ? take_tracked(address) : (struct old_block){0};
+    struct old_block old = {.slot = slot, .value = value, .site = value & TM_SLOT_SITE_MASK};
+    old.size = shadow_size(slot, value, address);
+    if (UNLIKELY(TABLE_SITE(old.site)->flags & TM_SITE_SHARED)) {
+        // Whoever clears all traces may be faster.
+        if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return (struct old_block){0};
+    } else {
+        __atomic_store_n(slot, 0, __ATOMIC_RELEASE);
+    }
+    if (UNLIKELY(old.size > TM_SIZE_MASK))
+        shadow_erase_escape(address);
+    return old;
+}
+
+static void hook_free(void *context, void *block)
+{
+    struct hook *hook = context;
+    if (LIKELY(block != NULL) && LIKELY(__atomic_load_n(&tracing, __ATOMIC_RELAXED))) {
+        struct old_block old = take((uintptr_t)block);
+        if (LIKELY(old.site != 0))
+            count_free(TABLE_SITE(old.site), old.size);
+    }
+    hook->inner.free(hook->inner.ctx, block);
+}
+
+// A block inside realloc() belongs to the allocator, which may give its address to another thread before we hear of
+// it. So it leaves the map before, and the resize record tells of it meanwhile.
+
+struct resize {
+    struct tm_resize *record; // NULL: none was to be had, or the block is not in the table
+    struct old_block old;
+    uintptr_t address;
+};
+
+static struct tm_resize *resize_claim(struct caller caller)
+{
+    if (caller.owns_lock)
+        return &table->resize[0];
+    for (unsigned i = 1; i < TM_RESIZES; i++) {
+        uint32_t expected = TM_RESIZE_FREE;
+        if (__atomic_compare_exchange_n(&table->resize[i].state, &expected, TM_RESIZE_CLAIMED, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return &table->resize[i];
+    }
+    return NULL;
+}
+
+static ALWAYS_INLINE struct resize resize_begin(uintptr_t address, struct caller caller)
+{
+    struct resize resize = {.address = address};
+    uint32_t *slot = shadow_slot(address);
+    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : *slot;
+    if (LIKELY(value & TM_SLOT_START) && (resize.record = resize_claim(caller)) != NULL) {
+        resize.record->address = address;
+        resize.record->size = shadow_size(slot, value, address);
+        resize.record->site = value & TM_SLOT_SITE_MASK;
+        __atomic_store_n(&resize.record->state, TM_RESIZE_BUSY, __ATOMIC_RELEASE);
+    }
+    resize.old = take(address);
+    return resize;
+}
+
+static ALWAYS_INLINE void resize_commit(struct resize *resize)
+{
+    if (LIKELY(resize->old.site != 0))
+        count_free(TABLE_SITE(resize->old.site), resize->old.size);
+}
+
+static void resize_undo(struct resize *resize)
+{
+    struct tracked_block replaced;
+    if (resize->old.slot != NULL)
+        shadow_store(resize->address, resize->old.size, resize->old.site);
+    else if (resize->old.site != 0)
+        tracked_put(0, resize->address,
+                    (struct tracked_block){.size = resize->old.size, .site = resize->old.site}, &replaced);
+}
+
+static ALWAYS_INLINE void resize_end(struct resize *resize)
+{
+    if (LIKELY(resize->record != NULL))
+        __atomic_store_n(&resize->record->state, TM_RESIZE_FREE, __ATOMIC_RELEASE);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The hooks of each version
+
+#define FACTS (&cpython_3_8)
+#define HOOK(name) name##_3_8
+#include "hooks.inc.h"
+
+#define FACTS (&cpython_3_10)
+#define HOOK(name) name##_3_10
+#include "hooks.inc.h"
+
+#define FACTS (&cpython_3_11)
+#define HOOK(name) name##_3_11
+#include "hooks.inc.h"
+
+#define FACTS (&cpython_3_12)
+#define HOOK(name) name##_3_12
+#include "hooks.inc.h"
+
+#define FACTS (&cpython_3_13)
+#define HOOK(name) name##_3_13
+#include "hooks.inc.h"
+
+static const PyMemAllocatorEx *allocators_of(facts_t facts)
+{
+    return facts == &cpython_3_8    ? allocators_3_8
+           : facts == &cpython_3_10 ? allocators_3_10
+           : facts == &cpython_3_11 ? allocators_3_11
+           : facts == &cpython_3_12 ? allocators_3_12
+                                    : allocators_3_13;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// On and off
+
+static PyObjectArenaAllocator inner_arenas;
+
+static void *arena_alloc(void *context, size_t size)
+{
+    (void)context;
+    return inner_arenas.alloc(inner_arenas.ctx, size);
+}
+
+/** An arena goes back to the system, and the slots of its blocks with it: a heap which shrinks, shrinks us. */
+static void arena_free(void *context, void *arena, size_t size)
+{
+    (void)context;
+    if (__atomic_load_n(&tracing, __ATOMIC_RELAXED))
+        shadow_discard((uintptr_t)arena, size);
+    inner_arenas.free(inner_arenas.ctx, arena, size);
+}
+
+void tracing_rehook(void)
+{
+    const PyMemAllocatorEx *ours = allocators_of(cpython.facts);
+    for (int domain = 0; domain < HOOKED; domain++) {
+        PyMemAllocatorEx allocator;
+        PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocator);
+        if (allocator.malloc == ours[domain].malloc)
+            continue;
+        hooks[domain].inner = allocator;
+        allocator = ours[domain];
+        allocator.ctx = &hooks[domain];
+        PyMem_SetAllocator((PyMemAllocatorDomain)domain, &allocator);
+    }
+    PyObjectArenaAllocator arenas;
+    PyObject_GetArenaAllocator(&arenas);
+    if (arenas.free != arena_free) {
+        inner_arenas = arenas;
+        PyObject_SetArenaAllocator(&(PyObjectArenaAllocator){NULL, arena_alloc, arena_free});
+    }
+}
+
+/** Where somebody has wrapped us since, we stay, and pass on. */
+static void unhook(void)
+{
+    const PyMemAllocatorEx *ours = allocators_of(cpython.facts);
+    for (int domain = 0; domain < HOOKED; domain++) {
+        PyMemAllocatorEx allocator;
+        PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocator);
+        if (allocator.malloc == ours[domain].malloc)
+            PyMem_SetAllocator((PyMemAllocatorDomain)domain, &hooks[domain].inner);
+    }
+}
+
+/** Every counter to zero; nobody records. */
+static void reset_counters(void)
+{
+    for (uint32_t id = 1; id < table->sites.count; id++) {
+        struct tm_site *site = TABLE_SITE(id);
+        site->allocations = site->allocated = site->frees = site->freed = 0;
+    }
+    table->owned = table->shared = (struct tm_memory){0};
+    table->lost_blocks = table->lost_frames = 0;
+    table->cleared = 0;
+}
+
+/** An empty table; nobody records. */
+static void reset_table(void)
+{
+    shadow_reset();
+    tracked_reset();
+    reset_counters();
+}
+
+// A child has only the thread which forked. What the others were resizing is, in the child, as it was.
+static void undo_resizes(void)
+{
+    for (unsigned i = 0; i < TM_RESIZES; i++) {
+        struct tm_resize *resize = &table->resize[i];
+        if (resize->state == TM_RESIZE_BUSY)
+            shadow_store(resize->address, resize->size, resize->site);
+        resize->state = TM_RESIZE_FREE;
+    }
+}
+
+const char *tracing_start(unsigned frame_limit)
+{
+    static bool forks_watched;
+    if (tracing)
+        return NULL;
+    if (!cpython_frames_make_sense(cpython.current_thread()))
+        return "this CPython does not keep its frames as its version should; a build of its own?";
+    const char *problem = table_create();
+    if (problem != NULL)
+        return problem;
+    if (!stack_reset() || (!forks_watched && pthread_atfork(NULL, NULL, undo_resizes) != 0))
+        return "no memory to begin tracing";
+    forks_watched = true;
+    reset_table();
+    table->frame_limit = frame_limit;
+    table->started = table_now();
+    table->starts++;
+    table->state = TM_STATE_TRACING;
+    tracing_rehook();
+    __atomic_store_n(&tracing, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+void tracing_stop(void)
+{
+    if (!tracing)
+        return;
+    __atomic_store_n(&tracing, false, __ATOMIC_RELEASE);
+    table->state = TM_STATE_CLEARING;
+    unhook();
+    reset_table();
+    table->started = 0;
+    table->state = TM_STATE_STOPPED;
+}
+
+bool tracing_on(void)
+{
+    return tracing;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Clearing while others go on
+
+/** Blocks go one by one, as if freed: whoever frees one meanwhile, in a thread without the lock, or we. */
+static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf)
+{
+    (void)context;
+    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
+        uint32_t value = leaf[i];
+        if (!(value & TM_SLOT_START))
+            continue;
+        struct tm_site *site = TABLE_SITE(value & TM_SLOT_SITE_MASK);
+        uintptr_t address = base + (uintptr_t)i * SLOT_BYTES;
+        size_t size = shadow_size(&leaf[i], value, address);
+        // The mark of a code object outlives its block's trace.
+        if (!__atomic_compare_exchange_n(&leaf[i], &value, value & TM_SLOT_WATCHED, false, __ATOMIC_RELAXED,
+                                         __ATOMIC_RELAXED))
+            continue;
+        if (size > TM_SIZE_MASK)
+            shadow_erase_escape(address);
+        count_free(site, size);
+    }
+}
+
+static void clear_tracked(void)
+{
+    for (uint32_t id = 1; id < table->tracked.count; id++) {
+        const struct tm_tracked *record = TABLE_TRACKED(id);
+        struct tracked_block block;
+        if (record->site != 0 && tracked_take(record->domain, record->address, &block))
+            count_free(TABLE_SITE(block.site), block.size);
+    }
+}
+
+/** Totals start anew, without disturbing what threads without the lock are counting. */
+static void clear_totals(void)
+{
+    for (uint32_t id = 1; id < table->sites.count; id++) {
+        struct tm_site *site = TABLE_SITE(id);
+        uint64_t allocations = __atomic_exchange_n(&site->allocations, 0, __ATOMIC_RELAXED);
+        uint64_t allocated = __atomic_exchange_n(&site->allocated, 0, __ATOMIC_RELAXED);
+        atomic_add(&site->frees, -allocations);
+        atomic_add(&site->freed, -allocated);
+    }
+}
+
+void tracing_clear(void)
+{
+    if (!tracing)
+        return;
+    table->state = TM_STATE_CLEARING;
+    shadow_walk(clear_leaf, NULL);
+    clear_tracked();
+    clear_totals();
+    tracing_reset_peak();
+    table->lost_blocks = table->lost_frames = 0;
+    table->cleared = table_now();
+    table->state = TM_STATE_TRACING;
+}
+
+void tracing_memory(uint64_t *traced, uint64_t *peak)
+{
+    if (table == NULL || !tracing) {
+        *traced = *peak = 0;
+        return;
+    }
+    uint64_t owned = atomic_load(&table->owned.peak), shared = atomic_load(&table->shared.peak);
+    *traced = atomic_load(&table->owned.traced) + atomic_load(&table->shared.traced);
+    *peak = owned > shared ? owned : shared;
+}
+
+void tracing_reset_peak(void)
+{
+    uint64_t traced, peak;
+    tracing_memory(&traced, &peak);
+    table->owned.peak = table->shared.peak = traced;
+}

@@ -1,0 +1,25 @@
+/**
+ * Tracing on and off, and the allocator hooks in between.
+ */
+#ifndef TRACEMORTEM_TRACER_HOOKS_H
+#define TRACEMORTEM_TRACER_HOOKS_H
+
+#include "table.h"
+
+enum { FRAME_LIMIT_MAX = 65535 };
+
+/** Begin to trace with up to `frame_limit` frames a block. While tracing: nothing. NULL, or why not. */
+const char *tracing_start(unsigned frame_limit);
+/** Forget all traces and trace no more. */
+void tracing_stop(void);
+/** Forget all traces and go on. */
+void tracing_clear(void);
+bool tracing_on(void);
+/** Install the hooks again if somebody has replaced the allocators since; for a start before the interpreter's own. */
+void tracing_rehook(void);
+
+/** Bytes in live blocks now, and at most since the start or the last reset. */
+void tracing_memory(uint64_t *traced, uint64_t *peak);
+void tracing_reset_peak(void);
+
+#endif

@@ -1,0 +1,84 @@
+// The allocator hooks, compiled once for each family of CPython versions: hooks.c defines FACTS (the interpreter's
+// facts) and HOOK(name) (this family's name for a function), then includes this file.
+//
+// The order of the stores, which is what a debugger sees of an update in flight, is told in docs/layout.md.
+
+/** Record a block which the calling thread, whose state is `thread`, has just been given. */
+static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
+{
+    uint32_t site = 0;
+    struct transition *transition = NULL;
+    if (LIKELY(caller.owns_lock) && LIKELY((transition = stack_here(FACTS, caller.thread)) != NULL)) {
+        site = transition->site[allocator - 1];
+        if (UNLIKELY(site == 0))
+            site = stack_find_site(transition, allocator, allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0);
+    } else {
+        pthread_mutex_lock(&table_lock);
+        struct stack_trace trace = stack_walk(FACTS, caller.thread);
+        if (trace.node != 0)
+            site = intern_site(&(struct site_key){.node = trace.node,
+                                                  .total_frames = (uint16_t)trace.total_frames,
+                                                  .allocator = (uint8_t)allocator,
+                                                  .flags = TM_SITE_SHARED});
+        pthread_mutex_unlock(&table_lock);
+    }
+    publish((uintptr_t)block, size, site);
+}
+
+static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count, size_t size)
+{
+    bool traced = enter();
+    void *block = zeroed ? hook->inner.calloc(hook->inner.ctx, count, size) : hook->inner.malloc(hook->inner.ctx, size);
+    if (UNLIKELY(!traced))
+        return block;
+    if (LIKELY(block != NULL))
+        HOOK(record)(allocator, find_caller(allocator), block, zeroed ? count * size : size);
+    leave();
+    return block;
+}
+
+static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocator, void *block, size_t size)
+{
+    if (block == NULL)
+        return HOOK(allocate)(hook, allocator, false, 1, size);
+    if (UNLIKELY(!enter()))
+        return hook->inner.realloc(hook->inner.ctx, block, size);
+    struct caller caller = find_caller(allocator);
+    struct resize resize = resize_begin((uintptr_t)block, caller);
+    void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
+    if (LIKELY(resized != NULL)) {
+        resize_commit(&resize);
+        HOOK(record)(allocator, caller, resized, size);
+    } else {
+        resize_undo(&resize);
+    }
+    resize_end(&resize);
+    leave();
+    return resized;
+}
+
+#define HOOKS_OF(name, allocator)                                                                                      \
+    static void *HOOK(name##_malloc)(void *hook, size_t size)                                                          \
+    {                                                                                                                  \
+        return HOOK(allocate)(hook, allocator, false, 1, size);                                                        \
+    }                                                                                                                  \
+    static void *HOOK(name##_calloc)(void *hook, size_t count, size_t size)                                            \
+    {                                                                                                                  \
+        return HOOK(allocate)(hook, allocator, true, count, size);                                                     \
+    }                                                                                                                  \
+    static void *HOOK(name##_realloc)(void *hook, void *block, size_t size)                                            \
+    {                                                                                                                  \
+        return HOOK(reallocate)(hook, allocator, block, size);                                                         \
+    }
+
+HOOKS_OF(raw, TM_ALLOCATOR_RAW)
+HOOKS_OF(mem, TM_ALLOCATOR_MEM)
+HOOKS_OF(object, TM_ALLOCATOR_OBJECT)
+
+#define ALLOCATOR(name) {NULL, HOOK(name##_malloc), HOOK(name##_calloc), HOOK(name##_realloc), hook_free}
+static const PyMemAllocatorEx HOOK(allocators)[HOOKED] = {ALLOCATOR(raw), ALLOCATOR(mem), ALLOCATOR(object)};
+
+#undef ALLOCATOR
+#undef HOOKS_OF
+#undef HOOK
+#undef FACTS

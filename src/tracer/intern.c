@@ -1,0 +1,344 @@
+// Interning by content. Each kind has an index: open addressing over ids, private to the tracer, grown by doubling.
+// Knows the layout and how to read a code object; knows no hook and no stack.
+
+#include "intern.h"
+
+#include <string.h>
+
+#include "pages.h"
+#include "shadow.h"
+
+// ---------------------------------------------------------------------------------------------------------------
+// Indexes
+
+struct index {
+    uint32_t *ids; // 0: free
+    uint64_t mask;
+    uint64_t used;
+    uint64_t (*hash_of)(uint32_t id); // of a record which is there already
+};
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+static void index_put(uint32_t *ids, uint64_t mask, uint64_t hash, uint32_t id)
+{
+    uint64_t i = hash & mask;
+    while (ids[i] != 0)
+        i = (i + 1) & mask;
+    ids[i] = id;
+}
+
+enum { FIRST_INDEX = 512 };
+
+/** Room for one more id, at most two thirds full. */
+static bool index_reserve(struct index *index)
+{
+    if (index->ids != NULL && index->used * 3 < index->mask * 2)
+        return true;
+    uint64_t size = index->ids == NULL ? FIRST_INDEX : (index->mask + 1) * 2;
+    uint32_t *ids = size == FIRST_INDEX ? table_allocate(size * sizeof *ids) : pages_map(size * sizeof *ids);
+    if (ids == NULL)
+        return false;
+    if (size != FIRST_INDEX)
+        table_account((int64_t)(size * sizeof *ids));
+    for (uint64_t i = 0; index->ids != NULL && i <= index->mask; i++)
+        if (index->ids[i] != 0)
+            index_put(ids, size - 1, index->hash_of(index->ids[i]), index->ids[i]);
+    if (size > 2 * FIRST_INDEX) {
+        pages_unmap(index->ids, size / 2 * sizeof *ids);
+        table_account(-(int64_t)(size / 2 * sizeof *ids));
+    }
+    index->ids = ids;
+    index->mask = size - 1;
+    return true;
+}
+
+static void index_add(struct index *index, uint64_t hash, uint32_t id)
+{
+    index_put(index->ids, index->mask, hash, id);
+    index->used++;
+}
+
+static uint32_t index_home(const struct index *index, uint64_t hash)
+{
+    return (uint32_t)(hash & index->mask);
+}
+
+static uint32_t index_at(const struct index *index, uint32_t probe)
+{
+    return index->ids == NULL ? 0 : index->ids[probe & index->mask];
+}
+
+/** Go through the ids whose hash may be `hash`: for (INDEX_PROBE(index, hash, id)) { is it this one? } */
+#define INDEX_PROBE(index, hash, id)                                                                                   \
+    uint32_t probe = index_home((index), (hash)), id = index_at((index), probe);                                       \
+    id != 0;                                                                                                           \
+    probe++, id = index_at((index), probe)
+
+// ---------------------------------------------------------------------------------------------------------------
+// Strings
+
+static uint64_t string_hash(uint32_t id)
+{
+    return TABLE_STRING(id)->hash;
+}
+static struct index strings = {.hash_of = string_hash};
+
+static uint32_t hash_bytes(const char *bytes, uint32_t length)
+{
+    uint64_t hash = length, word;
+    for (; length >= sizeof word; bytes += sizeof word, length -= sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        hash = mix(hash, word);
+    }
+    word = 0;
+    memcpy(&word, bytes, length);
+    return (uint32_t)mix(hash, word);
+}
+
+static uint32_t intern_string(const char *bytes, uint32_t length)
+{
+    uint32_t hash = hash_bytes(bytes, length);
+    for (INDEX_PROBE(&strings, hash, id)) {
+        const struct tm_string *string = TABLE_STRING(id);
+        if (string->hash == hash && string->length == length &&
+            memcmp(table_bytes(string->position), bytes, length) == 0)
+            return id;
+    }
+    tm_position position;
+    struct tm_string *string = table_append(&table->strings);
+    if (string == NULL || !index_reserve(&strings) || !table_append_bytes(bytes, length, &position))
+        return 0;
+    *string = (struct tm_string){.position = position, .length = length, .hash = hash};
+    index_add(&strings, hash, (uint32_t)table->strings.count);
+    return table_publish(&table->strings);
+}
+
+/** UTF-8 with surrogates as three bytes; how many bytes. */
+static uint32_t encode(char *out, uint32_t character)
+{
+    unsigned char *bytes = (unsigned char *)out;
+    if (character < 0x80) {
+        bytes[0] = (unsigned char)character;
+        return 1;
+    }
+    if (character < 0x800) {
+        bytes[0] = (unsigned char)(0xc0 | character >> 6);
+        bytes[1] = (unsigned char)(0x80 | (character & 0x3f));
+        return 2;
+    }
+    if (character < 0x10000) {
+        bytes[0] = (unsigned char)(0xe0 | character >> 12);
+        bytes[1] = (unsigned char)(0x80 | (character >> 6 & 0x3f));
+        bytes[2] = (unsigned char)(0x80 | (character & 0x3f));
+        return 3;
+    }
+    bytes[0] = (unsigned char)(0xf0 | character >> 18);
+    bytes[1] = (unsigned char)(0x80 | (character >> 12 & 0x3f));
+    bytes[2] = (unsigned char)(0x80 | (character >> 6 & 0x3f));
+    bytes[3] = (unsigned char)(0x80 | (character & 0x3f));
+    return 4;
+}
+
+// Longer names are cut: nobody has them but he who wants to fill our memory.
+enum { NAME_LIMIT = 4096, NAME_BYTES = NAME_LIMIT * 4 };
+static char name_buffer[NAME_BYTES]; // under the lock
+
+/** The string of a str object; TM_STRING_UNKNOWN where it is none, as tracemalloc does. */
+static uint32_t intern_str(PyObject *text)
+{
+    if (text == NULL || FIELD(PyTypeObject *, text, OBJECT_TYPE) != &PyUnicode_Type)
+        return TM_STRING_UNKNOWN;
+    // Neither call allocates, and a str never changes, so this is safe without the interpreter's lock too.
+    Py_ssize_t characters = PyUnicode_GetLength(text);
+    uint32_t length = 0;
+    for (Py_ssize_t i = 0; i < characters && i < NAME_LIMIT; i++)
+        length += encode(name_buffer + length, PyUnicode_ReadChar(text, i));
+    return intern_string(name_buffer, length);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Codes
+
+static uint64_t code_hash(uint32_t id)
+{
+    return TABLE_CODE(id)->hash;
+}
+static struct index codes = {.hash_of = code_hash};
+
+static void describe_code(const void *object, struct tm_code *code, const char **lines)
+{
+    const struct cpython_facts *facts = cpython.facts;
+    PyObject *line_table = FIELD(PyObject *, object, facts->code_lines);
+    code->filename = intern_str(FIELD(PyObject *, object, facts->code_filename));
+    code->qualname = intern_str(FIELD(PyObject *, object, facts->code_name));
+    code->first_line = FIELD(int32_t, object, facts->code_first_line);
+    code->address = (uint64_t)(uintptr_t)object;
+    *lines = "";
+    if (line_table != NULL && FIELD(PyTypeObject *, line_table, OBJECT_TYPE) == &PyBytes_Type) {
+        *lines = PyBytes_AsString(line_table);
+        code->line_table_length = (uint32_t)PyBytes_Size(line_table);
+        code->line_table_kind = facts->line_table_kind;
+    }
+    Py_ssize_t size;
+    if (facts->code_first_traceable != 0)
+        size = FIELD(Py_ssize_t, object, VAR_OBJECT_SIZE) * CODE_UNIT;
+    else
+        size = FIELD(Py_ssize_t, FIELD(PyObject *, object, facts->code_bytecode), VAR_OBJECT_SIZE);
+    code->code_length = size > 0 && size <= INT32_MAX ? (uint32_t)size : 0;
+    code->hash = mix(mix(mix(hash_bytes(*lines, code->line_table_length), code->filename), code->qualname),
+                     (uint64_t)(uint32_t)code->first_line << 32 | code->code_length);
+}
+
+static bool same_code(const struct tm_code *a, const struct tm_code *b, const char *b_lines)
+{
+    return a->hash == b->hash && a->filename == b->filename && a->qualname == b->qualname &&
+           a->first_line == b->first_line && a->code_length == b->code_length &&
+           a->line_table_kind == b->line_table_kind && a->line_table_length == b->line_table_length &&
+           memcmp(table_bytes(a->line_table), b_lines, b->line_table_length) == 0;
+}
+
+/** Two code objects with the same names and lines are one record: whoever runs exec() for ever does not grow us. */
+static uint32_t intern_code_contents(const void *object)
+{
+    struct tm_code code = {0};
+    const char *lines;
+    describe_code(object, &code, &lines);
+    if (code.filename == 0 || code.qualname == 0)
+        return 0;
+    for (INDEX_PROBE(&codes, code.hash, id))
+        if (same_code(TABLE_CODE(id), &code, lines))
+            return id;
+    struct tm_code *record = table_append(&table->codes);
+    if (record == NULL || !index_reserve(&codes) ||
+        !table_append_bytes(lines, code.line_table_length, &code.line_table))
+        return 0;
+    *record = code;
+    index_add(&codes, code.hash, (uint32_t)table->codes.count);
+    return table_publish(&table->codes);
+}
+
+/**
+ * The map keeps two slots inside the block of a known code object: the mark, whose TM_SLOT_WATCHED tells of it, and
+ * behind the slots of the block's size the id. The mark is the block's own start, so that its end is noticed for
+ * nothing; an object at no multiple of 16 does not own the slot it starts in, and is marked further in.
+ */
+static uintptr_t aligned_up(uintptr_t address)
+{
+    return (address + SLOT_BYTES - 1) & ~(uintptr_t)(SLOT_BYTES - 1);
+}
+
+static uintptr_t mark_address(uintptr_t code)
+{
+    return code % SLOT_BYTES == 0 ? code : aligned_up(code) + SLOT_BYTES;
+}
+
+static uintptr_t id_address(uintptr_t code)
+{
+    return aligned_up(code) + 2 * SLOT_BYTES;
+}
+
+uint32_t intern_code(const void *object)
+{
+    uintptr_t address = (uintptr_t)object;
+    uint32_t *mark = shadow_slot(mark_address(address)), *remembered = shadow_slot(id_address(address));
+    if (mark != NULL && remembered != NULL && *mark & TM_SLOT_WATCHED)
+        return *remembered;
+    uint32_t id = object != NULL && cpython_is_code(object) ? intern_code_contents(object) : 0;
+    if (id == 0) {
+        table_lost_frame();
+        return TM_CODE_UNKNOWN;
+    }
+    if (mark == NULL)
+        mark = shadow_slot_create_locked(mark_address(address));
+    if (remembered == NULL)
+        remembered = shadow_slot_create_locked(id_address(address));
+    if (mark != NULL && remembered != NULL) {
+        *remembered = id;
+        __atomic_fetch_or(mark, TM_SLOT_WATCHED, __ATOMIC_RELEASE);
+    }
+    return id;
+}
+
+bool code_forget(uintptr_t address)
+{
+    uint32_t *mark = shadow_slot(mark_address(address));
+    if (mark == NULL || !(*mark & TM_SLOT_WATCHED))
+        return false;
+    *mark &= ~TM_SLOT_WATCHED;
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Nodes and sites
+
+static uint64_t node_hash_of(uint32_t parent, uint32_t code, int32_t instruction)
+{
+    return mix(mix(parent, code), (uint32_t)instruction);
+}
+static uint64_t node_hash(uint32_t id)
+{
+    const struct tm_node *node = TABLE_NODE(id);
+    return node_hash_of(node->parent, node->code, node->instruction);
+}
+static struct index nodes = {.hash_of = node_hash};
+
+uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction)
+{
+    uint64_t hash = node_hash_of(parent, code, instruction);
+    for (INDEX_PROBE(&nodes, hash, id)) {
+        const struct tm_node *node = TABLE_NODE(id);
+        if (node->parent == parent && node->code == code && node->instruction == instruction)
+            return id;
+    }
+    struct tm_node *node = table_append(&table->nodes);
+    if (node == NULL || !index_reserve(&nodes))
+        return 0;
+    uint32_t depth = parent == 0 ? 1 : TABLE_NODE(parent)->depth + 1;
+    *node = (struct tm_node){.parent = parent, .code = code, .instruction = instruction, .depth = depth};
+    index_add(&nodes, hash, (uint32_t)table->nodes.count);
+    return table_publish(&table->nodes);
+}
+
+static uint64_t site_hash_of(uint32_t node, uint32_t kind, uint32_t domain)
+{
+    return mix(mix(node, kind), domain);
+}
+static uint32_t site_kind(uint16_t total_frames, uint8_t allocator, uint8_t flags)
+{
+    return (uint32_t)total_frames << 16 | (uint32_t)allocator << 8 | flags;
+}
+static uint64_t site_hash(uint32_t id)
+{
+    const struct tm_site *site = TABLE_SITE(id);
+    return site_hash_of(site->node, site_kind(site->total_frames, site->allocator, site->flags), site->domain);
+}
+static struct index sites = {.hash_of = site_hash};
+
+uint32_t intern_site(const struct site_key *key)
+{
+    uint32_t kind = site_kind(key->total_frames, key->allocator, key->flags);
+    uint64_t hash = site_hash_of(key->node, kind, key->domain);
+    for (INDEX_PROBE(&sites, hash, id)) {
+        const struct tm_site *site = TABLE_SITE(id);
+        if (site->node == key->node && site->domain == key->domain &&
+            site_kind(site->total_frames, site->allocator, site->flags) == kind)
+            return id;
+    }
+    if (table->sites.count >= TM_SITE_LIMIT)
+        return 0;
+    struct tm_site *site = table_append(&table->sites);
+    if (site == NULL || !index_reserve(&sites))
+        return 0;
+    *site = (struct tm_site){.node = key->node,
+                             .total_frames = key->total_frames,
+                             .allocator = key->allocator,
+                             .flags = key->flags,
+                             .domain = key->domain};
+    index_add(&sites, hash, (uint32_t)table->sites.count);
+    return table_publish(&table->sites);
+}

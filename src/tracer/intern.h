@@ -1,0 +1,36 @@
+/**
+ * Interning: each string, code, node and site is recorded once, and found again by its contents.
+ *
+ * All functions here are for the slow path and want table_lock held. An id of 0 says that there was no memory, or no
+ * room left in the table.
+ */
+#ifndef TRACEMORTEM_TRACER_INTERN_H
+#define TRACEMORTEM_TRACER_INTERN_H
+
+#include "table.h"
+
+/**
+ * The code record of a living code object. The shadow map remembers it beside the object's own block, so that the
+ * memory of it dies with the object: see code_forget(). TM_CODE_UNKNOWN: it is no code object, or there is no memory.
+ */
+uint32_t intern_code(const void *code);
+
+/** The child of `parent` (0: none) in the tree of nodes. */
+uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction);
+
+struct site_key {
+    uint32_t node;
+    uint16_t total_frames;
+    uint8_t allocator;
+    uint8_t flags;
+    uint32_t domain;
+};
+uint32_t intern_site(const struct site_key *key);
+
+/**
+ * The block at `address` is being freed: forget the code object in it, if the map knows one. True if so; what caches
+ * keep by its address is the caller's business. Wants no lock but the block's ownership.
+ */
+bool code_forget(uintptr_t address);
+
+#endif

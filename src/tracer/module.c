@@ -1,0 +1,114 @@
+// The tracer as an extension module: tracemalloc's own C interface, over our table.
+//
+// One binary for all versions: limited API only, and all of it weak (cpython.h).
+
+#include "cpython.h"
+#include "hooks.h"
+
+static PyObject *none(void)
+{
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+static PyObject *module_start(PyObject *module, PyObject *arguments)
+{
+    int limit = 1;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "|i:start", &limit))
+        return NULL;
+    if (limit < 1 || limit > FRAME_LIMIT_MAX) {
+        PyErr_Format(PyExc_ValueError, "the number of frames must be in range [1; %i]", FRAME_LIMIT_MAX);
+        return NULL;
+    }
+    const char *problem = tracing_start((unsigned)limit);
+    if (problem != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "tracemortem: %s", problem);
+        return NULL;
+    }
+    return none();
+}
+
+static PyObject *module_stop(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    tracing_stop();
+    return none();
+}
+
+static PyObject *module_is_tracing(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyBool_FromLong(tracing_on());
+}
+
+static PyObject *module_clear_traces(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    tracing_clear();
+    return none();
+}
+
+static PyObject *module_get_traceback_limit(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyLong_FromLong(table->frame_limit == 0 ? 1 : (long)table->frame_limit);
+}
+
+static PyObject *module_get_traced_memory(PyObject *module, PyObject *unused)
+{
+    uint64_t traced, peak;
+    (void)module, (void)unused;
+    tracing_memory(&traced, &peak);
+    return Py_BuildValue("KK", (unsigned long long)traced, (unsigned long long)peak);
+}
+
+static PyObject *module_reset_peak(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    if (tracing_on())
+        tracing_reset_peak();
+    return none();
+}
+
+static PyObject *module_get_tracemalloc_memory(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyLong_FromUnsignedLongLong(table->mapped);
+}
+
+static PyMethodDef functions[] = {
+    {"start", module_start, METH_VARARGS,
+     "start($module, nframe=1, /)\n--\n\nStart tracing, with up to nframe frames for each memory block."},
+    {"stop", module_stop, METH_NOARGS, "stop($module, /)\n--\n\nStop tracing and forget all traces."},
+    {"is_tracing", module_is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while tracing."},
+    {"clear_traces", module_clear_traces, METH_NOARGS, "clear_traces($module, /)\n--\n\nForget all traces so far."},
+    {"get_traceback_limit", module_get_traceback_limit, METH_NOARGS,
+     "get_traceback_limit($module, /)\n--\n\nThe greatest number of frames kept for each memory block."},
+    {"get_traced_memory", module_get_traced_memory, METH_NOARGS,
+     "get_traced_memory($module, /)\n--\n\nBytes in traced blocks: (now, at most)."},
+    {"reset_peak", module_reset_peak, METH_NOARGS, "reset_peak($module, /)\n--\n\nSet the peak to the present size."},
+    {"get_tracemalloc_memory", module_get_tracemalloc_memory, METH_NOARGS,
+     "get_tracemalloc_memory($module, /)\n--\n\nBytes of address space which the tracer has mapped for itself."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_tracer",
+    .m_doc = "The tracer: records who allocated each memory block, for tracemalloc's users and for debuggers.",
+    .m_size = -1,
+    .m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__tracer(void)
+{
+    const char *problem = cpython_attach();
+    if (problem == NULL)
+        problem = table_create();
+    if (problem != NULL) {
+        PyErr_Format(PyExc_ImportError, "tracemortem cannot trace this Python: %s", problem);
+        return NULL;
+    }
+    return PyModule_Create(&definition);
+}

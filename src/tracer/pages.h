@@ -1,0 +1,20 @@
+/**
+ * Memory of the tracer's own, straight from the system: nothing here uses an allocator which could be traced.
+ */
+#ifndef TRACEMORTEM_TRACER_PAGES_H
+#define TRACEMORTEM_TRACER_PAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_BYTES ((size_t)4096)
+
+/** Zeroed, private, page-aligned memory; committed as it is touched, in small pages. NULL: there is none. */
+void *pages_map(size_t size);
+/** The same at a multiple of `alignment` (a power of two), named where the kernel can name a mapping. */
+void *pages_map_aligned(size_t size, size_t alignment, const char *name);
+void pages_unmap(void *pages, size_t size);
+/** Give the memory of whole pages back; they read as zeros from now on. */
+void pages_discard(void *pages, size_t size);
+
+#endif

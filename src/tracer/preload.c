@@ -1,0 +1,111 @@
+// Preloaded: tracing begins before the interpreter's first allocation, as TRACEMORTEM in the environment says.
+//
+// In a program which is no Python nothing happens, at no cost. What the environment asks for and cannot be had is said
+// in one line on stderr.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks.h"
+
+#define ENV_LIMIT "TRACEMORTEM"
+// Set by `python3 -m tracemortem`, which preloads us for one process only: what LD_PRELOAD was before.
+#define ENV_RESTORE "TRACEMORTEM_LD_PRELOAD"
+
+/** 0: no number from 1 to FRAME_LIMIT_MAX. */
+static unsigned parse_limit(const char *text)
+{
+    char *end;
+    errno = 0;
+    unsigned long limit = strtoul(text, &end, 10);
+    bool number = *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+    return number && limit <= FRAME_LIMIT_MAX ? (unsigned)limit : 0;
+}
+
+static void restore_environment(void)
+{
+    const char *before = getenv(ENV_RESTORE);
+    if (before == NULL)
+        return;
+    if (*before != '\0')
+        setenv("LD_PRELOAD", before, 1);
+    else
+        unsetenv("LD_PRELOAD");
+    unsetenv(ENV_RESTORE);
+    unsetenv(ENV_LIMIT);
+}
+
+// PYTHONMALLOC and -X dev make the interpreter set its allocators up anew after we hooked them. These built-in modules
+// are the first things it makes with them, so they are where we look again.
+#define EARLY_MODULES(X) X(_imp) X(_thread) X(_warnings) X(_weakref) X(_io) X(marshal) X(posix)
+
+enum early_module {
+#define ENUM(name) EARLY_##name,
+    EARLY_MODULES(ENUM) EARLY_COUNT
+};
+
+static PyObject *(*early_init[EARLY_COUNT])(void);
+
+#define INIT(name)                                                                                                     \
+    static PyObject *init_##name(void)                                                                                 \
+    {                                                                                                                  \
+        if (tracing_on())                                                                                              \
+            tracing_rehook();                                                                                          \
+        return early_init[EARLY_##name]();                                                                             \
+    }
+EARLY_MODULES(INIT)
+
+static void watch_early_modules(void)
+{
+    for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
+#define WATCH(module)                                                                                                  \
+    if (strcmp(entry->name, #module) == 0 && entry->init != NULL && entry->init != init_##module) {                    \
+        early_init[EARLY_##module] = entry->init;                                                                      \
+        entry->init = init_##module;                                                                                   \
+    }
+        EARLY_MODULES(WATCH)
+    }
+}
+
+static void complain(const char *what, const char *why)
+{
+    fprintf(stderr, "tracemortem: %s: %s; the program runs on untraced\n", what, why);
+}
+
+static __attribute__((constructor)) void preloaded(void)
+{
+    // Imported as a module, everything waits to be asked for.
+    if (!cpython_present() || Py_IsInitialized())
+        return;
+    const char *asked = getenv(ENV_LIMIT);
+    unsigned frame_limit = asked == NULL ? 0 : parse_limit(asked);
+    if (asked != NULL && frame_limit == 0) {
+        fprintf(stderr,
+                "tracemortem: %s=%s: not a number of frames from 1 to %d; set it to 1, or 25 for deeper tracebacks, "
+                "or unset it\n",
+                ENV_LIMIT, asked, FRAME_LIMIT_MAX);
+        _exit(2);
+    }
+    restore_environment();
+    const char *problem = cpython_attach();
+    if (problem == NULL)
+        problem = table_create();
+    if (problem != NULL) {
+        if (frame_limit != 0)
+            complain("cannot trace this Python", problem);
+        return;
+    }
+    if (frame_limit == 0)
+        return;
+    // The stock tracer would stack its hooks on ours, and do the same work again at its own price.
+    unsetenv("PYTHONTRACEMALLOC");
+    watch_early_modules();
+    problem = tracing_start(frame_limit);
+    if (problem != NULL)
+        complain("cannot trace", problem);
+}

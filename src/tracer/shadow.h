@@ -1,0 +1,85 @@
+/**
+ * The shadow map: one 32-bit slot for each 16 bytes of address space, found by the address itself.
+ *
+ * Reading and writing a slot takes no lock: whoever owns a block owns its slots. Only making a leaf does.
+ */
+#ifndef TRACEMORTEM_TRACER_SHADOW_H
+#define TRACEMORTEM_TRACER_SHADOW_H
+
+#include "table.h"
+
+enum { SLOT_BYTES = 1 << TM_SLOT_SHIFT };
+
+/** The slot of an address, or NULL if its leaf is not there (then no block of it is recorded). */
+static inline uint32_t *shadow_slot(uintptr_t address)
+{
+    if (__builtin_expect(address >> TM_ADDRESS_BITS != 0, 0))
+        return NULL;
+    const uint64_t *directory = (const uint64_t *)(uintptr_t)table->directory;
+    const uint64_t *branch = (const uint64_t *)(uintptr_t)directory[address >> TM_BRANCH_SHIFT];
+    if (branch == NULL)
+        return NULL;
+    uint32_t *leaf = (uint32_t *)(uintptr_t)branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
+    if (leaf == NULL)
+        return NULL;
+    return &leaf[address >> TM_SLOT_SHIFT & (TM_LEAF_SLOTS - 1)];
+}
+
+/** The same, making what is missing on the way. NULL: no memory, or no address of this map. Takes the lock. */
+uint32_t *shadow_slot_create(uintptr_t address);
+/** The same for a caller who holds the lock. */
+uint32_t *shadow_slot_create_locked(uintptr_t address);
+
+/** Whether the two slots after `slot` lie in the same leaf (leaves are aligned to their size). */
+static inline bool shadow_has_room(const uint32_t *slot)
+{
+    return ((uintptr_t)slot / sizeof *slot & (TM_LEAF_SLOTS - 1)) < TM_LEAF_SLOTS - 2;
+}
+
+/** Store a block whose size does not fit beside its start: more than 1 GiB, or at a leaf's end. False: no memory. */
+bool shadow_store_far(uintptr_t address, size_t size, uint32_t site);
+/** The size of such a block, by its address. */
+size_t shadow_size_far(uintptr_t address);
+
+/** Publish a live block of at least 1 slot: from the last store on a reader sees it. False: no memory. */
+static inline bool shadow_store(uintptr_t address, size_t size, uint32_t site)
+{
+    uint32_t *slot = shadow_slot(address);
+    if (__builtin_expect(slot == NULL, 0) && (slot = shadow_slot_create(address)) == NULL)
+        return false;
+    uint32_t start = TM_SLOT_START | site;
+    if (size <= TM_SLOT_SMALL_LIMIT) {
+        start |= (uint32_t)(size + 1) << TM_SLOT_SMALL_SHIFT;
+    } else if (__builtin_expect(size <= TM_SIZE_MASK && shadow_has_room(slot), 1)) {
+        slot[1] = (uint32_t)size;
+    } else {
+        return shadow_store_far(address, size, site);
+    }
+    __atomic_store_n(slot, start, __ATOMIC_RELEASE);
+    return true;
+}
+
+/** A block of more than 1 GiB ends: its escape must not be taken for a mark later. */
+void shadow_erase_escape(uintptr_t address);
+
+/** The size of the live block whose start is `slot` with this value. */
+static inline size_t shadow_size(const uint32_t *slot, uint32_t value, uintptr_t address)
+{
+    uint32_t small = value >> TM_SLOT_SMALL_SHIFT & TM_SLOT_SMALL_MASK;
+    if (small != 0)
+        return small - 1;
+    if (__builtin_expect(shadow_has_room(slot) && !(slot[1] & TM_SIZE_ESCAPE), 1))
+        return slot[1];
+    return shadow_size_far(address);
+}
+
+/** Call `visit` for every leaf and the first address it stands for, in ascending order. */
+void shadow_walk(void (*visit)(void *context, uintptr_t address, uint32_t *leaf), void *context);
+
+/** Forget every slot, and give their memory back. */
+void shadow_reset(void);
+
+/** Forget slots of a range of addresses which was given back to the system, whole pages of slots at a time. */
+void shadow_discard(uintptr_t address, size_t size);
+
+#endif

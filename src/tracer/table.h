@@ -1,0 +1,76 @@
+/**
+ * The trace table's root and arrays: making them, and appending to them.
+ *
+ * Who may write: `table_lock` protects all appending (arrays, directory, branches); slots belong to whoever owns the
+ * block; counters are plain or atomic as tm_site.flags says.
+ */
+#ifndef TRACEMORTEM_TRACER_TABLE_H
+#define TRACEMORTEM_TRACER_TABLE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "../layout/trace_table.h"
+#include "cpython.h"
+
+/** The exported anchor by which a debugger finds the table: the root's address, as TM_ROOT_SYMBOL says. */
+extern uint64_t tracemortem_root;
+
+/** The one table of this process; never NULL in the hooks. */
+extern struct tm_root *table;
+
+extern pthread_mutex_t table_lock;
+
+/** Make the table, in state TM_STATE_LOADED. NULL, or why not. Once a process; again is no error. */
+const char *table_create(void);
+
+/** Memory which is never given back, zeroed, aligned to 64 bytes; from the root's own mapping while that lasts.
+ * NULL: there is none. Holding the lock. */
+void *table_allocate(size_t size);
+/** Account for memory mapped (or, negative, unmapped) outside of table_allocate(). */
+void table_account(int64_t bytes);
+
+/** One record more at the end of `array`, still unpublished: the place to fill in, or NULL. Holding the lock. */
+void *table_append(struct tm_array *array);
+/** Publish the record that table_append() gave: it counts from now on. Its id. Holding the lock. */
+uint32_t table_publish(struct tm_array *array);
+/** Copy bytes into the table; false: no memory. Holding the lock. */
+bool table_append_bytes(const void *bytes, uint32_t length, tm_position *position);
+
+/** The address of record `id` < count of an array of records of `size` bytes. */
+static inline void *table_record(const struct tm_array *array, uint32_t id, size_t size)
+{
+    uint64_t index = (uint64_t)id + (UINT64_C(1) << array->first_shift);
+    unsigned log = 63 - (unsigned)__builtin_clzll(index);
+    return (char *)array->chunk[log - array->first_shift] + (index - (UINT64_C(1) << log)) * size;
+}
+
+#define TABLE_SITE(id) ((struct tm_site *)table_record(&table->sites, (id), sizeof(struct tm_site)))
+#define TABLE_NODE(id) ((struct tm_node *)table_record(&table->nodes, (id), sizeof(struct tm_node)))
+#define TABLE_CODE(id) ((struct tm_code *)table_record(&table->codes, (id), sizeof(struct tm_code)))
+#define TABLE_STRING(id) ((struct tm_string *)table_record(&table->strings, (id), sizeof(struct tm_string)))
+#define TABLE_TRACKED(id) ((struct tm_tracked *)table_record(&table->tracked, (id), sizeof(struct tm_tracked)))
+
+static inline const char *table_bytes(tm_position position)
+{
+    // Positions are 64 bits wide, ids are not.
+    const struct tm_array *array = &table->bytes;
+    uint64_t index = position + (UINT64_C(1) << array->first_shift);
+    unsigned log = 63 - (unsigned)__builtin_clzll(index);
+    return (const char *)array->chunk[log - array->first_shift] + (index - (UINT64_C(1) << log));
+}
+
+static inline void table_lost_block(void)
+{
+    __atomic_fetch_add(&table->lost_blocks, 1, __ATOMIC_RELAXED);
+}
+
+static inline void table_lost_frame(void)
+{
+    __atomic_fetch_add(&table->lost_frames, 1, __ATOMIC_RELAXED);
+}
+
+/** Nanoseconds since 1970. */
+uint64_t table_now(void);
+
+#endif

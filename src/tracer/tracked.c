@@ -1,0 +1,154 @@
+// The tracked blocks: records which are used again, and the published index which finds them by (domain, address).
+
+#include "tracked.h"
+
+#include <string.h>
+
+#include "pages.h"
+
+uint64_t tracked_in_domain_0;
+
+static uint32_t free_records; // chained through `size`
+static uint64_t used;         // slots of the index which are not 0, removed ones included
+
+static struct tm_tracked_index *index_now(void)
+{
+    return (struct tm_tracked_index *)(uintptr_t)table->tracked_index;
+}
+
+static size_t index_bytes(uint32_t shift)
+{
+    return sizeof(struct tm_tracked_index) + (sizeof(uint32_t) << shift);
+}
+
+/** The slot which holds the key, or NULL; the slots of an index are never all used. */
+static uint32_t *find(uint32_t domain, uint64_t address)
+{
+    struct tm_tracked_index *index = index_now();
+    if (index == NULL)
+        return NULL;
+    uint32_t mask = (UINT32_C(1) << index->shift) - 1;
+    for (uint64_t i = tm_tracked_hash(domain, address);; i++) {
+        uint32_t id = index->slot[i & mask];
+        if (id == 0)
+            return NULL;
+        if (id == TM_TRACKED_REMOVED)
+            continue;
+        const struct tm_tracked *record = TABLE_TRACKED(id);
+        if (record->domain == domain && record->address == address)
+            return &index->slot[i & mask];
+    }
+}
+
+static void put(struct tm_tracked_index *index, uint32_t id)
+{
+    const struct tm_tracked *record = TABLE_TRACKED(id);
+    uint32_t mask = (UINT32_C(1) << index->shift) - 1;
+    uint64_t i = tm_tracked_hash(record->domain, record->address);
+    while (index->slot[i & mask] != 0)
+        i++;
+    __atomic_store_n(&index->slot[i & mask], id, __ATOMIC_RELEASE);
+}
+
+/** Room for one more in the index, at most half used: else a new one of the right size, without the removed. */
+static bool reserve(void)
+{
+    struct tm_tracked_index *old = index_now();
+    if (old != NULL && used * 2 < UINT64_C(1) << old->shift)
+        return true;
+    uint64_t live = 0;
+    for (uint64_t i = 0; old != NULL && i < UINT64_C(1) << old->shift; i++)
+        live += old->slot[i] != 0 && old->slot[i] != TM_TRACKED_REMOVED;
+    uint32_t shift = 10;
+    while (live * 4 >= UINT64_C(1) << shift)
+        shift++;
+    struct tm_tracked_index *grown = pages_map(index_bytes(shift));
+    if (grown == NULL)
+        return false;
+    table_account((int64_t)index_bytes(shift));
+    grown->shift = shift;
+    for (uint64_t i = 0; old != NULL && i < UINT64_C(1) << old->shift; i++)
+        if (old->slot[i] != 0 && old->slot[i] != TM_TRACKED_REMOVED)
+            put(grown, old->slot[i]);
+    used = live;
+    __atomic_store_n(&table->tracked_index, (uint64_t)(uintptr_t)grown, __ATOMIC_RELEASE);
+    if (old != NULL) {
+        table_account(-(int64_t)index_bytes(old->shift));
+        pages_unmap(old, index_bytes(old->shift));
+    }
+    return true;
+}
+
+/** A record which is not live, filled in but for its site. 0: no memory. */
+static uint32_t take_record(void)
+{
+    if (free_records == 0)
+        return table_append(&table->tracked) == NULL ? 0 : table_publish(&table->tracked);
+    uint32_t id = free_records;
+    free_records = (uint32_t)TABLE_TRACKED(id)->size;
+    return id;
+}
+
+static void free_record(uint32_t id)
+{
+    struct tm_tracked *record = TABLE_TRACKED(id);
+    __atomic_store_n(&record->site, 0, __ATOMIC_RELEASE);
+    record->size = free_records;
+    free_records = id;
+}
+
+static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
+{
+    uint32_t *slot = find(domain, address);
+    if (slot == NULL)
+        return false;
+    uint32_t id = *slot;
+    const struct tm_tracked *record = TABLE_TRACKED(id);
+    *block = (struct tracked_block){.size = record->size, .site = record->site};
+    free_record(id);
+    __atomic_store_n(slot, TM_TRACKED_REMOVED, __ATOMIC_RELEASE);
+    tracked_in_domain_0 -= domain == 0;
+    return true;
+}
+
+bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, struct tracked_block *replaced)
+{
+    *replaced = (struct tracked_block){0};
+    pthread_mutex_lock(&table_lock);
+    take(domain, address, replaced);
+    uint32_t id = reserve() ? take_record() : 0;
+    if (id != 0) {
+        struct tm_tracked *record = TABLE_TRACKED(id);
+        record->address = address;
+        record->size = block.size;
+        record->domain = domain;
+        __atomic_store_n(&record->site, block.site, __ATOMIC_RELEASE);
+        put(index_now(), id);
+        used++;
+        tracked_in_domain_0 += domain == 0;
+    }
+    pthread_mutex_unlock(&table_lock);
+    return id != 0;
+}
+
+bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block)
+{
+    pthread_mutex_lock(&table_lock);
+    bool there = take(domain, address, block);
+    pthread_mutex_unlock(&table_lock);
+    return there;
+}
+
+void tracked_reset(void)
+{
+    pthread_mutex_lock(&table_lock);
+    struct tm_tracked_index *index = index_now();
+    for (uint64_t i = 0; index != NULL && i < UINT64_C(1) << index->shift; i++) {
+        if (index->slot[i] != 0 && index->slot[i] != TM_TRACKED_REMOVED)
+            free_record(index->slot[i]);
+        index->slot[i] = 0;
+    }
+    used = 0;
+    tracked_in_domain_0 = 0;
+    pthread_mutex_unlock(&table_lock);
+}
