@@ -169,8 +169,7 @@ bool cpython_is_finalizing(void)
     return Py_IsFinalizing != NULL ? Py_IsFinalizing() : _Py_IsFinalizing != NULL && _Py_IsFinalizing();
 }
 
-/** Read memory which may not be there; where the system does not allow the question, trust. */
-static bool read_doubtful(const void *address, void *buffer, size_t length)
+bool cpython_read(const void *address, void *buffer, size_t length)
 {
     struct iovec local = {buffer, length}, remote = {(void *)address, length};
     ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
@@ -186,7 +185,7 @@ static bool read_doubtful(const void *address, void *buffer, size_t length)
 
 static bool read_word(const void *base, size_t offset, uintptr_t *word)
 {
-    return read_doubtful((const char *)base + offset, word, sizeof *word);
+    return cpython_read((const char *)base + offset, word, sizeof *word);
 }
 
 static bool code_makes_sense(const struct cpython_facts *facts, const void *code)
@@ -213,7 +212,7 @@ bool cpython_frames_make_sense(const void *thread)
     for (int steps = 0; frame != 0 && steps < 16; steps++) {
         unsigned char owner = 0;
         uintptr_t code, instruction;
-        if (facts->frame_owner >= 0 && !read_doubtful((const char *)frame + facts->frame_owner, &owner, 1))
+        if (facts->frame_owner >= 0 && !cpython_read((const char *)frame + facts->frame_owner, &owner, 1))
             return false;
         if (owner > 4)
             return false;

@@ -46,6 +46,10 @@ extern PyThreadState *PyGILState_GetThisThreadState(void);
 extern PyInterpreterState *PyInterpreterState_Main(void);
 extern int _Py_IsFinalizing(void); // 3.8 to 3.12
 extern int Py_IsFinalizing(void);  // 3.13
+extern int PyRefTracer_SetTracer(int (*tracer)(PyObject *, int event, void *data), void *data);  // 3.13
+extern int (*PyRefTracer_GetTracer(void **data))(PyObject *, int event, void *data); // 3.13
+extern uintptr_t _Py_hashtable_hash_ptr(const void *key);                    // to 3.12: only its address is used
+extern int _Py_hashtable_compare_direct(const void *key1, const void *key2); // likewise
 extern PyTypeObject PyCode_Type;
 extern struct inittab *PyImport_Inittab;
 
@@ -62,6 +66,13 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak _Py_IsFinalizing
 #pragma weak Py_IsFinalizing
 #pragma weak Py_IsInitialized
+#pragma weak PyRefTracer_SetTracer
+#pragma weak PyRefTracer_GetTracer
+#pragma weak _Py_hashtable_hash_ptr
+#pragma weak _Py_hashtable_compare_direct
+#pragma weak PyObject_CallMethod
+#pragma weak PyErr_Clear
+#pragma weak _Py_TrueStruct
 #pragma weak PyCode_Type
 #pragma weak PyUnicode_Type
 #pragma weak PyBytes_Type
@@ -85,6 +96,13 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak PyExc_ImportError
 #pragma weak PyExc_RuntimeError
 #pragma weak PyExc_ValueError
+#pragma weak PyDict_New
+#pragma weak PyDict_GetItemWithError
+#pragma weak PyDict_SetItem
+#pragma weak PyList_New
+#pragma weak PyList_Append
+#pragma weak PyTuple_New
+#pragma weak PyTuple_SetItem
 #pragma weak PyModule_Create2
 #pragma weak PyModule_AddStringConstant
 #pragma weak _Py_Dealloc
@@ -145,6 +163,9 @@ bool cpython_is_finalizing(void);
  * True where there are no frames yet.
  */
 bool cpython_frames_make_sense(const void *thread);
+
+/** Read memory which may not be there; where the system does not allow the question, trust. */
+bool cpython_read(const void *address, void *buffer, size_t length);
 
 /** A field of a CPython object. */
 #define FIELD(type, base, offset) (*(type const *)((const char *)(base) + (offset)))

@@ -7,6 +7,7 @@
 
 #include "count.h"
 #include "pages.h"
+#include "reuse.h"
 #include "shadow.h"
 #include "stack.h"
 #include "tracked.h"
@@ -210,6 +211,40 @@ static ALWAYS_INLINE void resize_end(struct resize *resize)
         __atomic_store_n(&resize->record->state, TM_RESIZE_FREE, __ATOMIC_RELEASE);
 }
 
+// An object out of one of CPython's free lists has an old block, which no allocator is asked for. Where CPython tells
+// of each object's birth (reuse.h), such a block moves to the site of the birth.
+
+static uintptr_t fresh_block; // the lock holder's last block, whose object is not born yet
+
+struct born {
+    uintptr_t block;
+    uint32_t *slot; // NULL: the object's block is not in the map
+};
+
+/** The block of an object: it begins with the object, or with its GC header, or with more before that. */
+static ALWAYS_INLINE struct born find_born(uintptr_t object)
+{
+    uintptr_t block = object;
+    for (unsigned i = 0; i < 3 && block % SLOT_BYTES == 0; i++, block -= SLOT_BYTES) {
+        uint32_t *slot = shadow_slot(block);
+        if (slot != NULL && *slot & TM_SLOT_START)
+            return object - block < shadow_size(slot, *slot, block) ? (struct born){block, slot} : (struct born){0};
+    }
+    return (struct born){0};
+}
+
+static ALWAYS_INLINE void move_block(struct born born, uint32_t site)
+{
+    uint32_t value = *born.slot;
+    struct tm_site *old = TABLE_SITE(value & TM_SLOT_SITE_MASK);
+    if ((value & TM_SLOT_SITE_MASK) == site)
+        return;
+    size_t size = shadow_size(born.slot, value, born.block);
+    __atomic_store_n(born.slot, (value & ~TM_SLOT_SITE_MASK) | site, __ATOMIC_RELEASE);
+    count_free(old, size);
+    count_allocation(TABLE_SITE(site), size);
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // The hooks of each version
 
@@ -233,13 +268,25 @@ static ALWAYS_INLINE void resize_end(struct resize *resize)
 #define HOOK(name) name##_3_13
 #include "hooks.inc.h"
 
-static const PyMemAllocatorEx *allocators_of(facts_t facts)
+static const struct family {
+    facts_t facts;
+    const PyMemAllocatorEx *allocators;
+    reuse_callback reborn;
+} families[] = {
+    {&cpython_3_8, allocators_3_8, reborn_3_8},
+    {&cpython_3_10, allocators_3_10, reborn_3_10},
+    {&cpython_3_11, allocators_3_11, reborn_3_11},
+    {&cpython_3_12, allocators_3_12, reborn_3_12},
+    {&cpython_3_13, allocators_3_13, reborn_3_13},
+};
+
+/** That of the running interpreter, which cpython_attach() knows. */
+static const struct family *family_now(void)
 {
-    return facts == &cpython_3_8    ? allocators_3_8
-           : facts == &cpython_3_10 ? allocators_3_10
-           : facts == &cpython_3_11 ? allocators_3_11
-           : facts == &cpython_3_12 ? allocators_3_12
-                                    : allocators_3_13;
+    const struct family *family = families;
+    while (family->facts != cpython.facts)
+        family++;
+    return family;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -264,7 +311,7 @@ static void arena_free(void *context, void *arena, size_t size)
 
 void tracing_rehook(void)
 {
-    const PyMemAllocatorEx *ours = allocators_of(cpython.facts);
+    const PyMemAllocatorEx *ours = family_now()->allocators;
     for (int domain = 0; domain < HOOKED; domain++) {
         PyMemAllocatorEx allocator;
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocator);
@@ -286,7 +333,7 @@ void tracing_rehook(void)
 /** Where somebody has wrapped us since, we stay, and pass on. */
 static void unhook(void)
 {
-    const PyMemAllocatorEx *ours = allocators_of(cpython.facts);
+    const PyMemAllocatorEx *ours = family_now()->allocators;
     for (int domain = 0; domain < HOOKED; domain++) {
         PyMemAllocatorEx allocator;
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocator);
@@ -326,6 +373,12 @@ static void undo_resizes(void)
     }
 }
 
+void tracing_watch_births(void)
+{
+    if (tracing && reuse_wanted() && reuse_watch(family_now()->reborn))
+        table->flags |= TM_ROOT_REUSE_EXACT;
+}
+
 const char *tracing_start(unsigned frame_limit)
 {
     static bool forks_watched;
@@ -345,7 +398,9 @@ const char *tracing_start(unsigned frame_limit)
     table->starts++;
     table->state = TM_STATE_TRACING;
     tracing_rehook();
+    fresh_block = 0;
     __atomic_store_n(&tracing, true, __ATOMIC_RELEASE);
+    tracing_watch_births();
     return NULL;
 }
 
@@ -355,6 +410,8 @@ void tracing_stop(void)
         return;
     __atomic_store_n(&tracing, false, __ATOMIC_RELEASE);
     table->state = TM_STATE_CLEARING;
+    reuse_unwatch();
+    table->flags &= ~TM_ROOT_REUSE_EXACT;
     unhook();
     reset_table();
     table->started = 0;
@@ -424,6 +481,18 @@ void tracing_clear(void)
     table->lost_blocks = table->lost_frames = 0;
     table->cleared = table_now();
     table->state = TM_STATE_TRACING;
+}
+
+bool tracing_pause(void)
+{
+    bool was_paused = inside_a_hook;
+    inside_a_hook = true;
+    return was_paused;
+}
+
+void tracing_resume(bool was_paused)
+{
+    inside_a_hook = was_paused;
 }
 
 void tracing_memory(uint64_t *traced, uint64_t *peak)

@@ -18,6 +18,13 @@ bool tracing_on(void);
 /** Install the hooks again if somebody has replaced the allocators since; for a start before the interpreter's own. */
 void tracing_rehook(void);
 
+/** Watch objects being born, once the interpreter is up; what a start before that could not do. */
+void tracing_watch_births(void);
+
+/** Record no allocation of the calling thread's until tracing_resume() is given what this returned. */
+bool tracing_pause(void);
+void tracing_resume(bool was_paused);
+
 /** Bytes in live blocks now, and at most since the start or the last reset. */
 void tracing_memory(uint64_t *traced, uint64_t *peak);
 void tracing_reset_peak(void);

@@ -3,8 +3,8 @@
 //
 // The order of the stores, which is what a debugger sees of an update in flight, is told in docs/layout.md.
 
-/** Record a block which the calling thread, whose state is `thread`, has just been given. */
-static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
+/** The site of what the calling thread allocates now; 0: not to be had. */
+static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller caller)
 {
     uint32_t site = 0;
     struct transition *transition = NULL;
@@ -22,7 +22,33 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
                                                   .flags = TM_SITE_SHARED});
         pthread_mutex_unlock(&table_lock);
     }
+    return site;
+}
+
+/** Record a block which the calling thread has just been given. */
+static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
+{
+    uint32_t site = HOOK(site)(allocator, caller);
     publish((uintptr_t)block, size, site);
+    if (allocator == TM_ALLOCATOR_OBJECT)
+        fresh_block = (uintptr_t)block;
+}
+
+/** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. */
+static void HOOK(reborn)(uintptr_t object)
+{
+    if (UNLIKELY(!enter()))
+        return;
+    struct born born = find_born(object);
+    struct caller caller;
+    if (LIKELY(born.slot != NULL) && born.block != fresh_block &&
+        (caller = find_caller(TM_ALLOCATOR_OBJECT)).owns_lock) {
+        uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
+        if (site != 0)
+            move_block(born, site);
+    }
+    fresh_block = 0;
+    leave();
 }
 
 static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count, size_t size)

@@ -4,6 +4,7 @@
 
 #include "cpython.h"
 #include "hooks.h"
+#include "traces.h"
 
 static PyObject *none(void)
 {
@@ -77,6 +78,18 @@ static PyObject *module_get_tracemalloc_memory(PyObject *module, PyObject *unuse
     return PyLong_FromUnsignedLongLong(table->mapped);
 }
 
+static PyObject *module_get_traces(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return traces_list();
+}
+
+static PyObject *module_get_object_traceback(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return traces_of_object(object);
+}
+
 static PyMethodDef functions[] = {
     {"start", module_start, METH_VARARGS,
      "start($module, nframe=1, /)\n--\n\nStart tracing, with up to nframe frames for each memory block."},
@@ -90,6 +103,10 @@ static PyMethodDef functions[] = {
     {"reset_peak", module_reset_peak, METH_NOARGS, "reset_peak($module, /)\n--\n\nSet the peak to the present size."},
     {"get_tracemalloc_memory", module_get_tracemalloc_memory, METH_NOARGS,
      "get_tracemalloc_memory($module, /)\n--\n\nBytes of address space which the tracer has mapped for itself."},
+    {"_get_traces", module_get_traces, METH_NOARGS,
+     "_get_traces($module, /)\n--\n\nAll traces, as a list of tuples (domain, size, frames, total number of frames)."},
+    {"_get_object_traceback", module_get_object_traceback, METH_O,
+     "_get_object_traceback($module, obj, /)\n--\n\nThe frames of the block which holds an object, or None."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -139,6 +139,15 @@ bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block
     return there;
 }
 
+uint32_t tracked_site(uint32_t domain, uint64_t address)
+{
+    pthread_mutex_lock(&table_lock);
+    const uint32_t *slot = find(domain, address);
+    uint32_t site = slot == NULL ? 0 : TABLE_TRACKED(*slot)->site;
+    pthread_mutex_unlock(&table_lock);
+    return site;
+}
+
 void tracked_reset(void)
 {
     pthread_mutex_lock(&table_lock);

@@ -16,6 +16,8 @@ struct tracked_block {
 bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, struct tracked_block *replaced);
 /** Remove a block; false: it was not there. */
 bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block);
+/** The site of a block, or 0. */
+uint32_t tracked_site(uint32_t domain, uint64_t address);
 /** Remove all. */
 void tracked_reset(void);
 /** How many there are in domain 0. */

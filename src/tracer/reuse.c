@@ -1,0 +1,225 @@
+// How to hear of births. CPython 3.13 has a public reference tracer. Before that, its own tracemalloc hears of each
+// birth and looks the block up in its table of traces: so the stock tracer is started with its allocator hooks taken
+// out again, its table stays empty, and the function by which the table looks up is ours.
+
+#define _GNU_SOURCE
+#include "reuse.h"
+
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpython.h"
+
+static reuse_callback watching;
+
+bool reuse_wanted(void)
+{
+    const char *wanted = getenv("TRACEMORTEM_REUSE");
+    return wanted == NULL || strcmp(wanted, "0") != 0;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// CPython 3.13
+
+enum { BORN = 0 };
+
+static int on_event(PyObject *object, int event, void *data)
+{
+    (void)data;
+    if (event == BORN)
+        watching((uintptr_t)object);
+    return 0;
+}
+
+static bool watch_references(void)
+{
+    void *data;
+    // There is one place for a reference tracer, and whoever has it keeps it.
+    return PyRefTracer_GetTracer(&data) == NULL && PyRefTracer_SetTracer(on_event, NULL) == 0;
+}
+
+static void unwatch_references(void)
+{
+    void *data;
+    if (PyRefTracer_GetTracer(&data) == on_event)
+        PyRefTracer_SetTracer(NULL, NULL);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// CPython 3.8 to 3.12
+
+// The head of a _Py_hashtable_t, in words: how 3.9 and later, and 3.8, arrange it.
+enum { TABLE_WORDS = 8 };
+enum { GET_ENTRY = 3, HASH = 4, COMPARE = 5, KEY_DESTROY = 6, VALUE_DESTROY = 7 };
+enum { HASH_3_8 = 5, COMPARE_3_8 = 6, KEY_SIZE_3_8 = 3, DATA_SIZE_3_8 = 4 };
+
+static PyObject *stock;          // the stock module while its births are ours
+static uintptr_t *stock_lookup;  // the place of its table's look-up function
+static uintptr_t stock_function; // what stood there
+
+/** 3.9 to 3.12: the table asks for the entry of a block; there is none. */
+static void *on_get_entry(void *table, const void *block)
+{
+    (void)table;
+    watching((uintptr_t)block);
+    return NULL;
+}
+
+/** 3.8: the table asks for the hash of a key, which begins with the block's address. */
+static uintptr_t on_hash(void *table, const void *key)
+{
+    (void)table;
+    uintptr_t block;
+    memcpy(&block, key, sizeof block);
+    watching(block);
+    return block >> 4;
+}
+
+static bool is_3_8(void)
+{
+    return cpython.version_hex >> 16 == 0x308;
+}
+
+static bool is_table_of_traces(uintptr_t candidate)
+{
+    uintptr_t words[TABLE_WORDS];
+    const uintptr_t hash = (uintptr_t)_Py_hashtable_hash_ptr, compare = (uintptr_t)_Py_hashtable_compare_direct;
+    if (!cpython_read((const void *)candidate, words, sizeof words))
+        return false;
+    if (is_3_8())
+        return words[HASH_3_8] == hash && words[COMPARE_3_8] == compare && words[KEY_SIZE_3_8] == 8 &&
+               words[DATA_SIZE_3_8] == 16;
+    return words[HASH] == hash && words[COMPARE] == compare && words[KEY_DESTROY] == 0 && words[VALUE_DESTROY] != 0;
+}
+
+struct search {
+    uintptr_t inside; // an address in the module to search: the interpreter's
+    uintptr_t found;  // the table; 0: none
+};
+
+static bool segment_holds(const struct dl_phdr_info *module, const ElfW(Phdr) *segment, uintptr_t address)
+{
+    return segment->p_type == PT_LOAD && address - (module->dlpi_addr + segment->p_vaddr) < segment->p_memsz;
+}
+
+static bool module_holds(const struct dl_phdr_info *module, uintptr_t address)
+{
+    for (int i = 0; i < module->dlpi_phnum; i++)
+        if (segment_holds(module, &module->dlpi_phdr[i], address))
+            return true;
+    return false;
+}
+
+/** The variable which points to the table is a static one, and the table is not: look at each pointer that leads out. */
+static int search_module(struct dl_phdr_info *module, size_t size, void *context)
+{
+    struct search *search = context;
+    (void)size;
+    if (!module_holds(module, search->inside))
+        return 0;
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_W))
+            continue;
+        const uintptr_t *word = (const uintptr_t *)((module->dlpi_addr + segment->p_vaddr + 7) & ~(uintptr_t)7);
+        for (size_t n = segment->p_memsz / sizeof *word; n > 1; n--, word++)
+            if (*word > 4096 && *word % 8 == 0 && *word >> 47 == 0 && !module_holds(module, *word) &&
+                is_table_of_traces(*word)) {
+                search->found = *word;
+                return 1;
+            }
+    }
+    return 1;
+}
+
+static PyObject *stock_module(void)
+{
+    for (const struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++)
+        if (strcmp(entry->name, "_tracemalloc") == 0)
+            return entry->init();
+    return NULL;
+}
+
+static bool call_is_true(PyObject *module, const char *method)
+{
+    PyObject *result = PyObject_CallMethod(module, method, NULL);
+    bool is_true = result == Py_True;
+    Py_XDECREF(result);
+    return is_true;
+}
+
+/** Start the stock tracer, but leave the allocators as they are. */
+static bool start_stock(PyObject *module)
+{
+    PyMemAllocatorEx allocators[3];
+    for (int domain = 0; domain < 3; domain++)
+        PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocators[domain]);
+    PyObject *result = PyObject_CallMethod(module, "start", "i", 1);
+    for (int domain = 0; domain < 3; domain++)
+        PyMem_SetAllocator((PyMemAllocatorDomain)domain, &allocators[domain]);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
+static void stop_stock(PyObject *module)
+{
+    PyObject *result = PyObject_CallMethod(module, "stop", NULL);
+    Py_XDECREF(result);
+    PyErr_Clear();
+}
+
+static bool watch_stock_table(void)
+{
+    if (_Py_hashtable_hash_ptr == NULL || _Py_hashtable_compare_direct == NULL)
+        return false;
+    PyObject *module = stock_module();
+    if (module == NULL || call_is_true(module, "is_tracing") || !start_stock(module)) {
+        PyErr_Clear();
+        Py_XDECREF(module);
+        return false;
+    }
+    struct search search = {.inside = (uintptr_t)_Py_hashtable_hash_ptr};
+    dl_iterate_phdr(search_module, &search);
+    if (search.found == 0) {
+        stop_stock(module);
+        Py_DECREF(module);
+        return false;
+    }
+    stock = module;
+    stock_lookup = (uintptr_t *)search.found + (is_3_8() ? HASH_3_8 : GET_ENTRY);
+    stock_function = *stock_lookup;
+    *stock_lookup = is_3_8() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
+    return true;
+}
+
+static void unwatch_stock_table(void)
+{
+    if (stock == NULL)
+        return;
+    *stock_lookup = stock_function;
+    stop_stock(stock);
+    Py_DECREF(stock);
+    stock = NULL;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+
+bool reuse_watch(reuse_callback callback)
+{
+    // Before the interpreter's first thread there are no objects to be born.
+    if (cpython.current_thread() == NULL)
+        return false;
+    watching = callback;
+    if (PyRefTracer_SetTracer != NULL && PyRefTracer_GetTracer != NULL)
+        return watch_references();
+    return stock != NULL || watch_stock_table();
+}
+
+void reuse_unwatch(void)
+{
+    if (PyRefTracer_SetTracer != NULL && PyRefTracer_GetTracer != NULL)
+        unwatch_references();
+    else
+        unwatch_stock_table();
+}

@@ -1,0 +1,21 @@
+/**
+ * Blocks which are used again: CPython keeps floats, tuples, lists, dicts and more in free lists, and an object out of
+ * one has a block which no allocator was asked for. Each CPython has some way to hear of every object's birth.
+ */
+#ifndef TRACEMORTEM_TRACER_REUSE_H
+#define TRACEMORTEM_TRACER_REUSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Called with the address of an object, or with that of its block, holding the interpreter's lock. */
+typedef void (*reuse_callback)(uintptr_t object);
+
+/** Not switched off by TRACEMORTEM_REUSE=0. */
+bool reuse_wanted(void);
+
+/** Call `callback` for each birth from now on. False: this interpreter does not let us, or is not up yet. */
+bool reuse_watch(reuse_callback callback);
+void reuse_unwatch(void);
+
+#endif
