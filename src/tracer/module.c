@@ -2,7 +2,8 @@
 //
 // One binary for all versions: limited API only, and all of it weak (cpython.h).
 
-#include "cpython.h"
+#include "module.h"
+
 #include "hooks.h"
 #include "traces.h"
 
@@ -110,15 +111,17 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "_tracer",
-    .m_doc = "The tracer: records who allocated each memory block, for tracemalloc's users and for debuggers.",
-    .m_size = -1,
-    .m_methods = functions,
-};
+#define DEFINITION(name)                                                                                               \
+    {                                                                                                                  \
+        PyModuleDef_HEAD_INIT,                                                                                         \
+        .m_name = name,                                                                                                \
+        .m_doc = "The tracer: records who allocated each memory block, for tracemalloc's users and for debuggers.",    \
+        .m_size = -1,                                                                                                  \
+        .m_methods = functions,                                                                                        \
+    }
+static struct PyModuleDef as_tracer = DEFINITION("_tracer"), as_tracemalloc = DEFINITION("_tracemalloc");
 
-PyMODINIT_FUNC PyInit__tracer(void)
+static PyObject *init(struct PyModuleDef *definition)
 {
     const char *problem = cpython_attach();
     if (problem == NULL)
@@ -127,5 +130,15 @@ PyMODINIT_FUNC PyInit__tracer(void)
         PyErr_Format(PyExc_ImportError, "tracemortem cannot trace this Python: %s", problem);
         return NULL;
     }
-    return PyModule_Create(&definition);
+    return PyModule_Create(definition);
+}
+
+PyObject *module_init_tracemalloc(void)
+{
+    return init(&as_tracemalloc);
+}
+
+PyMODINIT_FUNC PyInit__tracer(void)
+{
+    return init(&as_tracer);
 }

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "hooks.h"
+#include "module.h"
+#include "reuse.h"
 
 #define ENV_LIMIT "TRACEMORTEM"
 // Set by `python3 -m tracemortem`, which preloads us for one process only: what LD_PRELOAD was before.
@@ -40,8 +42,8 @@ static void restore_environment(void)
     unsetenv(ENV_LIMIT);
 }
 
-// PYTHONMALLOC and -X dev make the interpreter set its allocators up anew after we hooked them. These built-in modules
-// are the first things it makes with them, so they are where we look again.
+// PYTHONMALLOC and -X dev make the interpreter set its allocators up anew after we hooked them, and births can be watched
+// only once it has a thread. These built-in modules are among the first things it makes then, so we look again there.
 #define EARLY_MODULES(X) X(_imp) X(_thread) X(_warnings) X(_weakref) X(_io) X(marshal) X(posix)
 
 enum early_module {
@@ -54,15 +56,22 @@ static PyObject *(*early_init[EARLY_COUNT])(void);
 #define INIT(name)                                                                                                     \
     static PyObject *init_##name(void)                                                                                 \
     {                                                                                                                  \
-        if (tracing_on())                                                                                              \
+        if (tracing_on()) {                                                                                            \
             tracing_rehook();                                                                                          \
+            tracing_watch_births();                                                                                    \
+        }                                                                                                              \
         return early_init[EARLY_##name]();                                                                             \
     }
 EARLY_MODULES(INIT)
 
-static void watch_early_modules(void)
+/** Wrap the early modules, and put ours in the place of `_tracemalloc`. */
+static void take_built_in_modules(void)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
+        if (strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
+            reuse_stock_init = entry->init;
+            entry->init = module_init_tracemalloc;
+        }
 #define WATCH(module)                                                                                                  \
     if (strcmp(entry->name, #module) == 0 && entry->init != NULL && entry->init != init_##module) {                    \
         early_init[EARLY_##module] = entry->init;                                                                      \
@@ -104,7 +113,7 @@ static __attribute__((constructor)) void preloaded(void)
         return;
     // The stock tracer would stack its hooks on ours, and do the same work again at its own price.
     unsetenv("PYTHONTRACEMALLOC");
-    watch_early_modules();
+    take_built_in_modules();
     problem = tracing_start(frame_limit);
     if (problem != NULL)
         complain("cannot trace", problem);

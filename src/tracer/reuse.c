@@ -133,8 +133,12 @@ static int search_module(struct dl_phdr_info *module, size_t size, void *context
     return 1;
 }
 
+PyObject *(*reuse_stock_init)(void);
+
 static PyObject *stock_module(void)
 {
+    if (reuse_stock_init != NULL)
+        return reuse_stock_init();
     for (const struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++)
         if (strcmp(entry->name, "_tracemalloc") == 0)
             return entry->init();

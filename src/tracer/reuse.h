@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cpython.h"
+
 /** Called with the address of an object, or with that of its block, holding the interpreter's lock. */
 typedef void (*reuse_callback)(uintptr_t object);
 
@@ -17,5 +19,8 @@ bool reuse_wanted(void);
 /** Call `callback` for each birth from now on. False: this interpreter does not let us, or is not up yet. */
 bool reuse_watch(reuse_callback callback);
 void reuse_unwatch(void);
+
+/** The initialization of CPython's own `_tracemalloc`, where ours has taken its place in the built-in modules. */
+extern PyObject *(*reuse_stock_init)(void);
 
 #endif

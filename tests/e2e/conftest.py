@@ -1,0 +1,51 @@
+"""End to end: real programs under real CPythons with the tracer, asked by real gdb and lldb, alive and as cores.
+
+Strategy: a program says what it has allocated, in comments beside the lines, and the debuggers' answers must agree to the
+byte. Where an answer must not depend on who is asked, all who can be asked are, and their texts compared.
+"""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+
+import debuggers  # noqa: E402
+import pytest  # noqa: E402
+import pythons  # noqa: E402
+
+PROGRAMS = os.path.join(HERE, "programs")
+PYTHONS = pythons.find()
+
+
+def program(name):
+    return os.path.join(PROGRAMS, name)
+
+
+def pytest_generate_tests(metafunc):
+    """`any_python`: once with each CPython found."""
+    if "any_python" in metafunc.fixturenames:
+        ids = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in PYTHONS]
+        metafunc.parametrize("any_python", [python.path for python in PYTHONS], ids=ids, scope="module")
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The newest CPython here."""
+    return PYTHONS[-1].path
+
+
+@pytest.fixture(scope="module")
+def known(any_python):
+    """The program with known allocations, stopped and waiting; `script` is its path."""
+    script = program("known.py")
+    with debuggers.start_traced_process(any_python, script, frames=25) as process:
+        process.python = any_python
+        process.script = script
+        process.target, process.big, process.said_pid = map(int, process.first_line.split())
+        yield process
+
+
+@pytest.fixture(scope="module")
+def known_core(known, tmp_path_factory):
+    return debuggers.gcore(known.pid, tmp_path_factory.mktemp("known") / "known.core")

@@ -1,0 +1,80 @@
+"""Counts, sizes and tracebacks are exact: programs/known.py under every CPython found."""
+
+import json
+import re
+
+import debuggers
+import pytest
+from conftest import program
+
+ROW = re.compile(r"(\d+) x (\d+)")
+
+
+def expected():
+    """{line: (size, count)} of every line of known.py with a claim, and the lines which are gone."""
+    claims, gone = {}, set()
+    with open(program("known.py")) as file:
+        for number, line in enumerate(file, 1):
+            comment = line.partition("#")[2]
+            if line.startswith(" ") and ROW.search(comment):
+                parts = [(int(count), int(size)) for count, size in ROW.findall(comment)]
+                claims[number] = (sum(count * size for count, size in parts), sum(count for count, _ in parts))
+            elif comment.strip() == "gone":
+                gone.add(number)
+    assert len(claims) >= 10 and len(gone) >= 3
+    return claims, gone
+
+
+def lines_of(text, script):
+    answer = json.loads(text)
+    return {
+        row["lineno"]: (row["size"], row["count"]) for row in answer["statistics"] if row["filename"] == script
+    }, answer
+
+
+TOP = "tm-top lineno --limit 100000 --json"
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+@pytest.mark.parametrize("where", ["live", "core"])
+def test_each_line_has_exactly_what_it_allocated(known, known_core, debugger, where):
+    target = {"pid": known.pid} if where == "live" else {"core": known_core, "program": known.python}
+    rows, answer = lines_of(debuggers.answers(debugger, [TOP], **target)[0], known.script)
+    claims, gone = expected()
+    assert {line: rows.get(line) for line in claims} == claims
+    assert not gone & set(rows)
+    assert answer["total_size"] == sum(row["size"] for row in answer["statistics"])
+    assert answer["total_count"] == sum(row["count"] for row in answer["statistics"])
+
+
+def test_an_object_is_found_with_its_whole_traceback(known):
+    text = debuggers.answers("gdb", ["tm-traceback --json 0x%x" % known.target], pid=known.pid)[0]
+    (block,) = json.loads(text)["blocks"]
+    assert block["address"] <= known.target < block["address"] + block["size"]
+    assert (block["size"], block["domain"]) == (1000, 0)
+    frames = [(frame["filename"], frame["lineno"]) for frame in block["traceback"]]
+    source = open(known.script).read().splitlines()
+    assert [name for name, _ in frames] == [known.script] * 3
+    assert [source[line - 1].split("#")[0].strip() for _, line in frames] == [
+        "main()",
+        "big = allocate()",
+        "objects[0][i] = bytes(967)",
+    ]
+
+
+def test_any_byte_of_a_block_leads_to_it(known):
+    inside = [known.big, known.big + 1, known.big + 16, known.big + (1 << 20) + 5, known.big + (3 << 20) - 1]
+    texts = debuggers.answers("gdb", ["tm-traceback --json 0x%x" % address for address in inside], pid=known.pid)
+    for address, text in zip(inside, texts):
+        (block,) = json.loads(text)["blocks"]
+        assert (block["address"], block["size"]) == (known.big, 3 << 20)
+        assert block["traceback"][-1]["filename"] == known.script
+
+
+def test_the_info_is_that_of_the_process(known):
+    info = json.loads(debuggers.answers("gdb", ["tm-info --json"], pid=known.pid)[0])
+    assert info["pid"] == known.pid == known.said_pid
+    assert info["frame_limit"] == 25
+    assert info["lost_blocks"] == info["lost_frames"] == 0
+    top = json.loads(debuggers.answers("gdb", [TOP], pid=known.pid)[0])
+    assert (info["blocks"], info["traced"]) == (top["total_count"], top["total_size"])

@@ -1,0 +1,52 @@
+"""A million live blocks: what an answer costs is counted in bytes of the target which were read, not in seconds."""
+
+import json
+import re
+
+import debuggers
+import pytest
+from conftest import program
+
+# Makes every command say how much of the target it read.
+COUNT_BYTES = """python
+import tracemortem._engine as engine
+leave = engine.Target.__exit__
+def count(self, *arguments):
+    print("read %d bytes" % self.bytes_read())
+    leave(self, *arguments)
+engine.Target.__exit__ = count
+end"""
+
+
+@pytest.fixture(scope="module")
+def million(python, tmp_path_factory):
+    with debuggers.start_traced_process(python, program("million.py"), frames=25) as process:
+        process.python = python
+        process.core = debuggers.gcore(process.pid, tmp_path_factory.mktemp("million") / "core")
+        yield process
+
+
+def read_by(command, **target):
+    text = debuggers.answers("gdb", [COUNT_BYTES, command], **target)[1]
+    count = re.search(r"read (\d+) bytes", text)
+    return int(count.group(1)), text.replace(count.group(0) + "\n", "")
+
+
+@pytest.mark.parametrize("where", ["live", "core"])
+def test_a_traceback_reads_less_than_64_KiB(million, where):
+    target = {"pid": million.pid} if where == "live" else {"core": million.core, "program": million.python}
+    count, text = read_by("tm-traceback --json %s" % million.first_line, **target)
+    (block,) = json.loads(text)["blocks"]
+    assert block["traceback"][-1]["filename"] == program("million.py")
+    assert 0 < count < 64 << 10
+
+
+def test_the_top_is_read_from_the_sites_not_from_the_blocks(million):
+    count, text = read_by("tm-top --json", pid=million.pid)
+    answer = json.loads(text)
+    here = answer["statistics"][0]
+    with open(program("million.py")) as file:
+        assert "# here" in file.read().splitlines()[here["lineno"] - 1]
+    assert here["count"] == 1000000
+    # The slots of a million blocks take 8 MB and more.
+    assert count < 4 << 20

@@ -1,0 +1,129 @@
+"""Every way to start tracing, and what is said where it cannot be."""
+
+import json
+import os
+import subprocess
+
+import debuggers
+import pytest
+from conftest import program
+
+STATE = (
+    "import os, sys, tracemortem; "
+    "print(tracemortem.is_tracing(), tracemortem.get_traceback_limit(), os.environ.get('LD_PRELOAD'), sys.argv[1:])"
+)
+
+
+def run(command, **variables):
+    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    environment.update(PYTHONPATH=debuggers.PACKAGE_PATH, **variables)
+    return subprocess.run(
+        [str(word) for word in command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=debuggers.PATIENCE,
+    )
+
+
+def test_dash_m_runs_code_modules_and_scripts_as_python_does(any_python, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(STATE)
+    for words in (["-c", STATE], [script], ["-m", "script"]):
+        environment = {"PYTHONPATH": "%s:%s" % (debuggers.PACKAGE_PATH, tmp_path)}
+        outcome = run([any_python, "-m", "tracemortem", "-f", 7] + words + ["--a", "b c"], **environment)
+        assert (outcome.stdout, outcome.stderr) == ("True 7 None ['--a', 'b c']\n", "")
+    outcome = run([any_python, "-m", "tracemortem", "-c", "import sys; sys.exit(3)"])
+    assert outcome.returncode == 3
+
+
+def test_a_preloaded_tracer_traces_from_the_beginning(any_python):
+    code = STATE + "; print(tracemortem.get_traced_memory()[0] > 500000, 'tracemalloc' in sys.modules)"
+    outcome = run([any_python, "-c", code], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="9")
+    assert outcome.stdout == "True 9 %s []\nTrue False\n" % debuggers.TRACER
+    assert outcome.stderr == ""
+
+
+def test_an_imported_tracer_waits_to_be_started(any_python):
+    outcome = run([any_python, "-c", STATE + "; tracemortem.start(3); " + STATE])
+    assert outcome.stdout == "False 1 None []\nTrue 3 None []\n"
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "-1", "x", "1x", "", " 1", "99999999999999999999"])
+def test_a_senseless_number_of_frames_stops_the_program_before_it_starts(any_python, value):
+    outcome = run([any_python, "-c", "print('ran')"], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM=value)
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert "TRACEMORTEM=%s" % value in outcome.stderr and "1 to 65535" in outcome.stderr
+    outcome = run([any_python, "-m", "tracemortem", "-f", value, "-c", "print('ran')"])
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert "1 to 65535" in outcome.stderr
+
+
+def test_in_a_program_which_is_no_python_nothing_happens():
+    outcome = run(["/bin/sh", "-c", "echo fine"], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="1")
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "fine\n", "")
+    outcome = run(["/bin/sh", "-c", "echo fine"], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="nonsense", LD_BIND_NOW="1")
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "fine\n", "")
+
+
+FAKE_PYTHON = """
+#include <stdio.h>
+const char *Py_GetVersion(void) { return "3.99.1 (a Python of the future)"; }
+int Py_IsInitialized(void) { return 0; }
+void PyMem_SetAllocator(int domain, void *allocator) { puts("hooked"); }
+int main(void) { puts("ran"); return 0; }
+"""
+
+
+def test_an_unknown_python_runs_on_untraced_with_one_line_about_it(tmp_path):
+    source, unknown = tmp_path / "unknown.c", tmp_path / "unknown"
+    source.write_text(FAKE_PYTHON)
+    subprocess.run(["gcc", "-rdynamic", "-o", str(unknown), str(source)], check=True)
+    outcome = run([unknown], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="1")
+    assert (outcome.returncode, outcome.stdout) == (0, "ran\n")
+    assert len(outcome.stderr.splitlines()) == 1 and "untraced" in outcome.stderr
+    outcome = run([unknown], LD_PRELOAD=debuggers.TRACER)
+    assert (outcome.stdout, outcome.stderr) == ("ran\n", "")
+
+
+@pytest.mark.parametrize("allocator", ["malloc", "debug", "pymalloc_debug", "malloc_debug"])
+def test_the_interpreters_own_choice_of_allocators_is_traced_too(any_python, allocator):
+    code = (
+        "import tracemortem; before = tracemortem.get_traced_memory()[0]; keep = [bytes(967) for _ in range(1000)]; "
+        "after = tracemortem.get_traced_memory()[0]; print(1000000 <= after - before <= 1020000); del keep; "
+        "print(tracemortem.get_traced_memory()[0] - before < 5000)"
+    )
+    outcome = run([any_python, "-c", code], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="1", PYTHONMALLOC=allocator)
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "True\nTrue\n", "")
+
+
+def test_a_forked_child_has_a_table_of_its_own(any_python, tmp_path):
+    with debuggers.start_traced_process(any_python, program("life.py")) as process:
+        parent, child = map(int, process.first_line.split())
+        command = "tm-top --json --limit 1000 --include '*life.py'"
+        tops = {
+            pid: json.loads(text)
+            for pid in (parent, child)
+            for text in debuggers.answers("gdb", [command], pid=pid)
+        }
+        infos = {pid: json.loads(debuggers.answers("gdb", ["tm-info --json"], pid=pid)[0]) for pid in (parent, child)}
+    with open(program("life.py")) as file:
+        lines = {text.partition("#")[2].strip(): number for number, text in enumerate(file, 1) if "# " in text}
+
+    def blocks(pid, size):
+        rows = [row for row in tops[pid]["statistics"] if row["lineno"] == lines["before" if size == 3000 else "in the child"]]
+        return sum(row["size"] // size for row in rows)
+
+    assert (blocks(parent, 3000), blocks(parent, 4000)) == (100, 0)
+    assert (blocks(child, 3000), blocks(child, 4000)) == (50, 50)
+    assert {pid: info["pid"] for pid, info in infos.items()} == {parent: parent, child: child}
+
+
+def test_no_symbol_of_pythons_is_needed_to_load_the_tracer():
+    symbols = subprocess.run(
+        ["nm", "-D", "--undefined-only", debuggers.TRACER], stdout=subprocess.PIPE, universal_newlines=True, check=True
+    ).stdout
+    needed = [line.split()[1] for line in symbols.splitlines() if line.split()[0] == "U"]
+    assert needed and not [name for name in needed if "Py" in name]

@@ -1,0 +1,48 @@
+"""Nothing is called in the target or written to it."""
+
+import debuggers
+import pytest
+from conftest import HERE, program
+
+COMMANDS = [
+    "tm-info",
+    "tm-top",
+    "tm-top traceback -n 5",
+    "tm-top filename --cumulative --json",
+    "tm-traceback 0x{target:x}",
+    "tm-traceback 0x1",
+    "tm-diff {core}",
+    "tm-filter add '*.py'",
+    "tm-top",
+    "tm-filter clear",
+]
+
+# What each debugger runs before and after a command: the writable pages are compared from outside of it.
+CHECK = "import sys; sys.path.insert(0, {support!r}); import pages; {action}"
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_no_command_changes_a_writable_page(python, debugger, tmp_path):
+    script = program("known.py")
+    with debuggers.start_traced_process(python, script, frames=25) as process:
+        core = debuggers.gcore(process.pid, tmp_path / "core")
+        target = int(process.first_line.split()[0])
+        run = {"gdb": "python ", "lldb": "script "}[debugger]
+        support = HERE + "/../support"
+        before = run + CHECK.format(support=support, action="before = pages.snapshot(%d)" % process.pid)
+        after = run + (
+            "changed = pages.differences(before, pages.snapshot(%d)); print('CHANGED' if changed else 'same', changed)"
+            % process.pid
+        )
+        lines = []
+        for command in COMMANDS:
+            attempt = command.format(target=target, core=core)
+            if debugger == "gdb" and command.endswith("0x1"):
+                attempt = "python\ntry: gdb.execute(%r)\nexcept gdb.error: print('refused')\nend" % attempt
+            elif command.endswith("0x1"):
+                attempt = "script lldb.debugger.HandleCommand(%r)" % attempt
+            lines += [before, attempt, after]
+        outcome = debuggers.run_debugger(debugger, lines, pid=process.pid)
+        assert outcome.status == 0, outcome.stdout + outcome.stderr
+        assert "CHANGED" not in outcome.stdout
+        assert outcome.stdout.count("same []") == len(COMMANDS), outcome.stdout
