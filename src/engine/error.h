@@ -8,7 +8,8 @@
 
 /** printf-style; text which came from the target must have been escaped (text.h) before it goes in. Never NULL: where
  * there is no memory for the message, a static one is given. */
-struct tm_error *tm_error_create(enum tm_error_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct tm_error *tm_error_create(enum tm_error_code code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /** The error for a failed malloc on the debugger's side. */
 struct tm_error *tm_error_no_memory(void);
 

@@ -43,15 +43,15 @@ struct tm_block {
 
 /** Facts for tm-info. A fact which a source cannot give has its `has_` false. */
 struct tm_info {
-    const char *source;      // "native"
-    const char *found_by;    // "symbol", "mapping name", "search"
+    const char *source;   // "native"
+    const char *found_by; // "symbol", "mapping name", "search"
     uint64_t table_address;
     uint32_t layout_major, layout_minor;
     char python_version[64]; // "3.11.7", escaped
     char tracer_version[32];
     bool debug_build, free_threaded, reuse_exact;
     uint32_t pid;
-    uint32_t state;          // enum tm_state
+    uint32_t state; // enum tm_state
     uint32_t frame_limit;
     uint64_t started, cleared; // nanoseconds since 1970, 0: never
     uint64_t traced, peak;     // bytes
@@ -60,12 +60,12 @@ struct tm_info {
     uint64_t sites_live;
     uint64_t allocations, allocated; // ever since started or cleared
     uint64_t strings, codes, nodes;
-    uint64_t table_bytes;   // used by the arrays
-    uint64_t leaves;        // of the shadow map, tm_leaf each
-    uint64_t mapped;        // address space mapped by the tracer
+    uint64_t table_bytes; // used by the arrays
+    uint64_t leaves;      // of the shadow map, tm_leaf each
+    uint64_t mapped;      // address space mapped by the tracer
     uint64_t lost_blocks, lost_frames;
-    uint64_t resizing;      // blocks inside realloc()
-    uint64_t domains;       // distinct ones with live blocks
+    uint64_t resizing; // blocks inside realloc()
+    uint64_t domains;  // distinct ones with live blocks
     struct tm_damage damage;
 };
 

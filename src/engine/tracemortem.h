@@ -44,15 +44,15 @@ struct tm_error;
 // Errors
 
 enum tm_error_code {
-    TM_ERROR_NO_MEMORY = 1,   // on the debugger's side
-    TM_ERROR_USAGE = 2,       // an unknown command, option, key; a missing or superfluous operand
-    TM_ERROR_NO_TARGET = 3,   // no process and no core
-    TM_ERROR_NO_TABLE = 4,    // no trace table in the target: no Python, or one without the tracer
-    TM_ERROR_NOT_TRACING = 5, // the tracer is there but tracing is off
-    TM_ERROR_UNSUPPORTED = 6, // a table of another layout version, byte order or pointer size
-    TM_ERROR_CORRUPT = 7,     // the table contradicts itself beyond use
-    TM_ERROR_FAULT = 8,       // the target's memory cannot be read there
-    TM_ERROR_NOT_FOUND = 9,   // no such address in the table
+    TM_ERROR_NO_MEMORY = 1,    // on the debugger's side
+    TM_ERROR_USAGE = 2,        // an unknown command, option, key; a missing or superfluous operand
+    TM_ERROR_NO_TARGET = 3,    // no process and no core
+    TM_ERROR_NO_TABLE = 4,     // no trace table in the target: no Python, or one without the tracer
+    TM_ERROR_NOT_TRACING = 5,  // the tracer is there but tracing is off
+    TM_ERROR_UNSUPPORTED = 6,  // a table of another layout version, byte order or pointer size
+    TM_ERROR_CORRUPT = 7,      // the table contradicts itself beyond use
+    TM_ERROR_FAULT = 8,        // the target's memory cannot be read there
+    TM_ERROR_NOT_FOUND = 9,    // no such address in the table
     TM_ERROR_INTERRUPTED = 10, // the user asked to stop
 };
 
@@ -68,7 +68,7 @@ TM_API void tm_error_destroy(struct tm_error *error);
 struct tm_region {
     uint64_t start;
     uint64_t end;
-    uint32_t flags;    // TM_REGION_*
+    uint32_t flags; // TM_REGION_*
     uint32_t _padding;
     char name[48]; // as the system names the mapping ("[heap]", "[anon:tracemortem]", a path's beginning); may be ""
 };

@@ -216,7 +216,7 @@ struct tm_resize {
 // The root
 
 enum tm_state {
-    TM_STATE_LOADED = 0,  // never started
+    TM_STATE_LOADED = 0, // never started
     TM_STATE_TRACING = 1,
     TM_STATE_STOPPED = 2,  // stopped: what was recorded has been cleared
     TM_STATE_CLEARING = 3, // traces are being cleared just now: blocks and counters go one by one
@@ -237,21 +237,21 @@ struct tm_memory {
 struct tm_root {
     char magic[TM_MAGIC_SIZE]; // stored last of all when the table is made
 
-    uint32_t byte_order;    // TM_BYTE_ORDER
-    uint16_t layout_major;  // TM_LAYOUT_MAJOR
-    uint16_t layout_minor;  // TM_LAYOUT_MINOR
-    uint32_t root_size;     // sizeof(struct tm_root)
-    uint8_t pointer_size;   // 8
-    uint8_t address_bits;   // TM_ADDRESS_BITS
-    uint8_t branch_shift;   // TM_BRANCH_SHIFT
-    uint8_t leaf_shift;     // TM_LEAF_SHIFT
-    uint64_t self;          // this record's own address: a copy elsewhere is not a table
-    uint32_t pid;           // of the process, as it sees itself; a forked child stores its own
-    uint32_t flags;         // TM_ROOT_*
+    uint32_t byte_order;     // TM_BYTE_ORDER
+    uint16_t layout_major;   // TM_LAYOUT_MAJOR
+    uint16_t layout_minor;   // TM_LAYOUT_MINOR
+    uint32_t root_size;      // sizeof(struct tm_root)
+    uint8_t pointer_size;    // 8
+    uint8_t address_bits;    // TM_ADDRESS_BITS
+    uint8_t branch_shift;    // TM_BRANCH_SHIFT
+    uint8_t leaf_shift;      // TM_LEAF_SHIFT
+    uint64_t self;           // this record's own address: a copy elsewhere is not a table
+    uint32_t pid;            // of the process, as it sees itself; a forked child stores its own
+    uint32_t flags;          // TM_ROOT_*
     uint32_t python_version; // PY_VERSION_HEX of the running interpreter
     uint32_t _reserved0;
-    char python_text[64];   // Py_GetVersion() up to the first space, NUL-padded
-    char tracer_text[32];   // the tracer's own version, NUL-padded
+    char python_text[64]; // Py_GetVersion() up to the first space, NUL-padded
+    char tracer_text[32]; // the tracer's own version, NUL-padded
 
     uint32_t state;       // enum tm_state
     uint32_t frame_limit; // frames kept per traceback; 0 before the first start
@@ -265,8 +265,8 @@ struct tm_root {
     uint64_t leaves;        // leaves mapped, of sizeof(tm_leaf) each
 
     // What could not be recorded.
-    uint64_t lost_blocks;  // allocations left out of the table: no memory or no room for them
-    uint64_t lost_frames;  // frames kept as TM_CODE_UNKNOWN: no memory, or not understood
+    uint64_t lost_blocks; // allocations left out of the table: no memory or no room for them
+    uint64_t lost_frames; // frames kept as TM_CODE_UNKNOWN: no memory, or not understood
 
     uint64_t _reserved1[3];
 

@@ -22,11 +22,12 @@ static inline void count_shared_allocation(struct tm_site *site, uint64_t size)
 {
     atomic_add(&site->allocations, 1);
     atomic_add(&site->allocated, size);
-    uint64_t whole = __atomic_add_fetch(&table->shared.traced, size, __ATOMIC_RELAXED) + atomic_load(&table->owned.traced);
+    uint64_t whole =
+        __atomic_add_fetch(&table->shared.traced, size, __ATOMIC_RELAXED) + atomic_load(&table->owned.traced);
     uint64_t peak = atomic_load(&table->shared.peak);
     // One side's total may lag for an instant and make the whole look negative: no peak.
-    while ((int64_t)whole > (int64_t)peak && !__atomic_compare_exchange_n(&table->shared.peak, &peak, whole, true,
-                                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    while ((int64_t)whole > (int64_t)peak &&
+           !__atomic_compare_exchange_n(&table->shared.peak, &peak, whole, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
 }
 

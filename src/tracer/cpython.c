@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "cpython.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +159,8 @@ const char *cpython_attach(void)
     if (strstr(text, "free-threading") != NULL)
         return "free-threaded builds of CPython are not supported";
     cpython.lock_is_global = cpython.facts->version < 0x30c;
-    cpython.current_thread = PyThreadState_GetUnchecked != NULL ? PyThreadState_GetUnchecked : _PyThreadState_UncheckedGet;
+    cpython.current_thread =
+        PyThreadState_GetUnchecked != NULL ? PyThreadState_GetUnchecked : _PyThreadState_UncheckedGet;
     if (cpython.current_thread == NULL)
         return "this CPython does not export its thread state";
     return NULL;
@@ -167,6 +169,13 @@ const char *cpython_attach(void)
 bool cpython_is_finalizing(void)
 {
     return Py_IsFinalizing != NULL ? Py_IsFinalizing() : _Py_IsFinalizing != NULL && _Py_IsFinalizing();
+}
+
+void *cpython_function(const char *name)
+{
+    // Preloaded, we come before the interpreter; imported, ours are not among the program's symbols.
+    void *function = dlsym(RTLD_NEXT, name);
+    return function != NULL ? function : dlsym(RTLD_DEFAULT, name);
 }
 
 bool cpython_read(const void *address, void *buffer, size_t length)
@@ -206,8 +215,7 @@ bool cpython_frames_make_sense(const void *thread)
         return true;
     if (!read_word(thread, facts->thread_frame, &frame))
         return false;
-    if (facts->cframe_frame >= 0 && frame != 0 &&
-        !read_word((const void *)frame, (size_t)facts->cframe_frame, &frame))
+    if (facts->cframe_frame >= 0 && frame != 0 && !read_word((const void *)frame, (size_t)facts->cframe_frame, &frame))
         return false;
     for (int steps = 0; frame != 0 && steps < 16; steps++) {
         unsigned char owner = 0;

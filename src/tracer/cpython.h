@@ -44,10 +44,10 @@ extern PyThreadState *_PyThreadState_UncheckedGet(void); // 3.8 to 3.12
 extern PyThreadState *PyThreadState_GetUnchecked(void);  // 3.13
 extern PyThreadState *PyGILState_GetThisThreadState(void);
 extern PyInterpreterState *PyInterpreterState_Main(void);
-extern int _Py_IsFinalizing(void); // 3.8 to 3.12
-extern int Py_IsFinalizing(void);  // 3.13
-extern int PyRefTracer_SetTracer(int (*tracer)(PyObject *, int event, void *data), void *data);  // 3.13
-extern int (*PyRefTracer_GetTracer(void **data))(PyObject *, int event, void *data); // 3.13
+extern int _Py_IsFinalizing(void);                                                              // 3.8 to 3.12
+extern int Py_IsFinalizing(void);                                                               // 3.13
+extern int PyRefTracer_SetTracer(int (*tracer)(PyObject *, int event, void *data), void *data); // 3.13
+extern int (*PyRefTracer_GetTracer(void **data))(PyObject *, int event, void *data);            // 3.13
 extern uintptr_t _Py_hashtable_hash_ptr(const void *key);                    // to 3.12: only its address is used
 extern int _Py_hashtable_compare_direct(const void *key1, const void *key2); // likewise
 extern PyTypeObject PyCode_Type;
@@ -113,24 +113,24 @@ extern struct inittab *PyImport_Inittab;
 struct cpython_facts {
     uint32_t version; // (major << 8) | minor
     // PyThreadState
-    uint16_t thread_frame;  // the current frame, or the cframe which holds it
-    int16_t cframe_frame;   // in _PyCFrame: the current frame; -1: PyThreadState itself has it
+    uint16_t thread_frame; // the current frame, or the cframe which holds it
+    int16_t cframe_frame;  // in _PyCFrame: the current frame; -1: PyThreadState itself has it
     // PyFrameObject (to 3.10), _PyInterpreterFrame (3.11)
     uint16_t frame_code;
     uint16_t frame_previous;
     uint16_t frame_instruction;
-    int16_t frame_owner;    // -1: frames have no owner, and all are complete
-    uint8_t owner_skip;     // frames with an owner from this on are the interpreter's own; 0: none are
+    int16_t frame_owner; // -1: frames have no owner, and all are complete
+    uint8_t owner_skip;  // frames with an owner from this on are the interpreter's own; 0: none are
     // how frame_instruction counts: the address of a code unit, or an int of so many bytes
     uint8_t instruction_unit; // 0: an address
     // PyCodeObject
     uint16_t code_first_line;
     uint16_t code_filename;
-    uint16_t code_name;      // the qualified one from 3.11 on
-    uint16_t code_lines;     // the bytes object with the line table
-    uint16_t code_bytecode;  // to 3.10 a bytes object, from 3.11 on the code units themselves
+    uint16_t code_name;            // the qualified one from 3.11 on
+    uint16_t code_lines;           // the bytes object with the line table
+    uint16_t code_bytecode;        // to 3.10 a bytes object, from 3.11 on the code units themselves
     uint16_t code_first_traceable; // 0: there is no such field
-    uint8_t line_table_kind; // enum tm_line_table
+    uint8_t line_table_kind;       // enum tm_line_table
 };
 
 // PyObject and PyVarObject, PyThreadState: the same in all of them.
@@ -143,7 +143,7 @@ struct cpython {
     const struct cpython_facts *facts;
     uint32_t version_hex; // PY_VERSION_HEX
     bool debug_build;
-    bool lock_is_global;  // one lock for all interpreters (to 3.11): the current thread state is its holder's
+    bool lock_is_global; // one lock for all interpreters (to 3.11): the current thread state is its holder's
     PyThreadState *(*current_thread)(void);
     PyInterpreterState *main; // the main interpreter as last seen
 };
@@ -163,6 +163,9 @@ bool cpython_is_finalizing(void);
  * True where there are no frames yet.
  */
 bool cpython_frames_make_sense(const void *thread);
+
+/** CPython's own function, even where one of ours stands in front of it. NULL: there is none. */
+void *cpython_function(const char *name);
 
 /** Read memory which may not be there; where the system does not allow the question, trust. */
 bool cpython_read(const void *address, void *buffer, size_t length);

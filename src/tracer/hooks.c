@@ -21,8 +21,8 @@ struct hook {
 enum { HOOKED = 3 };              // the domains raw, mem and object, in CPython's order
 static struct hook hooks[HOOKED]; // their addresses are the hooks' contexts
 
-static bool tracing;                 // the hooks record; else they only pass on
-static __thread bool inside_a_hook;  // a nested call: the outer one records the block
+static bool tracing;                // the hooks record; else they only pass on
+static __thread bool inside_a_hook; // a nested call: the outer one records the block
 
 /** Whether to record what happens now; then leave() ends it. */
 static ALWAYS_INLINE bool enter(void)
@@ -201,8 +201,8 @@ static void resize_undo(struct resize *resize)
     if (resize->old.slot != NULL)
         shadow_store(resize->address, resize->old.size, resize->old.site);
     else if (resize->old.site != 0)
-        tracked_put(0, resize->address,
-                    (struct tracked_block){.size = resize->old.size, .site = resize->old.site}, &replaced);
+        tracked_put(0, resize->address, (struct tracked_block){.size = resize->old.size, .site = resize->old.site},
+                    &replaced);
 }
 
 static ALWAYS_INLINE void resize_end(struct resize *resize)
@@ -272,12 +272,13 @@ static const struct family {
     facts_t facts;
     const PyMemAllocatorEx *allocators;
     reuse_callback reborn;
+    uint32_t (*walked_site)(const PyThreadState *thread, unsigned allocator, uint32_t domain);
 } families[] = {
-    {&cpython_3_8, allocators_3_8, reborn_3_8},
-    {&cpython_3_10, allocators_3_10, reborn_3_10},
-    {&cpython_3_11, allocators_3_11, reborn_3_11},
-    {&cpython_3_12, allocators_3_12, reborn_3_12},
-    {&cpython_3_13, allocators_3_13, reborn_3_13},
+    {&cpython_3_8, allocators_3_8, reborn_3_8, walked_site_3_8},
+    {&cpython_3_10, allocators_3_10, reborn_3_10, walked_site_3_10},
+    {&cpython_3_11, allocators_3_11, reborn_3_11, walked_site_3_11},
+    {&cpython_3_12, allocators_3_12, reborn_3_12, walked_site_3_12},
+    {&cpython_3_13, allocators_3_13, reborn_3_13, walked_site_3_13},
 };
 
 /** That of the running interpreter, which cpython_attach() knows. */
@@ -421,6 +422,47 @@ void tracing_stop(void)
 bool tracing_on(void)
 {
     return tracing;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Blocks of others, told by PyTraceMalloc_Track
+
+static void forget_tracked(uint32_t domain, uintptr_t address)
+{
+    // In domain 0 it may be a block which a hook has seen.
+    struct old_block old = {0};
+    struct tracked_block block;
+    if (domain == 0)
+        old = take(address);
+    else if (tracked_take(domain, address, &block))
+        old = (struct old_block){.site = block.site, .size = block.size};
+    if (old.site != 0)
+        count_free(TABLE_SITE(old.site), old.size);
+}
+
+bool tracing_track(uint32_t domain, uintptr_t address, size_t size)
+{
+    if (!enter())
+        return true;
+    struct caller caller = find_caller(TM_ALLOCATOR_RAW);
+    struct tracked_block block = {.size = size}, replaced;
+    forget_tracked(domain, address);
+    block.site = family_now()->walked_site(caller.thread, TM_ALLOCATOR_TRACKED, domain);
+    bool stored = block.site != 0 && tracked_put(domain, address, block, &replaced);
+    if (stored)
+        count_allocation(TABLE_SITE(block.site), size);
+    else
+        table_lost_block();
+    leave();
+    return stored;
+}
+
+void tracing_untrack(uint32_t domain, uintptr_t address)
+{
+    if (!enter())
+        return;
+    forget_tracked(domain, address);
+    leave();
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,11 @@ void tracing_rehook(void);
 /** Watch objects being born, once the interpreter is up; what a start before that could not do. */
 void tracing_watch_births(void);
 
+/** A block of a domain of its own, told by whoever allocated it; may be called without the interpreter's lock. Told again,
+ * it replaces what was known. False: no memory. */
+bool tracing_track(uint32_t domain, uintptr_t address, size_t size);
+void tracing_untrack(uint32_t domain, uintptr_t address);
+
 /** Record no allocation of the calling thread's until tracing_resume() is given what this returned. */
 bool tracing_pause(void);
 void tracing_resume(bool was_paused);

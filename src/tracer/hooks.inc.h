@@ -3,25 +3,31 @@
 //
 // The order of the stores, which is what a debugger sees of an update in flight, is told in docs/layout.md.
 
+/** The site, shared, of what any thread allocates now, by walking its frames; 0: not to be had. */
+static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState *thread, unsigned allocator,
+                                                            uint32_t domain)
+{
+    pthread_mutex_lock(&table_lock);
+    struct stack_trace trace = stack_walk(FACTS, thread);
+    struct site_key key = {.node = trace.node,
+                           .total_frames = (uint16_t)trace.total_frames,
+                           .allocator = (uint8_t)allocator,
+                           .flags = TM_SITE_SHARED,
+                           .domain = domain};
+    uint32_t site = trace.node == 0 ? 0 : intern_site(&key);
+    pthread_mutex_unlock(&table_lock);
+    return site;
+}
+
 /** The site of what the calling thread allocates now; 0: not to be had. */
 static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller caller)
 {
-    uint32_t site = 0;
-    struct transition *transition = NULL;
-    if (LIKELY(caller.owns_lock) && LIKELY((transition = stack_here(FACTS, caller.thread)) != NULL)) {
-        site = transition->site[allocator - 1];
-        if (UNLIKELY(site == 0))
-            site = stack_find_site(transition, allocator, allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0);
-    } else {
-        pthread_mutex_lock(&table_lock);
-        struct stack_trace trace = stack_walk(FACTS, caller.thread);
-        if (trace.node != 0)
-            site = intern_site(&(struct site_key){.node = trace.node,
-                                                  .total_frames = (uint16_t)trace.total_frames,
-                                                  .allocator = (uint8_t)allocator,
-                                                  .flags = TM_SITE_SHARED});
-        pthread_mutex_unlock(&table_lock);
-    }
+    struct transition *transition = LIKELY(caller.owns_lock) ? stack_here(FACTS, caller.thread) : NULL;
+    if (UNLIKELY(transition == NULL))
+        return HOOK(walked_site)(caller.thread, allocator, 0);
+    uint32_t site = transition->site[allocator - 1];
+    if (UNLIKELY(site == 0))
+        site = stack_find_site(transition, allocator, allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0);
     return site;
 }
 
@@ -83,25 +89,28 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
     return resized;
 }
 
-#define HOOKS_OF(name, allocator)                                                                                      \
-    static void *HOOK(name##_malloc)(void *hook, size_t size)                                                          \
-    {                                                                                                                  \
-        return HOOK(allocate)(hook, allocator, false, 1, size);                                                        \
-    }                                                                                                                  \
-    static void *HOOK(name##_calloc)(void *hook, size_t count, size_t size)                                            \
-    {                                                                                                                  \
-        return HOOK(allocate)(hook, allocator, true, count, size);                                                     \
-    }                                                                                                                  \
-    static void *HOOK(name##_realloc)(void *hook, void *block, size_t size)                                            \
-    {                                                                                                                  \
-        return HOOK(reallocate)(hook, allocator, block, size);                                                         \
+#define HOOKS_OF(name, allocator)                                           \
+    static void *HOOK(name##_malloc)(void *hook, size_t size)               \
+    {                                                                       \
+        return HOOK(allocate)(hook, allocator, false, 1, size);             \
+    }                                                                       \
+    static void *HOOK(name##_calloc)(void *hook, size_t count, size_t size) \
+    {                                                                       \
+        return HOOK(allocate)(hook, allocator, true, count, size);          \
+    }                                                                       \
+    static void *HOOK(name##_realloc)(void *hook, void *block, size_t size) \
+    {                                                                       \
+        return HOOK(reallocate)(hook, allocator, block, size);              \
     }
 
 HOOKS_OF(raw, TM_ALLOCATOR_RAW)
 HOOKS_OF(mem, TM_ALLOCATOR_MEM)
 HOOKS_OF(object, TM_ALLOCATOR_OBJECT)
 
-#define ALLOCATOR(name) {NULL, HOOK(name##_malloc), HOOK(name##_calloc), HOOK(name##_realloc), hook_free}
+#define ALLOCATOR(name)                                                                 \
+    {                                                                                   \
+        NULL, HOOK(name##_malloc), HOOK(name##_calloc), HOOK(name##_realloc), hook_free \
+    }
 static const PyMemAllocatorEx HOOK(allocators)[HOOKED] = {ALLOCATOR(raw), ALLOCATOR(mem), ALLOCATOR(object)};
 
 #undef ALLOCATOR

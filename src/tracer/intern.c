@@ -74,9 +74,9 @@ static uint32_t index_at(const struct index *index, uint32_t probe)
 }
 
 /** Go through the ids whose hash may be `hash`: for (INDEX_PROBE(index, hash, id)) { is it this one? } */
-#define INDEX_PROBE(index, hash, id)                                                                                   \
-    uint32_t probe = index_home((index), (hash)), id = index_at((index), probe);                                       \
-    id != 0;                                                                                                           \
+#define INDEX_PROBE(index, hash, id)                                             \
+    uint32_t probe = index_home((index), (hash)), id = index_at((index), probe); \
+    id != 0;                                                                     \
     probe++, id = index_at((index), probe)
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -111,13 +111,13 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-#define DEFINITION(name)                                                                                               \
-    {                                                                                                                  \
-        PyModuleDef_HEAD_INIT,                                                                                         \
-        .m_name = name,                                                                                                \
-        .m_doc = "The tracer: records who allocated each memory block, for tracemalloc's users and for debuggers.",    \
-        .m_size = -1,                                                                                                  \
-        .m_methods = functions,                                                                                        \
+#define DEFINITION(name)                                                                                           \
+    {                                                                                                              \
+        PyModuleDef_HEAD_INIT,                                                                                     \
+            .m_name = name,                                                                                        \
+            .m_doc =                                                                                               \
+                "The tracer: records who allocated each memory block, for tracemalloc's users and for debuggers.", \
+            .m_size = -1, .m_methods = functions,                                                                  \
     }
 static struct PyModuleDef as_tracer = DEFINITION("_tracer"), as_tracemalloc = DEFINITION("_tracemalloc");
 

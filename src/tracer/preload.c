@@ -53,14 +53,14 @@ enum early_module {
 
 static PyObject *(*early_init[EARLY_COUNT])(void);
 
-#define INIT(name)                                                                                                     \
-    static PyObject *init_##name(void)                                                                                 \
-    {                                                                                                                  \
-        if (tracing_on()) {                                                                                            \
-            tracing_rehook();                                                                                          \
-            tracing_watch_births();                                                                                    \
-        }                                                                                                              \
-        return early_init[EARLY_##name]();                                                                             \
+#define INIT(name)                         \
+    static PyObject *init_##name(void)     \
+    {                                      \
+        if (tracing_on()) {                \
+            tracing_rehook();              \
+            tracing_watch_births();        \
+        }                                  \
+        return early_init[EARLY_##name](); \
     }
 EARLY_MODULES(INIT)
 
@@ -72,10 +72,10 @@ static void take_built_in_modules(void)
             reuse_stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
-#define WATCH(module)                                                                                                  \
-    if (strcmp(entry->name, #module) == 0 && entry->init != NULL && entry->init != init_##module) {                    \
-        early_init[EARLY_##module] = entry->init;                                                                      \
-        entry->init = init_##module;                                                                                   \
+#define WATCH(module)                                                                               \
+    if (strcmp(entry->name, #module) == 0 && entry->init != NULL && entry->init != init_##module) { \
+        early_init[EARLY_##module] = entry->init;                                                   \
+        entry->init = init_##module;                                                                \
     }
         EARLY_MODULES(WATCH)
     }

@@ -52,11 +52,11 @@ static void unwatch_references(void)
 // The head of a _Py_hashtable_t, in words: how 3.9 and later, and 3.8, arrange it.
 enum { TABLE_WORDS = 8 };
 enum { GET_ENTRY = 3, HASH = 4, COMPARE = 5, KEY_DESTROY = 6, VALUE_DESTROY = 7 };
-enum { HASH_3_8 = 5, COMPARE_3_8 = 6, KEY_SIZE_3_8 = 3, DATA_SIZE_3_8 = 4 };
+enum { BUCKETS_3_8 = 0, ENTRIES_3_8 = 1, KEY_SIZE_3_8 = 3, DATA_SIZE_3_8 = 4, HASH_3_8 = 5, MALLOC_3_8 = 7 };
 
-static PyObject *stock;          // the stock module while its births are ours
-static uintptr_t *stock_lookup;  // the place of its table's look-up function
-static uintptr_t stock_function; // what stood there
+static PyObject *stock;               // the stock module while its births are ours
+static uintptr_t *const *stock_table; // its variable which points to the table of traces
+static uintptr_t stock_lookup;        // the table's own look-up function
 
 /** 3.9 to 3.12: the table asks for the entry of a block; there is none. */
 static void *on_get_entry(void *table, const void *block)
@@ -88,17 +88,18 @@ static bool is_table_of_traces(uintptr_t candidate)
     if (!cpython_read((const void *)candidate, words, sizeof words))
         return false;
     if (is_3_8())
-        return words[HASH_3_8] == hash && words[COMPARE_3_8] == compare && words[KEY_SIZE_3_8] == 8 &&
-               words[DATA_SIZE_3_8] == 16;
+        return words[BUCKETS_3_8] != 0 && (words[BUCKETS_3_8] & (words[BUCKETS_3_8] - 1)) == 0 &&
+               words[ENTRIES_3_8] == 0 && words[KEY_SIZE_3_8] == 12 && words[DATA_SIZE_3_8] == 16 &&
+               words[MALLOC_3_8] == (uintptr_t)malloc;
     return words[HASH] == hash && words[COMPARE] == compare && words[KEY_DESTROY] == 0 && words[VALUE_DESTROY] != 0;
 }
 
 struct search {
-    uintptr_t inside; // an address in the module to search: the interpreter's
-    uintptr_t found;  // the table; 0: none
+    uintptr_t inside;        // an address in the module to search: the interpreter's
+    uintptr_t *const *found; // the variable which points to the table; NULL: none
 };
 
-static bool segment_holds(const struct dl_phdr_info *module, const ElfW(Phdr) *segment, uintptr_t address)
+static bool segment_holds(const struct dl_phdr_info *module, const ElfW(Phdr) * segment, uintptr_t address)
 {
     return segment->p_type == PT_LOAD && address - (module->dlpi_addr + segment->p_vaddr) < segment->p_memsz;
 }
@@ -126,7 +127,7 @@ static int search_module(struct dl_phdr_info *module, size_t size, void *context
         for (size_t n = segment->p_memsz / sizeof *word; n > 1; n--, word++)
             if (*word > 4096 && *word % 8 == 0 && *word >> 47 == 0 && !module_holds(module, *word) &&
                 is_table_of_traces(*word)) {
-                search->found = *word;
+                search->found = (uintptr_t *const *)word;
                 return 1;
             }
     }
@@ -173,6 +174,23 @@ static void stop_stock(PyObject *module)
     PyErr_Clear();
 }
 
+/**
+ * In 3.8 the first block of another domain makes the stock tracer replace its table by one with wider keys. Better it
+ * does so now. These are CPython's own functions; track.c has ours.
+ */
+static bool widen_stock_keys(void)
+{
+    int (*track)(unsigned, uintptr_t, size_t), (*untrack)(unsigned, uintptr_t);
+    *(void **)&track = cpython_function("PyTraceMalloc_Track");
+    *(void **)&untrack = cpython_function("PyTraceMalloc_Untrack");
+    return track != NULL && untrack != NULL && track(1, 16, 0) == 0 && untrack(1, 16) == 0;
+}
+
+static uintptr_t *lookup_function(void)
+{
+    return *stock_table + (is_3_8() ? HASH_3_8 : GET_ENTRY);
+}
+
 static bool watch_stock_table(void)
 {
     if (_Py_hashtable_hash_ptr == NULL || _Py_hashtable_compare_direct == NULL)
@@ -184,16 +202,17 @@ static bool watch_stock_table(void)
         return false;
     }
     struct search search = {.inside = (uintptr_t)_Py_hashtable_hash_ptr};
-    dl_iterate_phdr(search_module, &search);
-    if (search.found == 0) {
+    if (!is_3_8() || widen_stock_keys())
+        dl_iterate_phdr(search_module, &search);
+    if (search.found == NULL) {
         stop_stock(module);
         Py_DECREF(module);
         return false;
     }
     stock = module;
-    stock_lookup = (uintptr_t *)search.found + (is_3_8() ? HASH_3_8 : GET_ENTRY);
-    stock_function = *stock_lookup;
-    *stock_lookup = is_3_8() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
+    stock_table = search.found;
+    stock_lookup = *lookup_function();
+    *lookup_function() = is_3_8() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
     return true;
 }
 
@@ -201,7 +220,9 @@ static void unwatch_stock_table(void)
 {
     if (stock == NULL)
         return;
-    *stock_lookup = stock_function;
+    // At the interpreter's end its table may be gone before us.
+    if (*stock_table != NULL)
+        *lookup_function() = stock_lookup;
     stop_stock(stock);
     Py_DECREF(stock);
     stock = NULL;

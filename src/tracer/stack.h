@@ -27,9 +27,9 @@ enum {
 
 struct stack_entry {
     uintptr_t frame;
-    uintptr_t word;      // code and instruction in one word; unique as long as the code object lives
-    uint32_t node;       // the traceback which ends in this frame; 0: not known
-    uint32_t depth : 31; // complete frames up to this one
+    uintptr_t word;       // code and instruction in one word; unique as long as the code object lives
+    uint32_t node;        // the traceback which ends in this frame; 0: not known
+    uint32_t depth : 31;  // complete frames up to this one
     uint32_t skipped : 1; // not complete: no part of a traceback
 };
 
@@ -144,8 +144,8 @@ static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t
     struct transition *transition = &stack.transitions[key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TRANSITIONS_LOG)];
     if (LIKELY(transition->word == entry->word && transition->caller == caller && transition->depth == entry->depth))
         return transition;
-    uint32_t node = stack_child(caller, (const void *)frame_code(facts, entry->frame),
-                                frame_instruction(facts, entry->frame));
+    uint32_t node =
+        stack_child(caller, (const void *)frame_code(facts, entry->frame), frame_instruction(facts, entry->frame));
     if (node == 0)
         return NULL;
     *transition = (struct transition){.word = word_is_unique(facts, entry->frame) ? entry->word : 0,

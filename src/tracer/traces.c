@@ -40,9 +40,8 @@ static void delete_array(PyObject **array, size_t count)
 
 static bool maker_init(struct maker *maker)
 {
-    *maker = (struct maker){.nodes = table->nodes.count,
-                            .strings = table->strings.count,
-                            .with_totals = cpython.version_hex >= 0x03090000};
+    *maker = (struct maker){
+        .nodes = table->nodes.count, .strings = table->strings.count, .with_totals = cpython.version_hex >= 0x03090000};
     maker->by_node = new_array(maker->nodes);
     maker->by_string = new_array(maker->strings);
     maker->tracebacks = PyDict_New();
@@ -191,9 +190,9 @@ static uint32_t site_of_object(uintptr_t address)
     return tracked_site(0, address);
 }
 
-PyObject *traces_of_object(const void *object)
+/** A new reference to the frames of a site, or to None for site 0. */
+static PyObject *frames_of_site(uint32_t site)
 {
-    uint32_t site = tracing_on() ? site_of_object((uintptr_t)object) : 0;
     PyObject *frames = NULL;
     struct maker maker;
     if (site == 0) {
@@ -208,4 +207,17 @@ PyObject *traces_of_object(const void *object)
     maker_deinit(&maker);
     tracing_resume(was_paused);
     return frames;
+}
+
+PyObject *traces_of_object(const void *object)
+{
+    return frames_of_site(tracing_on() ? site_of_object((uintptr_t)object) : 0);
+}
+
+PyObject *traces_of_block(uint32_t domain, uintptr_t address)
+{
+    const uint32_t *slot = domain == 0 && address % SLOT_BYTES == 0 ? shadow_slot(address) : NULL;
+    if (slot != NULL && *slot & TM_SLOT_START)
+        return frames_of_site(*slot & TM_SLOT_SITE_MASK);
+    return frames_of_site(tracked_site(domain, address));
 }

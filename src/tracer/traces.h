@@ -17,4 +17,7 @@ PyObject *traces_list(void);
 /** The traceback of the block which holds an object, like above; None where it is not traced. */
 PyObject *traces_of_object(const void *object);
 
+/** The traceback of the block which starts at an address, likewise. */
+PyObject *traces_of_block(uint32_t domain, uintptr_t address);
+
 #endif
