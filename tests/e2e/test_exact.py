@@ -57,7 +57,7 @@ def test_an_object_is_found_with_its_whole_traceback(known):
     assert [name for name, _ in frames] == [known.script] * 3
     assert [source[line - 1].split("#")[0].strip() for _, line in frames] == [
         "main()",
-        "big = allocate()",
+        "allocate()",
         "objects[0][i] = bytes(967)",
     ]
 
@@ -74,7 +74,7 @@ def test_any_byte_of_a_block_leads_to_it(known):
 def test_the_info_is_that_of_the_process(known):
     info = json.loads(debuggers.answers("gdb", ["tm-info --json"], pid=known.pid)[0])
     assert info["pid"] == known.pid == known.said_pid
-    assert info["frame_limit"] == 25
+    assert info["traceback_limit"] == 25
     assert info["lost_blocks"] == info["lost_frames"] == 0
     top = json.loads(debuggers.answers("gdb", [TOP], pid=known.pid)[0])
-    assert (info["blocks"], info["traced"]) == (top["total_count"], top["total_size"])
+    assert (info["blocks"], info["traced_memory"]) == (top["total_count"], top["total_size"])

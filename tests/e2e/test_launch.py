@@ -16,7 +16,7 @@ STATE = (
 
 def run(command, **variables):
     environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    environment.update(PYTHONPATH=debuggers.PACKAGE_PATH, **variables)
+    environment.update(dict({"PYTHONPATH": debuggers.PACKAGE_PATH}, **variables))
     return subprocess.run(
         [str(word) for word in command],
         env=environment,

@@ -31,8 +31,7 @@ def test_no_command_changes_a_writable_page(python, debugger, tmp_path):
         support = HERE + "/../support"
         before = run + CHECK.format(support=support, action="before = pages.snapshot(%d)" % process.pid)
         after = run + (
-            "changed = pages.differences(before, pages.snapshot(%d)); print('CHANGED' if changed else 'same', changed)"
-            % process.pid
+            "changed = pages.differences(before, pages.snapshot(%d)); print('same' if not changed else '', changed)" % process.pid
         )
         lines = []
         for command in COMMANDS:
@@ -44,5 +43,4 @@ def test_no_command_changes_a_writable_page(python, debugger, tmp_path):
             lines += [before, attempt, after]
         outcome = debuggers.run_debugger(debugger, lines, pid=process.pid)
         assert outcome.status == 0, outcome.stdout + outcome.stderr
-        assert "CHANGED" not in outcome.stdout
         assert outcome.stdout.count("same []") == len(COMMANDS), outcome.stdout

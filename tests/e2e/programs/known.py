@@ -6,6 +6,7 @@ call, CDLL gives it up.
 """
 
 import ctypes
+import gc
 import os
 import sys
 import threading
@@ -33,7 +34,7 @@ raw_free = function(free, "PyMem_RawFree", pointer)
 # Places for addresses which are no objects, so that keeping an address allocates nothing.
 Addresses = ctypes.c_void_p * 200
 objects = [[None] * 200 for _ in range(4)]
-mem, resized, shrunk, raw, cleared, zero = (Addresses() for _ in range(6))
+mem, resized, shrunk, raw, cleared, zero, big = (Addresses() for _ in range(7))
 THREADS = 4
 in_threads = [Addresses() for _ in range(THREADS)]
 bytes_in_threads = [[None] * 200 for _ in range(THREADS)]
@@ -56,8 +57,7 @@ def allocate():
         zero[i] = object_malloc(0)  # 200 x 0
     for i in range(100):
         cleared[i] = mem_calloc(10, 30)  # 100 x 300
-    big = object_malloc(3 << 20)  # 1 x 3145728
-    return big
+    big[0] = object_malloc(3 << 20)  # 1 x 3145728
 
 
 def resize():
@@ -94,14 +94,15 @@ def main():
     threads = [
         threading.Thread(target=work_in_thread, args=(in_threads[n], bytes_in_threads[n], start)) for n in range(THREADS)
     ]
-    big = allocate()
+    allocate()
     resize()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    gc.collect()  # what is in a free list counts as alive, by the line which last had it
     target = objects[0][7]
-    os.write(int(os.environ["TM_READY"]), b"%d %d %d\n" % (id(target), big, os.getpid()))
+    os.write(int(os.environ["TM_READY"]), b"%d %d %d\n" % (id(target), big[0], os.getpid()))
     sys.stdin.readline()
     os.abort()
 

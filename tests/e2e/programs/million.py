@@ -9,7 +9,7 @@ COUNT = 1000000
 def fill():
     keep = [None] * COUNT
     for i in range(COUNT):
-        keep[i] = b"%d" % i  # here
+        keep[i] = b"%d" % (i + 1000)  # here
     return keep
 
 

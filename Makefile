@@ -1,0 +1,278 @@
+# tracemortem: `make help` lists the targets.
+#
+#   src/engine/   -> build/lib/libtracemortem.so         the engine, loaded by the debuggers
+#   src/tracer/   -> build/python/tracemortem/_tracer.abi3.so   the tracer, loaded by the traced program
+#   src/python/   -> build/python/tracemortem/*.py       the package
+#   gdb/ lldb/    are used where they are
+#
+# Variables for the command line:
+#
+#   CC CFLAGS LDFLAGS   as everywhere; WERROR=1 makes warnings errors
+#   PYTHON              whose headers the tracer is built with, and for whom it is installed (one binary serves all)
+#   PYTHONS             the CPythons to test; default: all that tests/support/pythons.py finds
+#   PREFIX DESTDIR      where `make install` puts things; PYTHON_SITE and GDB_AUTO_LOAD move single parts
+#   PYTEST_ARGS         more arguments for pytest, as in PYTEST_ARGS='-k diff -x'
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+PYTHON ?= python3
+# Runs the tests and the demo's driver: the one for which Debian packages pytest.
+TEST_PYTHON ?= /usr/bin/python3
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+
+BUILD := build
+ENGINE := $(BUILD)/lib/libtracemortem.so
+PACKAGE := $(BUILD)/python/tracemortem
+TRACER := $(PACKAGE)/_tracer.abi3.so
+
+layout_sources := $(sort $(wildcard src/layout/*.c))
+engine_sources := $(sort $(wildcard src/engine/*.c))
+tracer_sources := $(sort $(wildcard src/tracer/*.c))
+package_sources := $(sort $(wildcard src/python/tracemortem/*.py))
+test_sources := $(sort $(wildcard tests/engine/test_*.c))
+# Fakes take the place of a part of the engine: they are linked only where their headers (or the harness) are included.
+test_fakes := $(sort $(wildcard tests/engine/fake_*.c))
+tests_with_fakes := $(if $(test_fakes),$(shell grep -lE '#include "(harness|fake_[a-z_]*)\.h"' $(test_sources) /dev/null))
+# Fuzz targets have a main() of their own.
+test_support := $(filter-out $(test_sources) $(test_fakes) tests/engine/fuzz_%,$(sort $(wildcard tests/engine/*.c)))
+c_sources := $(layout_sources) $(engine_sources) $(tracer_sources) $(sort $(wildcard tests/*/*.c))
+c_files := $(c_sources) $(sort $(wildcard src/*/*.h tests/*/*.h))
+python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
+
+# `make -j deps test` must not compile before the compiler is there.
+after_deps := $(filter deps,$(MAKECMDGOALS))
+
+# ----------------------------------------------------------------------------------------------------------------
+# Build
+
+.PHONY: all
+all: engine tracer package
+
+.PHONY: engine tracer package
+engine: $(if $(engine_sources),$(ENGINE))
+tracer: $(if $(tracer_sources),$(TRACER))
+package: $(package_sources:src/python/tracemortem/%=$(PACKAGE)/%)
+
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
+common_flags := -std=gnu11 $(warnings) -fPIC -fvisibility=hidden -fstack-protector-strong -Isrc
+hardening := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+engine_flags := $(common_flags) $(hardening)
+# Every allocation of the traced program goes through the tracer: its thread-local variables are found without a call
+# (initial-exec), and its own functions are not looked up by name.
+tracer_flags = $(common_flags) -DTRACEMORTEM_VERSION='"$(version)"' $(hardening) -ftls-model=initial-exec -fno-semantic-interposition $(python_include)
+
+# Said in one place.
+version := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/python/tracemortem/__init__.py)
+
+# The directory with Python.h: $(PYTHON)'s, or else Debian's. Asked when it is needed, which is after `make deps`.
+python_include = $(or $(addprefix -isystem ,$(call find_python_include)),$(error no Python.h: try `make deps`))
+find_python_include = $(shell for python in $(PYTHON) /usr/bin/python3; do \
+    dir=$$($$python -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null) && \
+    test -f "$$dir/Python.h" && echo "$$dir" && break; done)
+
+# Rewritten, and all that depends on it rebuilt, when the compiler or the flags change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(WERROR)' | cmp -s - $@ || \
+	    echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(WERROR)' >$@
+.PHONY: FORCE
+FORCE:
+
+prepared := Makefile $(BUILD)/flags | $(after_deps)
+compile = @mkdir -p $(@D) && echo "  CC    $@" && $(CC) -MMD -MP $(CPPFLAGS) $(CFLAGS)
+
+# What src/layout/ has of code is part of the engine and of the tracer.
+objects = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
+$(BUILD)/obj/layout/%.o: src/layout/%.c $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+
+$(BUILD)/obj/engine/%.o: src/engine/%.c $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+
+$(ENGINE): $(call objects,$(engine_sources) $(layout_sources))
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^
+
+$(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
+	$(compile) $(tracer_flags) -c -o $@ $<
+
+# Without libpython: its symbols are the interpreter's, or absent when the tracer is preloaded into another program.
+$(TRACER): $(call objects,$(tracer_sources) $(layout_sources))
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(LDFLAGS) -o $@ $^ -lpthread
+
+$(PACKAGE)/%.py: src/python/tracemortem/%.py
+	@mkdir -p $(@D)
+	@cp $< $@
+
+# ----------------------------------------------------------------------------------------------------------------
+# Tests: the engine by cmocka under sanitizers, then everything else by pytest.
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+test_flags := $(common_flags) -Isrc/engine -Itests/engine -O1 $(SANITIZE)
+test_programs := $(test_sources:%.c=$(BUILD)/%)
+checked_engine := $(BUILD)/sanitized/libengine.a
+checked_support := $(BUILD)/sanitized/libsupport.a
+
+.PHONY: test test-engine test-python
+# One after the other also under -j: the debuggers' tests measure nothing but they do wait for processes.
+test: all
+	@$(MAKE) --no-print-directory test-engine
+	@$(MAKE) --no-print-directory test-python
+
+test-engine: $(test_programs)
+	@failed=; for test in $^; do echo "$$test"; $$test || failed="$$failed $$test"; done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+test-python: all
+	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
+	@PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider $(PYTEST_ARGS)
+
+$(BUILD)/sanitized/%.o: %.c $(prepared)
+	$(compile) $(test_flags) -c -o $@ $<
+
+# Archives: a test or a fake which defines functions itself does not get the engine's file with the same.
+$(checked_engine): $(patsubst %.c,$(BUILD)/sanitized/%.o,$(engine_sources) $(layout_sources))
+	@rm -f $@ && $(AR) rcs $@ $^
+$(checked_support): $(test_support:%.c=$(BUILD)/sanitized/%.o)
+	@mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
+
+$(tests_with_fakes:%.c=$(BUILD)/%): $(test_fakes:%.c=$(BUILD)/sanitized/%.o)
+$(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checked_engine)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
+
+.SECONDARY:
+
+# ----------------------------------------------------------------------------------------------------------------
+# Looks at the sources
+
+.PHONY: check check-format check-gcc check-clang check-cppcheck check-python format
+check: check-format check-gcc check-clang check-cppcheck check-python
+
+check-format:
+	clang-format --dry-run -Werror $(c_files)
+
+format:
+	clang-format -i $(c_files)
+
+check_flags = $(filter-out -Werror,$(tracer_flags)) -Werror -O2 -Isrc/engine -Itests/engine
+check-gcc: $(c_sources:%.c=$(BUILD)/check/gcc/%.o)
+check-clang: $(c_sources:%.c=$(BUILD)/check/clang/%.o)
+$(BUILD)/check/gcc/%.o: %.c $(prepared)
+	@mkdir -p $(@D) && echo "  GCC   $<" && gcc -MMD -MP $(check_flags) -c -o $@ $<
+$(BUILD)/check/clang/%.o: %.c $(prepared)
+	@mkdir -p $(@D) && echo "  CLANG $<" && clang -MMD -MP $(check_flags) -c -o $@ $<
+
+check-cppcheck:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem -Isrc -Isrc/engine $(layout_sources) $(engine_sources) $(tracer_sources)
+
+# Old debuggers embed old Pythons: all is kept to the syntax of 3.8.
+check-python:
+	$(TEST_PYTHON) tests/support/check_syntax.py $(python_files)
+
+# ----------------------------------------------------------------------------------------------------------------
+# Measure, show
+
+.PHONY: bench demo
+bench: all
+	$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
+
+demo: all
+	@PYTHON='$(if $(filter file,$(origin PYTHON)),$(TEST_PYTHON),$(PYTHON))' $(TEST_PYTHON) tests/demo/demo.py
+
+# ----------------------------------------------------------------------------------------------------------------
+# Dependencies: Debian packages. Nothing is asked of apt when all are there.
+
+PACKAGES := gcc libc6-dev make clang python3-dev gdb lldb-19 python3-lldb-19 libcmocka-dev python3-pytest \
+    python3-numpy clang-format clang-tidy cppcheck procps binutils
+
+.PHONY: deps
+deps:
+	@missing=; for package in $(PACKAGES); do \
+	    case "$$(dpkg-query -W -f='$${db:Status-Abbrev}' $$package 2>/dev/null)" in \
+	        ii*) ;; *) missing="$$missing $$package" ;; \
+	    esac; \
+	done; \
+	if [ -z "$$missing" ]; then echo "deps: all there"; exit 0; fi; \
+	echo "deps: missing:$$missing"; \
+	install="apt-get install -y --no-install-recommends$$missing"; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo "deps: no apt-get here. Install what these Debian packages hold:$$missing" >&2; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then as_root=; \
+	elif sudo -n true 2>/dev/null; then as_root=sudo; \
+	else echo "deps: not root. Run: apt-get update && $$install" >&2; exit 1; fi; \
+	set -ex; \
+	$$as_root apt-get update -q || echo "deps: not all package lists could be had; going on with what there is" >&2; \
+	$$as_root env DEBIAN_FRONTEND=noninteractive $$install
+
+# ----------------------------------------------------------------------------------------------------------------
+# Install
+
+#
+#   $(PREFIX)/lib/libtracemortem.so         the engine; engine_path.txt in the package says where it is
+#   $(PYTHON_SITE)/tracemortem/             the package with the tracer
+#   $(PYTHON_SITE)/tracemortem.pth          the start-up hook: nothing happens unless TRACEMORTEM is in the environment
+#   $(PREFIX)/share/tracemortem/            the debuggers' scripts, and a link to the package beside them
+#   $(GDB_AUTO_LOAD)/$(PYTHON_SITE)/tracemortem/_tracer.abi3.so-gdb.py
+#                                           has gdb load tm_gdb.py when it meets a process with the tracer
+
+# The first of the directories in which $(PYTHON) looks for packages that lies below $(PREFIX)/lib.
+PYTHON_SITE ?= $(or $(shell $(PYTHON) -c 'import os, site, sys; \
+    lib = os.path.join(os.path.abspath(sys.argv[1]), "lib", ""); \
+    default = "%spython%d.%d/site-packages" % ((lib,) + sys.version_info[:2]); \
+    print(next((d for d in site.getsitepackages() if d.startswith(lib)), default))' '$(PREFIX)'), \
+    $(error $(PYTHON) cannot tell where its packages are: set PYTHON_SITE))
+GDB_AUTO_LOAD ?= $(PREFIX)/share/gdb/auto-load
+
+share := $(PREFIX)/share/tracemortem
+site = $(eval site := $$(PYTHON_SITE))$(site)
+# gdb goes by the real path of the library.
+gdb_hook = $(GDB_AUTO_LOAD)$(site)/tracemortem/_tracer.abi3.so-gdb.py
+INSTALL ?= install
+
+.PHONY: install uninstall
+install: all
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(site)/tracemortem' '$(DESTDIR)$(share)' \
+	    '$(dir $(DESTDIR)$(gdb_hook))'
+	$(INSTALL) -m 644 $(ENGINE) '$(DESTDIR)$(PREFIX)/lib/'
+	$(INSTALL) -m 644 $(TRACER) $(package_sources:src/python/tracemortem/%=$(PACKAGE)/%) '$(DESTDIR)$(site)/tracemortem/'
+	echo '$(PREFIX)/lib/$(notdir $(ENGINE))' >'$(DESTDIR)$(site)/tracemortem/engine_path.txt'
+	echo 'import os; "TRACEMORTEM" in os.environ and __import__("tracemortem._startup")' >'$(DESTDIR)$(site)/tracemortem.pth'
+	$(INSTALL) -m 644 $(wildcard gdb/*.py lldb/*.py) '$(DESTDIR)$(share)/'
+	ln -sfnr '$(DESTDIR)$(site)/tracemortem' '$(DESTDIR)$(share)/tracemortem'
+	printf '%s\n' 'import sys' '' 'sys.path.insert(0, "$(share)")' 'import tm_gdb  # noqa: F401' >'$(DESTDIR)$(gdb_hook)'
+	chmod 644 '$(DESTDIR)$(site)/tracemortem/engine_path.txt' '$(DESTDIR)$(site)/tracemortem.pth' '$(DESTDIR)$(gdb_hook)'
+	@$(PYTHON) -c 'import site, sys; sys.exit(sys.argv[1] not in site.getsitepackages())' '$(site)' || \
+	    echo 'Note: $(PYTHON) does not look into $(site) by itself: set PYTHONPATH to it and use python3 -m tracemortem,' \
+	    'or install with PREFIX or PYTHON_SITE changed.' >&2
+
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/lib/$(notdir $(ENGINE))' '$(DESTDIR)$(site)/tracemortem.pth' '$(DESTDIR)$(gdb_hook)'
+	rm -rf '$(DESTDIR)$(site)/tracemortem' '$(DESTDIR)$(share)'
+	-rmdir -p --ignore-fail-on-non-empty '$(dir $(DESTDIR)$(gdb_hook))'
+
+.PHONY: clean help
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make              build the engine, the tracer and the package into build/'
+	@echo 'make deps         install what is missing (Debian packages)'
+	@echo 'make demo         a service leaks; gdb and lldb tell where'
+	@echo 'make test         all tests; also test-engine, test-python'
+	@echo 'make check        format, warnings of gcc and clang, cppcheck, syntax of Python 3.8'
+	@echo 'make format       let clang-format lay out the C files'
+	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem'
+	@echo 'make install      to PREFIX=$(PREFIX); also DESTDIR=, PYTHON=, PYTHON_SITE=, GDB_AUTO_LOAD='
+	@echo 'make uninstall    with the same variables as install'
+	@echo 'make clean        remove build/'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

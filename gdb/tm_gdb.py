@@ -1,0 +1,33 @@
+"""tracemortem in gdb: `source` this file, then see `help tm-top`.
+
+Afterwards `import tm_gdb` works in gdb's Python: it is this file, loaded once as a module. This file finds the parts;
+the commands are in tm_gdb_commands, what they ask of gdb in tm_gdb_target, the rest in the package tracemortem.
+"""
+
+import os
+import sys
+
+
+def _extend_path():
+    """Put this folder, and the package tracemortem which belongs to it, before all else on sys.path."""
+    here = os.path.dirname(os.path.realpath(__file__))
+    built = os.path.join(here, "..", "build", "python")  # the source tree
+    installed = os.path.join(here, "..", "python")
+    for path in (installed, built, here):
+        path = os.path.normpath(path)
+        if os.path.isdir(path) and (path == here or os.path.isdir(os.path.join(path, "tracemortem"))):
+            if path in sys.path:
+                sys.path.remove(path)
+            sys.path.insert(0, path)
+
+
+if __name__ == "__main__":
+    # gdb's `source` runs this in the namespace of all sourced scripts, where nothing of ours should stay.
+    _extend_path()
+    del _extend_path
+    import tm_gdb  # noqa: F401
+else:
+    _extend_path()
+    import tm_gdb_commands
+
+    tm_gdb_commands.register()

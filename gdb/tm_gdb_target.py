@@ -1,0 +1,149 @@
+"""What the tm- commands ask of gdb: memory, symbols, expressions, and which core gdb reads.
+
+Knows gdb and no trace table. Leaves gdb as it was: what is set for a while is set back.
+"""
+
+import contextlib
+import re
+
+import gdb
+from tracemortem.debugger import RUNNING, CommandError, Debugger
+from tracemortem.expression import ExpressionError
+from tracemortem.memory import CoreMemory, Memory, local_process, parse_info_proc_mappings
+
+
+class Gdb(Debugger):
+    """gdb, for one command."""
+
+    example = "(PyObject *)$rdi, &variable or *(void **)($sp + 8)"
+
+    def __init__(self):
+        self._machine = None
+
+    def write(self, text):
+        gdb.write(text)
+
+    def warn(self, text):
+        gdb.write("warning: %s\n" % text, gdb.STDERR)
+
+    @contextlib.contextmanager
+    def current(self, shell):
+        inferior = gdb.selected_inferior()
+        if not inferior.pid or not inferior.threads():
+            yield None
+        elif any(thread.is_running() for thread in inferior.threads()):
+            raise CommandError(RUNNING % (inferior.pid, "interrupt"))
+        elif _is_core(inferior):
+            core = shell.open_checked(_core_path())
+            self._machine = core.machine
+            reader = _Reader(inferior)
+            yield CoreMemory(core, reader.read, reader.symbol)
+        else:
+            yield _Process(inferior)
+
+    def current_machine(self):
+        return self._machine
+
+    def evaluate(self, text):
+        try:
+            with _settings(("may-call-functions", False), ("may-write-memory", False)):
+                return _address(gdb.parse_and_eval(text))
+        except (gdb.error, RuntimeError, OverflowError) as error:
+            raise ExpressionError(str(error).rstrip(".")) from None
+
+
+class _Reader:
+    """Reads the selected inferior: gdb 13 could read no other, whatever it is asked."""
+
+    def __init__(self, inferior):
+        self._inferior = inferior
+
+    def read(self, address, length):
+        try:
+            return self._inferior.read_memory(address, length)
+        except (gdb.error, RuntimeError, OverflowError):
+            return None
+
+    def symbol(self, name):
+        try:
+            with _settings(("may-call-functions", False), ("language", "c")):
+                return int(gdb.parse_and_eval("(unsigned long)&'%s'" % name))
+        except (gdb.error, RuntimeError, OverflowError):
+            return 0
+
+
+class _Process(_Reader, Memory):
+    """A stopped process."""
+
+    def regions(self):
+        local = local_process(self._inferior.pid)
+        if local:
+            return local.regions()
+        try:
+            with _settings(("width", None)):
+                return parse_info_proc_mappings(_execute("info proc mappings"))
+        except gdb.error:
+            return []  # no such thing there
+
+
+def _execute(command):
+    return gdb.execute(command, to_string=True)
+
+
+def _is_core(inferior):
+    return inferior.connection is not None and inferior.connection.type == "core"
+
+
+def _core_path():
+    """The path of the core file which the selected inferior is."""
+    core = getattr(gdb.selected_inferior(), "corefile", None)  # gdb 17
+    if core is not None:
+        return core.filename
+    with _settings(("width", None)):
+        # A filter which no section passes leaves the headings.
+        headings = _execute("maint info sections .tracemortem-none")
+    match = re.search(r"^Core file:\s*[`'\"‘]?(.*?)[`'\"’]?,\s*file type", headings, re.MULTILINE | re.DOTALL)
+    if not match:
+        raise CommandError("cannot tell which core file gdb has open\nLoad it again by core-file FILE")
+    return match.group(1)
+
+
+@contextlib.contextmanager
+def _settings(*wanted):
+    """gdb's settings with these values, for a while."""
+    changed = []
+    try:
+        for name, value in wanted:
+            old = gdb.parameter(name)
+            if old != value:
+                changed.append((name, old))
+                _set(name, value)
+        yield
+    finally:
+        for name, old in reversed(changed):
+            _set(name, old)
+
+
+def _set(name, value):
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    _execute("set %s %s" % (name, "unlimited" if value is None else value))
+
+
+_REFERENCES = (gdb.TYPE_CODE_REF, getattr(gdb, "TYPE_CODE_RVALUE_REF", gdb.TYPE_CODE_REF))
+_PLACES = (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION, gdb.TYPE_CODE_FUNC)
+
+
+def _address(value):
+    """The address which a value means: an object's own, else the number which it is."""
+    code = value.type.strip_typedefs().code
+    if code in _REFERENCES:
+        value = value.referenced_value()
+        code = value.type.strip_typedefs().code
+    if code in _PLACES:
+        if value.address is None:
+            raise ExpressionError("a value of type \"%s\" which is not in memory has no address" % value.type)
+        return int(value.address)
+    if code in (gdb.TYPE_CODE_FLT, gdb.TYPE_CODE_VOID):
+        raise ExpressionError("a value of type \"%s\" is no address" % value.type)
+    return int(value)

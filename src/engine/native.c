@@ -1,0 +1,554 @@
+/**
+ * The native source: a table's root, sites and blocks in tracemalloc's meaning.
+ *
+ * Knows what records mean together; how each is found and read is told to array.h, shadow.h, tracked.h and paths.h.
+ */
+#include "native.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "host.h"
+#include "paths.h"
+#include "root.h"
+#include "set.h"
+#include "shadow.h"
+#include "source_ops.h"
+#include "target.h"
+#include "tracked.h"
+
+// Ids are numbers of 32 bits; positions in `bytes` could be larger, but a TiB of names is none.
+#define ID_LIMIT (UINT64_C(1) << 32)
+#define BYTES_LIMIT (UINT64_C(1) << 40)
+// No program has so many live blocks or bytes: counters beyond are damaged, or were read between two stores.
+#define COUNTER_LIMIT (UINT64_C(1) << 60)
+// A block is at most as large as all blocks together; while it is being counted it may still be larger by itself.
+#define LARGEST_AT_LEAST (UINT64_C(1) << 30)
+#define SITES_BETWEEN_CHECKS 4096u
+
+struct native {
+    struct tm_source source; // first
+    struct tm_target *target;
+    struct tm_root_place place;
+    struct tm_records bytes;
+    struct tm_records strings;
+    struct tm_records codes;
+    struct tm_records nodes;
+    struct tm_records sites;
+    struct tm_records tracked;
+};
+
+static struct native *native_of(struct tm_source *source)
+{
+    return (struct native *)source;
+}
+
+static const struct native *native_of_const(const struct tm_source *source)
+{
+    return (const struct native *)source;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Opening
+
+#define INIT_RECORDS(native, name, limit)                                                                            \
+    tm_records_init(&(native)->name, (native)->target, &(native)->place.root.name,                                   \
+                    (native)->place.address + offsetof(struct tm_root, name), (limit))
+
+static void init_records(struct native *native)
+{
+    INIT_RECORDS(native, bytes, BYTES_LIMIT);
+    INIT_RECORDS(native, strings, ID_LIMIT);
+    INIT_RECORDS(native, codes, ID_LIMIT);
+    INIT_RECORDS(native, nodes, ID_LIMIT);
+    INIT_RECORDS(native, sites, TM_SITE_LIMIT);
+    INIT_RECORDS(native, tracked, ID_LIMIT);
+}
+
+struct extent {
+    uint64_t start;
+    uint64_t end;
+};
+
+static int compare_extents(const void *a, const void *b)
+{
+    uint64_t a_start = ((const struct extent *)a)->start, b_start = ((const struct extent *)b)->start;
+    return (a_start > b_start) - (a_start < b_start);
+}
+
+// The writer never puts two chunks into the same memory: where they overlap at least one address is wrong, and what
+// stands there would be counted twice.
+static struct tm_error *check_overlaps(const struct native *native)
+{
+    const struct tm_records *arrays[] = {&native->bytes, &native->strings, &native->codes,
+                                         &native->nodes, &native->sites,   &native->tracked};
+    struct extent extents[6 * TM_ARRAY_CHUNKS];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+        for (unsigned chunk = 0; chunk < TM_ARRAY_CHUNKS; chunk++) {
+            uint64_t address, length;
+            if (tm_records_extent(arrays[i], chunk, &address, &length))
+                extents[count++] = (struct extent){address, address + length};
+        }
+    }
+    qsort(extents, count, sizeof(extents[0]), compare_extents);
+    for (size_t i = 1; i < count; i++) {
+        if (extents[i].start < extents[i - 1].end)
+            return tm_error_create(TM_ERROR_CORRUPT,
+                                   "the trace table at 0x%" PRIx64 " is damaged: two of its arrays overlap at 0x%" PRIx64
+                                   "\nTry another core of the program.",
+                                   native->place.address, extents[i].start);
+    }
+    return NULL;
+}
+
+static void native_destroy(struct tm_source *source)
+{
+    struct native *native = native_of(source);
+    tm_records_deinit(&native->bytes);
+    tm_records_deinit(&native->strings);
+    tm_records_deinit(&native->codes);
+    tm_records_deinit(&native->nodes);
+    tm_records_deinit(&native->sites);
+    tm_records_deinit(&native->tracked);
+    free(native);
+}
+
+static const struct tm_source_ops native_ops;
+
+struct tm_error *tm_native_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+{
+    struct native *native = calloc(1, sizeof(*native));
+    if (!native)
+        return tm_error_no_memory();
+    native->source.ops = &native_ops;
+    native->target = target;
+    struct tm_error *error = tm_root_find(target, host, &native->place);
+    if (!error) {
+        init_records(native);
+        error = check_overlaps(native);
+    }
+    if (error) {
+        native_destroy(&native->source);
+        return error;
+    }
+    *result = &native->source;
+    return NULL;
+}
+
+static struct tm_error *native_require_tracing(const struct tm_source *source)
+{
+    switch (native_of_const(source)->place.root.state) {
+    case TM_STATE_LOADED:
+        return tm_error_create(TM_ERROR_NOT_TRACING,
+                               "the tracer is loaded in this process, but tracing was never started, so nothing was "
+                               "recorded\nStart it in the program with tracemortem.start(), or\n" TM_HOW_TO_TRACE);
+    case TM_STATE_STOPPED:
+        return tm_error_create(TM_ERROR_NOT_TRACING,
+                               "tracing was stopped in this process, which cleared what was recorded\nStart it again "
+                               "in the program with tracemortem.start(), or do not stop it before the core is made.");
+    default:
+        return NULL;
+    }
+}
+
+static uint64_t native_started(const struct tm_source *source)
+{
+    return native_of_const(source)->place.root.started;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Sites
+
+static uint64_t add_saturating(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static void merge_damage(struct tm_damage *damage, const struct tm_damage *more)
+{
+    damage->unreadable_records = add_saturating(damage->unreadable_records, more->unreadable_records);
+    damage->unreadable_bytes = add_saturating(damage->unreadable_bytes, more->unreadable_bytes);
+    damage->corrupt_records = add_saturating(damage->corrupt_records, more->corrupt_records);
+    if (damage->first_address == 0)
+        damage->first_address = more->first_address;
+}
+
+enum liveness { DEAD, LIVE, IMPLAUSIBLE };
+
+static enum liveness liveness_of(const struct tm_site *site, uint64_t *count, uint64_t *size)
+{
+    *count = site->allocations - site->frees;
+    *size = site->allocated - site->freed;
+    if (*count == 0 && *size == 0)
+        return DEAD;
+    return *count == 0 || *count > COUNTER_LIMIT || *size > COUNTER_LIMIT ? IMPLAUSIBLE : LIVE;
+}
+
+// A loop over all sites that can be read: `id` and `site` are set in its body. What cannot be read is in the damage of
+// the loaded array already.
+struct site_cursor {
+    const struct tm_records *sites;
+    const struct tm_host *host;
+    uint64_t id;
+    struct tm_site site;
+    struct tm_error *error; // of the host; ends the loop
+};
+
+static bool next_site(struct site_cursor *cursor)
+{
+    for (;;) {
+        struct tm_flaw ignored = {.kind = TM_FLAW_NONE};
+        cursor->id = tm_records_skip(cursor->sites, cursor->id + 1);
+        if (cursor->id >= cursor->sites->count)
+            return false;
+        if (cursor->id % SITES_BETWEEN_CHECKS == 0) {
+            cursor->error = tm_host_check(cursor->host);
+            if (cursor->error)
+                return false;
+        }
+        if (tm_records_get(cursor->sites, cursor->id, &cursor->site, sizeof(cursor->site), &ignored))
+            return true;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Facts
+
+// What came from the target, as far as it is printable ASCII; a version is nothing else.
+static void copy_text(char *to, size_t capacity, const char *from, size_t length)
+{
+    size_t i;
+    for (i = 0; i < length && i + 1 < capacity && from[i]; i++)
+        to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
+    to[i] = '\0';
+}
+
+static void info_of_root(const struct native *native, struct tm_info *info)
+{
+    const struct tm_root *root = &native->place.root;
+    info->source = "native";
+    info->found_by = native->place.found_by;
+    info->table_address = native->place.address;
+    info->layout_major = root->layout_major;
+    info->layout_minor = root->layout_minor;
+    copy_text(info->python_version, sizeof(info->python_version), root->python_text, sizeof(root->python_text));
+    copy_text(info->tracer_version, sizeof(info->tracer_version), root->tracer_text, sizeof(root->tracer_text));
+    info->debug_build = root->flags & TM_ROOT_DEBUG_BUILD;
+    info->free_threaded = root->flags & TM_ROOT_FREE_THREADED;
+    info->reuse_exact = root->flags & TM_ROOT_REUSE_EXACT;
+    info->pid = root->pid;
+    info->state = root->state;
+    info->frame_limit = root->frame_limit;
+    info->started = root->started;
+    info->cleared = root->cleared;
+    info->traced = root->owned.traced + root->shared.traced;
+    info->peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
+    info->leaves = root->leaves;
+    info->mapped = root->mapped;
+    info->lost_blocks = root->lost_blocks;
+    info->lost_frames = root->lost_frames;
+    for (size_t i = 0; i < TM_RESIZES; i++)
+        info->resizing += root->resize[i].state == TM_RESIZE_BUSY;
+}
+
+static void info_of_arrays(const struct native *native, struct tm_info *info)
+{
+    const struct tm_records *arrays[] = {&native->bytes, &native->strings, &native->codes,
+                                         &native->nodes, &native->sites,   &native->tracked};
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+        uint64_t used = arrays[i]->count * arrays[i]->array.record_size; // below 2^52
+        info->table_bytes = add_saturating(info->table_bytes, used);
+        if (arrays[i] != &native->sites) // whose damage is there, and has this in it
+            merge_damage(&info->damage, &arrays[i]->claimed);
+    }
+    info->strings = native->strings.count - 1;
+    info->codes = native->codes.count - 1;
+    info->nodes = native->nodes.count - 1;
+}
+
+// Adds a domain; false: no memory.
+static bool note_domain(struct tm_set *domains, uint32_t domain)
+{
+    static const char present;
+    if (!tm_set_reserve(domains))
+        return false;
+    uint64_t hash = tm_hash_number(domain);
+    struct tm_set_entry *entry = tm_set_first(domains, hash);
+    while (entry->item && entry->hash != hash)
+        entry = tm_set_next(domains, entry);
+    if (!entry->item)
+        tm_set_put(domains, entry, hash, (void *)(uintptr_t)&present);
+    return true;
+}
+
+static struct tm_error *info_of_sites(struct native *native, const struct tm_host *host, struct tm_info *info)
+{
+    struct tm_set domains = {NULL, 0, 0};
+    struct site_cursor cursor = {.sites = &native->sites, .host = host};
+    while (!cursor.error && next_site(&cursor)) {
+        const struct tm_site *site = &cursor.site;
+        uint64_t count, size;
+        enum liveness liveness = liveness_of(site, &count, &size);
+        if (liveness == IMPLAUSIBLE) {
+            struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = tm_records_address(&native->sites, cursor.id)};
+            tm_damage_add(&info->damage, &flaw, 1);
+            continue;
+        }
+        info->sites += site->allocations != 0;
+        info->allocations = add_saturating(info->allocations, site->allocations);
+        info->allocated = add_saturating(info->allocated, site->allocated);
+        if (liveness == DEAD)
+            continue;
+        info->sites_live++;
+        info->blocks = add_saturating(info->blocks, count);
+        if (!note_domain(&domains, site->domain))
+            cursor.error = tm_error_no_memory();
+    }
+    info->domains = domains.count;
+    tm_set_deinit(&domains);
+    return cursor.error;
+}
+
+static struct tm_error *native_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
+{
+    struct native *native = native_of(source);
+    struct tm_error *error = tm_records_load(&native->sites, host, "reading allocation sites");
+    if (error)
+        return error;
+    info_of_root(native, result);
+    result->damage = native->sites.damage;
+    info_of_arrays(native, result);
+    return info_of_sites(native, host, result);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Tracebacks
+
+static struct tm_error *init_paths(const struct native *native, struct tm_pool *pool, const struct tm_host *host,
+                                   struct tm_paths *paths)
+{
+    const struct tm_path_records records = {&native->bytes, &native->strings, &native->codes, &native->nodes};
+    return tm_paths_init(paths, &records, pool, host);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Snapshots
+
+static struct tm_error *add_group(struct tm_snapshot *snapshot, size_t *capacity, const struct tm_group *group)
+{
+    if (snapshot->count == *capacity) {
+        size_t grown_capacity = *capacity ? *capacity * 2 : 256;
+        struct tm_group *grown = realloc(snapshot->groups, grown_capacity * sizeof(*grown));
+        if (!grown)
+            return tm_error_no_memory();
+        snapshot->groups = grown;
+        *capacity = grown_capacity;
+    }
+    snapshot->groups[snapshot->count++] = *group;
+    return NULL;
+}
+
+// The group of one site, if it has live blocks; what is wrong with it is a flaw.
+static struct tm_error *make_group(struct tm_paths *paths, const struct tm_site *site, uint64_t address,
+                                   struct tm_group *group, struct tm_flaw *flaw)
+{
+    *group = (struct tm_group){.domain = site->domain};
+    switch (liveness_of(site, &group->count, &group->size)) {
+    case LIVE:
+        return tm_paths_traceback(paths, site->node, site->total_frames, &group->traceback, flaw);
+    case IMPLAUSIBLE:
+        tm_flaw_corrupt(flaw, address);
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+static struct tm_error *collect_groups(struct native *native, const struct tm_host *host, struct tm_paths *paths,
+                                       struct tm_snapshot *snapshot)
+{
+    struct site_cursor cursor = {.sites = &native->sites, .host = host};
+    size_t capacity = 0;
+    while (!cursor.error && next_site(&cursor)) {
+        struct tm_group group;
+        struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+        uint64_t address = tm_records_address(&native->sites, cursor.id);
+        cursor.error = make_group(paths, &cursor.site, address, &group, &flaw);
+        tm_damage_add(&snapshot->damage, &flaw, 1);
+        if (!cursor.error && group.traceback)
+            cursor.error = add_group(snapshot, &capacity, &group);
+    }
+    return cursor.error;
+}
+
+static struct tm_error *load_all(struct native *native, const struct tm_host *host)
+{
+    struct tm_error *error = tm_records_load(&native->sites, host, "reading allocation sites");
+    if (!error)
+        error = tm_records_load(&native->nodes, host, "reading tracebacks");
+    if (!error)
+        error = tm_records_load(&native->codes, host, "reading code objects");
+    if (!error)
+        error = tm_records_load(&native->strings, host, "reading names");
+    if (!error)
+        error = tm_records_load(&native->bytes, host, "reading names");
+    return error;
+}
+
+static struct tm_error *native_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                        struct tm_snapshot *result)
+{
+    struct native *native = native_of(source);
+    struct tm_paths paths;
+    struct tm_error *error = load_all(native, host);
+    if (error)
+        return error;
+    result->frame_limit = native->place.root.frame_limit;
+    // Of the other arrays only what a site needed is missing in the answer, and is counted with the site.
+    result->damage = native->sites.damage;
+    error = init_paths(native, pool, host, &paths);
+    if (!error)
+        error = collect_groups(native, host, &paths, result);
+    tm_paths_deinit(&paths);
+    return error;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Finding blocks
+
+struct finder {
+    struct native *native;
+    const struct tm_host *host;
+    struct tm_paths paths;
+    uint64_t address;
+    struct tm_block *blocks;
+    size_t capacity;
+    size_t count;
+    struct tm_damage *damage;
+};
+
+// A block as slots or a record tell it, with the traceback of its site. Left out, with a flaw, if that cannot be told.
+static struct tm_error *add_block(struct finder *finder, const struct tm_tracked *found, bool resizing)
+{
+    const struct tm_records *sites = &finder->native->sites;
+    struct tm_block block = {
+        .address = found->address, .size = found->size, .domain = found->domain, .resizing = resizing};
+    struct tm_site site;
+    struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+    struct tm_error *error = NULL;
+    bool good = tm_records_get(sites, found->site, &site, sizeof(site), &flaw);
+    if (good && site.domain != found->domain)
+        good = tm_flaw_corrupt(&flaw, tm_records_address(sites, found->site));
+    if (good)
+        error = tm_paths_traceback(&finder->paths, site.node, site.total_frames, &block.traceback, &flaw);
+    tm_damage_add(finder->damage, &flaw, 1);
+    if (!error && block.traceback && finder->count < finder->capacity)
+        finder->blocks[finder->count++] = block;
+    return error;
+}
+
+static uint64_t largest_block(const struct tm_root *root)
+{
+    const uint64_t sizes[] = {root->owned.traced + root->shared.traced, root->owned.peak, root->shared.peak};
+    uint64_t largest = LARGEST_AT_LEAST;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        largest = sizes[i] > largest ? sizes[i] : largest;
+    return largest;
+}
+
+// The block inside realloc() which holds the address, as it was before. Its size may be anything: it is compared only.
+static const struct tm_resize *find_resize(const struct tm_root *root, uint64_t address)
+{
+    for (size_t i = 0; i < TM_RESIZES; i++) {
+        const struct tm_resize *resize = &root->resize[i];
+        if (resize->state == TM_RESIZE_BUSY && address >= resize->address &&
+            (address == resize->address || address - resize->address < resize->size))
+            return resize;
+    }
+    return NULL;
+}
+
+static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool *has_core_domain)
+{
+    struct native *native = finder->native;
+    struct tm_tracked_blocks tracked = {.capacity = finder->capacity};
+    if (finder->capacity == 0)
+        return NULL;
+    tracked.blocks = calloc(tracked.capacity, sizeof(*tracked.blocks));
+    if (!tracked.blocks)
+        return tm_error_no_memory();
+    merge_damage(finder->damage, &native->tracked.claimed);
+    struct tm_error *error =
+        tm_tracked_find(native->target, finder->host, &native->tracked, native->place.root.tracked_index,
+                        finder->address, thorough, &tracked, finder->damage);
+    for (size_t i = 0; i < tracked.count && !error; i++) {
+        // One block of the core's domain at an address: what the shadow map found there counts.
+        if (tracked.blocks[i].domain == 0 && *has_core_domain)
+            continue;
+        *has_core_domain = *has_core_domain || tracked.blocks[i].domain == 0;
+        error = add_block(finder, &tracked.blocks[i], false);
+    }
+    free(tracked.blocks);
+    return error;
+}
+
+static struct tm_error *find_all(struct finder *finder)
+{
+    struct native *native = finder->native;
+    const struct tm_root *root = &native->place.root;
+    struct tm_shadow_answer answer;
+    struct tm_error *error = tm_shadow_find(native->target, finder->host, root->directory, finder->address,
+                                            largest_block(root), &answer, finder->damage);
+    if (!error && answer.found) {
+        struct tm_tracked found = {
+            .address = answer.block.address, .size = answer.block.size, .site = answer.block.site};
+        error = add_block(finder, &found, false);
+    }
+    bool has_core_domain = answer.found;
+    const struct tm_resize *resize = has_core_domain ? NULL : find_resize(root, finder->address);
+    if (!error)
+        error = find_tracked(finder, !answer.found && !resize, &has_core_domain);
+    if (!error && resize && !has_core_domain) {
+        struct tm_tracked found = {.address = resize->address, .size = resize->size, .site = resize->site};
+        error = add_block(finder, &found, true);
+    }
+    if (!error && answer.gave_up && finder->count == 0)
+        error = tm_error_create(TM_ERROR_NOT_FOUND,
+                                "0x%" PRIx64 ": no block begins in a long range before it, and the search was given up; "
+                                "a block of so many bytes may hold it all the same\nGive the address where the block "
+                                "begins.",
+                                finder->address);
+    return error;
+}
+
+static struct tm_error *native_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                    uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
+                                    struct tm_damage *damage)
+{
+    struct native *native = native_of(source);
+    struct finder finder = {.native = native,
+                            .host = host,
+                            .address = address,
+                            .blocks = blocks,
+                            .capacity = capacity,
+                            .damage = damage};
+    struct tm_error *error = init_paths(native, pool, host, &finder.paths);
+    if (!error)
+        error = find_all(&finder);
+    tm_paths_deinit(&finder.paths);
+    if (!error)
+        *count = finder.count;
+    return error;
+}
+
+static const struct tm_source_ops native_ops = {
+    .destroy = native_destroy,
+    .require_tracing = native_require_tracing,
+    .info = native_info,
+    .snapshot = native_snapshot,
+    .find = native_find,
+    .started = native_started,
+};

@@ -1,0 +1,20 @@
+/**
+ * A query: the statistics of one target, filtered as its request says.
+ */
+#ifndef TRACEMORTEM_ENGINE_QUERY_H
+#define TRACEMORTEM_ENGINE_QUERY_H
+
+#include "request.h"
+
+struct tm_query {
+    struct tm_statistics statistics;
+    struct tm_damage damage;
+    uint32_t frame_limit;
+};
+
+/** The pool must outlive the query. */
+struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
+                               struct tm_pool *pool);
+void tm_query_deinit(struct tm_query *query);
+
+#endif

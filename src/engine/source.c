@@ -1,0 +1,66 @@
+/**
+ * Sources: finding one in a target, and handing each question to the one found. Knows no layout.
+ */
+#include "source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "native.h"
+#include "source_ops.h"
+#include "target.h"
+
+struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+{
+    if (!tm_target_source(target)) {
+        struct tm_source *source = NULL;
+        struct tm_error *error = tm_native_open(target, host, &source);
+        if (error)
+            return error;
+        tm_target_set_source(target, source);
+    }
+    *result = tm_target_source(target);
+    return NULL;
+}
+
+struct tm_error *tm_source_require_tracing(const struct tm_source *source)
+{
+    return source->ops->require_tracing(source);
+}
+
+struct tm_error *tm_source_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
+{
+    memset(result, 0, sizeof(*result));
+    return source->ops->info(source, host, result);
+}
+
+struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                    struct tm_snapshot *result)
+{
+    memset(result, 0, sizeof(*result));
+    struct tm_error *error = source->ops->snapshot(source, host, pool, result);
+    if (error)
+        tm_snapshot_deinit(result);
+    return error;
+}
+
+void tm_snapshot_deinit(struct tm_snapshot *snapshot)
+{
+    free(snapshot->groups);
+    snapshot->groups = NULL;
+    snapshot->count = 0;
+}
+
+struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
+                                struct tm_damage *damage)
+{
+    memset(damage, 0, sizeof(*damage));
+    *count = 0;
+    return source->ops->find(source, host, pool, address, blocks, capacity, count, damage);
+}
+
+uint64_t tm_source_started(const struct tm_source *source)
+{
+    return source->ops->started(source);
+}

@@ -1,0 +1,190 @@
+"""What an ELF core file says of itself: what it is a core of, and which memory it really holds.
+
+Debuggers differ where a core holds less than it names: one reads zeros, one reads short, one fails. So both ask here
+first. Reads the headers of the file and nothing else of it; knows no debugger and no trace table.
+"""
+
+import bisect
+import os
+import platform
+import stat
+import struct
+
+ELF_MAGIC = b"\x7fELF"
+ET_CORE = 4
+PT_LOAD = 1
+PF_WRITE = 2
+PF_READ = 4
+PN_XNUM = 0xFFFF  # the number of program headers stands in section header 0
+
+KINDS = {1: "an object file", 2: "a program", 3: "a program or a shared library"}  # by e_type
+MACHINES = {3: "x86", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "S390", 40: "ARM", 50: "IA-64", 62: "x86-64",
+            183: "AArch64", 243: "RISC-V", 258: "LoongArch"}
+HOST_MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183, "ppc64le": 21, "riscv64": 243,
+                 "loongarch64": 258}
+COMPRESSIONS = {
+    b"\x1f\x8b": "gzip -d",
+    b"\x28\xb5\x2f\xfd": "zstd -d",
+    b"\xfd7zXZ": "xz -d",
+    b"\x04\x22\x4d\x18": "lz4 -d",
+}
+
+# More than any kernel allows a process (vm.max_map_count), and still read in a moment.
+MOST_SEGMENTS = 1 << 20
+
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_SECTION_INFO_OFFSET = 44
+_GIVE = "Give a core written by the kernel or by gcore"
+
+
+class CoreError(Exception):
+    """A file which is no core, or none that can be used: str() tells the user what, why and what to do."""
+
+
+class Segment:
+    """A range [start, end) of the dumped process; the file holds [start, held_end) of it, from `offset` on."""
+
+    __slots__ = ("start", "end", "held_end", "offset", "readable", "writable")
+
+    def __init__(self, start, end, held_end, offset, flags):
+        self.start = start
+        self.end = end
+        self.held_end = held_end
+        self.offset = offset
+        self.readable = bool(flags & PF_READ)
+        self.writable = bool(flags & PF_WRITE)
+
+
+class CoreFile:
+    """The headers of one core, read when it is made. Raises CoreError.
+
+    `segments` stand in ascending order. `missing` is how many bytes of memory the file should hold and does not,
+    because it ends too early.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.missing = 0
+        try:
+            size = _regular_size(path)
+            with open(path, "rb") as file:
+                self.machine, segments = _read_headers(file, path, size)
+        except OSError as error:
+            raise CoreError("cannot open the core file %s: %s" % (path, error.strerror or error)) from None
+        self.segments = []
+        for kind, flags, offset, start, _, file_size, memory_size, _ in segments:
+            if kind == PT_LOAD:
+                self._add(start, memory_size, flags, offset, file_size, size)
+        self.segments.sort(key=lambda segment: segment.start)
+        self._segment_starts = [segment.start for segment in self.segments]
+        self._starts, self._ends = _joined(self.segments)
+
+    def _add(self, start, memory_size, flags, offset, file_size, size):
+        here = min(file_size, max(0, size - offset))
+        self.missing += file_size - here
+        end = min(start + max(memory_size, file_size), 1 << 64)
+        self.segments.append(Segment(start, end, min(start + here, end), offset, flags))
+
+    def holds(self, address, length):
+        """Whether each of these bytes of the process is in the file."""
+        index = bisect.bisect_right(self._starts, address) - 1
+        return index >= 0 and address + length <= self._ends[index]
+
+    def segment_at(self, address):
+        """The Segment of which the file holds this byte, or None."""
+        index = bisect.bisect_right(self._segment_starts, address) - 1
+        return self.segments[index] if index >= 0 and address < self.segments[index].held_end else None
+
+    def warning(self):
+        """A line for the user if the file is cut short, else None."""
+        if not self.missing:
+            return None
+        return "the core file %s is truncated: %d bytes of memory are missing from its end" % (self.path, self.missing)
+
+    def require_machine(self, machine):
+        """Raise CoreError if this is not a core of the machine with this ELF number; None: any will do."""
+        if machine is not None and self.machine != machine:
+            raise CoreError(
+                "the core file %s is of another architecture: %s, not %s\nCompare it in a debugger for that machine,"
+                " with one of the cores as the debugger's own" % (self.path, _machine(self.machine), _machine(machine))
+            )
+
+
+def host_machine():
+    """The ELF number of the machine this runs on, or None."""
+    return HOST_MACHINES.get(platform.machine().lower())
+
+
+def _machine(number):
+    return MACHINES.get(number, "machine %d" % number)
+
+
+def _regular_size(path):
+    status = os.stat(path)  # before it is opened: a pipe would wait
+    if stat.S_ISDIR(status.st_mode):
+        raise CoreError("%s is a directory, not a core file" % path)
+    if not stat.S_ISREG(status.st_mode):
+        raise CoreError("%s is not a regular file, so not a core file" % path)
+    return status.st_size
+
+
+def _read_headers(file, path, size):
+    """The machine's number and the raw program headers, as many as are there."""
+    data = file.read(_HEADER.size)
+    _require_elf(path, data)
+    if len(data) < _HEADER.size:
+        raise CoreError("%s is not a usable core file: it ends inside of its ELF header" % path)
+    _, kind, machine, _, _, offset, sections, _, _, entry_size, count, section_size, _, _ = _HEADER.unpack(data)
+    if kind != ET_CORE:
+        kind = KINDS.get(kind, "an ELF file of another kind")
+        raise CoreError("%s is %s, not a core file\n%s" % (path, kind, _GIVE))
+    if count == PN_XNUM:
+        count = _extended_count(file, sections, section_size)
+    if count and entry_size != _SEGMENT.size:
+        raise CoreError("%s is not a usable core file: its program headers have %d bytes, not %d"
+                        % (path, entry_size, _SEGMENT.size))
+    count = min(count, MOST_SEGMENTS, max(0, size - offset) // _SEGMENT.size)
+    if not count:
+        raise CoreError("%s is not a usable core file: it has no program headers, or ends before them" % path)
+    file.seek(offset)
+    data = file.read(count * _SEGMENT.size)
+    return machine, _SEGMENT.iter_unpack(data[: len(data) - len(data) % _SEGMENT.size])
+
+
+def _require_elf(path, data):
+    if not data:
+        raise CoreError("%s is empty, so not a core file" % path)
+    if not data.startswith(ELF_MAGIC):
+        for magic, program in COMPRESSIONS.items():
+            if data.startswith(magic):
+                raise CoreError("%s is compressed: decompress it first (%s)" % (path, program))
+        raise CoreError("%s is not a core file: it does not begin as an ELF file does\n%s" % (path, _GIVE))
+    word_size, byte_order = data[4:5], data[5:6]
+    other = "the core file %s is of another architecture: %s; only %s cores can be read"
+    if word_size == b"\x01":
+        raise CoreError(other % (path, "32-bit", "64-bit"))
+    if byte_order == b"\x02":
+        raise CoreError(other % (path, "big-endian", "little-endian"))
+
+
+def _extended_count(file, sections, section_size):
+    if section_size < _SECTION_INFO_OFFSET + 4 or sections >= 1 << 63:
+        return PN_XNUM
+    file.seek(sections + _SECTION_INFO_OFFSET)
+    data = file.read(4)
+    return struct.unpack("<I", data)[0] if len(data) == 4 else PN_XNUM
+
+
+def _joined(segments):
+    """The starts and ends of what is held; ranges which touch are one."""
+    starts, ends = [], []
+    for segment in segments:
+        if segment.held_end <= segment.start:
+            continue
+        if ends and segment.start <= ends[-1]:
+            ends[-1] = max(ends[-1], segment.held_end)
+        else:
+            starts.append(segment.start)
+            ends.append(segment.held_end)
+    return starts, ends

@@ -1,0 +1,165 @@
+"""Where a target's memory is: a core file, or a process on this host; and what is mapped in it.
+
+What the debuggers do differently is made the same here: a core has the memory which its file holds and no other, and a
+local process has the mappings which the kernel lists. Knows no debugger and no trace table.
+"""
+
+import os
+import re
+
+from ._engine import FILE, READABLE, WRITABLE, Memory
+from .corefile import CoreError
+
+
+class _HeldMemory(Memory):
+    """What a core file holds."""
+
+    def __init__(self, core):
+        self._core = core
+
+    def regions(self):
+        return [
+            (segment.start, segment.held_end, segment.readable * READABLE | segment.writable * WRITABLE, b"")
+            for segment in self._core.segments
+            if segment.held_end > segment.start
+        ]
+
+
+class CoreMemory(_HeldMemory):
+    """A core in a debugger: `read` and `symbol` are the debugger's, `core` the CoreFile which says what can be read."""
+
+    def __init__(self, core, read, symbol):
+        super().__init__(core)
+        self._read = read
+        self._symbol = symbol
+
+    def read(self, address, length):
+        return self._read(address, length) if self._core.holds(address, length) else None
+
+    def symbol(self, name):
+        return self._symbol(name)
+
+
+class FileMemory(_HeldMemory):
+    """A core in no debugger: a second one, which is read straight from its file. A context manager.
+
+    A debugger could open it too, but not without leaving traces: gdb uses up a number for an inferior, announces
+    switches which only gdb 13 can be kept from showing, and refuses a core of gcore which is cut short. Symbols are not
+    known: the engine finds the table without.
+    """
+
+    def __enter__(self):
+        try:
+            self._file = os.open(self._core.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise CoreError("cannot open the core file %s: %s" % (self._core.path, error.strerror or error)) from None
+        return self
+
+    def __exit__(self, *_):
+        os.close(self._file)
+
+    def read(self, address, length):
+        if not self._core.holds(address, length):
+            return None
+        pieces = []
+        while length:
+            segment = self._core.segment_at(address)
+            count = min(length, segment.held_end - address) if segment else 0
+            try:
+                data = os.pread(self._file, count, segment.offset + address - segment.start) if count else b""
+            except OSError:
+                data = b""
+            if not data:
+                return None
+            pieces.append(data)
+            address += len(data)
+            length -= len(data)
+        return b"".join(pieces)
+
+
+class LocalProcess:
+    """A process on this host which this debugger has stopped. Use it while it is stopped, then close it."""
+
+    def __init__(self, pid):
+        self._maps = "/proc/%d/maps" % pid
+        self._path = "/proc/%d/mem" % pid
+        self._file = None
+
+    def read(self, address, length):
+        """The bytes, or None where the kernel refuses; another way to them may exist."""
+        try:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            data = os.pread(self._file, length, address)
+        except (OSError, OverflowError):
+            return None
+        return data if len(data) == length else None
+
+    def regions(self):
+        try:
+            with open(self._maps, "rb") as file:
+                return parse_maps(file.read())
+        except OSError:
+            return []
+
+    def close(self):
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def local_process(pid):
+    """The LocalProcess if the process with this number *on this host* is held by this debugger, else None.
+
+    A process on another machine can have the number of one here. The one meant is traced by this very process, or by a
+    server which is its child.
+    """
+    tracer = _status(pid, b"TracerPid")
+    if tracer and os.getpid() in (tracer, _status(tracer, b"PPid")):
+        return LocalProcess(pid)
+    return None
+
+
+def _status(pid, field):
+    try:
+        with open("/proc/%d/status" % pid, "rb") as file:
+            return int(re.search(rb"^%s:\s*(\d+)$" % field, file.read(), re.MULTILINE).group(1))
+    except (OSError, AttributeError):
+        return 0
+
+
+_MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ (\d+) *(.*)")
+
+
+def parse_maps(data):
+    """The regions which /proc/PID/maps lists."""
+    regions = []
+    for line in data.splitlines():
+        match = _MAPS_LINE.fullmatch(line)
+        if match:
+            start, end, permissions, inode, name = match.groups()
+            flags = _flags(permissions.decode("ascii", "replace"), inode != b"0")
+            regions.append((int(start, 16), int(end, 16), flags, name))
+    return regions
+
+
+# Start, end, size and offset; then the permissions, which a gdb before 12 or an old remote lacks, and the name.
+_GDB_LINE = re.compile(
+    r"\s*0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+0x[0-9a-f]+\s+0x[0-9a-f]+(?:\s+([-r][-w][-x][-ps]))?(?:\s+(\S.*))?"
+)
+
+
+def parse_info_proc_mappings(text):
+    """The regions which gdb's `info proc mappings` lists, for a process which is not on this host."""
+    regions = []
+    for line in text.splitlines():
+        match = _GDB_LINE.fullmatch(line.rstrip())
+        if match:
+            start, end, permissions, name = match.groups()
+            flags = _flags(permissions or "rw", bool(name) and name.startswith("/"))
+            regions.append((int(start, 16), int(end, 16), flags, (name or "").encode("utf-8", "surrogateescape")))
+    return regions
+
+
+def _flags(permissions, is_file):
+    return READABLE * ("r" in permissions) | WRITABLE * ("w" in permissions) | FILE * is_file

@@ -1,0 +1,19 @@
+"""The demo runs to its end and sees what it says it will see; each of its claims is checked by itself and printed."""
+
+import os
+import subprocess
+import sys
+
+DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.py")
+
+
+def test_the_demo_finds_the_leak():
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHON"}
+    demo = subprocess.run(
+        [sys.executable, DEMO], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300
+    )
+    output = demo.stdout.decode("utf-8", "replace")
+    assert demo.returncode == 0, output
+    assert "NOT SO" not in output
+    for claim in ("tm-top names service.py:", "tm-traceback shows the line", "tm-traceback shows the handler", "tm-diff names service.py:"):
+        assert "ok: " + claim in output, output

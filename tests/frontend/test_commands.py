@@ -1,0 +1,185 @@
+"""The real engine's commands in real debuggers: listed with their help, completed; and bad input gets a message which
+says what, why and what to type next, the same in both, and a status which scripts can see.
+
+What good input gets is other tests' business.
+"""
+
+import os
+import re
+import struct
+
+import debuggers
+import pytest
+from tracemortem import _engine
+
+ENGINE = _engine.Engine()
+COMMANDS = ENGINE.commands()
+NEED_TARGET = ["tm-info", "tm-top", "tm-traceback 0x1234", "tm-traceback $pc", "tm-diff {core}"]
+
+
+def failure(debugger, command, **options):
+    """The message of a command which must fail with status 1, without what the debugger puts around it."""
+    after = {"gdb": "echo went on\\n", "lldb": "script print('went on')"}[debugger]
+    run = debuggers.run_debugger(debugger, [command, after], **options)
+    assert run.status == 1 and "Traceback" not in run.stdout + run.stderr, run
+    assert not re.search("^went on$", run.stdout, re.MULTILINE)
+    if debugger == "gdb":
+        match = re.search(r"script\.gdb:\d+: Error in sourced command file:\n(.*)", run.stderr, re.DOTALL)
+    else:
+        match = re.search(r"^error: (.*)", run.stderr, re.DOTALL | re.MULTILINE)
+    assert match, run
+    return match.group(1)
+
+
+def same_failure(command, **options):
+    """The message of a command which fails in both debuggers alike."""
+    by_gdb, by_lldb = (failure(debugger, command, **options) for debugger in debuggers.DEBUGGERS)
+    assert by_gdb.strip() == by_lldb.strip()
+    return by_gdb
+
+
+# -- help and completion
+
+
+def test_the_contracts_commands_are_there():
+    assert {"tm-info", "tm-top", "tm-traceback", "tm-diff", "tm-filter"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_the_engines_in_both_debuggers(command):
+    text = ENGINE.help(command).strip()
+    summary, blank, usage = text.split("\n")[:3]
+    assert summary and blank == "" and usage.startswith("Usage: %s" % command)
+    assert debuggers.answers("gdb", ["help %s" % command])[0].strip() == text
+    shown = debuggers.answers("lldb", ["help %s" % command])[0]
+    assert " ".join(usage.split()) in " ".join(shown.split())
+    assert shown.count(summary.split()[0] + " ") and " ".join(shown.split()).endswith(" ".join(text.split()[-20:]))
+    assert summary.rstrip(".") in debuggers.answers("gdb", ["help data"])[0]
+
+
+def test_every_command_is_listed_once_and_no_other():
+    gdb = debuggers.answers("gdb", ["complete tm-"])[0].splitlines()
+    assert sorted(gdb) == sorted(COMMANDS)
+    lldb = debuggers.answers("lldb", ["help"])[0]
+    assert sorted(re.findall(r"^  (tm-\w+)", lldb, re.MULTILINE)) == sorted(COMMANDS)
+
+
+def test_gdb_completes_keys_options_and_files(tmp_path):
+    (tmp_path / "one.core").write_text("")
+    asked = ["tm-top l", "tm-top file", "tm-top --cum", "tm-diff %s/o" % tmp_path, "tm-filter a"]
+    found = [answer.splitlines() for answer in debuggers.answers("gdb", ["complete %s" % line for line in asked])]
+    assert found[0] == ["tm-top lineno"] and found[1] == ["tm-top filename"] and found[2] == ["tm-top --cumulative"]
+    assert found[3] == ["tm-diff %s/one.core" % tmp_path] and found[4] == ["tm-filter add"]
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize("command", NEED_TARGET)
+def test_no_process_and_no_core(command, plain_core):
+    message = same_failure(command.format(core=plain_core))
+    assert re.search("no process|no core", message) and len(message.strip().splitlines()) >= 2, message
+
+
+USAGE_ERRORS = [
+    "tm-top --no-such-option",
+    "tm-top nosuchkey",
+    "tm-top -n",
+    "tm-top -n many",
+    "tm-top 'open",
+    "tm-diff",
+    "tm-traceback",
+    "tm-filter befriend x",
+]
+
+
+@pytest.mark.parametrize("line", USAGE_ERRORS)
+def test_usage_errors_say_what_there_is(line):
+    message = same_failure(line)
+    assert line.split()[0] in message, message
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_filters_need_no_target_and_stay_for_the_session(debugger):
+    answers = debuggers.answers(debugger, ["tm-filter add --exclude '*/site-packages/*'", "tm-filter list"])
+    assert "*/site-packages/*" in answers[1]
+
+
+def test_a_program_which_is_no_python(plain_process, plain, plain_core):
+    live = same_failure("tm-top", pid=plain_process.pid)
+    assert live.strip() == same_failure("tm-top", program=plain, core=plain_core).strip()
+    assert "no trace table" in live and len(live.strip().splitlines()) >= 2
+
+
+def test_a_python_without_the_tracer(python, tmp_path):
+    script = tmp_path / "untraced.py"
+    script.write_text("import os, sys\nos.write(int(os.environ['TM_READY']), b'\\n')\nsys.stdin.read()\n")
+    with debuggers.start_process([python, script]) as process:
+        assert "no trace table" in same_failure("tm-top", pid=process.pid)
+
+
+def header(machine=62, kind=4, word_size=2, byte_order=1):
+    segment = struct.pack("<IIQQQQQQ", 1, 6, 4096, 0x10000, 0, 4096, 4096, 4096)
+    start = struct.pack("<4s5B7x", b"\x7fELF", word_size, byte_order, 1, 0, 0)
+    head = start + struct.pack("<HHIQQQIHHHHHH", kind, machine, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return (head + segment).ljust(8192, b"\0")
+
+
+FOREIGN = 183 if os.uname().machine == "x86_64" else 62
+
+BAD_CORES = {
+    "missing": (None, "cannot open the core file {}: No such file or directory"),
+    "empty": (b"", "{} is empty, so not a core file"),
+    "text": (b"no core at all\n", "{} is not a core file: it does not begin as an ELF file does\n"),
+    "program": (header(kind=3), "{} is a program or a shared library, not a core file\n"),
+    "foreign": (header(machine=FOREIGN), "the core file {} is of another architecture: "),
+    "32-bit": (header(word_size=1), "the core file {} is of another architecture: 32-bit"),
+    "big-endian": (header(byte_order=2), "the core file {} is of another architecture: big-endian"),
+    "cut": (header()[:100], "{} is not a usable core file: it has no program headers, or ends before them"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BAD_CORES))
+def test_a_core_which_is_none_is_refused_and_the_debugger_goes_on(name, tmp_path, plain, plain_core):
+    """The other core is good: it is the bad one which is named, as OLD and as NEW."""
+    data, words = BAD_CORES[name]
+    bad = tmp_path / "bad.core"
+    if data is not None:
+        bad.write_bytes(data)
+    for line in ("%s %s" % (plain_core, bad), str(bad)):
+        message = same_failure("tm-diff %s" % line, program=plain, core=plain_core)
+        assert message.startswith(words.format(bad)), message
+
+
+def test_a_core_of_nothing_traced_is_named(plain, plain_core, core, python):
+    message = same_failure("tm-diff %s" % plain_core, program=python, core=core)
+    assert "no trace table" in message
+
+
+def test_an_address_which_is_not_traced(service, core, python):
+    live = same_failure("tm-traceback 0x10", pid=service.pid)
+    assert "not traced" in live and "tracing began" in live
+    assert live.strip() == same_failure("tm-traceback 0x10", program=python, core=core).strip()
+
+
+def test_the_same_answer_four_times(service, core, python):
+    """One stopped state, two debuggers, live and core: the same bytes."""
+    commands = [
+        "tm-info",
+        "tm-info --json",
+        "tm-top",
+        "tm-top -n 3 --json filename",
+        "tm-traceback %#x" % service.block,
+        "tm-traceback %d + 40" % service.block,
+        "tm-diff %s" % core,
+        "tm-diff %s --json" % core,
+        "tm-diff %s %s -c filename" % (core, core),
+    ]
+    found = [
+        debuggers.answers(debugger, commands, **target)
+        for target in ({"pid": service.pid}, {"program": python, "core": core})
+        for debugger in debuggers.DEBUGGERS
+    ]
+    assert found[0][2].count("\n") >= 10 and "%s:2" % service.script in found[0][2]
+    for number, command in enumerate(commands):
+        assert len({answers[number] for answers in found}) == 1, (command, [answers[number] for answers in found])

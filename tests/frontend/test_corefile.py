@@ -1,0 +1,146 @@
+"""corefile: what is refused and why, and which bytes count as there, on made-up ELF files."""
+
+import os
+import random
+import struct
+
+import pytest
+from tracemortem.corefile import CoreError, CoreFile
+from tracemortem.memory import FileMemory
+
+PAGE = 4096
+
+
+def elf(segments=(), kind=4, machine=62, word_size=2, byte_order=1, offset=64, entry_size=56, **more):
+    """An ELF file whose program headers are `segments`: (start, memory size, bytes in the file, flags)."""
+    count, sections, section_size = (more.get(key, 0) for key in ("count", "sections", "section_size"))
+    header = struct.pack("<4s5B7x", b"\x7fELF", word_size, byte_order, 1, 0, 0)
+    header += struct.pack("<HHIQQQIH", kind, machine, 1, 0, offset, sections, 0, 64)
+    header += struct.pack("<HHHHH", entry_size, count or len(segments), section_size, 0, 0)
+    where = 64 + 56 * len(segments)
+    headers, body = b"", b""
+    for start, memory_size, data, flags in segments:
+        headers += struct.pack("<IIQQQQQQ", 1, flags, where + len(body), start, 0, len(data), memory_size, PAGE)
+        body += data
+    return header + headers + body
+
+
+@pytest.fixture
+def core(tmp_path):
+    def make(data):
+        path = tmp_path / "made.core"
+        path.write_bytes(data)
+        return CoreFile(str(path))
+
+    return make
+
+
+def refusal(make, data):
+    with pytest.raises(CoreError) as caught:
+        make(data)
+    return str(caught.value)
+
+
+def test_holds_exactly_the_bytes_which_the_file_has(core):
+    made = core(elf([(0x10000, 3 * PAGE, b"x" * PAGE, 6), (0x40000, PAGE, b"", 4)]))
+    assert made.holds(0x10000, PAGE) and made.holds(0x10FFF, 1) and made.holds(0x10001, PAGE - 1)
+    assert not made.holds(0x10000, PAGE + 1)  # the segment goes on, the file does not
+    assert not made.holds(0x11000, 1) and not made.holds(0xFFFF, 1) and not made.holds(0x40000, 1)
+    assert [(s.start, s.end, s.held_end, s.readable, s.writable) for s in made.segments] == [
+        (0x10000, 0x13000, 0x11000, True, True),
+        (0x40000, 0x41000, 0x40000, True, False),
+    ]
+    assert made.missing == 0 and made.warning() is None
+
+
+def test_a_read_may_cross_segments_which_touch_but_no_gap(core):
+    made = core(elf([(start, PAGE, b"x" * PAGE, 6) for start in (0x11000, 0x10000, 0x13000)]))
+    assert made.holds(0x10000, 2 * PAGE) and not made.holds(0x10000, 2 * PAGE + 1) and not made.holds(0x12FFF, 2)
+
+
+def test_a_truncated_core_holds_what_is_left_and_says_so(core):
+    whole = elf([(0x10000, PAGE, b"a" * PAGE, 6), (0x20000, 2 * PAGE, b"b" * 2 * PAGE, 6)])
+    made = core(whole[: -PAGE - 100])
+    assert made.holds(0x10000, PAGE) and made.holds(0x20000, PAGE - 100) and not made.holds(0x20000, PAGE - 99)
+    assert made.missing == PAGE + 100
+    assert "is truncated: %d bytes" % (PAGE + 100) in made.warning()
+
+
+def test_a_core_of_more_segments_than_its_header_can_count(core):
+    segments = [(0x10000, PAGE, b"a" * PAGE, 6), (0x20000, PAGE, b"b" * PAGE, 6)]
+    data = elf(segments, count=0xFFFF, sections=64 + 56 * 2 + 2 * PAGE, section_size=64)
+    made = core(data + struct.pack("<44xI16x", 2))
+    assert [segment.start for segment in made.segments] == [0x10000, 0x20000]
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"", "is empty"),
+        (b"#!/bin/sh\necho no core\n", "is not a core file"),
+        (b"\x7fELF", "ends inside of its ELF header"),
+        (elf([(0, 1, b"x", 6)], kind=3), "is a program or a shared library, not a core file"),
+        (elf([(0, 1, b"x", 6)], kind=1), "is an object file, not a core file"),
+        (elf([(0, 1, b"x", 6)], kind=9), "another kind, not a core file"),
+        (elf([(0, 1, b"x", 6)], word_size=1), "of another architecture: 32-bit"),
+        (elf([(0, 1, b"x", 6)], byte_order=2), "of another architecture: big-endian"),
+        (elf([]), "has no program headers"),
+        (elf([(0, 1, b"x", 6)], entry_size=32), "program headers have 32 bytes"),
+        (elf([(0, 1, b"x", 6)], offset=1 << 63), "has no program headers, or ends before them"),
+        (elf([(0, 1, b"x", 6)])[:100], "has no program headers, or ends before them"),
+        (b"\x28\xb5\x2f\xfd" + bytes(100), "is compressed: decompress it first (zstd -d)"),
+    ],
+)
+def test_what_is_no_usable_core_is_refused(core, data, words):
+    assert words in refusal(core, data)
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+    os.mkfifo(str(tmp_path / "pipe"))
+    for path, words in (("pipe", "not a regular file"), (".", "is a directory"), ("none", "No such file or directory")):
+        with pytest.raises(CoreError) as caught:
+            CoreFile(str(tmp_path / path))
+        assert words in str(caught.value)
+
+
+def test_another_machine_is_named(core):
+    made = core(elf([(0x10000, PAGE, b"x" * PAGE, 6)], machine=183))
+    made.require_machine(183)
+    made.require_machine(None)
+    with pytest.raises(CoreError) as caught:
+        made.require_machine(62)
+    assert "of another architecture: AArch64, not x86-64" in str(caught.value)
+
+
+def test_absurd_numbers_do_no_harm(core):
+    top = (1 << 64) - 1
+    made = core(elf([(top - 10, top, b"x" * PAGE, 6), (0x1000, 0, b"", 6), (0x1000, top, b"y", 6)]))
+    assert made.holds(0x1000, 1) and not made.holds(0x1000, 2)
+    assert all(0 <= s.start <= s.held_end <= s.end <= 1 << 64 for s in made.segments)
+
+
+def test_random_damage_is_refused_or_read_but_never_raises_anything_else(core):
+    whole = elf([(0x10000 * n, 2 * PAGE, bytes(PAGE), 6) for n in range(1, 5)])
+    generator = random.Random(20)
+    for _ in range(2000):
+        data = bytearray(whole[: generator.randrange(len(whole))] if generator.random() < 0.3 else whole)
+        for _ in range(generator.randrange(1, 6)):
+            if data:
+                data[generator.randrange(min(len(data), 300))] = generator.choice((0, 255, generator.randrange(256)))
+        try:
+            made = core(bytes(data))
+        except CoreError:
+            continue
+        assert sum(end - start for start, end in zip(made._starts, made._ends)) <= 4 * len(data)
+
+
+def test_a_core_is_read_from_its_file_across_segments_and_not_past_them(core):
+    made = core(elf([(0x12000, PAGE, b"c" * PAGE, 6), (0x10000, PAGE, b"a" * PAGE, 6), (0x11000, PAGE, b"b" * 10, 6)]))
+    with FileMemory(made) as memory:
+        assert memory.read(0x10FFE, 4) == b"aabb" and memory.read(0x12000, PAGE) == b"c" * PAGE
+        assert memory.read(0x11009, 1) == b"b" and memory.read(0x11009, 2) is None and memory.read(0x13000, 1) is None
+        assert [start for start, _, _, _ in memory.regions()] == [0x10000, 0x11000, 0x12000]
+        assert [end for _, end, _, _ in memory.regions()] == [0x11000, 0x1100A, 0x13000]
+        assert memory.symbol("anything") == 0
+        os.truncate(made.path, 500)  # after its headers were read
+        assert memory.read(0x12000, PAGE) is None

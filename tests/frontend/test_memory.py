@@ -1,0 +1,77 @@
+"""memory: the kernel's and gdb's lists of mappings in all their forms, and which process is taken for a local one."""
+
+import os
+
+from tracemortem._engine import FILE, READABLE, WRITABLE
+from tracemortem.memory import CoreMemory, local_process, parse_info_proc_mappings, parse_maps
+
+
+def test_maps_with_names_of_every_kind():
+    data = b"""\
+55d0a0000000-55d0a0001000 r--p 00000000 fe:00 18624                      /usr/bin/python3.11
+55d0a0001000-55d0a0002000 rw-p 00000000 00:00 0                          [heap]
+7f0000000000-7f0000100000 rw-p 00000000 00:00 0                          [anon:tracemortem]
+7f0000100000-7f0000200000 rw-p 00000000 00:00 0\x20
+7f0000200000-7f0000300000 rw-s 00000000 00:01 99                         /memfd:a b (deleted)
+7f0000300000-7f0000301000 ---p 00000000 00:00 0
+not a line of it
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
+"""
+    assert parse_maps(data) == [
+        (0x55D0A0000000, 0x55D0A0001000, READABLE | FILE, b"/usr/bin/python3.11"),
+        (0x55D0A0001000, 0x55D0A0002000, READABLE | WRITABLE, b"[heap]"),
+        (0x7F0000000000, 0x7F0000100000, READABLE | WRITABLE, b"[anon:tracemortem]"),
+        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
+        (0x7F0000200000, 0x7F0000300000, READABLE | WRITABLE | FILE, b"/memfd:a b (deleted)"),
+        (0x7F0000300000, 0x7F0000301000, 0, b""),
+        (0xFFFFFFFFFF600000, 0xFFFFFFFFFF601000, 0, b"[vsyscall]"),
+    ]
+
+
+def test_info_proc_mappings_with_and_without_permissions():
+    with_permissions = """process 5549
+Mapped address spaces:
+
+          Start Addr           End Addr       Size     Offset  Perms  objfile
+      0x55d0a0000000     0x55d0a0001000     0x1000        0x0  r--p   /usr/bin/python 3.11
+      0x7f0000000000     0x7f0000100000   0x100000        0x0  rw-p   [anon:tracemortem]
+      0x7f0000100000     0x7f0000200000   0x100000        0x0  rw-p   \n"""
+    without = """process 5549
+Mapped address spaces:
+
+          Start Addr           End Addr       Size     Offset objfile
+      0x55d0a0000000     0x55d0a0001000     0x1000        0x0 /usr/bin/python3.11
+      0x7f0000100000     0x7f0000200000   0x100000        0x0\n"""
+    assert parse_info_proc_mappings(with_permissions) == [
+        (0x55D0A0000000, 0x55D0A0001000, READABLE | FILE, b"/usr/bin/python 3.11"),
+        (0x7F0000000000, 0x7F0000100000, READABLE | WRITABLE, b"[anon:tracemortem]"),
+        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
+    ]
+    assert parse_info_proc_mappings(without) == [
+        (0x55D0A0000000, 0x55D0A0001000, READABLE | WRITABLE | FILE, b"/usr/bin/python3.11"),
+        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
+    ]
+
+
+def test_a_process_which_this_one_does_not_trace_is_not_local():
+    assert local_process(os.getpid()) is None
+    assert local_process(1) is None
+    assert local_process(1 << 40) is None
+
+
+def test_a_core_is_never_asked_for_what_it_does_not_hold():
+    class Core:
+        segments = []
+
+        def holds(self, address, length):
+            return address >= 100 and address + length <= 200
+
+    asked = []
+
+    def read(address, length):
+        asked.append((address, length))
+        return bytes(length)
+
+    memory = CoreMemory(Core(), read, lambda name: 7)
+    assert memory.read(100, 100) == bytes(100) and memory.read(99, 1) is None and memory.read(150, 51) is None
+    assert asked == [(100, 100)] and memory.symbol("x") == 7

@@ -1,0 +1,240 @@
+"""A reader of trace tables which knows nothing but docs/layout.md: offsets, sizes and values come from its tables.
+
+What the document says in prose (how a record is found in its chunks, how an address is cut, how a line table is
+decoded) is written here a second time, independent of the engine and of the C header.
+"""
+
+import os
+import re
+from collections import namedtuple
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PATH = os.path.join(ROOT, "docs", "layout.md")
+
+Field = namedtuple("Field", "offset size signed")
+Block = namedtuple("Block", "address size domain traceback")
+
+
+def text():
+    with open(PATH, encoding="utf-8") as file:
+        return file.read()
+
+
+def records():
+    """What the document says of records: {name: (size, {field: Field})}. The size of a flexible field is text."""
+    result = {}
+    for name, size, body in re.findall(r"^### `struct (\w+)`, (\d+) bytes.*\n((?:(?!#).*\n)*)", text(), re.MULTILINE):
+        rows = re.findall(r"^\| (\d+) \| ([^|]+) \| `(\w+)` \|([^|\n]*)\|$", body, re.MULTILINE)
+        fields = {
+            field: Field(int(offset), int(length) if length.isdigit() else length, meaning.strip().startswith("signed"))
+            for offset, length, field, meaning in rows
+        }
+        assert len(fields) == len(rows), "a field of %s is told twice" % name
+        result[name] = int(size), fields
+    return result
+
+
+def constants():
+    """What the document says of constants: {name or C expression: value as text}."""
+    rows = re.findall(r"^\| `([A-Z]\w*|sizeof\(\w+\))` \| ([^|]+) \|", text(), re.MULTILINE)
+    result = {name: value.strip("`") for name, value in rows}
+    assert len(result) == len(rows), "a constant is told twice"
+    return result
+
+
+def example():
+    """The worked example's text."""
+    return re.search(r"^```text\n(.*?)^```", text(), re.MULTILINE | re.DOTALL).group(1)
+
+
+def example_memory():
+    """The worked example's memory: a read(address, length) and the root's address."""
+    parts = re.findall(r"^([0-9a-f]{12})\.\.([0-9a-f]{12})  (.*)$", example(), re.MULTILINE)
+    maps = [(int(start, 16), bytearray(int(end, 16) - int(start, 16))) for start, end, _ in parts]
+
+    def find(address, length):
+        for start, content in maps:
+            if start <= address and address + length <= start + len(content):
+                return content, address - start
+        raise LookupError("%#x: not in the example" % address)
+
+    for address, row in re.findall(r"^([0-9a-f]{12})  ((?:[0-9a-f]{2} *)+)$", example(), re.MULTILINE):
+        data = bytes.fromhex(row)
+        content, at = find(int(address, 16), len(data))
+        content[at : at + len(data)] = data
+
+    def read(address, length):
+        content, at = find(address, length)
+        return bytes(content[at : at + length])
+
+    return read, next(start for (start, _), (_, _, title) in zip(maps, parts) if title == "root")
+
+
+class Table:
+    """A trace table, read by `read(address, length)` from the root at `address`."""
+
+    def __init__(self, read, address):
+        self.read = read
+        self.records = records()
+        self.value = {name: int(value, 0) for name, value in constants().items() if re.fullmatch(r"\d\w*", value)}
+        self.address = address
+        self.root = self.record_at("tm_root", address)
+        magic = bytes.fromhex(constants()["TM_MAGIC"])
+        assert self.root["magic"] == magic and self.root["self"] == address
+        assert self.root["byte_order"] == self.value["TM_BYTE_ORDER"]
+
+    def record_at(self, name, address):
+        """A record as {field: number; bytes where it is longer than 8}."""
+        size, fields = self.records[name]
+        data = self.read(address, size)
+        return {field: self.decode(data, place) for field, place in fields.items() if not isinstance(place.size, str)}
+
+    @staticmethod
+    def decode(data, place):
+        part = data[place.offset : place.offset + place.size]
+        return part if place.size not in (1, 2, 4, 8) else int.from_bytes(part, "little", signed=place.signed)
+
+    def number(self, address, size):
+        return int.from_bytes(self.read(address, size), "little")
+
+    # -- arrays -------------------------------------------------------------------------------------------------------
+
+    def array(self, name):
+        return self.record_at("tm_array", self.address + self.records["tm_root"][1][name].offset)
+
+    def place(self, array, number):
+        """The address of a record of an array."""
+        biased = number + (1 << array["first_shift"])
+        log = biased.bit_length() - 1
+        k = log - array["first_shift"]
+        chunk = int.from_bytes(array["chunk"][8 * k : 8 * k + 8], "little")
+        return chunk + (biased - (1 << log)) * array["record_size"]
+
+    def record(self, array_name, record_name, number):
+        array = self.array(array_name)
+        assert 0 < number < array["count"], (array_name, number)
+        return self.record_at(record_name, self.place(array, number))
+
+    def bytes(self, position, length):
+        return self.read(self.place(self.array("bytes"), position), length) if length else b""
+
+    def string(self, number):
+        string = self.record("strings", "tm_string", number)
+        return self.bytes(string["position"], string["length"]).decode("utf-8", "surrogatepass")
+
+    # -- tracebacks ---------------------------------------------------------------------------------------------------
+
+    def traceback(self, node_number):
+        """(file name, line, qualified name) of each frame, the oldest first."""
+        frames = []
+        while node_number:
+            node = self.record("nodes", "tm_node", node_number)
+            code = self.record("codes", "tm_code", node["code"])
+            line = self.line(code, node["instruction"])
+            frames.append((self.string(code["filename"]), line, self.string(code["qualname"])))
+            assert node["parent"] < node_number
+            node_number = node["parent"]
+        return frames[::-1]
+
+    def line(self, code, instruction):
+        table = self.bytes(code["line_table"], code["line_table_length"])
+        kind = code["line_table_kind"]
+        if instruction < 0 or kind == self.value["TM_LINES_NONE"]:
+            return code["first_line"]
+        if kind == self.value["TM_LINES_LNOTAB"]:
+            return self.lnotab(table, code["first_line"], instruction)
+        steps = self.pairs(table) if kind == self.value["TM_LINES_3_10"] else self.entries(table)
+        line, address = code["first_line"], 0
+        for length, delta in steps:
+            line += delta or 0
+            address += length
+            if instruction < address:
+                return None if delta is None else line
+        return None
+
+    @staticmethod
+    def lnotab(table, line, instruction):
+        address = 0
+        for at in range(0, len(table), 2):
+            address += table[at]
+            if address > instruction:
+                break
+            line += table[at + 1] - (256 if table[at + 1] > 127 else 0)
+        return line
+
+    @staticmethod
+    def pairs(table):
+        for at in range(0, len(table), 2):
+            delta = table[at + 1] - (256 if table[at + 1] > 127 else 0)
+            yield table[at], None if delta == -128 else delta
+
+    @staticmethod
+    def entries(table):
+        at = 0
+        while at < len(table):
+            form, length = table[at] >> 3 & 15, ((table[at] & 7) + 1) * 2
+            delta = None if form == 15 else form - 10 if 10 <= form <= 12 else 0
+            if form in (13, 14):
+                number, shift, more = 0, 0, True
+                at_byte = at
+                while more:
+                    at_byte += 1
+                    number |= (table[at_byte] & 63) << shift
+                    shift += 6
+                    more = table[at_byte] & 64
+                delta = -(number >> 1) if number & 1 else number >> 1
+            yield length, delta
+            at += 1
+            while at < len(table) and not table[at] & 128:
+                at += 1
+
+    # -- blocks -------------------------------------------------------------------------------------------------------
+
+    def slot(self, address):
+        """The slot of an address; 0 where there is no leaf."""
+        value = self.value
+        branch = self.number(self.root["directory"] + 8 * (address >> value["TM_BRANCH_SHIFT"]), 8)
+        index = address >> value["TM_LEAF_SHIFT"] & (value["TM_BRANCH_ENTRIES"] - 1)
+        leaf = branch and self.number(branch + 8 * index, 8)
+        index = address >> value["TM_SLOT_SHIFT"] & (value["TM_LEAF_SLOTS"] - 1)
+        return leaf and self.number(leaf + 4 * index, 4)
+
+    def find(self, address):
+        """The live block of the shadow map which holds the address, or None."""
+        value = self.value
+        step = 1 << value["TM_SLOT_SHIFT"]
+        start = address - address % step
+        while not self.slot(start) & value["TM_SLOT_START"]:
+            start -= step
+            if address - start > 1 << 20:
+                return None
+        slot = self.slot(start)
+        small = slot >> value["TM_SLOT_SMALL_SHIFT"] & value["TM_SLOT_SMALL_MASK"]
+        size = small - 1 if small else self.slot(start + step)
+        if not small and size & value["TM_SIZE_ESCAPE"]:
+            size = (size & value["TM_SIZE_MASK"]) | self.slot(start + 2 * step) << value["TM_SIZE_BITS"]
+        if address - start >= size:
+            return None
+        return self.block(start, size, slot & value["TM_SLOT_SITE_MASK"])
+
+    def find_tracked(self, domain, address):
+        """The live block with this key which is outside of the shadow map, or None."""
+        mask = (1 << 64) - 1
+        shift = self.record_at("tm_tracked_index", self.root["tracked_index"])["shift"]
+        first = self.root["tracked_index"] + self.records["tm_tracked_index"][1]["slot"].offset
+        h = (address ^ (domain << 32 | domain)) * 0x9E3779B97F4A7C15 & mask
+        for probe in range(1 << shift):
+            at = ((h ^ h >> 32) + probe) % (1 << shift)
+            number = self.number(first + 4 * at, 4)
+            if number == 0:
+                return None
+            if number == self.value["TM_TRACKED_REMOVED"]:
+                continue
+            record = self.record("tracked", "tm_tracked", number)
+            if record["site"] and (record["domain"], record["address"]) == (domain, address):
+                return self.block(address, record["size"], record["site"])
+        return None
+
+    def block(self, address, size, site_number):
+        site = self.record("sites", "tm_site", site_number)
+        return Block(address, size, site["domain"], self.traceback(site["node"]))

@@ -1,0 +1,204 @@
+"""docs/layout.md says what src/layout/trace_table.h says, whole, and a reader can live on the document alone.
+
+Strategy: a small C program, generated from the document's tables, prints what the compiler makes of the header, and the two
+are compared, figure by figure. That nothing is missing from the document is seen from the other side: the fields leave
+no byte of a record unnamed, and every name of the header stands in a table. Then the document's own reader (document.py)
+follows the worked example, and reads a live process.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import document
+
+HEADER = os.path.join(document.ROOT, "src", "layout", "trace_table.h")
+PACKAGE = os.path.join(document.ROOT, "build", "python")
+# Macros which are the header's own business.
+NOT_LAYOUT = {"TRACEMORTEM_LAYOUT_TRACE_TABLE_H", "TM_PIN", "TM_PIN_SIZE"}
+TEXTS = {"TM_MAGIC", "TM_ROOT_SYMBOL", "TM_MAPPING_NAME"}
+
+RECORDS = document.records()
+CONSTANTS = document.constants()
+
+
+def header():
+    """The header without its comments."""
+    with open(HEADER, encoding="utf-8") as file:
+        return re.sub(r"/\*.*?\*/|//[^\n]*", " ", file.read(), flags=re.DOTALL)
+
+
+def compile_and_run(folder, source):
+    program = folder / "program"
+    (folder / "program.c").write_text(source)
+    command = ["gcc", "-std=gnu11", "-Wall", "-Werror", "-I", os.path.join(document.ROOT, "src")]
+    subprocess.run(command + [str(folder / "program.c"), "-o", str(program)], check=True)
+    return subprocess.run([str(program)], check=True, stdout=subprocess.PIPE).stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """What the compiler says: {"tm_root": size, "tm_root.magic": (offset, size), "TM_RESIZES": value or text}."""
+    lines = []
+    for name, (_, fields) in RECORDS.items():
+        lines.append('printf("%s %%zu\\n", sizeof(struct %s));' % (name, name))
+        for field, place in fields.items():
+            size = "sizeof ((struct %s *)0)->%s" % (name, field) if isinstance(place.size, int) else "(size_t)0"
+            lines.append('printf("%s.%s %%zu %%zu\\n", offsetof(struct %s, %s), %s);' % (name, field, name, field, size))
+    for name in sorted(set(CONSTANTS) - TEXTS):
+        lines.append('printf("%s %%llu\\n", (unsigned long long)%s);' % (name, name))
+    for name in ("TM_ROOT_SYMBOL", "TM_MAPPING_NAME"):
+        lines.append('printf("%s %%s\\n", %s);' % (name, name))
+    lines.append('printf("TM_MAGIC "); for (int i = 0; i < TM_MAGIC_SIZE; i++) printf("%02x", (unsigned char)TM_MAGIC[i]);')
+    source = '#include <stddef.h>\n#include <stdio.h>\n#include "layout/trace_table.h"\nint main(void)\n{\n%s\n}\n'
+    output = compile_and_run(tmp_path_factory.mktemp("layout"), source % "\n".join(lines))
+    return {words[0]: words[1:] for words in map(str.split, output.splitlines())}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_has_the_size_the_document_says(compiled, name):
+    assert [str(RECORDS[name][0])] == compiled[name]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_fields_stand_where_the_document_says(compiled, name):
+    for field, place in RECORDS[name][1].items():
+        size = place.size if isinstance(place.size, int) else 0
+        assert [str(place.offset), str(size)] == compiled["%s.%s" % (name, field)], field
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_fields_leave_no_byte_of_a_record_unnamed(name):
+    end = 0
+    for field, place in RECORDS[name][1].items():
+        assert place.offset == end, field
+        end += place.size if isinstance(place.size, int) else 0
+    assert end == RECORDS[name][0]
+
+
+def test_the_document_tells_of_every_record_and_field_of_the_header():
+    structs = dict(re.findall(r"\bstruct (\w+) \{(.*?)\};", header(), re.DOTALL))
+    assert set(structs) == set(RECORDS)
+    for name, body in structs.items():
+        fields = re.findall(r"(\w+)(?:\[[^\]]*\])?;", body)
+        assert fields == list(RECORDS[name][1]), name
+
+
+def test_the_document_tells_of_every_constant_of_the_header():
+    macros = set(re.findall(r"^#define (\w+)", header(), re.MULTILINE)) - NOT_LAYOUT
+    enums = {name for body in re.findall(r"\benum \w+ \{(.*?)\}", header(), re.DOTALL) for name in re.findall(r"\bTM_\w+", body)}
+    maps = {"sizeof(%s)" % name for name in re.findall(r"^typedef \w+ (\w+)\[", header(), re.MULTILINE)}
+    assert len(enums) > 10 and len(maps) == 3
+    assert macros | enums | maps == set(CONSTANTS)
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constants_have_the_values_the_document_says(compiled, name):
+    if name == "TM_MAGIC":
+        assert [CONSTANTS[name].replace(" ", "")] == compiled[name]
+    elif name in TEXTS:
+        assert [CONSTANTS[name]] == compiled[name]
+    else:
+        assert [str(int(CONSTANTS[name], 0))] == compiled[name]
+
+
+def test_numbers_are_signed_where_the_document_says(tmp_path):
+    fields = [(name, field) for name, (_, places) in RECORDS.items() for field, place in places.items() if place.size in (1, 2, 4, 8)]
+    line = 'printf("%%d\\n", (__typeof__(((struct %s *)0)->%s))-1 < 1);'
+    source = '#include <stdio.h>\n#include "layout/trace_table.h"\nint main(void)\n{\n%s\n}\n'
+    source = source % "\n".join(line % pair for pair in fields)
+    output = compile_and_run(tmp_path, source)
+    assert [pair for pair, sign in zip(fields, output.split()) if sign == "1"] == [
+        (name, field) for name, field in fields if RECORDS[name][1][field].signed
+    ]
+
+
+# -- the worked example -----------------------------------------------------------------------------------------------
+
+
+def test_the_worked_example_is_what_its_program_prints(tmp_path):
+    with open(os.path.join(os.path.dirname(__file__), "example.c"), encoding="utf-8") as file:
+        assert compile_and_run(tmp_path, file.read()) == document.example()
+
+
+def test_the_worked_example_reads_as_the_document_tells():
+    table = document.Table(*document.example_memory())
+    outer, inner = ("app.py", 8, "<module>"), ("app.py", 5, "load")
+    assert table.find(0x55D0C0DE1300) == (0x55D0C0DE1280, 1001, 0, [outer, inner])
+    assert table.find(0x55D0C0DE1668) == (0x55D0C0DE1280, 1001, 0, [outer, inner])
+    assert table.find(0x55D0C0DE1669) is None
+    assert table.find(0x55D0C0DE1277) == (0x55D0C0DE1240, 56, 0, [outer, inner])
+    assert table.find(0x55D0C0DE1670) == (0x55D0C0DE1670, 16, 0, [outer])
+    assert table.find(0x55D0C0E00010) is None
+    assert table.find_tracked(389047, 0x55D0C0E00010) == (0x55D0C0E00010, 8000, 389047, [outer, inner])
+    assert table.find_tracked(389047, 0x55D0C0E00020) is None
+
+
+def test_the_worked_example_tells_of_addresses_which_it_shows():
+    example, told = document.example(), document.text().split("```")[-1]
+    shown = {int(address, 16) for address in re.findall(r"^([0-9a-f]{12}) ", example, re.MULTILINE)}
+    table = {address for address in (int(word, 16) for word in re.findall(r"0x(7f5a[0-9a-f]{8})\b", told))}
+    ranges = [(int(a, 16), int(b, 16)) for a, b in re.findall(r"([0-9a-f]{12})\.\.([0-9a-f]{12})", example)]
+    assert len(table) > 10
+    for address in table:
+        assert any(start <= address < end for start, end in ranges), hex(address)
+        is_zero_row = address & ~15 not in shown
+        assert not is_zero_row or "%#x is 0" % address in told or address in dict(ranges), hex(address)
+
+
+# -- a live process ---------------------------------------------------------------------------------------------------
+
+PROGRAM = """if 1:
+    def make(n):
+        return bytearray(n)
+    small, large = make(100), make(100000)
+    print(id(small), id(large), flush=True)
+    input()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists(os.path.join(PACKAGE, "tracemortem", "_tracer.abi3.so")), reason="no tracer built")
+def test_a_live_process_reads_by_the_document_alone():
+    environment = dict(os.environ, PYTHONPATH=PACKAGE)
+    command = [sys.executable, "-m", "tracemortem", "-f", "25", "-c", PROGRAM]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        small, large = map(int, process.stdout.readline().split())
+        with open("/proc/%d/mem" % process.pid, "rb", buffering=0) as memory:
+
+            def read(address, length):
+                memory.seek(address)
+                data = memory.read(length)
+                assert len(data) == length, hex(address)
+                return data
+
+            table = document.Table(read, root_of(process.pid, read))
+            traceback = [("<string>", 4, "<module>"), ("<string>", 3, "make")]
+            for address in (small, large):
+                block = table.find(address)
+                assert (block.address, block.size, block.domain) == (address, bytearray.__basicsize__, 0)
+                assert [frame[:2] for frame in block.traceback] == [frame[:2] for frame in traceback]
+            assert table.root["pid"] == process.pid
+            assert table.root["frame_limit"] == 25
+            assert table.root["state"] == table.value["TM_STATE_TRACING"]
+            assert table.root["python_version"] == sys.hexversion
+    finally:
+        process.communicate(b"\n", timeout=60)
+
+
+def root_of(pid, read):
+    """Where the magic stands at a multiple of TM_ROOT_ALIGN in writable anonymous memory."""
+    align, magic = int(CONSTANTS["TM_ROOT_ALIGN"]), bytes.fromhex(CONSTANTS["TM_MAGIC"])
+    found = []
+    with open("/proc/%d/maps" % pid, encoding="utf-8") as maps:
+        for row in maps:
+            span, rights, _, _, inode = row.split()[:5]
+            start, end = (int(word, 16) for word in span.split("-"))
+            if rights.startswith("rw") and inode == "0":
+                first = -(-start // align) * align
+                found += [at for at in range(first, end, align) if read(at, len(magic)) == magic]
+    assert len(found) == 1
+    return found[0]

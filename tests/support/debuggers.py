@@ -1,0 +1,261 @@
+"""Runs programs to look at, dumps them, and runs gdb and lldb on them. Shared by all tests which need a real debugger.
+
+    with start_traced_process(python, script, frames=5) as process:   # the script says when it is ready
+        core = gcore(process.pid, folder / "core")
+        run = run_gdb(["tm-top"], pid=process.pid)                    # status, stdout, stderr
+        texts = answers("lldb", ["tm-top", "tm-info"], program=python, core=core)
+
+A script says that it is ready, as often as it likes, by writing a line to the file descriptor in $TM_READY:
+
+    os.write(int(os.environ["TM_READY"]), b"what the test is to know\\n")
+
+and then waits, for example by sys.stdin.readline(), which `process.tell()` ends. Nothing here sleeps.
+"""
+
+import collections
+import contextlib
+import ctypes
+import glob
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.path.join(ROOT, "build")
+PACKAGE_PATH = os.path.join(BUILD, "python")
+TRACER = os.path.join(PACKAGE_PATH, "tracemortem", "_tracer.abi3.so")
+TM_GDB = os.path.join(ROOT, "gdb", "tm_gdb.py")
+TM_LLDB = os.path.join(ROOT, "lldb", "tm_lldb.py")
+GDB = os.environ.get("TM_TEST_GDB", "gdb")
+LLDB = os.environ.get("TM_TEST_LLDB", "lldb-19")
+DEBUGGERS = ("gdb", "lldb")
+
+PATIENCE = 120  # seconds until what should happen at once is given up
+
+Run = collections.namedtuple("Run", "status stdout stderr")
+Run.__doc__ = "What a debugger did: its exit status, and what it printed."
+
+
+# -- programs to look at
+
+
+class Process:
+    """A started program. As a context manager it is killed at the end."""
+
+    def __init__(self, command, environment=None, folder=None):
+        self._scratch = tempfile.mkdtemp(prefix="tm-test-")
+        self.folder = str(folder or self._scratch)  # its working directory; a relative core goes there
+        self._stderr_path = os.path.join(self._scratch, "stderr")
+        self._ready, child_end = os.pipe()
+        variables = dict(os.environ, TM_READY=str(child_end), **(environment or {}))
+        try:
+            with open(self._stderr_path, "wb") as stderr:
+                self.popen = subprocess.Popen(
+                    [str(word) for word in command],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    cwd=self.folder,
+                    env=variables,
+                    pass_fds=(child_end,),
+                    preexec_fn=_let_be_looked_at,
+                )
+        finally:
+            os.close(child_end)
+        self.pid = self.popen.pid
+        self._line = b""
+
+    def ready(self):
+        """The next line which the program writes to $TM_READY; waits for it."""
+        end = time.monotonic() + PATIENCE
+        while b"\n" not in self._line:
+            readable, _, _ = select.select([self._ready], [], [], max(0, end - time.monotonic()))
+            data = os.read(self._ready, 65536) if readable else None
+            if not data:
+                why = "ended" if readable else "is silent for %d s" % PATIENCE
+                raise AssertionError("the program %s before it was ready; its stderr:\n%s" % (why, self.stderr()))
+            self._line += data
+        line, self._line = self._line.split(b"\n", 1)
+        return line.decode()
+
+    def tell(self, line=""):
+        """Give it a line on its standard input."""
+        self.popen.stdin.write(line.encode() + b"\n")
+        self.popen.stdin.flush()
+
+    def stderr(self):
+        with open(self._stderr_path, errors="replace") as file:
+            return file.read()
+
+    def close(self):
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.stdin.close()
+        self.popen.wait()
+        os.close(self._ready)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _let_be_looked_at():
+    """In the child: the kernel may write a core, and a debugger which is not the parent may attach (Yama)."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    pr_set_ptracer, anyone = 0x59616D61, ctypes.c_ulong(-1)
+    ctypes.CDLL(None).prctl(pr_set_ptracer, anyone, 0, 0, 0)
+
+
+def start_process(command, **options):
+    """Start any program, and wait until it is ready."""
+    process = Process(command, **options)
+    try:
+        process.first_line = process.ready()
+    except BaseException:
+        process.close()
+        raise
+    return process
+
+
+def start_traced_process(python, script, arguments=(), frames=1, preload=False, environment=None, folder=None):
+    """Start a script, by its path, under `python -m tracemortem`, or with the tracer preloaded; wait until it is ready.
+
+    `process.first_line` is what it said.
+    """
+    variables = dict(environment or {})
+    if preload:
+        variables.update(LD_PRELOAD=TRACER, TRACEMORTEM=str(frames))
+        command = [python, script]
+    else:
+        variables.update(PYTHONPATH=PACKAGE_PATH)
+        command = [python, "-m", "tracemortem", "-f", frames, script]
+    return start_process(command + list(arguments), environment=variables, folder=folder)
+
+
+# -- cores
+
+
+def gcore(pid, path):
+    """Let gdb write a core of a live process, which goes on. Returns the path."""
+    run = subprocess.run(
+        [GDB, "-nx", "-batch", "-p", str(pid), "-ex", "gcore %s" % path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE,
+    )
+    assert os.path.exists(path), run.stdout.decode(errors="replace")
+    return str(path)
+
+
+def kernel_core(process, path):
+    """Abort the process and take the kernel's core of it. Where the kernel hands cores to another program, or none is
+    allowed, gdb writes it instead. Returns who wrote it, "kernel" or "gcore"."""
+    with open("/proc/sys/kernel/core_pattern") as file:
+        pattern = file.read().strip()
+    kernel_writes = not pattern.startswith("|") and resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+    if not kernel_writes:
+        gcore(process.pid, path)
+    folder = os.path.realpath(process.folder)
+    before = set(_cores(pattern, folder))
+    process.popen.send_signal(signal.SIGABRT)
+    process.popen.wait(PATIENCE)
+    if not kernel_writes:
+        return "gcore"
+    found = [core for core in _cores(pattern, folder) if core not in before]
+    assert found, "the kernel wrote no core by the pattern %s in %s" % (pattern, folder)
+    shutil.move(max(found, key=os.path.getmtime), str(path))
+    return "kernel"
+
+
+def _cores(pattern, folder):
+    pattern = re.sub(r"%.", "*", os.path.join(folder, pattern))
+    return glob.glob(pattern) + glob.glob(pattern + ".*[0-9]")
+
+
+# -- debuggers
+
+
+def run_debugger(debugger, commands, environment=None, **options):
+    """Run the commands of "gdb" or "lldb" as a script, which ends at the first that fails.
+
+    Options: what to look at (`pid`, or `core` and `program`), and `load`: False for one without the tm- commands.
+    """
+    with command_line(debugger, commands, **options) as words:
+        run = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(os.environ, **(environment or {})),
+            timeout=PATIENCE,
+        )
+    return Run(run.returncode, run.stdout.decode(errors="surrogateescape"), run.stderr.decode(errors="surrogateescape"))
+
+
+def run_gdb(commands, **options):
+    """As `gdb -batch -x` runs a script."""
+    return run_debugger("gdb", commands, **options)
+
+
+def run_lldb(commands, **options):
+    """As `lldb -b -o` runs commands."""
+    return run_debugger("lldb", commands, **options)
+
+
+@contextlib.contextmanager
+def command_line(debugger, commands, pid=None, core=None, program=None, load=True):
+    """The words which start the debugger on these commands."""
+    if debugger == "lldb":
+        words = [LLDB, "-x", "-b"]
+        words += ["-p", str(pid)] if pid else []
+        words += ["-c", str(core)] if core else []
+        words += [str(program)] if program and not pid else []
+        for command in (["command script import %s" % TM_LLDB] if load else []) + list(commands):
+            words += ["-o", command]
+        yield words
+        return
+    words = [GDB, "-nx", "-batch"]
+    words += ["-p", str(pid)] if pid else []
+    words += [str(program)] if program and not pid else []
+    words += ["-c", str(core)] if core else []
+    with tempfile.TemporaryDirectory(prefix="tm-test-") as folder:
+        script = os.path.join(folder, "script.gdb")
+        with open(script, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.writelines(line + "\n" for line in (["source %s" % TM_GDB] if load else []) + list(commands))
+        yield words + ["-x", script]
+
+
+def answers(debugger, commands, **options):
+    """What each of these commands printed, exactly, on its standard output; none of them may fail."""
+    marker = "@@ answer %d @@"
+    print_marker = {"gdb": "echo %s\\n", "lldb": "script print('%s')"}[debugger]
+    lines = [print_marker % marker % 0]
+    for number, command in enumerate(commands, 1):
+        lines += [command, print_marker % marker % number]
+    run = run_debugger(debugger, lines, **options)
+    assert run.status == 0, "%s: status %d\n%s%s" % (debugger, run.status, run.stdout, run.stderr)
+    texts = []
+    for number in range(len(commands)):
+        start, end = (re.search("^%s\n" % marker % (number + n), run.stdout, re.MULTILINE) for n in (0, 1))
+        assert start and end, run.stdout + run.stderr
+        text = run.stdout[start.end() : end.start()]
+        texts.append(_without_echo(text) if debugger == "lldb" else text)
+    return texts
+
+
+def _without_echo(text):
+    """lldb under -b repeats each command line."""
+    lines = text.splitlines(keepends=True)
+    assert lines[0].startswith("(lldb) ") and lines[-1].startswith("(lldb) "), text
+    return "".join(lines[1:-1])

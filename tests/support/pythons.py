@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Finds the CPythons to test: 3.8 and later, those of pyenv, of /usr/bin and of /usr/local/bin.
+
+The environment variable PYTHONS, a list of programs separated by spaces, replaces the search. As a program: prints one
+line for each, "version path". As a module: `find()` returns them, oldest first.
+"""
+
+import collections
+import glob
+import os
+import re
+import subprocess
+import sys
+
+OLDEST = (3, 8)
+
+Python = collections.namedtuple("Python", "version path")
+Python.__doc__ = "One interpreter: `version` is a tuple of three numbers, `path` starts it."
+
+PROBE = """if 1:
+    import os, platform, sys
+    print(platform.python_implementation(), *sys.version_info[:3], os.path.realpath(sys.executable))"""
+
+
+def candidates():
+    """Paths which may be an interpreter; the same one may be among them under several names."""
+    chosen = os.environ.get("PYTHONS", "").split()
+    if chosen:
+        return chosen
+    pyenv = os.environ.get("PYENV_ROOT") or os.path.join(os.path.expanduser("~"), ".pyenv")
+    folders = glob.glob(os.path.join(pyenv, "versions", "*", "bin")) + ["/usr/bin", "/usr/local/bin"]
+    paths = [path for folder in folders for path in sorted(glob.glob(os.path.join(folder, "python3*")))]
+    return [path for path in paths if re.fullmatch(r"python3(\.\d+)?", os.path.basename(path))]
+
+
+def probe(path):
+    """The interpreter at `path`, or None if it is not a CPython or too old."""
+    try:
+        answer = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    words = answer.stdout.decode(errors="surrogateescape").split(None, 4)
+    if answer.returncode or len(words) != 5 or words[0] != "CPython":
+        return None
+    version = tuple(int(word) for word in words[1:4])
+    return Python(version, words[4].rstrip("\n")) if version >= OLDEST else None
+
+
+def find():
+    """All interpreters, each once, oldest first. One asked for by PYTHONS which does not start is an error."""
+    found = {}
+    for path in candidates():
+        python = probe(path)
+        if python is not None:
+            found.setdefault(python.path, python)
+        elif os.environ.get("PYTHONS"):
+            raise SystemExit("%s: not a CPython of %d.%d or later" % ((path,) + OLDEST))
+    return sorted(found.values())
+
+
+if __name__ == "__main__":
+    pythons = find()
+    for python in pythons:
+        print("%d.%d.%d" % python.version, python.path)
+    sys.exit(not pythons)
