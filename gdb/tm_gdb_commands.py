@@ -3,8 +3,6 @@
 Knows gdb's command line and nothing of targets: that is tm_gdb_target.
 """
 
-import sys
-
 import gdb
 
 try:
@@ -58,4 +56,3 @@ def register():
 
 def _say(problem):
     gdb.write("tracemortem: %s\n" % problem, gdb.STDERR)
-    sys.stderr.flush()

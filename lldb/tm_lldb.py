@@ -9,16 +9,15 @@ import sys
 
 
 def _extend_path():
-    """Put this folder, and the package tracemortem which belongs to it, before all else on sys.path."""
+    """Put this folder, and with it the package tracemortem, before all else on sys.path.
+
+    Installed, the package is in this folder; in the source tree it is where `make` puts it.
+    """
     here = os.path.dirname(os.path.realpath(__file__))
-    built = os.path.join(here, "..", "build", "python")  # the source tree
-    installed = os.path.join(here, "..", "python")
-    for path in (installed, built, here):
-        path = os.path.normpath(path)
-        if os.path.isdir(path) and (path == here or os.path.isdir(os.path.join(path, "tracemortem"))):
-            if path in sys.path:
-                sys.path.remove(path)
-            sys.path.insert(0, path)
+    built = os.path.join(os.path.dirname(here), "build", "python")
+    for path in (built, here):
+        if path == here or os.path.isdir(os.path.join(path, "tracemortem")):
+            sys.path[:] = [path] + [other for other in sys.path if other != path]
 
 
 _extend_path()

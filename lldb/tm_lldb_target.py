@@ -18,6 +18,8 @@ _NOTHING_THERE = (lldb.eStateInvalid, lldb.eStateUnloaded, lldb.eStateConnected,
 _STOPPED = (lldb.eStateStopped, lldb.eStateCrashed, lldb.eStateSuspended)
 _INTEGERS = lldb.eTypeIsInteger | lldb.eTypeIsEnumeration
 
+STOP = "process interrupt"  # what to type
+
 
 class Lldb(Debugger):
     """lldb, for one command: `pieces` is what was written, `warnings` what else to say."""
@@ -51,7 +53,7 @@ class Lldb(Debugger):
         if state in _NOTHING_THERE:
             yield None
         elif state not in _STOPPED:
-            raise CommandError(RUNNING % (process.GetProcessID(), "process interrupt"))
+            raise CommandError(RUNNING % (process.GetProcessID(), STOP))
         elif _is_core(process):
             core = shell.open_checked(_core_path(process))
             self._machine = core.machine
@@ -60,6 +62,8 @@ class Lldb(Debugger):
             yield self._memory
         else:
             with _Process(self._target) as self._memory:
+                if self._memory.is_running():
+                    raise CommandError(RUNNING % (process.GetProcessID(), STOP))
                 yield self._memory
 
     def current_machine(self):
@@ -129,6 +133,9 @@ class _Process(_Reader, Memory):
     def __exit__(self, *_):
         if self._local:
             self._local.close()
+
+    def is_running(self):
+        return self._local is not None and self._local.is_running()
 
     def read(self, address, length):
         data = self._local.read(address, length) if self._local else None

@@ -53,8 +53,8 @@ static const struct native *native_of_const(const struct tm_source *source)
 // ---------------------------------------------------------------------------------------------------------------
 // Opening
 
-#define INIT_RECORDS(native, name, limit)                                                                            \
-    tm_records_init(&(native)->name, (native)->target, &(native)->place.root.name,                                   \
+#define INIT_RECORDS(native, name, limit)                                          \
+    tm_records_init(&(native)->name, (native)->target, &(native)->place.root.name, \
                     (native)->place.address + offsetof(struct tm_root, name), (limit))
 
 static void init_records(struct native *native)
@@ -97,7 +97,8 @@ static struct tm_error *check_overlaps(const struct native *native)
     for (size_t i = 1; i < count; i++) {
         if (extents[i].start < extents[i - 1].end)
             return tm_error_create(TM_ERROR_CORRUPT,
-                                   "the trace table at 0x%" PRIx64 " is damaged: two of its arrays overlap at 0x%" PRIx64
+                                   "the trace table at 0x%" PRIx64
+                                   " is damaged: two of its arrays overlap at 0x%" PRIx64
                                    "\nTry another core of the program.",
                                    native->place.address, extents[i].start);
     }
@@ -516,11 +517,12 @@ static struct tm_error *find_all(struct finder *finder)
         error = add_block(finder, &found, true);
     }
     if (!error && answer.gave_up && finder->count == 0)
-        error = tm_error_create(TM_ERROR_NOT_FOUND,
-                                "0x%" PRIx64 ": no block begins in a long range before it, and the search was given up; "
-                                "a block of so many bytes may hold it all the same\nGive the address where the block "
-                                "begins.",
-                                finder->address);
+        error =
+            tm_error_create(TM_ERROR_NOT_FOUND,
+                            "0x%" PRIx64 ": no block begins in a long range before it, and the search was given up; "
+                            "a block of so many bytes may hold it all the same\nGive the address where the block "
+                            "begins.",
+                            finder->address);
     return error;
 }
 
@@ -529,12 +531,8 @@ static struct tm_error *native_find(struct tm_source *source, const struct tm_ho
                                     struct tm_damage *damage)
 {
     struct native *native = native_of(source);
-    struct finder finder = {.native = native,
-                            .host = host,
-                            .address = address,
-                            .blocks = blocks,
-                            .capacity = capacity,
-                            .damage = damage};
+    struct finder finder = {
+        .native = native, .host = host, .address = address, .blocks = blocks, .capacity = capacity, .damage = damage};
     struct tm_error *error = init_paths(native, pool, host, &finder.paths);
     if (!error)
         error = find_all(&finder);

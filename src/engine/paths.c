@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host.h"
 #include "../layout/lines.h"
+#include "host.h"
 
 // Line tables are first read so far; most instructions lie in the part read then. Even, so that no pair is cut.
 #define TABLE_FIRST_READ 512u

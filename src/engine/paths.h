@@ -30,8 +30,8 @@ struct tm_paths {
     struct tm_pool *pool;
     const struct tm_host *host;
     struct tm_arena arena;
-    struct tm_set names;  // by string id
-    struct tm_set codes;  // by code id
+    struct tm_set names;           // by string id
+    struct tm_set codes;           // by code id
     struct tm_known_frame *frames; // by code id and instruction: a hash table of its own, as it is asked most
     size_t frame_count;
     size_t frame_capacity;
@@ -39,8 +39,8 @@ struct tm_paths {
     struct tm_frame *path; // the latest path, the oldest frame first
     uint32_t *path_nodes;  // the nodes of these frames
     uint32_t path_count;
-    uint64_t bytes_left;   // of names and line tables that may still be copied
-    uint64_t frames_left;  // in tracebacks that may still be made
+    uint64_t bytes_left;  // of names and line tables that may still be copied
+    uint64_t frames_left; // in tracebacks that may still be made
 };
 
 /** Everything given must outlive the paths, and the records must not be loaded meanwhile. */

@@ -83,7 +83,8 @@ static struct tm_error *check_head(const struct head *head, uint64_t address)
                                address, head->byte_order);
     if (head->layout_major != TM_LAYOUT_MAJOR)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
-                               "the trace table at 0x%" PRIx64 " has layout version %u.%u; this tracemortem reads %u.x\n"
+                               "the trace table at 0x%" PRIx64
+                               " has layout version %u.%u; this tracemortem reads %u.x\n"
                                "Read it with the tracemortem whose tracer wrote it, or trace the program with this "
                                "one's.",
                                address, head->layout_major, head->layout_minor, TM_LAYOUT_MAJOR);
@@ -228,8 +229,7 @@ static struct tm_error *look_in(struct search *search, const struct tm_region *r
             struct tm_error *error = tm_host_check(search->host);
             if (error)
                 return error;
-            tm_host_progress(search->host, "searching memory for the trace table", search->tried,
-                             search->candidates);
+            tm_host_progress(search->host, "searching memory for the trace table", search->tried, search->candidates);
         }
         consider(search, i * TM_ROOT_ALIGN, found_by, expected && i == first);
     }

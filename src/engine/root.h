@@ -23,10 +23,10 @@ struct tm_root_place {
 struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result);
 
 /** How to trace a program, as lines for the end of a message. */
-#define TM_HOW_TO_TRACE                                                                                              \
-    "Start the program with tracing:\n"                                                                              \
-    "    python3 -m tracemortem SCRIPT ...\n"                                                                        \
-    "or leave its command line as it is and preload the tracer:\n"                                                   \
+#define TM_HOW_TO_TRACE                                            \
+    "Start the program with tracing:\n"                            \
+    "    python3 -m tracemortem SCRIPT ...\n"                      \
+    "or leave its command line as it is and preload the tracer:\n" \
     "    TRACEMORTEM=1 LD_PRELOAD=.../tracemortem/_tracer.abi3.so python3 SCRIPT ..."
 
 #endif

@@ -122,8 +122,8 @@ static struct tm_error *find_leaf(struct walk *walk, uint64_t last, uint64_t low
     for (;;) {
         uint64_t branch, entry;
         struct level level = {.width = sizeof(uint64_t), .first_window = 1};
-        struct tm_error *error = find_back(walk, &directory, last >> BRANCH_BITS, lowest >> BRANCH_BITS, found,
-                                           &branch, &level.address);
+        struct tm_error *error =
+            find_back(walk, &directory, last >> BRANCH_BITS, lowest >> BRANCH_BITS, found, &branch, &level.address);
         if (error || !*found)
             return error;
         if (branch < last >> BRANCH_BITS)
@@ -239,8 +239,8 @@ struct tm_error *tm_shadow_find(struct tm_target *target, const struct tm_host *
     answer->lowest = address > largest ? address - largest : 0;
     struct slot start = {0, 0};
     bool found;
-    struct tm_error *error = find_start(&walk, address >> TM_SLOT_SHIFT, answer->lowest >> TM_SLOT_SHIFT, &found,
-                                        &start);
+    struct tm_error *error =
+        find_start(&walk, address >> TM_SLOT_SHIFT, answer->lowest >> TM_SLOT_SHIFT, &found, &start);
     if (error)
         return error;
     if (!found) {

@@ -18,8 +18,8 @@ struct tm_shadow_block {
 
 struct tm_shadow_answer {
     bool found;
-    bool gave_up;     // no block's start was met in all that may be searched: see `searched`
-    uint64_t lowest;  // address down to which it was searched
+    bool gave_up;    // no block's start was met in all that may be searched: see `searched`
+    uint64_t lowest; // address down to which it was searched
     struct tm_shadow_block block;
 };
 

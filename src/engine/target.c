@@ -18,8 +18,7 @@ struct tm_target {
 // Far more mappings than Linux gives a process by default (65530).
 #define REGIONS_LIMIT ((size_t)1 << 20)
 
-struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, void *context,
-                                  struct tm_target **result)
+struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, void *context, struct tm_target **result)
 {
     if (!callbacks || !callbacks->read)
         return tm_error_create(TM_ERROR_USAGE, "a target needs a read callback");
@@ -88,9 +87,8 @@ struct tm_error *tm_target_read(struct tm_target *target, const struct tm_host *
         }
         uint64_t piece = length - done < TM_READ_LIMIT ? length - done : TM_READ_LIMIT;
         if (!tm_target_try_read(target, address + done, to + done, piece))
-            return tm_error_create(TM_ERROR_FAULT,
-                                   "cannot read %" PRIu64 " bytes of the target's memory at 0x%" PRIx64, piece,
-                                   address + done);
+            return tm_error_create(TM_ERROR_FAULT, "cannot read %" PRIu64 " bytes of the target's memory at 0x%" PRIx64,
+                                   piece, address + done);
         done += piece;
     }
     return NULL;

@@ -226,9 +226,9 @@ static struct tm_error *find_in_large(struct search *search, uint64_t index, boo
     return scan(search, LARGE_ARRAY_END, end);
 }
 
-struct tm_error *tm_tracked_find(struct tm_target *target, const struct tm_host *host,
-                                 const struct tm_records *tracked, uint64_t index, uint64_t address, bool thorough,
-                                 struct tm_tracked_blocks *result, struct tm_damage *damage)
+struct tm_error *tm_tracked_find(struct tm_target *target, const struct tm_host *host, const struct tm_records *tracked,
+                                 uint64_t index, uint64_t address, bool thorough, struct tm_tracked_blocks *result,
+                                 struct tm_damage *damage)
 {
     if (tracked->count <= 1)
         return NULL;
@@ -238,8 +238,8 @@ struct tm_error *tm_tracked_find(struct tm_target *target, const struct tm_host 
     search.buffer = malloc(SMALL_WINDOW);
     if (!search.buffer)
         return tm_error_no_memory();
-    struct tm_error *error = tracked->count <= SMALL_ARRAY ? scan(&search, 1, tracked->count)
-                                                           : find_in_large(&search, index, thorough);
+    struct tm_error *error =
+        tracked->count <= SMALL_ARRAY ? scan(&search, 1, tracked->count) : find_in_large(&search, index, thorough);
     free(search.buffer);
     return error;
 }

@@ -22,8 +22,8 @@ struct tm_tracked_blocks {
  * found so, the rest is read too, for blocks which begin before the address. Fails only if interrupted or for want of
  * memory.
  */
-struct tm_error *tm_tracked_find(struct tm_target *target, const struct tm_host *host,
-                                 const struct tm_records *tracked, uint64_t index, uint64_t address, bool thorough,
-                                 struct tm_tracked_blocks *result, struct tm_damage *damage);
+struct tm_error *tm_tracked_find(struct tm_target *target, const struct tm_host *host, const struct tm_records *tracked,
+                                 uint64_t index, uint64_t address, bool thorough, struct tm_tracked_blocks *result,
+                                 struct tm_damage *damage);
 
 #endif

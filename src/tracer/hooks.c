@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "bind.h"
 #include "count.h"
 #include "pages.h"
 #include "reuse.h"
@@ -402,6 +403,7 @@ const char *tracing_start(unsigned frame_limit)
     fresh_block = 0;
     __atomic_store_n(&tracing, true, __ATOMIC_RELEASE);
     tracing_watch_births();
+    bind_modules();
     return NULL;
 }
 

@@ -1,18 +1,14 @@
-// CPython's C API for tracing blocks of one's own, in front of CPython's. Extension modules which call it reach
-// these functions where the tracer was preloaded and the interpreter is a shared library.
+// PyTraceMalloc_Track and its kin, in front of CPython's own: whoever calls them while we trace tells us. They are reached
+// by their public names where preloading puts those first, and else by bind.h.
+
+#include "track.h"
 
 #include "hooks.h"
 #include "traces.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
-EXPORT int PyTraceMalloc_Track(unsigned domain, uintptr_t address, size_t size);
-EXPORT int PyTraceMalloc_Untrack(unsigned domain, uintptr_t address);
-EXPORT PyObject *_PyTraceMalloc_GetTraceback(unsigned domain, uintptr_t address);
-
 enum { NO_MEMORY = -1, NOT_TRACING = -2 };
 
-int PyTraceMalloc_Track(unsigned domain, uintptr_t address, size_t size)
+int track_block(unsigned domain, uintptr_t address, size_t size)
 {
     int (*stock)(unsigned, uintptr_t, size_t);
     if (tracing_on())
@@ -21,7 +17,7 @@ int PyTraceMalloc_Track(unsigned domain, uintptr_t address, size_t size)
     return stock == NULL ? NOT_TRACING : stock(domain, address, size);
 }
 
-int PyTraceMalloc_Untrack(unsigned domain, uintptr_t address)
+int untrack_block(unsigned domain, uintptr_t address)
 {
     int (*stock)(unsigned, uintptr_t);
     if (tracing_on()) {
@@ -32,7 +28,7 @@ int PyTraceMalloc_Untrack(unsigned domain, uintptr_t address)
     return stock == NULL ? NOT_TRACING : stock(domain, address);
 }
 
-PyObject *_PyTraceMalloc_GetTraceback(unsigned domain, uintptr_t address)
+PyObject *tracked_traceback(unsigned domain, uintptr_t address)
 {
     PyObject *(*stock)(unsigned, uintptr_t);
     if (tracing_on())
@@ -43,3 +39,9 @@ PyObject *_PyTraceMalloc_GetTraceback(unsigned domain, uintptr_t address)
     Py_INCREF(Py_None);
     return Py_None;
 }
+
+#define PUBLIC_NAME_OF(function) __attribute__((visibility("default"), alias(#function)))
+
+PUBLIC_NAME_OF(track_block) int PyTraceMalloc_Track(unsigned domain, uintptr_t address, size_t size);
+PUBLIC_NAME_OF(untrack_block) int PyTraceMalloc_Untrack(unsigned domain, uintptr_t address);
+PUBLIC_NAME_OF(tracked_traceback) PyObject *_PyTraceMalloc_GetTraceback(unsigned domain, uintptr_t address);

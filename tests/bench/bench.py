@@ -1,8 +1,8 @@
 """What tracing costs: untraced, tracemalloc and tracemortem side by side in one run.
 
 Each workload (workloads.py) runs in a process of its own, in every mode once a round; the modes take turns, so that whatever else
-the machine does meets them all alike. Shown are medians: time of the workload alone (start-up is left out), and the most
-resident memory of the process, each as a multiple of untraced.
+the machine does meets them all alike. Shown are medians: processor time of the workload alone (start-up is left out), and the
+most resident memory of the process, each as a multiple of untraced.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def row(name, results, what, unit):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--python", default=sys.executable, help="the interpreter to measure")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each workload in each mode (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each workload in each mode (default: 3)")
     parser.add_argument("names", nargs="*", metavar="WORKLOAD", help="only these")
     arguments = parser.parse_args()
     names = arguments.names or [function.__name__ for function in workloads.ALL]

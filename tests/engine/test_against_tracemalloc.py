@@ -138,7 +138,8 @@ def library(tmp_path_factory):
     path = os.path.join(directory, "libupper.so")
     compiler = (os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc") or "clang").split()
     flags = ["-std=gnu11", "-O1", "-fPIC", "-I" + os.path.join(ROOT, "src"), "-I" + ENGINE]
-    sources = sorted(glob.glob(os.path.join(ENGINE, "*.c"))) + [os.path.join(HERE, "fake_source.c")]
+    sources = sorted(glob.glob(os.path.join(ROOT, "src", "layout", "*.c")) + glob.glob(os.path.join(ENGINE, "*.c")))
+    sources.append(os.path.join(HERE, "fake_source.c"))
     subprocess.run(compiler + flags + ["-c"] + sources, check=True, cwd=directory)
     objects = set(glob.glob(os.path.join(directory, "*.o")))
     fake = os.path.join(directory, "fake_source.o")

@@ -447,8 +447,8 @@ static void test_other_version_is_told_before_damage(void **state)
     struct fixture *f = *state;
     for (int64_t side = -1; side <= 1; side += 2) { // before and after the damaged one
         uint64_t address = IMAGE_ROOT + (uint64_t)(side * (int64_t)MIB);
-        struct tm_root *other = image_map(f->image, address, sizeof(struct tm_root), "",
-                                          TM_REGION_READABLE | TM_REGION_WRITABLE);
+        struct tm_root *other =
+            image_map(f->image, address, sizeof(struct tm_root), "", TM_REGION_READABLE | TM_REGION_WRITABLE);
         f->root->state = TM_STATE_TRACING;
         *other = *f->root;
         other->self = address;
@@ -545,9 +545,9 @@ static void test_info(void **state)
     assert_int_equal(facts.nodes, 5);
     assert_int_equal(facts.codes, 5);
     assert_int_equal(facts.strings, 3);
-    assert_int_equal(facts.table_bytes, f->root->bytes.count + 16 * f->root->strings.count +
-                                            48 * f->root->codes.count + 16 * f->root->nodes.count +
-                                            48 * f->root->sites.count + 32 * f->root->tracked.count);
+    assert_int_equal(facts.table_bytes, f->root->bytes.count + 16 * f->root->strings.count + 48 * f->root->codes.count +
+                                            16 * f->root->nodes.count + 48 * f->root->sites.count +
+                                            32 * f->root->tracked.count);
     assert_int_equal(facts.leaves, f->root->leaves);
     assert_int_equal(facts.mapped, 5 * MIB);
     assert_int_equal(facts.lost_blocks, 3);
@@ -561,7 +561,8 @@ static void test_info_of_an_untraced_table(void **state)
 {
     struct fixture *f = *state;
     struct tm_root *root = f->root;
-    struct tm_array *arrays[] = {&root->bytes, &root->strings, &root->codes, &root->nodes, &root->sites, &root->tracked};
+    struct tm_array *arrays[] = {&root->bytes, &root->strings, &root->codes,
+                                 &root->nodes, &root->sites,   &root->tracked};
     for (size_t i = 0; i < 6; i++)
         *arrays[i] = (struct tm_array){.record_size = arrays[i]->record_size, .first_shift = 4};
     root->state = TM_STATE_LOADED;
@@ -816,10 +817,10 @@ static void test_bad_links_leave_the_group_out(void **state)
     BENT(site->node, UINT32_MAX);
     BENT(site->total_frames, 2);
     BENT(site->total_frames, 0);
-    BENT(node->parent, f->first_node);          // a cycle of one
-    BENT(node->parent, f->second_node);         // forwards
-    BENT(node->parent, 0);                      // it ends too early
-    BENT(node->parent, f->main_node);           // a level is missing
+    BENT(node->parent, f->first_node);  // a cycle of one
+    BENT(node->parent, f->second_node); // forwards
+    BENT(node->parent, 0);              // it ends too early
+    BENT(node->parent, f->main_node);   // a level is missing
     BENT(node->parent, UINT32_MAX);
     BENT(node->depth, 0);
     BENT(node->depth, 1); // a shorter path, which would look right
@@ -886,8 +887,8 @@ static void add_sites(struct fixture *f, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t site = image_site(&f->table, f->first_node, 0, 0);
-        *site_record(f, site) = (struct tm_site){
-            .node = f->first_node, .total_frames = 3, .allocations = 1, .allocated = i + 1};
+        *site_record(f, site) =
+            (struct tm_site){.node = f->first_node, .total_frames = 3, .allocations = 1, .allocated = i + 1};
     }
 }
 
@@ -1001,8 +1002,7 @@ static void test_huge_counts_cost_nothing(void **state)
 {
     struct fixture *f = *state;
     image_block(&f->table, HEAP, 100, f->first_site);
-    struct tm_array *arrays[] = {&f->root->sites, &f->root->nodes, &f->root->codes, &f->root->strings,
-                                 &f->root->bytes};
+    struct tm_array *arrays[] = {&f->root->sites, &f->root->nodes, &f->root->codes, &f->root->strings, &f->root->bytes};
     const uint64_t counts[] = {1000000, UINT64_C(1) << 32, UINT64_C(1) << 40, UINT64_MAX};
     for (size_t i = 0; i < 5; i++) {
         uint64_t good = arrays[i]->count;
@@ -1192,7 +1192,7 @@ static void test_find_has_the_traceback(void **state)
 static void test_find_around_sizes(void **state)
 {
     struct fixture *f = *state;
-    const uint64_t sizes[] = {18,      31,          32,          33,      4096,        70000, 300 * KIB,
+    const uint64_t sizes[] = {18,      31,        32,      33,  4096,    70000,           300 * KIB,
                               3 * MIB, 900 * MIB, GIB - 1, GIB, GIB + 1, 5 * GIB + 12345, 1 << 20};
     uint64_t start = HEAP;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -1393,8 +1393,7 @@ static void test_wild_directory(void **state)
     image_block(&f->table, HEAP, 100, f->first_site);
     uint64_t *directory = image_at(f->image, f->root->directory, sizeof(tm_directory));
     uint64_t *branch = image_at(f->image, directory[HEAP >> 33], sizeof(tm_branch));
-    uint64_t *entries[] = {&f->root->directory, &directory[HEAP >> 33],
-                           &branch[HEAP >> 20 & (TM_BRANCH_ENTRIES - 1)]};
+    uint64_t *entries[] = {&f->root->directory, &directory[HEAP >> 33], &branch[HEAP >> 20 & (TM_BRANCH_ENTRIES - 1)]};
     for (size_t i = 0; i < 3; i++) {
         uint64_t good = *entries[i];
         for (size_t j = 0; j < sizeof(wild) / sizeof(wild[0]); j++) {
@@ -1425,7 +1424,7 @@ static void test_find_tracked(void **state)
     image_track(&f->table, 5, HEAP + 18, 20, other); // these overlap: a domain of mere numbers
     image_track(&f->table, 5, HEAP + 20, 10, other);
     image_track(&f->table, 5, HEAP + 19, 15, other);
-    image_track(&f->table, 0, HEAP + 3, 90, f->first_site); // overlaps a block of the map, which counts
+    image_track(&f->table, 0, HEAP + 3, 90, f->first_site);   // overlaps a block of the map, which counts
     image_track(&f->table, 0, HEAP + 1003, 7, f->first_site); // no multiple of 16
     assert_int_equal(find(f, HEAP + 20, blocks, 4, &damage), 3);
     assert_true(undamaged(&damage));
@@ -1541,8 +1540,8 @@ static void test_block_inside_realloc(void **state)
     struct tm_damage damage;
     image_block(&f->table, HEAP, 16, f->first_site);
     struct tm_resize *resize = &f->root->resize[31];
-    *resize = (struct tm_resize){
-        .address = HEAP + 1000, .size = 500, .site = f->second_site, .state = TM_RESIZE_CLAIMED};
+    *resize =
+        (struct tm_resize){.address = HEAP + 1000, .size = 500, .site = f->second_site, .state = TM_RESIZE_CLAIMED};
     assert_not_found(f, HEAP + 1000);
     resize->state = TM_RESIZE_BUSY;
     tm_target_changed(f->target);
@@ -1562,8 +1561,8 @@ static void test_block_inside_realloc(void **state)
     assert_int_equal(find(f, HEAP + 1010, blocks, 4, &damage), 1);
     assert_false(blocks[0].resizing);
     // A wild record does no harm.
-    *resize = (struct tm_resize){
-        .address = UINT64_MAX - 5, .size = UINT64_MAX, .site = UINT32_MAX, .state = TM_RESIZE_BUSY};
+    *resize =
+        (struct tm_resize){.address = UINT64_MAX - 5, .size = UINT64_MAX, .site = UINT32_MAX, .state = TM_RESIZE_BUSY};
     tm_target_changed(f->target);
     assert_int_equal(find(f, UINT64_MAX, &block, 1, &damage), 0);
     assert_int_equal(damage.corrupt_records, 1);
@@ -1615,7 +1614,7 @@ static void bend(struct fixture *f, const struct area *areas)
         bytes[at] = (unsigned char)random();
         break;
     case 2: {
-        uint64_t value = random() % 2 ? random_64() : (uint64_t)-(random() % 3);
+        uint64_t value = random() % 2 ? random_64() : (uint64_t) - (random() % 3);
         memcpy(bytes + at / 8 * 8, &value, areas[which].length - at / 8 * 8 < 8 ? 1 : 8);
         break;
     }

@@ -25,7 +25,10 @@ int negative = -5;
 void *nothing = &negative;
 volatile int calls;
 
-int poke(void) { return ++calls; }
+int poke(void)
+{
+    return ++calls;
+}
 
 static void wait_for_the_end(void)
 {

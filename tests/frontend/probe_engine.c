@@ -56,11 +56,20 @@ static struct tm_error *fail(enum tm_error_code code, const char *message)
     return error;
 }
 
-const char *tm_error_message(const struct tm_error *error) { return error->message; }
+const char *tm_error_message(const struct tm_error *error)
+{
+    return error->message;
+}
 
-enum tm_error_code tm_error_code(const struct tm_error *error) { return error->code; }
+enum tm_error_code tm_error_code(const struct tm_error *error)
+{
+    return error->code;
+}
 
-void tm_error_destroy(struct tm_error *error) { free(error); }
+void tm_error_destroy(struct tm_error *error)
+{
+    free(error);
+}
 
 struct tm_error *tm_session_create(const struct tm_host_callbacks *host, void *context, struct tm_session **result)
 {
@@ -73,7 +82,10 @@ struct tm_error *tm_session_create(const struct tm_host_callbacks *host, void *c
     return NULL;
 }
 
-void tm_session_destroy(struct tm_session *session) { free(session); }
+void tm_session_destroy(struct tm_session *session)
+{
+    free(session);
+}
 
 struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, void *context, struct tm_target **result)
 {
@@ -86,9 +98,15 @@ struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, v
     return NULL;
 }
 
-void tm_target_changed(struct tm_target *target) { (void)target; }
+void tm_target_changed(struct tm_target *target)
+{
+    (void)target;
+}
 
-void tm_target_destroy(struct tm_target *target) { free(target); }
+void tm_target_destroy(struct tm_target *target)
+{
+    free(target);
+}
 
 uint64_t tm_target_bytes_read(const struct tm_target *target)
 {
@@ -147,7 +165,10 @@ enum tm_operand tm_request_operand_kind(const struct tm_request *request, size_t
     return has_core(request) ? TM_OPERAND_CORE : TM_OPERAND_EXPRESSION;
 }
 
-const char *tm_request_operand_text(const struct tm_request *request, size_t index) { return request->words[index]; }
+const char *tm_request_operand_text(const struct tm_request *request, size_t index)
+{
+    return request->words[index];
+}
 
 void tm_request_set_address(struct tm_request *request, size_t index, uint64_t address)
 {
@@ -255,4 +276,7 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
     return NULL;
 }
 
-void tm_request_destroy(struct tm_request *request) { free(request); }
+void tm_request_destroy(struct tm_request *request)
+{
+    free(request);
+}

@@ -1,5 +1,5 @@
 """What the front ends' callbacks give an engine, shown by probe_engine.c in the real one's place: the same bytes,
-regions and symbols from gdb and lldb, live and on a core; nothing made up where a core has holes; two targets at once; Ctrl-C.
+regions and symbols from gdb and lldb, live and on a core; nothing made up where a core has holes; two targets; Ctrl-C.
 """
 
 import json
@@ -330,9 +330,11 @@ def test_an_expression_without_a_value_says_what_why_and_what_to_type(debugger, 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
 def test_a_running_process_is_not_read(debugger, plain, probe):
     with debuggers.start_process([plain]) as process:
+        # Until the kernel has let it run.
+        wait = "while 'tracing stop' in open('/proc/%d/status').read(): pass" % process.pid
         run_on = {
-            "gdb": ["continue &"],
-            "lldb": ["script lldb.debugger.SetAsync(True)", "process continue"],
+            "gdb": ["continue &", "python\n%s\nend" % wait],
+            "lldb": ["script lldb.debugger.SetAsync(True)", "process continue", "script %s" % wait],
         }[debugger]
         run = debuggers.run_debugger(debugger, run_on + ["tm-read 0 1"], pid=process.pid, environment=probe)
     assert run.status == 1, run

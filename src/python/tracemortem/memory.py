@@ -81,6 +81,7 @@ class LocalProcess:
     """A process on this host which this debugger has stopped. Use it while it is stopped, then close it."""
 
     def __init__(self, pid):
+        self._pid = pid
         self._maps = "/proc/%d/maps" % pid
         self._path = "/proc/%d/mem" % pid
         self._file = None
@@ -102,6 +103,10 @@ class LocalProcess:
         except OSError:
             return []
 
+    def is_running(self):
+        """Whether the kernel says so: right after a "continue" a debugger may not have noticed itself."""
+        return _status(self._pid, rb"State:\s*([RSD])") is not None
+
     def close(self):
         if self._file is not None:
             os.close(self._file)
@@ -114,18 +119,20 @@ def local_process(pid):
     A process on another machine can have the number of one here. The one meant is traced by this very process, or by a
     server which is its child.
     """
-    tracer = _status(pid, b"TracerPid")
-    if tracer and os.getpid() in (tracer, _status(tracer, b"PPid")):
+    tracer = int(_status(pid, rb"TracerPid:\s*(\d+)") or 0)
+    if tracer and os.getpid() in (tracer, int(_status(tracer, rb"PPid:\s*(\d+)") or 0)):
         return LocalProcess(pid)
     return None
 
 
-def _status(pid, field):
+def _status(pid, pattern):
+    """What the group of this pattern matches in a process's status, or None."""
     try:
         with open("/proc/%d/status" % pid, "rb") as file:
-            return int(re.search(rb"^%s:\s*(\d+)$" % field, file.read(), re.MULTILINE).group(1))
-    except (OSError, AttributeError):
-        return 0
+            match = re.search(b"^" + pattern, file.read(), re.MULTILINE)
+    except OSError:
+        return None
+    return match.group(1) if match else None
 
 
 _MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ (\d+) *(.*)")
