@@ -177,50 +177,40 @@ static struct tm_error *find_start(struct walk *walk, uint64_t last, uint64_t lo
 // Sizes
 
 // One slot, by its number; it may lie in the next leaf.
-static bool read_slot(struct walk *walk, uint64_t number, uint32_t *value, struct tm_flaw *flaw)
+static bool read_slot(struct tm_target *target, uint64_t directory, uint64_t number, uint32_t *value,
+                      struct tm_flaw *flaw)
 {
     uint64_t leaf_number = number >> LEAF_BITS;
-    uint64_t where = walk->directory + (leaf_number >> BRANCH_BITS) * sizeof(uint64_t), branch, leaf;
+    uint64_t where = directory + (leaf_number >> BRANCH_BITS) * sizeof(uint64_t), branch, leaf;
     if (number >> (TM_ADDRESS_BITS - TM_SLOT_SHIFT))
-        return tm_flaw_corrupt(flaw, walk->directory);
-    if (!tm_target_try_read(walk->target, where, &branch, sizeof(branch)))
+        return tm_flaw_corrupt(flaw, directory);
+    if (!tm_target_try_read(target, where, &branch, sizeof(branch)))
         return tm_flaw_unreadable(flaw, where, sizeof(branch));
     if (!branch)
         return tm_flaw_corrupt(flaw, where);
     where = branch + low_bits(leaf_number, BRANCH_BITS) * sizeof(uint64_t);
-    if (!tm_target_try_read(walk->target, where, &leaf, sizeof(leaf)))
+    if (!tm_target_try_read(target, where, &leaf, sizeof(leaf)))
         return tm_flaw_unreadable(flaw, where, sizeof(leaf));
     if (!leaf)
         return tm_flaw_corrupt(flaw, where);
     where = leaf + low_bits(number, LEAF_BITS) * sizeof(uint32_t);
-    if (!tm_target_try_read(walk->target, where, value, sizeof(*value)))
+    if (!tm_target_try_read(target, where, value, sizeof(*value)))
         return tm_flaw_unreadable(flaw, where, sizeof(*value));
     return true;
 }
 
-// The size of the block that starts in a slot.
-static bool read_size(struct walk *walk, const struct slot *start, uint64_t *size, struct tm_flaw *flaw)
+bool tm_shadow_read_size(struct tm_target *target, uint64_t directory, uint64_t address, uint32_t start, uint64_t *size,
+                         struct tm_flaw *flaw)
 {
-    uint32_t small = start->value >> TM_SLOT_SMALL_SHIFT & TM_SLOT_SMALL_MASK;
-    uint64_t address = start->number << TM_SLOT_SHIFT;
-    if (small > TM_SLOT_SMALL_LIMIT + 1)
-        return tm_flaw_corrupt(flaw, address);
-    if (small) {
-        *size = small - 1;
-        return true;
-    }
+    uint64_t number = address >> TM_SLOT_SHIFT;
     uint32_t low, high = 0;
-    if (!read_slot(walk, start->number + 1, &low, flaw))
+    if (TM_SHADOW_IS_SMALL(start))
+        return tm_shadow_small_size(start, size) || tm_flaw_corrupt(flaw, address);
+    if (!read_slot(target, directory, number + 1, &low, flaw))
         return false;
-    if (low & TM_SIZE_ESCAPE && !read_slot(walk, start->number + 2, &high, flaw))
+    if (low & TM_SIZE_ESCAPE && !read_slot(target, directory, number + 2, &high, flaw))
         return false;
-    if (low & TM_SLOT_START || high & ~TM_SIZE_MASK)
-        return tm_flaw_corrupt(flaw, address);
-    *size = (uint64_t)high << TM_SIZE_BITS | (low & TM_SIZE_MASK);
-    // Smaller ones have no size slot; larger ones would leave the map.
-    if (*size <= TM_SLOT_SMALL_LIMIT || *size > (UINT64_C(1) << TM_ADDRESS_BITS) - address)
-        return tm_flaw_corrupt(flaw, address);
-    return true;
+    return tm_shadow_decode_size(address, low, high, size) || tm_flaw_corrupt(flaw, address);
 }
 
 static bool holds(const struct tm_shadow_block *block, uint64_t address)
@@ -250,7 +240,7 @@ struct tm_error *tm_shadow_find(struct tm_target *target, const struct tm_host *
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
     answer->block.address = start.number << TM_SLOT_SHIFT;
     answer->block.site = start.value & TM_SLOT_SITE_MASK;
-    if (read_size(&walk, &start, &answer->block.size, &flaw))
+    if (tm_shadow_read_size(target, directory, answer->block.address, start.value, &answer->block.size, &flaw))
         answer->found = holds(&answer->block, address);
     tm_damage_add(damage, &flaw, 1);
     return NULL;

@@ -1,5 +1,5 @@
 /**
- * The shadow map: which block holds an address.
+ * The shadow map: which block holds an address, and how a block's slots are read. (All blocks in turn: walk.h.)
  *
  * Knows the radix tree and its slots; a site is a mere number here.
  */
@@ -31,5 +31,29 @@ struct tm_shadow_answer {
 struct tm_error *tm_shadow_find(struct tm_target *target, const struct tm_host *host, uint64_t directory,
                                 uint64_t address, uint64_t largest, struct tm_shadow_answer *answer,
                                 struct tm_damage *damage);
+
+/** The size which the two slots after a start slot hold; `high` counts only if `low` says so. False: none does. */
+static inline bool tm_shadow_decode_size(uint64_t address, uint32_t low, uint32_t high, uint64_t *size)
+{
+    if (!(low & TM_SIZE_ESCAPE))
+        high = 0;
+    *size = (uint64_t)high << TM_SIZE_BITS | (low & TM_SIZE_MASK);
+    // Smaller ones have no size slot; larger ones would leave the map.
+    return !(low & TM_SLOT_START) && !(high & ~TM_SIZE_MASK) && *size > TM_SLOT_SMALL_LIMIT &&
+           *size <= (UINT64_C(1) << TM_ADDRESS_BITS) - address;
+}
+
+/** The size in a start slot itself, if SMALL is not 0. False: there is no such size. */
+static inline bool tm_shadow_small_size(uint32_t start, uint64_t *size)
+{
+    uint32_t small = start >> TM_SLOT_SMALL_SHIFT & TM_SLOT_SMALL_MASK;
+    *size = small ? small - 1 : 0;
+    return small <= TM_SLOT_SMALL_LIMIT + 1;
+}
+#define TM_SHADOW_IS_SMALL(start) (((start) >> TM_SLOT_SMALL_SHIFT & TM_SLOT_SMALL_MASK) != 0)
+
+/** The size of the block at `address`, whose start slot has this value; the other slots are read one by one. */
+bool tm_shadow_read_size(struct tm_target *target, uint64_t directory, uint64_t address, uint32_t start, uint64_t *size,
+                         struct tm_flaw *flaw);
 
 #endif

@@ -71,8 +71,9 @@ struct tm_info {
 
 /**
  * A table which was found and whose head makes sense; owned by the target, found anew after tm_target_changed().
- * tm_source_open() fails with TM_ERROR_NO_TABLE, _UNSUPPORTED, _CORRUPT or _FAULT; a table whose tracing is off opens
- * (tm-info tells of it), and tm_source_require_tracing() then gives the error for the other commands.
+ * tm_source_open() fails with TM_ERROR_NO_TABLE, _UNSUPPORTED, _CORRUPT, _FAULT or _INTERRUPTED, and with _NOT_TRACING
+ * where the tracer is there but never made a table. A table whose tracing is off opens (tm-info tells of it), and
+ * tm_source_require_tracing() then gives the error for the other commands.
  */
 struct tm_source;
 struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
@@ -83,8 +84,10 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
                                     struct tm_snapshot *result);
 /**
  * The live blocks which hold `address`: at most one in domain 0 and one in each other domain (or, for domains whose
- * "addresses" are mere numbers, the one with exactly this number). `capacity` is room for blocks; *count is how many
- * were found. Reads only what it needs: well under 64 KiB.
+ * "addresses" are mere numbers, the one with exactly this number). `capacity` is room for blocks; *count, at most
+ * that, is how many were found. A block whose traceback cannot be told is left out and counted in `damage`. Reads only
+ * what it needs: well under 64 KiB, but up to a quarter of the distance from a block's start to an address far inside
+ * it. Fails with _INTERRUPTED, or with _NOT_FOUND where it gave up.
  */
 struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                 uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,

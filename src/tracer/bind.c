@@ -44,11 +44,11 @@ static const struct binding {
 
 struct module {
     ElfW(Addr) base;
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *strings;
-    const ElfW(Rela) *tables[2]; // of data, and of functions
-    size_t sizes[2];             // bytes
-    const ElfW(Phdr) *read_only; // made so after relocation, or NULL
+    const ElfW(Rela) * tables[2]; // of data, and of functions
+    size_t sizes[2];              // bytes
+    const ElfW(Phdr) * read_only; // made so after relocation, or NULL
     bool is_interpreter;
 };
 
@@ -99,7 +99,7 @@ static void change_slot(const struct module *module, void **slot, void *ours)
         mprotect(page, PAGE_BYTES, PROT_READ);
 }
 
-static void bind_relocation(const struct module *module, const ElfW(Rela) *relocation)
+static void bind_relocation(const struct module *module, const ElfW(Rela) * relocation)
 {
     unsigned type = ELF64_R_TYPE(relocation->r_info);
     if (type != JUMP_SLOT && type != GLOBAL_DATA)

@@ -377,8 +377,13 @@ static void undo_resizes(void)
 
 void tracing_watch_births(void)
 {
-    if (tracing && reuse_wanted() && reuse_watch(family_now()->reborn))
+    if (!tracing || !reuse_wanted())
+        return;
+    // What it takes to hear of them is not the program's.
+    bool was_paused = tracing_pause();
+    if (reuse_watch(family_now()->reborn))
         table->flags |= TM_ROOT_REUSE_EXACT;
+    tracing_resume(was_paused);
 }
 
 const char *tracing_start(unsigned frame_limit)

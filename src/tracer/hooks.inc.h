@@ -25,9 +25,9 @@ static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller calle
     struct transition *transition = LIKELY(caller.owns_lock) ? stack_here(FACTS, caller.thread) : NULL;
     if (UNLIKELY(transition == NULL))
         return HOOK(walked_site)(caller.thread, allocator, 0);
-    uint32_t site = transition->site[allocator - 1];
+    uint32_t site = allocator == TM_ALLOCATOR_RAW ? 0 : transition->site[allocator - TM_ALLOCATOR_MEM];
     if (UNLIKELY(site == 0))
-        site = stack_find_site(transition, allocator, allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0);
+        site = stack_find_site(transition, allocator);
     return site;
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "../layout/lines.h"
 #include "pages.h"
 #include "shadow.h"
 
@@ -271,6 +272,36 @@ bool code_forget(uintptr_t address)
         return false;
     *mark &= ~TM_SLOT_WATCHED;
     return true;
+}
+
+static int32_t find_line_start(const struct tm_code *code, int32_t instruction)
+{
+    struct tm_lines lines = {.table = (const uint8_t *)table_bytes(code->line_table),
+                             .length = code->line_table_length,
+                             .kind = code->line_table_kind,
+                             .first_line = code->first_line};
+    int64_t line = tm_lines_at(&lines, instruction);
+    struct tm_line_cursor cursor;
+    tm_line_cursor_init(&cursor, &lines);
+    while (tm_line_cursor_next(&cursor, &lines) && cursor.start <= (uint64_t)instruction)
+        if (cursor.line == line && cursor.end > cursor.start)
+            return (int32_t)cursor.start;
+    return instruction;
+}
+
+int32_t code_line_start(uint32_t code, int32_t instruction)
+{
+    enum { REMEMBERED = 1024 };
+    static struct line_start {
+        uint32_t code;
+        int32_t instruction, start;
+    } remembered[REMEMBERED]; // under the lock
+    if (code == TM_CODE_UNKNOWN || instruction <= 0)
+        return instruction;
+    struct line_start *line = &remembered[mix(code, (uint32_t)instruction) % REMEMBERED];
+    if (line->code != code || line->instruction != instruction)
+        *line = (struct line_start){code, instruction, find_line_start(TABLE_CODE(code), instruction)};
+    return line->start;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

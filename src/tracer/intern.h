@@ -15,6 +15,9 @@
  */
 uint32_t intern_code(const void *code);
 
+/** The first instruction of the line which an instruction belongs to; itself where that is not known. */
+int32_t code_line_start(uint32_t code, int32_t instruction);
+
 /** The child of `parent` (0: none) in the tree of nodes. */
 uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction);
 

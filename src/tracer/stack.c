@@ -18,7 +18,7 @@ bool stack_reset(void)
     stack.count = 0;
     stack.entries[0] = (struct stack_entry){.frame = 0};
     memset(stack.transitions, 0, sizeof stack.transitions);
-    stack.no_frames = (struct transition){.node = TM_NODE_UNKNOWN, .depth = 1};
+    stack.no_frames = (struct transition){.nodes = {.newest = TM_NODE_UNKNOWN}, .depth = 1};
     return true;
 }
 
@@ -37,8 +37,8 @@ void stack_forget_code(uintptr_t code)
             stack.transitions[i].word = 0;
 }
 
-/** The frames of `node`'s path but the oldest, called from the newest: the window moves on by one. */
-static uint32_t slide(uint32_t node, uint32_t code, int32_t instruction)
+/** The path to `node` without its oldest frame: the window moves on by one. */
+static uint32_t slide(uint32_t node)
 {
     uint32_t kept = table->frame_limit - 1;
     for (uint32_t i = 0; i < kept; i++) {
@@ -53,31 +53,43 @@ static uint32_t slide(uint32_t node, uint32_t code, int32_t instruction)
         if (moved == 0)
             return 0;
     }
-    return intern_node(moved, code, instruction);
+    return moved;
 }
 
-uint32_t stack_child(uint32_t caller, const void *object, int32_t instruction)
+static struct stack_nodes child(uint32_t parent, const void *object, int32_t instruction)
+{
+    struct stack_nodes nodes = {0};
+    uint32_t code = intern_code(object);
+    bool full = parent != 0 && TABLE_NODE(parent)->depth >= table->frame_limit;
+    if (full && (parent = slide(parent)) == 0)
+        return nodes;
+    nodes.newest = intern_node(parent, code, instruction);
+    if (table->frame_limit > 1)
+        nodes.caller = intern_node(parent, code, code_line_start(code, instruction));
+    if (table->frame_limit > 1 && nodes.caller == 0)
+        nodes.newest = 0;
+    return nodes;
+}
+
+struct stack_nodes stack_child(uint32_t caller, const void *object, int32_t instruction)
 {
     pthread_mutex_lock(&table_lock);
-    uint32_t code = intern_code(object), node;
-    if (caller != 0 && TABLE_NODE(caller)->depth >= table->frame_limit)
-        node = slide(caller, code, instruction);
-    else
-        node = intern_node(caller, code, instruction);
+    struct stack_nodes nodes = child(caller, object, instruction);
     pthread_mutex_unlock(&table_lock);
-    return node;
+    return nodes;
 }
 
-uint32_t stack_find_site(struct transition *transition, unsigned allocator, unsigned flags)
+uint32_t stack_find_site(struct transition *transition, unsigned allocator)
 {
     uint32_t total = transition->depth < TOTAL_FRAMES_LIMIT ? transition->depth : TOTAL_FRAMES_LIMIT;
-    struct site_key key = {.node = transition->node,
+    struct site_key key = {.node = transition->nodes.newest,
                            .total_frames = (uint16_t)total,
                            .allocator = (uint8_t)allocator,
-                           .flags = (uint8_t)flags};
+                           .flags = allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0};
     pthread_mutex_lock(&table_lock);
     uint32_t site = intern_site(&key);
     pthread_mutex_unlock(&table_lock);
-    transition->site[allocator - 1] = site;
+    if (allocator != TM_ALLOCATOR_RAW)
+        transition->site[allocator - TM_ALLOCATOR_MEM] = site;
     return site;
 }

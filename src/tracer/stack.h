@@ -33,13 +33,23 @@ struct stack_entry {
     uint32_t skipped : 1; // not complete: no part of a traceback
 };
 
-/** From a traceback's node to that of a frame it calls: exact, for the window of frame_limit frames moves on with it. */
+/**
+ * A frame has two nodes: as the newest, with the very instruction which allocates, and as a caller, with the first instruction
+ * of the line it calls from, since tracemalloc knows lines only, and a line which calls itself twice, as one that walks a
+ * tree does, would otherwise double the tracebacks with each level.
+ */
+struct stack_nodes {
+    uint32_t newest;
+    uint32_t caller;
+};
+
+/** From the caller's node to that of a frame it calls: exact, for the window of frame_limit frames moves on with it. */
 struct transition {
     uintptr_t word;
-    uint32_t caller; // node; 0 where only one frame is kept
+    uint32_t caller; // the caller's node as one; 0 where only one frame is kept
     uint32_t depth;
-    uint32_t node;
-    uint32_t site[3]; // by allocator - 1; 0: not known
+    struct stack_nodes nodes;
+    uint32_t site[2]; // of the allocators mem and object; 0: not known
 };
 
 /** What the holder of the main interpreter's lock remembers; nobody else touches it. */
@@ -130,10 +140,10 @@ static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 // ---------------------------------------------------------------------------------------------------------------
 // The lock holder's way
 
-/** The node of a frame called from `caller`'s; takes the lock. 0: no memory. */
-uint32_t stack_child(uint32_t caller, const void *code, int32_t instruction);
-/** The site of `allocator` - 1 for a transition which has none yet; takes the lock. 0: not to be had. */
-uint32_t stack_find_site(struct transition *transition, unsigned allocator, unsigned flags);
+/** The nodes of a frame called from `caller`; takes the lock. newest 0: no memory. */
+struct stack_nodes stack_child(uint32_t caller, const void *code, int32_t instruction);
+/** The site of a transition which it has not, or not yet; takes the lock. 0: not to be had. */
+uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
 /** The transition into entry `index`, whose caller's node is known. NULL: no memory. */
 static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index)
@@ -144,14 +154,14 @@ static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t
     struct transition *transition = &stack.transitions[key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TRANSITIONS_LOG)];
     if (LIKELY(transition->word == entry->word && transition->caller == caller && transition->depth == entry->depth))
         return transition;
-    uint32_t node =
+    struct stack_nodes nodes =
         stack_child(caller, (const void *)frame_code(facts, entry->frame), frame_instruction(facts, entry->frame));
-    if (node == 0)
+    if (nodes.newest == 0)
         return NULL;
     *transition = (struct transition){.word = word_is_unique(facts, entry->frame) ? entry->word : 0,
                                       .caller = caller,
                                       .depth = entry->depth,
-                                      .node = node};
+                                      .nodes = nodes};
     return transition;
 }
 
@@ -256,12 +266,12 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThread
             struct transition *transition = stack_transition(facts, index);
             if (transition == NULL)
                 return NULL;
-            entry->node = transition->node;
+            entry->node = transition->nodes.caller;
         }
     }
     struct transition *transition = stack_transition(facts, top);
     if (LIKELY(transition != NULL))
-        stack.entries[top].node = transition->node;
+        stack.entries[top].node = transition->nodes.caller;
     return transition;
 }
 
@@ -283,9 +293,13 @@ static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThread
         if (!frame_is_complete(facts, frame))
             continue;
         trace.total_frames++;
-        if (kept < table->frame_limit)
-            stack_window[kept++] = (struct stack_frame){.code = intern_code((const void *)frame_code(facts, frame)),
-                                                        .instruction = frame_instruction(facts, frame)};
+        if (kept < table->frame_limit) {
+            uint32_t code = intern_code((const void *)frame_code(facts, frame));
+            int32_t instruction = frame_instruction(facts, frame);
+            stack_window[kept] = (struct stack_frame){
+                .code = code, .instruction = kept == 0 ? instruction : code_line_start(code, instruction)};
+            kept++;
+        }
     }
     if (kept == 0)
         return (struct stack_trace){.node = TM_NODE_UNKNOWN, .total_frames = 1};

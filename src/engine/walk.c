@@ -1,0 +1,284 @@
+/**
+ * The walk: directory, branches and leaves are each read as a whole; of one with missing pages the others are used.
+ */
+#include "walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "target.h"
+
+#define PAGE ((uint64_t)4096)
+
+// As in array.c: a leaf of which nothing is there costs 127 failed reads until that is known. So many are spent on
+// searching for readable pages; after them a table is there or is not; after as many again the rest is given up.
+#define FAILURES_TO_BISECT 4096u
+#define FAILURES_TO_GIVE_UP (2 * FAILURES_TO_BISECT)
+
+#define LEAF_SIZE_SHIFT 18   // log2 of sizeof(tm_leaf)
+#define BRANCH_SIZE_SHIFT 16 // of sizeof(tm_branch)
+_Static_assert(sizeof(tm_leaf) == 1u << LEAF_SIZE_SHIFT, "a leaf's size");
+_Static_assert(sizeof(tm_branch) == 1u << BRANCH_SIZE_SHIFT, "a branch's size");
+_Static_assert(sizeof(tm_directory) <= TM_READ_LIMIT, "a table is read at once");
+
+struct tm_walk_buffers {
+    tm_directory directory;
+    tm_branch branch;
+    tm_leaf leaf;
+    bool missing[sizeof(tm_leaf) / 4096 + 1]; // pages of the leaf; it need not begin at one
+    uint64_t leaf_address;
+};
+
+struct tm_error *tm_walk_init(struct tm_walk *walk, struct tm_target *target, const struct tm_host *host,
+                              uint64_t directory, uint64_t leaves, struct tm_damage *damage)
+{
+    *walk = (struct tm_walk){.target = target, .host = host, .damage = damage, .directory = directory};
+    walk->leaves = leaves;
+    walk->branch_next = TM_BRANCH_ENTRIES;
+    walk->slot_next = TM_LEAF_SLOTS;
+    walk->buffers = calloc(1, sizeof(*walk->buffers));
+    return walk->buffers ? NULL : tm_error_no_memory();
+}
+
+void tm_walk_deinit(struct tm_walk *walk)
+{
+    free(walk->buffers);
+    walk->buffers = NULL;
+    tm_set_deinit(&walk->branches);
+    tm_set_deinit(&walk->leaf_set);
+}
+
+static bool gave_up(const struct tm_walk *walk)
+{
+    return walk->failures >= FAILURES_TO_GIVE_UP;
+}
+
+static void add_corrupt(struct tm_walk *walk, uint64_t address)
+{
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = address};
+    tm_damage_add(walk->damage, &flaw, 1);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Reading one table of the tree
+
+struct piece {
+    uint64_t address;
+    unsigned char *bytes;
+    uint64_t width; // of an entry
+    bool *missing;  // by page, or NULL
+};
+
+static void leave_out(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
+{
+    struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = from, .bytes = to - from};
+    tm_damage_add(walk->damage, &flaw, (to - from) / piece->width);
+    memset(piece->bytes + (from - piece->address), 0, to - from);
+    for (uint64_t page = from / PAGE; piece->missing && page <= (to - 1) / PAGE; page++)
+        piece->missing[page - piece->address / PAGE] = true;
+}
+
+// Entries of what is missing are 0: nothing there. At most 8 calls deep: it halves 65 pages.
+static void read_range(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
+{
+    if (!gave_up(walk) && tm_target_try_read(walk->target, from, piece->bytes + (from - piece->address), to - from))
+        return;
+    uint64_t first_page = from / PAGE, last_page = (to - 1) / PAGE;
+    walk->failures++;
+    walk->stopped = walk->stopped || tm_host_should_stop(walk->host);
+    if (first_page == last_page || walk->failures >= FAILURES_TO_BISECT || walk->stopped) {
+        leave_out(walk, piece, from, to);
+        return;
+    }
+    uint64_t middle = (first_page + (last_page - first_page + 1) / 2) * PAGE;
+    read_range(walk, piece, from, middle);
+    read_range(walk, piece, middle, to);
+}
+
+static struct tm_error *read_table(struct tm_walk *walk, const struct piece *piece, uint64_t size)
+{
+    if (piece->address % piece->width || piece->address > UINT64_MAX - size) {
+        add_corrupt(walk, piece->address);
+        memset(piece->bytes, 0, size);
+        return NULL;
+    }
+    read_range(walk, piece, piece->address, piece->address + size);
+    return walk->stopped ? tm_host_stopped() : tm_host_check(walk->host);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Each table once
+
+// The entry of a cell, or a free one.
+static struct tm_set_entry *find_cell(const struct tm_set *set, uint64_t cell)
+{
+    uint64_t hash = tm_hash_number(cell); // two are equal only if the cells are
+    struct tm_set_entry *entry = tm_set_first(set, hash);
+    while (entry->item && entry->hash != hash)
+        entry = tm_set_next(set, entry);
+    return entry;
+}
+
+// Memory is cut into cells of a table's size: in each at most one table begins. The item is where in the cell, plus 1.
+static uint64_t offset_in(const struct tm_set *set, uint64_t cell)
+{
+    return (uint64_t)(uintptr_t)find_cell(set, cell)->item;
+}
+
+// Whether nothing of this table was met before. The writer never puts two into the same memory; where a target leads to
+// one twice, its blocks would be counted twice, and a small target could keep us busy for ever.
+static struct tm_error *claim(struct tm_set *set, uint64_t address, unsigned shift, bool *is_new)
+{
+    if (!tm_set_reserve(set))
+        return tm_error_no_memory();
+    uint64_t cell = address >> shift, offset = (address & ((UINT64_C(1) << shift) - 1)) + 1;
+    uint64_t after = offset_in(set, cell + 1);
+    *is_new = !offset_in(set, cell) && offset_in(set, cell - 1) <= offset && (!after || after >= offset);
+    if (*is_new)
+        tm_set_put(set, find_cell(set, cell), tm_hash_number(cell), (void *)(uintptr_t)offset);
+    return NULL;
+}
+
+static struct tm_error *open_table(struct tm_walk *walk, struct tm_set *set, unsigned shift, const struct piece *piece)
+{
+    bool is_new = true;
+    struct tm_error *error = gave_up(walk) ? NULL : claim(set, piece->address, shift, &is_new);
+    if (error || is_new)
+        return error ? error : read_table(walk, piece, UINT64_C(1) << shift);
+    add_corrupt(walk, piece->address);
+    memset(piece->bytes, 0, (size_t)1 << shift);
+    return NULL;
+}
+
+static struct tm_error *open_leaf(struct tm_walk *walk, uint64_t address)
+{
+    struct tm_walk_buffers *buffers = walk->buffers;
+    const struct piece piece = {address, (unsigned char *)buffers->leaf, sizeof(buffers->leaf[0]), buffers->missing};
+    memset(buffers->missing, 0, sizeof(buffers->missing));
+    buffers->leaf_address = address;
+    struct tm_error *error = open_table(walk, &walk->leaf_set, LEAF_SIZE_SHIFT, &piece);
+    walk->slot_next = 0;
+    walk->leaves_read++;
+    uint64_t total = walk->leaves > walk->leaves_read ? walk->leaves : walk->leaves_read;
+    tm_host_progress(walk->host, "reading blocks", walk->leaves_read, total);
+    return error;
+}
+
+static struct tm_error *open_branch(struct tm_walk *walk, uint64_t address)
+{
+    const struct piece piece = {address, (unsigned char *)walk->buffers->branch, sizeof(uint64_t), NULL};
+    walk->branch_next = 0;
+    return open_table(walk, &walk->branches, BRANCH_SIZE_SHIFT, &piece);
+}
+
+static struct tm_error *open_directory(struct tm_walk *walk)
+{
+    const struct piece piece = {walk->directory, (unsigned char *)walk->buffers->directory, sizeof(uint64_t), NULL};
+    return read_table(walk, &piece, sizeof(tm_directory));
+}
+
+// On to the next leaf; *found false: there is none.
+static struct tm_error *next_leaf(struct tm_walk *walk, bool *found)
+{
+    const struct tm_walk_buffers *buffers = walk->buffers;
+    struct tm_error *error = walk->directory_next == 0 ? open_directory(walk) : NULL;
+    *found = false;
+    while (!error) {
+        while (walk->branch_next < TM_BRANCH_ENTRIES) {
+            uint64_t leaf = buffers->branch[walk->branch_next++];
+            if (!leaf)
+                continue;
+            *found = true;
+            walk->leaf_number = walk->branch_number * TM_BRANCH_ENTRIES + walk->branch_next - 1;
+            return open_leaf(walk, leaf);
+        }
+        if (walk->directory_next == TM_DIRECTORY_ENTRIES)
+            return NULL;
+        uint64_t branch = buffers->directory[walk->directory_next++];
+        walk->branch_number = walk->directory_next - 1;
+        if (branch)
+            error = open_branch(walk, branch);
+    }
+    return error;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Blocks
+
+// The next slot of the leaf which starts a block, or TM_LEAF_SLOTS.
+static unsigned find_start(const uint32_t *leaf, unsigned from)
+{
+    for (; from < TM_LEAF_SLOTS && from % 2; from++) {
+        if (leaf[from] & TM_SLOT_START)
+            return from;
+    }
+    for (; from < TM_LEAF_SLOTS; from += 2) {
+        uint64_t pair;
+        memcpy(&pair, leaf + from, sizeof(pair));
+        if (pair & ((uint64_t)TM_SLOT_START << 32 | TM_SLOT_START))
+            return leaf[from] & TM_SLOT_START ? from : from + 1;
+    }
+    return TM_LEAF_SLOTS;
+}
+
+static bool slot_is_missing(const struct tm_walk_buffers *buffers, unsigned slot)
+{
+    uint64_t address = buffers->leaf_address + slot * sizeof(uint32_t);
+    return buffers->missing[address / PAGE - buffers->leaf_address / PAGE];
+}
+
+static bool read_size(const struct tm_walk *walk, unsigned slot, uint64_t address, uint64_t *size, struct tm_flaw *flaw)
+{
+    const struct tm_walk_buffers *buffers = walk->buffers;
+    const uint32_t *at = buffers->leaf + slot;
+    if (TM_SHADOW_IS_SMALL(at[0]))
+        return tm_shadow_small_size(at[0], size) || tm_flaw_corrupt(flaw, address);
+    if (slot + 2 >= TM_LEAF_SLOTS)
+        return tm_shadow_read_size(walk->target, walk->directory, address, at[0], size, flaw);
+    if (tm_shadow_decode_size(address, at[1], at[2], size))
+        return true;
+    // Missing memory was counted when the leaf was read.
+    bool goes_on = at[1] & TM_SIZE_ESCAPE;
+    if (slot_is_missing(buffers, slot + 1) || (goes_on && slot_is_missing(buffers, slot + 2)))
+        return tm_flaw_unreadable(flaw, address, 0);
+    return tm_flaw_corrupt(flaw, address);
+}
+
+static bool holds(const struct tm_shadow_block *block, uint64_t address)
+{
+    return address - block->address < block->size;
+}
+
+struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_shadow_block *block)
+{
+    for (;;) {
+        unsigned slot = find_start(walk->buffers->leaf, walk->slot_next);
+        if (slot == TM_LEAF_SLOTS) {
+            bool more;
+            struct tm_error *error = next_leaf(walk, &more);
+            if (error)
+                return error;
+            if (more)
+                continue;
+            *found = walk->has_pending;
+            *block = walk->pending;
+            walk->has_pending = false;
+            return NULL;
+        }
+        walk->slot_next = slot + 1;
+        struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+        uint64_t address = (walk->leaf_number * TM_LEAF_SLOTS + slot) << TM_SLOT_SHIFT, size;
+        bool good = read_size(walk, slot, address, &size, &flaw);
+        tm_damage_add(walk->damage, &flaw, 1);
+
+        bool overlap = walk->has_pending && holds(&walk->pending, address);
+        if (overlap)
+            add_corrupt(walk, walk->pending.address);
+        *found = walk->has_pending && !overlap;
+        *block = walk->pending;
+        walk->has_pending = good;
+        walk->pending = (struct tm_shadow_block){address, size, walk->buffers->leaf[slot] & TM_SLOT_SITE_MASK};
+        if (*found)
+            return NULL;
+    }
+}

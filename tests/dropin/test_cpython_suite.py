@@ -1,0 +1,42 @@
+"""CPython's own test_tracemalloc passes with the tracer in the place of `_tracemalloc`: each CPython's own copy of it.
+
+No test of it is left out. Its child processes which try the switch -X tracemalloc and PYTHONTRACEMALLOC are started
+without TRACEMORTEM: there the switch works as ever, and the stock tracer answers.
+"""
+
+import re
+
+import pytest
+import scripts
+
+# Run by unittest's own main program: test_snapshot wants a stack of more than ten frames.
+SUITE = """
+import os, sys, tracemortem
+tracemortem.install()
+del os.environ["PYTHONPATH"]  # not for the child processes
+import tracemalloc, test.test_tracemalloc
+from tracemortem import _tracer
+for module in (sys.modules["_tracemalloc"], tracemalloc, test.test_tracemalloc.tracemalloc):
+    assert module.start.__self__ is _tracer and module._get_traces.__self__ is _tracer
+import runpy
+sys.argv[1:] = ["-v", "test.test_tracemalloc"]
+runpy.run_module("unittest", run_name="__main__", alter_sys=True)
+"""
+
+
+def has_the_test(python):
+    return not scripts.run_code(python, "import test.test_tracemalloc", check=False).status
+
+
+@pytest.mark.parametrize("way", scripts.WAYS)
+def test_cpythons_own_tests_pass(any_python, way):
+    if not has_the_test(any_python.path):
+        pytest.skip("%s comes without test.test_tracemalloc (Debian: libpython3.X-testsuite)" % any_python.path)
+    run = scripts.run_code(any_python.path, SUITE, way=way, check=False)
+    assert run.status == 0, run.stderr
+    (ran,) = re.findall(r"^Ran (\d+) tests? in", run.stderr, re.MULTILINE)
+    passed = re.findall(r"\.\.\. ok$", run.stderr, re.MULTILINE)
+    skipped = re.findall(r"\.\.\. (skipped .*)$", run.stderr, re.MULTILINE)
+    assert int(ran) == len(passed) + len(skipped) >= 45
+    if skipped:
+        pytest.skip("all passed, but for those which skipped themselves: %s" % skipped)

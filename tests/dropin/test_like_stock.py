@@ -1,0 +1,63 @@
+"""The same program under stock tracemalloc and under the tracer: the same blocks, lines, tracebacks, sizes."""
+
+import json
+import os
+
+import pytest
+import scripts
+from conftest import HERE
+
+PROGRAM = os.path.join(HERE, "programs", "everything.py")
+
+
+def blocks(python, limit, **options):
+    """{(frames, domain, total_nframe): (size, count)}: what the program's own lines hold."""
+    run = scripts.run(python.path, [PROGRAM, limit], **options)
+    answer = json.loads(run.stdout)
+    assert answer["limit"] == limit and answer["total"]
+    found = {}
+    for traceback, domain, total, size, count in answer["blocks"]:
+        found[tuple(map(tuple, traceback)), domain, total] = (size, count)
+    return found
+
+
+def lines(found):
+    """{(file name, line): (size, count)}"""
+    sums = {}
+    for (traceback, _, _), (size, count) in found.items():
+        before = sums.get(traceback[0], (0, 0))
+        sums[traceback[0]] = (before[0] + size, before[1] + count)
+    return sums
+
+
+def compare(ours, stock):
+    assert lines(ours) == lines(stock)
+    assert ours == stock
+    # It is about something: exec'd code with strange names, threads, the program's lines.
+    assert len(lines(stock)) >= 60 and sum(count for _, count in stock.values()) > 3000
+    assert len({name for name, _ in lines(stock)}) >= 5
+
+
+@pytest.mark.parametrize("frames", [1, 25])
+@pytest.mark.parametrize("way", scripts.WAYS)
+def test_each_line_has_the_same_size_and_count(any_python, way, frames):
+    stock = blocks(any_python, frames)
+    ours = blocks(any_python, frames, way=way)
+    compare(ours, stock)
+    totals = {total for _, _, total in ours}
+    assert totals == {None} if any_python.version < (3, 9) else max(totals) > 100
+
+
+@pytest.mark.parametrize("frames", [1, 25])
+def test_from_launch_too(any_python, frames):
+    stock = blocks(any_python, frames, frames=frames)
+    ours = blocks(any_python, frames, frames=frames, way="preloaded")
+    compare(ours, stock)
+
+
+def test_the_comparison_would_notice_blocks_from_free_lists(any_python):
+    """Without births the lines which find their blocks in free lists are not credited with them."""
+    stock = blocks(any_python, 1)
+    ours = blocks(any_python, 1, way="imported", TRACEMORTEM_REUSE="0")
+    differing = {place for place in set(lines(stock)) | set(lines(ours)) if lines(stock).get(place) != lines(ours).get(place)}
+    assert differing
