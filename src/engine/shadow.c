@@ -111,7 +111,7 @@ static uint64_t lowest_in(uint64_t lowest, uint64_t parent, unsigned bits)
 
 struct leaf {
     uint64_t number; // of all leaves, by address
-    uint64_t address;
+    uint64_t entry;  // its address and the parts of it which may hold starts
 };
 
 // The last leaf which is there, from `last` back to `lowest`.
@@ -129,7 +129,7 @@ static struct tm_error *find_leaf(struct walk *walk, uint64_t last, uint64_t low
         if (branch < last >> BRANCH_BITS)
             last = (branch << BRANCH_BITS) + TM_BRANCH_ENTRIES - 1;
         error = find_back(walk, &level, low_bits(last, BRANCH_BITS), lowest_in(lowest, branch, BRANCH_BITS), found,
-                          &entry, &leaf->address);
+                          &entry, &leaf->entry);
         if (error)
             return error;
         if (*found) {
@@ -147,6 +147,28 @@ struct slot {
     uint32_t value;
 };
 
+#define PART_BITS (TM_LEAF_PART_SHIFT - TM_SLOT_SHIFT)
+
+// The last start in one leaf, from slot `last` back to `lowest`, both counted in the leaf. Only parts in use are read.
+static struct tm_error *find_in_leaf(struct walk *walk, uint64_t entry, uint64_t last, uint64_t lowest, bool *found,
+                                     uint64_t *index, uint64_t *value)
+{
+    const struct level level = {entry & ~TM_LEAF_PARTS_MASK, sizeof(uint32_t), 16};
+    *found = false;
+    for (uint64_t part = last >> PART_BITS; !*found; part--) {
+        if (entry >> part & 1) {
+            uint64_t part_first = part << PART_BITS, part_last = part_first + (UINT64_C(1) << PART_BITS) - 1;
+            struct tm_error *error = find_back(walk, &level, last < part_last ? last : part_last,
+                                               lowest > part_first ? lowest : part_first, found, index, value);
+            if (error)
+                return error;
+        }
+        if (part == lowest >> PART_BITS)
+            return NULL;
+    }
+    return NULL;
+}
+
 // The last start of a block, from slot `last` back to `lowest`.
 static struct tm_error *find_start(struct walk *walk, uint64_t last, uint64_t lowest, bool *found, struct slot *slot)
 {
@@ -157,10 +179,9 @@ static struct tm_error *find_start(struct walk *walk, uint64_t last, uint64_t lo
             return error;
         if (leaf.number < last >> LEAF_BITS)
             last = (leaf.number << LEAF_BITS) + TM_LEAF_SLOTS - 1;
-        const struct level level = {leaf.address, sizeof(uint32_t), 16};
         uint64_t index, value;
-        error = find_back(walk, &level, low_bits(last, LEAF_BITS), lowest_in(lowest, leaf.number, LEAF_BITS), found,
-                          &index, &value);
+        error = find_in_leaf(walk, leaf.entry, low_bits(last, LEAF_BITS), lowest_in(lowest, leaf.number, LEAF_BITS),
+                             found, &index, &value);
         if (error)
             return error;
         if (*found) {
@@ -193,7 +214,7 @@ static bool read_slot(struct tm_target *target, uint64_t directory, uint64_t num
         return tm_flaw_unreadable(flaw, where, sizeof(leaf));
     if (!leaf)
         return tm_flaw_corrupt(flaw, where);
-    where = leaf + low_bits(number, LEAF_BITS) * sizeof(uint32_t);
+    where = (leaf & ~TM_LEAF_PARTS_MASK) + low_bits(number, LEAF_BITS) * sizeof(uint32_t);
     if (!tm_target_try_read(target, where, value, sizeof(*value)))
         return tm_flaw_unreadable(flaw, where, sizeof(*value));
     return true;

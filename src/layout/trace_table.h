@@ -145,8 +145,17 @@ struct tm_site {
 #define TM_LEAF_SLOTS (1u << (TM_LEAF_SHIFT - TM_SLOT_SHIFT))
 
 typedef uint64_t tm_directory[TM_DIRECTORY_ENTRIES]; // addresses of branches, or 0
-typedef uint64_t tm_branch[TM_BRANCH_ENTRIES];       // addresses of leaves, or 0
+typedef uint64_t tm_branch[TM_BRANCH_ENTRIES];       // addresses of leaves with the parts in use, or 0
 typedef uint32_t tm_leaf[TM_LEAF_SLOTS];             // slots
+
+/**
+ * A leaf is aligned to its size, and the low bits of the entry which leads to it tell which of its 16 parts, of 4096
+ * slots each, may hold a block's start: bit 0 for the lowest. A bit is set before the first start in its part is
+ * stored; who looks for a start need not read a part whose bit is clear.
+ */
+#define TM_LEAF_PARTS 16
+#define TM_LEAF_PART_SHIFT (TM_LEAF_SHIFT - 4)
+#define TM_LEAF_PARTS_MASK UINT64_C(0xffff)
 
 /**
  * A slot with TM_SLOT_START is where a live block starts. Its other bits: WATCHED, SMALL, SITE. SMALL - 1 is the

@@ -476,9 +476,10 @@ void tracing_untrack(uint32_t domain, uintptr_t address)
 // Clearing while others go on
 
 /** Blocks go one by one, as if freed: whoever frees one meanwhile, in a thread without the lock, or we. */
-static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf)
+static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
 {
     (void)context;
+    (void)entry;
     for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
         uint32_t value = leaf[i];
         if (!(value & TM_SLOT_START))

@@ -42,13 +42,17 @@ uint32_t *shadow_slot_create_locked(uintptr_t address)
     if (address >> TM_ADDRESS_BITS != 0)
         return NULL;
     uint64_t *directory = (uint64_t *)(uintptr_t)table->directory;
-    uint64_t *branch = entry_create(&directory[address >> TM_BRANCH_SHIFT], sizeof(tm_branch));
-    if (branch != NULL) {
-        uint64_t *entry = &branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
-        if (*entry == 0)
-            __atomic_store_n(entry, (uint64_t)(uintptr_t)leaf_create(), __ATOMIC_RELEASE);
+    if (entry_create(&directory[address >> TM_BRANCH_SHIFT], sizeof(tm_branch)) == NULL)
+        return NULL;
+    uint64_t *entry = shadow_entry(address);
+    if (*entry == 0) {
+        void *leaf = leaf_create();
+        if (leaf == NULL)
+            return NULL;
+        __atomic_store_n(entry, (uint64_t)(uintptr_t)leaf, __ATOMIC_RELEASE);
     }
-    return shadow_slot(address);
+    __atomic_fetch_or(entry, shadow_part_bit(address), __ATOMIC_RELEASE);
+    return shadow_slot_of(*entry, address);
 }
 
 uint32_t *shadow_slot_create(uintptr_t address)
@@ -99,42 +103,62 @@ void shadow_erase_escape(uintptr_t address)
         *low = 0;
 }
 
-void shadow_walk(void (*visit)(void *context, uintptr_t address, uint32_t *leaf), void *context)
+void shadow_walk(void (*visit)(void *context, uintptr_t address, uint32_t *leaf, uint64_t *entry), void *context)
 {
     const uint64_t *directory = (const uint64_t *)(uintptr_t)table->directory;
     for (uintptr_t d = 0; d < TM_DIRECTORY_ENTRIES; d++) {
-        const uint64_t *branch = (const uint64_t *)(uintptr_t)directory[d];
+        uint64_t *branch = (uint64_t *)(uintptr_t)directory[d];
         for (uintptr_t b = 0; branch != NULL && b < TM_BRANCH_ENTRIES; b++)
             if (branch[b] != 0)
-                visit(context, d << TM_BRANCH_SHIFT | b << TM_LEAF_SHIFT, (uint32_t *)(uintptr_t)branch[b]);
+                visit(context, d << TM_BRANCH_SHIFT | b << TM_LEAF_SHIFT, shadow_slot_of(branch[b], 0), &branch[b]);
     }
 }
 
-static void discard_leaf(void *context, uintptr_t address, uint32_t *leaf)
+static void reset_leaf(void *context, uintptr_t address, uint32_t *leaf, uint64_t *entry)
 {
     (void)context;
     (void)address;
+    __atomic_fetch_and(entry, ~TM_LEAF_PARTS_MASK, __ATOMIC_RELEASE);
     pages_discard(leaf, sizeof(tm_leaf));
 }
 
 void shadow_reset(void)
 {
-    shadow_walk(discard_leaf, NULL);
+    shadow_walk(reset_leaf, NULL);
+}
+
+/** Forget the parts of one leaf which lie in [start, end), both multiples of what a part stands for. */
+static void forget_parts(uintptr_t start, uintptr_t end)
+{
+    uint64_t *entry = shadow_entry(start);
+    if (entry == NULL || *entry == 0)
+        return;
+    uint64_t bits = shadow_part_bit(start) * ((UINT64_C(1) << ((end - start) >> TM_LEAF_PART_SHIFT)) - 1);
+    if ((*entry & bits) == 0)
+        return;
+    __atomic_fetch_and(entry, ~bits, __ATOMIC_RELEASE);
+    pages_discard(shadow_slot_of(*entry, start), (end - start) / SLOT_BYTES * sizeof(uint32_t));
+}
+
+static void forget_range(uintptr_t start, uintptr_t end)
+{
+    const uintptr_t part = (uintptr_t)1 << TM_LEAF_PART_SHIFT, leaf = (uintptr_t)1 << TM_LEAF_SHIFT;
+    start = (start + part - 1) & ~(part - 1);
+    end &= ~(part - 1);
+    while (start < end) {
+        uintptr_t leaf_end = (start | (leaf - 1)) + 1, until = leaf_end < end ? leaf_end : end;
+        forget_parts(start, until);
+        start = until;
+    }
+}
+
+void shadow_clear_inside(uintptr_t address, size_t size)
+{
+    // The block's own start and size are in its first slots.
+    forget_range(address + 3 * SLOT_BYTES, address + size);
 }
 
 void shadow_discard(uintptr_t address, size_t size)
 {
-    // A page of slots stands for so many addresses; pages which stand for others too are left alone.
-    const uintptr_t page_covers = PAGE_BYTES / sizeof(uint32_t) * SLOT_BYTES;
-    const uintptr_t leaf_covers = (uintptr_t)1 << TM_LEAF_SHIFT;
-    uintptr_t at = (address + page_covers - 1) & ~(page_covers - 1);
-    uintptr_t end = (address + size) & ~(page_covers - 1);
-    while (at < end) {
-        uintptr_t leaf_end = (at | (leaf_covers - 1)) + 1;
-        uintptr_t until = leaf_end < end ? leaf_end : end;
-        uint32_t *slot = shadow_slot(at);
-        if (slot != NULL)
-            pages_discard(slot, (until - at) / SLOT_BYTES * sizeof *slot);
-        at = until;
-    }
+    forget_range(address, address + size);
 }

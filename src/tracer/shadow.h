@@ -10,19 +10,44 @@
 
 enum { SLOT_BYTES = 1 << TM_SLOT_SHIFT };
 
-/** The slot of an address, or NULL if its leaf is not there (then no block of it is recorded). */
-static inline uint32_t *shadow_slot(uintptr_t address)
+/** The branch's entry for an address, or NULL if the branch is not there. */
+static inline uint64_t *shadow_entry(uintptr_t address)
 {
     if (__builtin_expect(address >> TM_ADDRESS_BITS != 0, 0))
         return NULL;
     const uint64_t *directory = (const uint64_t *)(uintptr_t)table->directory;
-    const uint64_t *branch = (const uint64_t *)(uintptr_t)directory[address >> TM_BRANCH_SHIFT];
-    if (branch == NULL)
+    uint64_t *branch = (uint64_t *)(uintptr_t)directory[address >> TM_BRANCH_SHIFT];
+    if (__builtin_expect(branch == NULL, 0))
         return NULL;
-    uint32_t *leaf = (uint32_t *)(uintptr_t)branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
-    if (leaf == NULL)
-        return NULL;
+    return &branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
+}
+
+/** The slot of an address in the leaf to which an entry leads. */
+static inline uint32_t *shadow_slot_of(uint64_t entry, uintptr_t address)
+{
+    uint32_t *leaf = (uint32_t *)(uintptr_t)(entry & ~TM_LEAF_PARTS_MASK);
     return &leaf[address >> TM_SLOT_SHIFT & (TM_LEAF_SLOTS - 1)];
+}
+
+static inline uint64_t shadow_part_bit(uintptr_t address)
+{
+    return UINT64_C(1) << (address >> TM_LEAF_PART_SHIFT & (TM_LEAF_PARTS - 1));
+}
+
+/** The slot of an address, or NULL if its leaf is not there. */
+static inline uint32_t *shadow_slot(uintptr_t address)
+{
+    const uint64_t *entry = shadow_entry(address);
+    return entry == NULL || *entry == 0 ? NULL : shadow_slot_of(*entry, address);
+}
+
+/** The slot of an address whose part of the leaf may hold a start, or else NULL. */
+static inline uint32_t *shadow_slot_in_use(uintptr_t address)
+{
+    const uint64_t *entry = shadow_entry(address);
+    if (__builtin_expect(entry == NULL || !(*entry & shadow_part_bit(address)), 0))
+        return NULL;
+    return shadow_slot_of(*entry, address);
 }
 
 /** The same, making what is missing on the way. NULL: no memory, or no address of this map. Takes the lock. */
@@ -41,12 +66,19 @@ bool shadow_store_far(uintptr_t address, size_t size, uint32_t site);
 /** The size of such a block, by its address. */
 size_t shadow_size_far(uintptr_t address);
 
+/** A block of this size covers parts of leaves: nothing starts in them now. Their bits are cleared and their memory
+ * given back, so that a search from inside the block does not read what is left there of earlier blocks. */
+enum { SHADOW_LARGE = 2 << TM_LEAF_PART_SHIFT };
+void shadow_clear_inside(uintptr_t address, size_t size);
+
 /** Publish a live block of at least 1 slot: from the last store on a reader sees it. False: no memory. */
 static inline bool shadow_store(uintptr_t address, size_t size, uint32_t site)
 {
-    uint32_t *slot = shadow_slot(address);
+    uint32_t *slot = shadow_slot_in_use(address);
     if (__builtin_expect(slot == NULL, 0) && (slot = shadow_slot_create(address)) == NULL)
         return false;
+    if (__builtin_expect(size >= SHADOW_LARGE, 0))
+        shadow_clear_inside(address, size);
     uint32_t start = TM_SLOT_START | site;
     if (size <= TM_SLOT_SMALL_LIMIT) {
         start |= (uint32_t)(size + 1) << TM_SLOT_SMALL_SHIFT;
@@ -73,13 +105,13 @@ static inline size_t shadow_size(const uint32_t *slot, uint32_t value, uintptr_t
     return shadow_size_far(address);
 }
 
-/** Call `visit` for every leaf and the first address it stands for, in ascending order. */
-void shadow_walk(void (*visit)(void *context, uintptr_t address, uint32_t *leaf), void *context);
+/** Call `visit` for every leaf, the first address it stands for, and the branch's entry for it, in ascending order. */
+void shadow_walk(void (*visit)(void *context, uintptr_t address, uint32_t *leaf, uint64_t *entry), void *context);
 
 /** Forget every slot, and give their memory back. */
 void shadow_reset(void);
 
-/** Forget slots of a range of addresses which was given back to the system, whole pages of slots at a time. */
+/** Forget the slots of a range of addresses which was given back to the system, whole parts at a time. */
 void shadow_discard(uintptr_t address, size_t size);
 
 #endif

@@ -139,8 +139,9 @@ static void add_block(struct maker *maker, uint32_t site_id, uint64_t size)
 // ---------------------------------------------------------------------------------------------------------------
 // All blocks, and one
 
-static void add_leaf(void *context, uintptr_t base, uint32_t *leaf)
+static void add_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
 {
+    (void)entry;
     for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
         uint32_t value = __atomic_load_n(&leaf[i], __ATOMIC_ACQUIRE);
         if (value & TM_SLOT_START)

@@ -396,10 +396,13 @@ uint64_t image_leaf(struct image_table *table, uint64_t address)
         *branch = image_map_anywhere(table->image, sizeof(tm_branch));
     uint64_t *leaf = entry(table, *branch, address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1));
     if (!*leaf) {
+        uint64_t *next = &table->image->next;
+        *next = (*next + sizeof(tm_leaf) - 1) & ~(uint64_t)(sizeof(tm_leaf) - 1);
         *leaf = image_map_anywhere(table->image, sizeof(tm_leaf));
         table->root->leaves++;
     }
-    return *leaf;
+    *leaf |= UINT64_C(1) << (address >> TM_LEAF_PART_SHIFT & (TM_LEAF_PARTS - 1));
+    return *leaf & ~TM_LEAF_PARTS_MASK;
 }
 
 uint32_t *image_slot(struct image_table *table, uint64_t address)

@@ -197,6 +197,7 @@ class Table:
         index = address >> value["TM_LEAF_SHIFT"] & (value["TM_BRANCH_ENTRIES"] - 1)
         leaf = branch and self.number(branch + 8 * index, 8)
         index = address >> value["TM_SLOT_SHIFT"] & (value["TM_LEAF_SLOTS"] - 1)
+        leaf &= ~value["TM_LEAF_PARTS_MASK"]
         return leaf and self.number(leaf + 4 * index, 4)
 
     def find(self, address):

@@ -124,7 +124,8 @@ static void count(uint32_t site, uint64_t size)
 static void add_block(uint64_t address, uint32_t size, uint32_t site)
 {
     directory[address >> TM_BRANCH_SHIFT] = maps[BRANCH].address;
-    branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)] = maps[LEAF].address;
+    uint64_t *entry = &branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
+    *entry |= maps[LEAF].address | UINT64_C(1) << (address >> TM_LEAF_PART_SHIFT & (TM_LEAF_PARTS - 1));
     uint32_t *slot = &leaf[address >> TM_SLOT_SHIFT & (TM_LEAF_SLOTS - 1)];
     if (size <= TM_SLOT_SMALL_LIMIT) {
         slot[0] = TM_SLOT_START | (size + 1) << TM_SLOT_SMALL_SHIFT | site;
