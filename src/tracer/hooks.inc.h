@@ -3,6 +3,12 @@
 //
 // The order of the stores, which is what a debugger sees of an update in flight, is told in docs/layout.md.
 
+/** stack_here(), once: the hooks' own code stays small. */
+static __attribute__((noinline)) struct transition *HOOK(here)(const PyThreadState *thread)
+{
+    return stack_here(FACTS, thread);
+}
+
 /** The site, shared, of what any thread allocates now, by walking its frames; 0: not to be had. */
 static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState *thread, unsigned allocator,
                                                             uint32_t domain)
@@ -22,7 +28,7 @@ static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState 
 /** The site of what the calling thread allocates now; 0: not to be had. */
 static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller caller)
 {
-    struct transition *transition = LIKELY(caller.owns_lock) ? stack_here(FACTS, caller.thread) : NULL;
+    struct transition *transition = LIKELY(caller.owns_lock) ? HOOK(here)(caller.thread) : NULL;
     if (UNLIKELY(transition == NULL))
         return HOOK(walked_site)(caller.thread, allocator, 0);
     uint32_t site = allocator == TM_ALLOCATOR_RAW ? 0 : transition->site[allocator - TM_ALLOCATOR_MEM];

@@ -27,7 +27,7 @@ enum {
 
 struct stack_entry {
     uintptr_t frame;
-    uintptr_t word;       // code and instruction in one word; unique as long as the code object lives
+    uintptr_t word;       // of its code and instruction, unique as long as the code object lives; or WORD_NONE
     uint32_t node;        // the traceback which ends in this frame; 0: not known
     uint32_t depth : 31;  // complete frames up to this one
     uint32_t skipped : 1; // not complete: no part of a traceback
@@ -57,6 +57,7 @@ struct stack {
     struct stack_entry *entries; // [0] stands for no frame; the oldest frame is [1]
     uint32_t count;              // the newest frame's index
     struct transition no_frames; // where nothing runs yet
+    struct transition passing;   // into a frame with WORD_NONE
     struct transition transitions[TRANSITIONS];
 };
 extern struct stack stack;
@@ -99,19 +100,18 @@ static ALWAYS_INLINE unsigned frame_owner(facts_t facts, uintptr_t frame)
     return facts->frame_owner >= 0 ? FIELD(unsigned char, frame, facts->frame_owner) : 0;
 }
 
-/** From 3.11 on the instruction's address says all; before, 16 bits of its offset go above the code's address. */
+enum { WORD_NONE = 0, WORD_UNTOLD = 1 };
+
+/**
+ * Code and instruction in one word. From 3.11 on the instruction's address says both; before, 16 bits of its offset go above
+ * the code's address. WORD_UNTOLD: they are not enough, and the word equals no entry's.
+ */
 static ALWAYS_INLINE uintptr_t frame_word(facts_t facts, uintptr_t frame)
 {
     if (facts->instruction_unit == 0)
         return FIELD(uintptr_t, frame, facts->frame_instruction);
-    uintptr_t offset = (uintptr_t)(intptr_t)FIELD(int, frame, facts->frame_instruction);
-    return offset << 48 | frame_code(facts, frame);
-}
-
-/** A word which does not tell all: of an instruction past the 16 bits. */
-static ALWAYS_INLINE bool word_is_unique(facts_t facts, uintptr_t frame)
-{
-    return facts->instruction_unit == 0 || FIELD(int, frame, facts->frame_instruction) < 0x7fff;
+    int offset = FIELD(int, frame, facts->frame_instruction);
+    return LIKELY(offset < 0xffff) ? (uintptr_t)(unsigned)offset << 48 | frame_code(facts, frame) : WORD_UNTOLD;
 }
 
 /** Byte offset of the frame's instruction in its code. */
@@ -158,10 +158,9 @@ static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t
         stack_child(caller, (const void *)frame_code(facts, entry->frame), frame_instruction(facts, entry->frame));
     if (nodes.newest == 0)
         return NULL;
-    *transition = (struct transition){.word = word_is_unique(facts, entry->frame) ? entry->word : 0,
-                                      .caller = caller,
-                                      .depth = entry->depth,
-                                      .nodes = nodes};
+    if (UNLIKELY(entry->word == WORD_NONE))
+        transition = &stack.passing;
+    *transition = (struct transition){.word = entry->word, .caller = caller, .depth = entry->depth, .nodes = nodes};
     return transition;
 }
 
@@ -169,8 +168,9 @@ static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t
 static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index, uintptr_t frame)
 {
     bool skipped = !frame_is_complete(facts, frame);
+    uintptr_t word = frame_word(facts, frame);
     stack.entries[index] = (struct stack_entry){.frame = frame,
-                                                .word = frame_word(facts, frame),
+                                                .word = word == WORD_UNTOLD ? WORD_NONE : word,
                                                 .depth = stack.entries[index - 1].depth + !skipped,
                                                 .skipped = skipped};
 }
@@ -212,23 +212,29 @@ static ALWAYS_INLINE bool stack_rebuild(facts_t facts, uintptr_t newest)
     return true;
 }
 
+enum { STACK_STEPS = 16 }; // frames entered, or left, between two allocations: more is rare
+
+/** The entry of a frame among the newest ones; 0: it is not there. */
+static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame)
+{
+    uint32_t lowest = stack.count > STACK_STEPS ? stack.count - STACK_STEPS : 0;
+    for (uint32_t i = stack.count; i > lowest; i--)
+        if (stack.entries[i].frame == frame)
+            return i;
+    return 0;
+}
+
 /** Frames were entered or left since: find the newest which we know, and take the newer ones anew. */
 static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
 {
-    enum { STEPS = 16 };
-    uintptr_t entered[STEPS];
+    uintptr_t entered[STACK_STEPS];
     uint32_t count = 0, known = 0;
-    uintptr_t frame = newest;
-    for (; frame != 0 && known == 0; frame = known != 0 ? frame : frame_previous(facts, frame)) {
-        uint32_t lowest = stack.count > STEPS ? stack.count - STEPS : 0;
-        for (uint32_t i = stack.count; i > lowest && known == 0; i--)
-            if (stack.entries[i].frame == frame)
-                known = i;
-        if (known == 0) {
-            if (count == STEPS)
-                return stack_rebuild(facts, newest);
-            entered[count++] = frame;
-        }
+    for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame)) {
+        if ((known = stack_find(frame)) != 0)
+            break;
+        if (count == STACK_STEPS)
+            return stack_rebuild(facts, newest);
+        entered[count++] = frame;
     }
     if (known + count >= STACK_ENTRIES || !stack_compare(facts, known))
         return stack_rebuild(facts, newest);

@@ -12,13 +12,15 @@
 #include "tracked.h"
 
 // ---------------------------------------------------------------------------------------------------------------
-// Sites to tuples, each made once
+// Sites to tuples, each made once. What is needed on the way comes from pages and not from Python: a dict, say, would
+// be left in a free list, and whoever is given it later would have a block which nobody recorded.
 
 struct maker {
     PyObject *list;
-    PyObject *tracebacks; // dict: a tuple of frames to itself
-    PyObject **by_node;   // owned; NULL: not made yet
+    PyObject **by_node; // owned; NULL: not made yet
     PyObject **by_string;
+    uint32_t *same_as;     // by node: the first one with equal frames
+    uint32_t *line;        // by node
     size_t nodes, strings; // how many there were at the beginning
     bool with_totals;
     bool failed; // an exception is set
@@ -38,52 +40,115 @@ static void delete_array(PyObject **array, size_t count)
     pages_unmap(array, count * sizeof(PyObject *));
 }
 
-static bool maker_init(struct maker *maker)
+static uint32_t *new_numbers(size_t count)
+{
+    return pages_map(count * sizeof(uint32_t));
+}
+
+static void delete_numbers(uint32_t *numbers, size_t count)
+{
+    if (numbers != NULL)
+        pages_unmap(numbers, count * sizeof(uint32_t));
+}
+
+static uint32_t line_of(const struct tm_node *node)
+{
+    const struct tm_code *code = TABLE_CODE(node->code);
+    struct tm_lines lines = {.table = (const uint8_t *)table_bytes(code->line_table),
+                             .length = code->line_table_length,
+                             .kind = code->line_table_kind,
+                             .first_line = code->first_line};
+    int64_t line = tm_lines_at(&lines, node->instruction);
+    return line < 0 ? 0 : (uint32_t)line;
+}
+
+static uint32_t file_of(const struct tm_node *node)
+{
+    return TABLE_CODE(node->code)->filename;
+}
+
+static bool frames_equal(const struct maker *maker, uint32_t a_id, uint32_t b_id)
+{
+    const struct tm_node *a = TABLE_NODE(a_id), *b = TABLE_NODE(b_id);
+    return maker->same_as[a->parent] == maker->same_as[b->parent] && maker->line[a_id] == maker->line[b_id] &&
+           file_of(a) == file_of(b);
+}
+
+static uint64_t hash_frames(const struct maker *maker, uint32_t id)
+{
+    const struct tm_node *node = TABLE_NODE(id);
+    uint64_t hash = (uint64_t)maker->same_as[node->parent] << 32 | file_of(node);
+    hash = hash * UINT64_C(0x9e3779b97f4a7c15) + maker->line[id];
+    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+/** Fill in `line` and `same_as`: a parent's id is less than its child's, so one pass does. False: no memory. */
+static bool compare_nodes(struct maker *maker)
+{
+    size_t mask = 63;
+    while (mask < maker->nodes * 2)
+        mask = mask * 2 + 1;
+    uint32_t *first = new_numbers(mask + 1);
+    for (uint32_t id = 1; first != NULL && id < maker->nodes; id++) {
+        maker->line[id] = line_of(TABLE_NODE(id));
+        uint64_t at = hash_frames(maker, id) & mask;
+        while (first[at] != 0 && !frames_equal(maker, first[at], id))
+            at = (at + 1) & mask;
+        if (first[at] == 0)
+            first[at] = id;
+        maker->same_as[id] = first[at];
+    }
+    delete_numbers(first, mask + 1);
+    return first != NULL;
+}
+
+/** For all nodes, or, without comparing them, for one. */
+static bool maker_init(struct maker *maker, bool compare)
 {
     *maker = (struct maker){
         .nodes = table->nodes.count, .strings = table->strings.count, .with_totals = cpython.version_hex >= 0x03090000};
-    maker->by_node = new_array(maker->nodes);
     maker->by_string = new_array(maker->strings);
-    maker->tracebacks = PyDict_New();
-    if (maker->by_node != NULL && maker->by_string != NULL && maker->tracebacks != NULL)
-        return true;
-    PyErr_NoMemory();
-    return false;
+    bool ready = maker->by_string != NULL;
+    if (ready && compare) {
+        maker->by_node = new_array(maker->nodes);
+        maker->same_as = new_numbers(maker->nodes);
+        maker->line = new_numbers(maker->nodes);
+        ready = maker->by_node != NULL && maker->same_as != NULL && maker->line != NULL && compare_nodes(maker);
+    }
+    if (!ready)
+        PyErr_NoMemory();
+    return ready;
 }
 
 static void maker_deinit(struct maker *maker)
 {
     delete_array(maker->by_node, maker->nodes);
     delete_array(maker->by_string, maker->strings);
-    Py_XDECREF(maker->tracebacks);
+    delete_numbers(maker->same_as, maker->nodes);
+    delete_numbers(maker->line, maker->nodes);
 }
 
-/** A borrowed str. */
+/** A borrowed str. It is not recorded: CPython's own tracer has its file names already. */
 static PyObject *make_string(struct maker *maker, uint32_t id)
 {
     PyObject **made = &maker->by_string[id];
     const struct tm_string *string = TABLE_STRING(id);
-    if (*made == NULL)
-        *made = PyUnicode_DecodeUTF8(table_bytes(string->position), (Py_ssize_t)string->length, "surrogatepass");
+    if (*made != NULL)
+        return *made;
+    bool was_paused = tracing_pause();
+    *made = PyUnicode_DecodeUTF8(table_bytes(string->position), (Py_ssize_t)string->length, "surrogatepass");
+    tracing_resume(was_paused);
     return *made;
 }
 
-static unsigned long line_of(const struct tm_code *code, int32_t instruction)
-{
-    struct tm_lines lines = {.table = (const uint8_t *)table_bytes(code->line_table),
-                             .length = code->line_table_length,
-                             .kind = code->line_table_kind,
-                             .first_line = code->first_line};
-    int64_t line = tm_lines_at(&lines, instruction);
-    return line < 0 ? 0 : (unsigned long)line;
-}
-
 /** A new (file name, line). */
-static PyObject *make_frame(struct maker *maker, const struct tm_node *node)
+static PyObject *make_frame(struct maker *maker, uint32_t id)
 {
-    const struct tm_code *code = TABLE_CODE(node->code);
-    PyObject *name = make_string(maker, code->filename);
-    return name == NULL ? NULL : Py_BuildValue("Ok", name, line_of(code, node->instruction));
+    const struct tm_node *node = TABLE_NODE(id);
+    PyObject *name = make_string(maker, file_of(node));
+    uint32_t line = maker->line != NULL ? maker->line[id] : line_of(node);
+    return name == NULL ? NULL : Py_BuildValue("Ok", name, (unsigned long)line);
 }
 
 /** A new tuple of the frames from `id` on up to the oldest. */
@@ -91,7 +156,7 @@ static PyObject *make_frames(struct maker *maker, uint32_t id)
 {
     PyObject *frames = PyTuple_New((Py_ssize_t)TABLE_NODE(id)->depth);
     for (Py_ssize_t i = 0; frames != NULL && id != 0; i++, id = TABLE_NODE(id)->parent) {
-        PyObject *frame = make_frame(maker, TABLE_NODE(id));
+        PyObject *frame = make_frame(maker, id);
         if (frame == NULL || PyTuple_SetItem(frames, i, frame) != 0) {
             Py_DECREF(frames);
             return NULL;
@@ -100,25 +165,13 @@ static PyObject *make_frames(struct maker *maker, uint32_t id)
     return frames;
 }
 
-/** A borrowed traceback: nodes whose frames are equal, being of one line, give the same object. */
+/** A borrowed traceback: equal ones are the same object. */
 static PyObject *make_traceback(struct maker *maker, uint32_t id)
 {
-    PyObject **made = &maker->by_node[id];
-    if (*made != NULL)
-        return *made;
-    PyObject *frames = make_frames(maker, id);
-    if (frames == NULL)
-        return NULL;
-    PyObject *same = PyDict_GetItemWithError(maker->tracebacks, frames);
-    if (same != NULL) {
-        Py_INCREF(same);
-        Py_DECREF(frames);
-        frames = same;
-    } else if (PyErr_Occurred() || PyDict_SetItem(maker->tracebacks, frames, frames) != 0) {
-        Py_DECREF(frames);
-        return NULL;
-    }
-    return *made = frames;
+    PyObject **made = &maker->by_node[maker->same_as[id]];
+    if (*made == NULL)
+        *made = make_frames(maker, maker->same_as[id]);
+    return *made;
 }
 
 static void add_block(struct maker *maker, uint32_t site_id, uint64_t size)
@@ -157,7 +210,7 @@ PyObject *traces_list(void)
     if (list == NULL || !tracing_on())
         return list;
     bool was_paused = tracing_pause();
-    if (maker_init(&maker)) {
+    if (maker_init(&maker, true)) {
         maker.list = list;
         shadow_walk(add_leaf, &maker);
         for (uint32_t id = 1; id < table->tracked.count; id++) {
@@ -191,7 +244,8 @@ static uint32_t site_of_object(uintptr_t address)
     return tracked_site(0, address);
 }
 
-/** A new reference to the frames of a site, or to None for site 0. */
+/** A new reference to the frames of a site, or to None for site 0. They are recorded, as those of CPython's own tracer
+ * are. */
 static PyObject *frames_of_site(uint32_t site)
 {
     PyObject *frames = NULL;
@@ -200,13 +254,9 @@ static PyObject *frames_of_site(uint32_t site)
         Py_INCREF(Py_None);
         return Py_None;
     }
-    bool was_paused = tracing_pause();
-    if (maker_init(&maker) && TABLE_SITE(site)->node < maker.nodes) {
-        frames = make_traceback(&maker, TABLE_SITE(site)->node);
-        Py_XINCREF(frames);
-    }
+    if (maker_init(&maker, false))
+        frames = make_frames(&maker, TABLE_SITE(site)->node);
     maker_deinit(&maker);
-    tracing_resume(was_paused);
     return frames;
 }
 
