@@ -27,10 +27,10 @@ enum {
 
 struct stack_entry {
     uintptr_t frame;
-    uintptr_t word;       // of its code and instruction, unique as long as the code object lives; or WORD_NONE
-    uint32_t node;        // the traceback which ends in this frame; 0: not known
-    uint32_t depth : 31;  // complete frames up to this one
-    uint32_t skipped : 1; // not complete: no part of a traceback
+    uintptr_t word; // of its code and instruction, unique as long as the code object lives; or WORD_NONE
+    uint32_t node;  // of this frame as a caller; 0: not known
+    uint32_t depth; // complete frames up to this one
+    bool skipped;   // not complete: no part of a traceback
 };
 
 /**
@@ -145,10 +145,9 @@ struct stack_nodes stack_child(uint32_t caller, const void *code, int32_t instru
 /** The site of a transition which it has not, or not yet; takes the lock. 0: not to be had. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
-/** The transition into entry `index`, whose caller's node is known. NULL: no memory. */
-static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index)
+/** The transition into an entry whose caller's node is known. NULL: no memory. */
+static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, struct stack_entry *entry)
 {
-    struct stack_entry *entry = &stack.entries[index];
     uint32_t caller = table->frame_limit == 1 ? 0 : entry[-1].node;
     uint64_t key = entry->word ^ (uint64_t)caller << 24 ^ (uint64_t)entry->depth << 48;
     struct transition *transition = &stack.transitions[key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TRANSITIONS_LOG)];
@@ -165,33 +164,33 @@ static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t
 }
 
 /** Fill in the entry of a frame whose caller's entry stands below it. */
-static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index, uintptr_t frame)
+static ALWAYS_INLINE void stack_set(facts_t facts, struct stack_entry *entry, uintptr_t frame)
 {
-    bool skipped = !frame_is_complete(facts, frame);
     uintptr_t word = frame_word(facts, frame);
-    stack.entries[index] = (struct stack_entry){.frame = frame,
-                                                .word = word == WORD_UNTOLD ? WORD_NONE : word,
-                                                .depth = stack.entries[index - 1].depth + !skipped,
-                                                .skipped = skipped};
+    bool complete = frame_is_complete(facts, frame);
+    entry->frame = frame;
+    entry->word = word == WORD_UNTOLD ? WORD_NONE : word;
+    entry->node = 0;
+    entry->depth = entry[-1].depth + complete;
+    entry->skipped = !complete;
 }
 
 /**
  * Compare the entries up to `top`, whose frame is alive, with the frames as they are now, and mend those which went on
  * to another instruction. False: the frames below are not those we know.
  */
-static ALWAYS_INLINE bool stack_compare(facts_t facts, uint32_t top)
+static ALWAYS_INLINE bool stack_compare(facts_t facts, struct stack_entry *top)
 {
-    uint32_t lowest = top + 1;
-    for (uint32_t i = top; i > 0; i--) {
-        struct stack_entry *entry = &stack.entries[i];
+    struct stack_entry *lowest = top + 1;
+    for (struct stack_entry *entry = top; entry > stack.entries; entry--) {
         uintptr_t frame = entry->frame; // ours, which is what entry[1]'s frame says is its caller
         if (UNLIKELY(frame_word(facts, frame) != entry->word))
-            lowest = i;
+            lowest = entry;
         if (UNLIKELY(frame_previous(facts, frame) != entry[-1].frame))
             return false;
     }
-    for (uint32_t i = lowest; i <= top; i++)
-        stack_set(facts, i, stack.entries[i].frame);
+    for (; lowest <= top; lowest++)
+        stack_set(facts, lowest, lowest->frame);
     return true;
 }
 
@@ -207,7 +206,7 @@ static ALWAYS_INLINE bool stack_rebuild(facts_t facts, uintptr_t newest)
     for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame))
         stack.entries[index--].frame = frame;
     for (index = 1; index <= count; index++)
-        stack_set(facts, index, stack.entries[index].frame);
+        stack_set(facts, &stack.entries[index], stack.entries[index].frame);
     stack.count = count;
     return true;
 }
@@ -236,11 +235,30 @@ static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
             return stack_rebuild(facts, newest);
         entered[count++] = frame;
     }
-    if (known + count >= STACK_ENTRIES || !stack_compare(facts, known))
+    if (known + count >= STACK_ENTRIES || !stack_compare(facts, &stack.entries[known]))
         return stack_rebuild(facts, newest);
     stack.count = known + count;
     while (count > 0)
-        stack_set(facts, ++known, entered[--count]);
+        stack_set(facts, &stack.entries[++known], entered[--count]);
+    return true;
+}
+
+/** Find the nodes of all entries below `top`. False: no memory. */
+static ALWAYS_INLINE bool stack_resolve(facts_t facts, struct stack_entry *top)
+{
+    struct stack_entry *entry = top;
+    while (entry > stack.entries + 1 && entry[-1].node == 0)
+        entry--;
+    for (; entry < top; entry++) {
+        if (entry->skipped) {
+            entry->node = entry[-1].node;
+            continue;
+        }
+        struct transition *transition = stack_transition(facts, entry);
+        if (transition == NULL)
+            return false;
+        entry->node = transition->nodes.caller;
+    }
     return true;
 }
 
@@ -251,33 +269,21 @@ static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
 static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThreadState *thread)
 {
     uintptr_t newest = current_frame(facts, thread);
-    bool known = LIKELY(newest == stack.entries[stack.count].frame) && LIKELY(stack_compare(facts, stack.count));
-    if (UNLIKELY(!known) && !stack_move(facts, newest))
-        return NULL;
-    uint32_t top = stack.count;
-    while (top > 0 && UNLIKELY(stack.entries[top].skipped))
-        top--;
-    if (UNLIKELY(top == 0))
-        return &stack.no_frames;
-    if (table->frame_limit > 1) {
-        uint32_t index = top;
-        while (index > 1 && stack.entries[index - 1].node == 0)
-            index--;
-        for (; index < top; index++) {
-            struct stack_entry *entry = &stack.entries[index];
-            if (entry->skipped) {
-                entry->node = entry[-1].node;
-                continue;
-            }
-            struct transition *transition = stack_transition(facts, index);
-            if (transition == NULL)
-                return NULL;
-            entry->node = transition->nodes.caller;
-        }
+    struct stack_entry *top = &stack.entries[stack.count];
+    if (UNLIKELY(newest != top->frame) || UNLIKELY(!stack_compare(facts, top))) {
+        if (!stack_move(facts, newest))
+            return NULL;
+        top = &stack.entries[stack.count];
     }
+    while (UNLIKELY(top->skipped))
+        top--;
+    if (UNLIKELY(top == stack.entries))
+        return &stack.no_frames;
+    if (table->frame_limit > 1 && UNLIKELY(top[-1].node == 0) && !stack_resolve(facts, top))
+        return NULL;
     struct transition *transition = stack_transition(facts, top);
     if (LIKELY(transition != NULL))
-        stack.entries[top].node = transition->nodes.caller;
+        top->node = transition->nodes.caller;
     return transition;
 }
 
