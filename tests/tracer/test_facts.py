@@ -1,0 +1,145 @@
+"""The interpreter fields which the tracer mirrors are where the headers of each CPython found put them.
+
+Two programs print the same figures: one is built from the tracer's table of facts, the other from the interpreter's own
+internal headers. A CPython without these headers is listed as skipped.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+
+import pytest  # noqa: E402
+import pythons  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(HERE))
+TRACER = os.path.join(ROOT, "src", "tracer")
+
+MIRRORED = r"""
+#include "cpython.h"
+#include <stdio.h>
+#include <string.h>
+#define SHOW(field) printf(#field " %d\n", (int)facts->field)
+int main(int argc, char **argv)
+{
+    const struct cpython_facts *all[] = {&cpython_3_8, &cpython_3_10, &cpython_3_11, &cpython_3_12, &cpython_3_13};
+    const struct cpython_facts *facts = NULL;
+    unsigned version = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 16) : 0;
+    for (int i = 0; i < 5; i++)
+        if (all[i]->version <= version)
+            facts = all[i];
+    SHOW(thread_frame); SHOW(cframe_frame); SHOW(frame_code); SHOW(frame_previous); SHOW(frame_instruction);
+    SHOW(frame_owner); SHOW(owner_skip); SHOW(instruction_unit); SHOW(code_first_line); SHOW(code_filename);
+    SHOW(code_name); SHOW(code_lines); SHOW(code_bytecode); SHOW(code_first_traceable);
+    printf("object_type %d\nvar_object_size %d\nthread_interpreter %d\ncode_unit %d\n", OBJECT_TYPE, VAR_OBJECT_SIZE,
+           THREAD_INTERPRETER, CODE_UNIT);
+    return 0;
+}
+"""
+
+REAL = r"""
+#define Py_BUILD_CORE 1
+#include <Python.h>
+#include <stddef.h>
+#include <stdio.h>
+#define SHOW(name, value) printf(#name " %d\n", (int)(value))
+#define OFFSET(name, type, field) SHOW(name, offsetof(type, field))
+#if PY_VERSION_HEX < 0x030b0000
+#include <frameobject.h>
+#include "internal/pycore_pystate.h"
+#else
+#include "internal/pycore_frame.h"
+#include "internal/pycore_code.h"
+typedef struct _PyInterpreterFrame Frame;
+#endif
+int main(void)
+{
+    OFFSET(thread_interpreter, PyThreadState, interp);
+    OFFSET(object_type, PyObject, ob_type);
+    OFFSET(var_object_size, PyVarObject, ob_size);
+    OFFSET(code_first_line, PyCodeObject, co_firstlineno);
+    OFFSET(code_filename, PyCodeObject, co_filename);
+    SHOW(code_unit, sizeof(_Py_CODEUNIT));
+#if PY_VERSION_HEX < 0x030b0000
+    OFFSET(thread_frame, PyThreadState, frame);
+    SHOW(cframe_frame, -1);
+    OFFSET(frame_code, PyFrameObject, f_code);
+    OFFSET(frame_previous, PyFrameObject, f_back);
+    OFFSET(frame_instruction, PyFrameObject, f_lasti);
+    SHOW(frame_owner, -1);
+    SHOW(owner_skip, 0);
+    SHOW(instruction_unit, PY_VERSION_HEX < 0x030a0000 ? 1 : sizeof(_Py_CODEUNIT));
+    OFFSET(code_name, PyCodeObject, co_name);
+    OFFSET(code_bytecode, PyCodeObject, co_code);
+    SHOW(code_first_traceable, 0);
+#if PY_VERSION_HEX < 0x030a0000
+    OFFSET(code_lines, PyCodeObject, co_lnotab);
+#else
+    OFFSET(code_lines, PyCodeObject, co_linetable);
+#endif
+#else
+    OFFSET(frame_previous, Frame, previous);
+    OFFSET(frame_owner, Frame, owner);
+    SHOW(instruction_unit, 0);
+    OFFSET(code_name, PyCodeObject, co_qualname);
+    OFFSET(code_lines, PyCodeObject, co_linetable);
+    OFFSET(code_bytecode, PyCodeObject, co_code_adaptive);
+    OFFSET(code_first_traceable, PyCodeObject, _co_firsttraceable);
+#if PY_VERSION_HEX < 0x030c0000
+    SHOW(owner_skip, 0);
+#else
+    SHOW(owner_skip, FRAME_OWNED_BY_CSTACK);
+#endif
+#if PY_VERSION_HEX < 0x030d0000
+    OFFSET(thread_frame, PyThreadState, cframe);
+    OFFSET(cframe_frame, _PyCFrame, current_frame);
+    OFFSET(frame_code, Frame, f_code);
+    OFFSET(frame_instruction, Frame, prev_instr);
+#else
+    OFFSET(thread_frame, PyThreadState, current_frame);
+    SHOW(cframe_frame, -1);
+    OFFSET(frame_code, Frame, f_executable);
+    OFFSET(frame_instruction, Frame, instr_ptr);
+#endif
+#endif
+    return 0;
+}
+"""
+
+
+def include_of(python):
+    code = "import sysconfig; print(sysconfig.get_path('include'))"
+    return subprocess.run([python, "-c", code], stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout.strip()
+
+
+def figures(source, flags, arguments, folder, name):
+    """What a C program prints: {name: number}."""
+    program, text = folder / name, folder / (name + ".c")
+    text.write_text(source)
+    subprocess.run(["gcc", "-std=gnu11", "-w", "-o", str(program), str(text)] + flags, check=True)
+    out = subprocess.run([str(program)] + arguments, stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout
+    return {line.split()[0]: int(line.split()[1]) for line in out.splitlines()}
+
+
+@pytest.mark.parametrize("python", pythons.find(), ids=lambda python: ".".join(map(str, python.version)))
+def test_the_mirrored_fields_are_where_the_headers_put_them(python, tmp_path):
+    include = include_of(python.path)
+    if not os.path.exists(os.path.join(include, "internal", "pycore_code.h")) and python.version >= (3, 9):
+        pytest.skip("no internal headers in %s" % include)
+    if not os.path.exists(os.path.join(include, "Python.h")):
+        pytest.skip("no headers in %s" % include)
+    real = figures(REAL, ["-I" + include, "-I" + os.path.join(include, "internal")], [], tmp_path, "real")
+    version = "%x" % (python.version[0] << 8 | python.version[1])
+    flags = ["-I" + include, "-I" + TRACER, "-D_GNU_SOURCE", "-include", "stdlib.h", os.path.join(TRACER, "cpython.c")]
+    mirrored = figures(MIRRORED, flags, [version], tmp_path, "mirrored")
+    assert len(real) == 18
+    assert mirrored == real
+
+
+def test_every_supported_version_has_its_facts():
+    with open(os.path.join(TRACER, "cpython.c")) as file:
+        cases = set(re.findall(r"case (0x3[0-9a-f]+):", file.read()))
+    assert cases == {"0x3%02x" % minor for minor in range(8, 14)}
