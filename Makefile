@@ -35,7 +35,8 @@ package_sources := $(sort $(wildcard src/python/tracemortem/*.py))
 test_sources := $(sort $(wildcard tests/engine/test_*.c))
 # Fakes take the place of a part of the engine: they are linked only where their headers (or the harness) are included.
 test_fakes := $(sort $(wildcard tests/engine/fake_*.c))
-tests_with_fakes := $(if $(test_fakes),$(shell grep -lE '#include "(harness|fake_[a-z_]*)\.h"' $(test_sources) /dev/null))
+fake_header := \#include "(harness|fake_[a-z_]*)\.h"
+tests_with_fakes := $(if $(test_fakes),$(shell grep -lE '$(fake_header)' $(test_sources) /dev/null))
 # Fuzz targets have a main() of their own.
 test_support := $(filter-out $(test_sources) $(test_fakes) tests/engine/fuzz_%,$(sort $(wildcard tests/engine/*.c)))
 c_sources := $(layout_sources) $(engine_sources) $(tracer_sources) $(sort $(wildcard tests/*/*.c))
@@ -62,7 +63,8 @@ hardening := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 engine_flags := $(common_flags) $(hardening)
 # Every allocation of the traced program goes through the tracer: its thread-local variables are found without a call
 # (initial-exec), and its own functions are not looked up by name.
-tracer_flags = $(common_flags) -DTRACEMORTEM_VERSION='"$(version)"' $(hardening) -ftls-model=initial-exec -fno-semantic-interposition $(python_include)
+tracer_flags = $(common_flags) $(hardening) -ftls-model=initial-exec -fno-semantic-interposition \
+    -DTRACEMORTEM_VERSION='"$(version)"' $(python_include)
 
 # Said in one place.
 version := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/python/tracemortem/__init__.py)
@@ -131,7 +133,8 @@ test-engine: $(test_programs)
 
 test-python: all
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
-	@PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider $(PYTEST_ARGS)
+	@PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 \
+	    $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider $(PYTEST_ARGS)
 
 $(BUILD)/sanitized/%.o: %.c $(prepared)
 	$(compile) $(test_flags) -c -o $@ $<
@@ -245,7 +248,8 @@ install: all
 	$(INSTALL) -m 644 $(ENGINE) '$(DESTDIR)$(PREFIX)/lib/'
 	$(INSTALL) -m 644 $(TRACER) $(package_sources:src/python/tracemortem/%=$(PACKAGE)/%) '$(DESTDIR)$(site)/tracemortem/'
 	echo '$(PREFIX)/lib/$(notdir $(ENGINE))' >'$(DESTDIR)$(site)/tracemortem/engine_path.txt'
-	echo 'import os; "TRACEMORTEM" in os.environ and __import__("tracemortem._startup")' >'$(DESTDIR)$(site)/tracemortem.pth'
+	echo 'import os; "TRACEMORTEM" in os.environ and __import__("tracemortem._startup")' \
+	    >'$(DESTDIR)$(site)/tracemortem.pth'
 	$(INSTALL) -m 644 $(wildcard gdb/*.py lldb/*.py) '$(DESTDIR)$(share)/'
 	ln -sfnr '$(DESTDIR)$(site)/tracemortem' '$(DESTDIR)$(share)/tracemortem'
 	printf '%s\n' 'import sys' '' 'sys.path.insert(0, "$(share)")' 'import tm_gdb  # noqa: F401' >'$(DESTDIR)$(gdb_hook)'

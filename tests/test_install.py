@@ -1,7 +1,8 @@
 """`make install` puts everything where it works, away from the source tree, and `make uninstall` takes all of it away.
 
-Strategy: install into a virtual environment, whose site directory is a real one, start a program there by the start-up hook, and ask
-gdb and lldb with nothing but the installed scripts. Then a second time into a DESTDIR, as packagers do, and look at the files.
+Strategy: install into a virtual environment, whose site directory is a real one, start a program there by the start-up
+hook, and ask gdb and lldb with nothing but the installed scripts. Then a second time into a DESTDIR, as packagers do,
+and look at the files.
 """
 
 import os
@@ -21,9 +22,8 @@ def make(*arguments):
 
 
 def clean_environment(**more):
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TRACEMORTEM", "LD_PRELOAD", "MAKE"))
-    }
+    not_theirs = ("PYTHON", "TRACEMORTEM", "LD_PRELOAD", "MAKE")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(not_theirs)}
     return dict(environment, PYTHONDONTWRITEBYTECODE="1", **more)
 
 
@@ -80,7 +80,12 @@ def traced(installed):
 def ask(command):
     """What a debugger says, standing in no source tree."""
     answer = subprocess.run(
-        command, cwd="/", env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd="/",
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     text = answer.stdout.decode()
     assert answer.returncode == 0, text
@@ -104,26 +109,27 @@ def test_the_start_up_hook_refuses_nonsense_before_the_program_starts(installed)
 
 
 def test_the_runner_works_from_the_installation(installed):
-    command = [installed.python, "-m", "tracemortem", "-f", "3", "-c", "import tracemortem as t; print(t.get_traceback_limit())"]
-    assert ask(command) == "3\n"
+    code = "import tracemortem; print(tracemortem.get_traceback_limit())"
+    assert ask([installed.python, "-m", "tracemortem", "-f", "3", "-c", code]) == "3\n"
 
 
 def test_gdb_sources_the_installed_script(installed, traced):
-    text = ask(["gdb", "-nx", "-batch", "-ex", "source " + installed.share("tracemortem", "tm_gdb.py"), "-p", str(traced), "-ex", "tm-top"])
-    assert '<string>:1: size=12.1 KiB' in text
+    source = "source " + installed.share("tracemortem", "tm_gdb.py")
+    text = ask(["gdb", "-nx", "-batch", "-ex", source, "-p", str(traced), "-ex", "tm-top"])
+    assert "<string>:1: size=12.1 KiB" in text
 
 
 def test_gdb_finds_the_commands_by_itself_where_it_looks_for_scripts(installed, traced):
     folder = installed.share("gdb", "auto-load")
     look = ["-iex", "add-auto-load-scripts-directory " + folder, "-iex", "add-auto-load-safe-path " + folder]
     text = ask(["gdb", "-nx", "-batch"] + look + ["-p", str(traced), "-ex", "tm-top"])
-    assert '<string>:1: size=12.1 KiB' in text
+    assert "<string>:1: size=12.1 KiB" in text
 
 
 def test_lldb_imports_the_installed_script(installed, traced):
     script = "command script import " + installed.share("tracemortem", "tm_lldb.py")
     text = ask([LLDB, "-x", "-b", "-o", script, "-p", str(traced), "-o", "tm-top"])
-    assert '<string>:1: size=12.1 KiB' in text
+    assert "<string>:1: size=12.1 KiB" in text
 
 
 def test_uninstall_leaves_nothing(installed, traced):
@@ -165,7 +171,9 @@ def test_the_directory_for_packages_is_one_that_the_interpreter_looks_into():
             stdout=subprocess.PIPE,
             check=True,
         )
-        hook = [word.strip("'") for word in answer.stdout.decode().split() if word.strip("'").endswith("tracemortem.pth")]
+        words = [word.strip("'") for word in answer.stdout.decode().split()]
+        hook = [word for word in words if word.endswith("tracemortem.pth")]
         assert len(hook) == 1
-        sites = subprocess.run(["/usr/bin/python3", "-c", "import site; print(*site.getsitepackages())"], stdout=subprocess.PIPE)
-        assert os.path.dirname(hook[0]) in sites.stdout.decode().split()
+        show = ["/usr/bin/python3", "-c", "import site; print(*site.getsitepackages())"]
+        sites = subprocess.run(show, stdout=subprocess.PIPE, check=True).stdout.decode().split()
+        assert os.path.dirname(hook[0]) in sites

@@ -132,7 +132,7 @@ static ALWAYS_INLINE struct old_block take(uintptr_t address)
     old.size = shadow_size(slot, value, address);
     if (UNLIKELY(TABLE_SITE(old.site)->flags & TM_SITE_SHARED)) {
         // Whoever clears all traces may be faster.
-        if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return (struct old_block){0};
     } else {
         __atomic_store_n(slot, 0, __ATOMIC_RELEASE);

@@ -1,8 +1,8 @@
 """What tracing costs: untraced, tracemalloc and tracemortem side by side in one run.
 
-Each workload (workloads.py) runs in a process of its own, in every mode once a round; the modes take turns, so that whatever else
-the machine does meets them all alike. Shown are medians: processor time of the workload alone (start-up is left out), and the
-most resident memory of the process, each as a multiple of untraced.
+Each workload (workloads.py) runs in a process of its own, in every mode once a round; the modes take turns, so that
+whatever else the machine does meets them all alike. Shown are medians: processor time of the workload alone (start-up
+is left out), and the most resident memory of the process, each as a multiple of untraced.
 """
 
 import argparse
@@ -31,7 +31,8 @@ MODES = (
 
 def measure(python, options, name):
     """One run: {"seconds", "resident"}."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "TRACEMORTEM", "LD_PRELOAD"))}
+    not_theirs = ("PYTHON", "TRACEMORTEM", "LD_PRELOAD")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(not_theirs)}
     environment.update(PYTHONPATH=os.path.join(ROOT, "build", "python"), PYTHONHASHSEED="0")
     answer = subprocess.run([python] + options + [PROGRAM, name], env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(answer.stdout)

@@ -1,7 +1,8 @@
-"""The programs which bench.py measures, each a function here. `workloads.py NAME` runs one and prints a JSON object: the
-seconds of processor time it took, and the process's resident memory at its most, in KiB.
+"""The programs which bench.py measures, each a function here. `workloads.py NAME` runs one and prints a JSON object:
+the seconds of processor time it took, and the process's resident memory at its most, in KiB.
 
-Each does what programs do all day with the standard library, for some tenths of a second untraced; none is made to suit a tracer.
+Each does what programs do all day with the standard library, for some tenths of a second untraced; none is made to
+suit a tracer.
 """
 
 import ast

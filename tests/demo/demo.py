@@ -1,7 +1,7 @@
 """Shows tracemortem at work: a real service leaks, and two cores and a live process tell where.
 
-Every command which is run is printed, with all that it prints. Exits with 0 if the debuggers named the line which leaks.
-The environment variable PYTHON chooses the interpreter which runs the service.
+Every command which is run is printed, with all that it prints. Exits with 0 if the debuggers named the line which
+leaks. The environment variable PYTHON chooses the interpreter which runs the service.
 """
 
 import http.client
@@ -116,7 +116,7 @@ def visit(port, customers, rounds):
 
 
 def run(command, steps, script):
-    """Run a debugger on the file `steps`, which `script` is written to. Prints all and returns what the debugger said."""
+    """Run a debugger on the file `steps`, which `script` is written to; print and return what the debugger said."""
     say("$ cat %s\n%s\n$ %s" % (steps, script.rstrip(), shlex.join(command)))
     with open(steps, "w", encoding="utf-8") as file:
         file.write(script)
@@ -149,7 +149,11 @@ def kernel_writes_cores(directory):
     probe = os.path.join(directory, "probe")
     os.mkdir(probe)
     subprocess.run(
-        ["/bin/sh", "-c", "kill -ABRT $$"], cwd=probe, preexec_fn=before_service, stderr=subprocess.DEVNULL, timeout=TIMEOUT
+        ["/bin/sh", "-c", "kill -ABRT $$"],
+        cwd=probe,
+        preexec_fn=before_service,
+        stderr=subprocess.DEVNULL,
+        timeout=TIMEOUT,
     )
     left = os.listdir(probe)
     shutil.rmtree(probe)

@@ -6,8 +6,8 @@
     GET  /orders?customer=NAME      what the customer ordered; leaks
     GET  /diagnostics               how many reports are kept, and the id() of the oldest one
 
-Prints "listening on PORT" once it can be asked. `Shop.order_report` keeps each report for the sake of a client who might
-ask again, by the number of the request: a number which never comes again.
+Prints "listening on PORT" once it can be asked. `Shop.order_report` keeps each report for the sake of a client who
+might ask again, by the number of the request: a number which never comes again.
 """
 
 import argparse
@@ -119,7 +119,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--directory", required=True, help="the service's working directory; the database is made there")
+    parser.add_argument("--directory", required=True, help="where to work and to make the database")
     os.chdir(parser.parse_args().directory)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -15,5 +15,7 @@ def test_the_demo_finds_the_leak():
     output = demo.stdout.decode("utf-8", "replace")
     assert demo.returncode == 0, output
     assert "NOT SO" not in output
-    for claim in ("tm-top names service.py:", "tm-traceback shows the line", "tm-traceback shows the handler", "tm-diff names service.py:"):
+    shown = ("the line which leaks", "the handler", "the server")
+    claims = ["tm-traceback shows " + what for what in shown]
+    for claim in claims + ["tm-top names service.py:", "tm-diff names service.py:"]:
         assert "ok: " + claim in output, output

@@ -8,18 +8,14 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
+from e2e_programs import program  # noqa: E402
 
-PROGRAMS = os.path.join(HERE, "programs")
 PYTHONS = pythons.find()
-
-
-def program(name):
-    return os.path.join(PROGRAMS, name)
 
 
 def pytest_generate_tests(metafunc):

@@ -5,7 +5,7 @@ import re
 
 import debuggers
 import pytest
-from conftest import program
+from e2e_programs import program
 
 ROW = re.compile(r"(\d+) x (\d+)")
 

@@ -5,7 +5,7 @@ import re
 
 import debuggers
 import pytest
-from conftest import program
+from e2e_programs import program
 
 # Makes every command say how much of the target it read.
 COUNT_BYTES = """python

@@ -6,7 +6,7 @@ import subprocess
 
 import debuggers
 import pytest
-from conftest import program
+from e2e_programs import program
 
 STATE = (
     "import os, sys, tracemortem; "

@@ -1,8 +1,10 @@
 """Nothing is called in the target or written to it."""
 
+import os
+
 import debuggers
 import pytest
-from conftest import HERE, program
+from e2e_programs import program
 
 COMMANDS = [
     "tm-info",
@@ -28,7 +30,7 @@ def test_no_command_changes_a_writable_page(python, debugger, tmp_path):
         core = debuggers.gcore(process.pid, tmp_path / "core")
         target = int(process.first_line.split()[0])
         run = {"gdb": "python ", "lldb": "script "}[debugger]
-        support = HERE + "/../support"
+        support = os.path.join(debuggers.ROOT, "tests", "support")
         before = run + CHECK.format(support=support, action="before = pages.snapshot(%d)" % process.pid)
         after = run + (
             "changed = pages.differences(before, pages.snapshot(%d)); print('same' if not changed else '', changed)" % process.pid

@@ -190,22 +190,30 @@ class Table:
 
     # -- blocks -------------------------------------------------------------------------------------------------------
 
-    def slot(self, address):
-        """The slot of an address; 0 where there is no leaf."""
+    def entry(self, address):
+        """The branch's entry for an address: its leaf and the leaf's parts in use; 0 where there is no leaf."""
         value = self.value
         branch = self.number(self.root["directory"] + 8 * (address >> value["TM_BRANCH_SHIFT"]), 8)
         index = address >> value["TM_LEAF_SHIFT"] & (value["TM_BRANCH_ENTRIES"] - 1)
-        leaf = branch and self.number(branch + 8 * index, 8)
-        index = address >> value["TM_SLOT_SHIFT"] & (value["TM_LEAF_SLOTS"] - 1)
-        leaf &= ~value["TM_LEAF_PARTS_MASK"]
+        return branch and self.number(branch + 8 * index, 8)
+
+    def slot(self, address):
+        """The slot of an address; 0 where there is no leaf."""
+        leaf = self.entry(address) & ~self.value["TM_LEAF_PARTS_MASK"]
+        index = address >> self.value["TM_SLOT_SHIFT"] & (self.value["TM_LEAF_SLOTS"] - 1)
         return leaf and self.number(leaf + 4 * index, 4)
+
+    def may_start(self, address):
+        """Whether a block may start in the part of a leaf which stands for the address."""
+        part = (address >> self.value["TM_LEAF_PART_SHIFT"]) % self.value["TM_LEAF_PARTS"]
+        return self.entry(address) >> part & 1
 
     def find(self, address):
         """The live block of the shadow map which holds the address, or None."""
         value = self.value
         step = 1 << value["TM_SLOT_SHIFT"]
         start = address - address % step
-        while not self.slot(start) & value["TM_SLOT_START"]:
+        while not (self.may_start(start) and self.slot(start) & value["TM_SLOT_START"]):
             start -= step
             if address - start > 1 << 20:
                 return None

@@ -1,7 +1,7 @@
 // Prints the worked example of docs/layout.md: a small trace table at made-up addresses, in hex.
 //
-// The table is what the tracer would leave of this program, app.py, under CPython 3.11 (the code objects' facts are those
-// of the real compiler), with fewer records and smaller first chunks than the tracer's own:
+// The table is what the tracer would leave of this program, app.py, under CPython 3.11 (the code objects' facts are
+// those of the real compiler), with fewer records and smaller first chunks than the tracer's own:
 //
 //     1  CACHE = []
 //     4  def load(n):
@@ -207,7 +207,7 @@ static void make_table(void)
     load_code->address = 0x7f5a3fe11f00;
 
     add_node(0, TM_CODE_UNKNOWN, -1);
-    uint32_t in_module = add_node(0, 2, 22);       // CALL of load
+    uint32_t in_module = add_node(0, 2, 12);       // where the line begins in which load is called
     uint32_t in_load = add_node(in_module, 3, 54); // CALL of bytearray
     uint32_t object_site = add_site(in_load, TM_ALLOCATOR_OBJECT, 0);
     uint32_t module_site = add_site(in_module, TM_ALLOCATOR_MEM, 0);

@@ -25,7 +25,8 @@ def main(files):
         except SyntaxError as error:
             print("%s:%s: %s" % (name, error.lineno, error.msg), file=sys.stderr)
             bad += 1
-    print("%d Python files, %d not in the syntax of 3.8%s" % (len(files), bad, "" if exact else " (as far as this Python can tell)"))
+    doubt = "" if exact else " (as far as this Python can tell)"
+    print("%d Python files, %d not in the syntax of 3.8%s" % (len(files), bad, doubt))
     return bad > 0
 
 
