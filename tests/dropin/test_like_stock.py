@@ -5,9 +5,8 @@ import os
 
 import pytest
 import scripts
-from conftest import HERE
 
-PROGRAM = os.path.join(HERE, "programs", "everything.py")
+PROGRAM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "programs", "everything.py")
 
 
 def blocks(python, limit, **options):
