@@ -1,7 +1,9 @@
 """tracemortem in gdb: `source` this file, then see `help tm-top`.
 
-Afterwards `import tm_gdb` works in gdb's Python: it is this file, loaded once as a module. This file finds the parts;
-the commands are in tm_gdb_commands, what they ask of gdb in tm_gdb_target, the rest in the package tracemortem.
+Afterwards `import tm_gdb` works in gdb's Python: it is this file, loaded once as a module. It has take_snapshot(), which
+gives a real tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This file
+finds the parts; the commands are in tm_gdb_commands, what they ask of gdb in tm_gdb_target, the rest in the package
+tracemortem.
 """
 
 import os
@@ -28,5 +30,6 @@ if __name__ == "__main__":
 else:
     _extend_path()
     import tm_gdb_commands
+    from tm_gdb_commands import get_object_traceback, take_snapshot  # noqa: F401
 
     tm_gdb_commands.register()

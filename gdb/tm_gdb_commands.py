@@ -12,6 +12,9 @@ except ImportError as error:
     debugger, _missing = None, error
 
 
+_shells = []  # the one of this gdb, once it is registered
+
+
 class Command(gdb.Command):
     """One command of the engine's list. gdb takes the help from the instance's __doc__."""
 
@@ -37,7 +40,7 @@ class Command(gdb.Command):
             # gdb's word may begin later than the shell's: at a "/" or a ":".
             return [found[len(last) - len(word or "") :] for found in words]
         kind = self._shell.operand_kind(self._name, text)
-        if kind == _engine.CORE:
+        if kind in debugger.FILES:
             return gdb.COMPLETE_FILENAME
         return gdb.COMPLETE_EXPRESSION if kind == _engine.EXPRESSION else gdb.COMPLETE_NONE
 
@@ -52,6 +55,33 @@ def register():
         return _say(str(error))
     for name in shell.commands():
         Command(shell, name)
+    _shells.append(shell)
+
+
+def take_snapshot():
+    """A tracemalloc.Snapshot of the selected inferior, a stopped process or a core: all its traces, whatever tm-filter
+    says. Raises gdb.GdbError."""
+    return _call(lambda shell: shell.take_snapshot(tm_gdb_target.Gdb()))
+
+
+def get_object_traceback(address):
+    """The tracemalloc.Traceback of the block which holds the address, a number or a gdb.Value; None if none does.
+    Raises gdb.GdbError."""
+
+    def get(shell):
+        number = tm_gdb_target.address_of(address) if isinstance(address, gdb.Value) else address
+        return shell.get_object_traceback(tm_gdb_target.Gdb(), number)
+
+    return _call(get)
+
+
+def _call(function):
+    if not _shells:
+        raise gdb.GdbError("tracemortem could not be loaded")
+    try:
+        return function(_shells[-1])
+    except (debugger.CommandError, tm_gdb_target.ExpressionError) as error:
+        raise gdb.GdbError(str(error)) from None
 
 
 def _say(problem):

@@ -47,7 +47,7 @@ class Gdb(Debugger):
     def evaluate(self, text):
         try:
             with _settings(("may-call-functions", False), ("may-write-memory", False)):
-                return _address(gdb.parse_and_eval(text))
+                return address_of(gdb.parse_and_eval(text))
         except (gdb.error, RuntimeError, OverflowError) as error:
             raise ExpressionError(str(error).rstrip(".")) from None
 
@@ -134,7 +134,7 @@ _REFERENCES = (gdb.TYPE_CODE_REF, getattr(gdb, "TYPE_CODE_RVALUE_REF", gdb.TYPE_
 _PLACES = (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION, gdb.TYPE_CODE_FUNC)
 
 
-def _address(value):
+def address_of(value):
     """The address which a value means: an object's own, else the number which it is."""
     code = value.type.strip_typedefs().code
     if code in _REFERENCES:

@@ -1,7 +1,8 @@
 """tracemortem in lldb: `command script import` this file, then see `help tm-top`.
 
-Afterwards `import tm_lldb` works in lldb's Python: it is this file. This file registers the commands; what they ask of
-lldb is in tm_lldb_target, the rest in the package tracemortem.
+Afterwards `import tm_lldb` works in lldb's Python: it is this file. It has take_snapshot(), which gives a real
+tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This file registers the
+commands; what they ask of lldb is in tm_lldb_target, the rest in the package tracemortem.
 """
 
 import os
@@ -77,7 +78,7 @@ def __lldb_init_module(lldb_debugger, _):
     for name in shell.commands():
         class_name = name.title().replace("-", "")
         globals()[class_name] = type(class_name, (Command,), {"name": name})
-        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), shell.operand_kind(name, "") == _engine.CORE)
+        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), shell.operand_kind(name, "") in debugger.FILES)
 
 
 def _add(lldb_debugger, command, completes_files):
@@ -89,6 +90,40 @@ def _add(lldb_debugger, command, completes_files):
         if result.Succeeded():
             return
     _say(result.GetError() or "lldb did not take the command")
+
+
+def take_snapshot(lldb_debugger=None):
+    """A tracemalloc.Snapshot of the selected target, a stopped process or a core: all its traces, whatever tm-filter
+    says. Raises RuntimeError. The debugger is lldb.debugger, or the only one there is, unless it is given."""
+    return _call(lldb_debugger, lambda shell, answer: shell.take_snapshot(answer))
+
+
+def get_object_traceback(address, lldb_debugger=None):
+    """The tracemalloc.Traceback of the block which holds the address, a number or an lldb.SBValue; None if none does.
+    Raises RuntimeError."""
+
+    def get(shell, answer):
+        number = tm_lldb_target.address_of(address) if isinstance(address, lldb.SBValue) else address
+        return shell.get_object_traceback(answer, number)
+
+    return _call(lldb_debugger, get)
+
+
+def _call(lldb_debugger, function):
+    if lldb_debugger is None:
+        lldb_debugger = lldb.debugger
+    if (lldb_debugger is None or lldb_debugger.GetID() not in _shells) and len(_shells) == 1:
+        lldb_debugger = lldb.SBDebugger.FindDebuggerWithID(next(iter(_shells)))
+    if lldb_debugger is None or lldb_debugger.GetID() not in _shells:
+        raise RuntimeError("tracemortem is not loaded in this debugger, or there are several: give the one you mean")
+    answer = tm_lldb_target.Lldb(lldb_debugger, lldb.SBExecutionContext(lldb_debugger.GetSelectedTarget()))
+    try:
+        return function(_shells[lldb_debugger.GetID()], answer)
+    except (debugger.CommandError, tm_lldb_target.expression.ExpressionError) as error:
+        raise RuntimeError(str(error)) from None
+    finally:
+        for warning in answer.warnings:
+            print("warning: %s" % warning, file=sys.stderr)
 
 
 def _say(problem):

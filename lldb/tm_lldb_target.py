@@ -92,12 +92,17 @@ class Lldb(Debugger):
         if value.GetError().Fail():
             reason = (value.GetError().GetCString() or "lldb gives no reason").strip().split("\n")[0]
             raise expression.ExpressionError(reason[len("error: ") :] if reason.startswith("error: ") else reason)
-        if value.TypeIsPointerType() or value.GetType().GetTypeFlags() & _INTEGERS:
-            return value.GetValueAsUnsigned()
-        address = value.GetLoadAddress()
-        if address == lldb.LLDB_INVALID_ADDRESS:
-            raise expression.ExpressionError("a value of type \"%s\" is no address" % value.GetTypeName())
-        return address
+        return address_of(value)
+
+
+def address_of(value):
+    """The address which an SBValue means: the number which it is, else an object's own."""
+    if value.TypeIsPointerType() or value.GetType().GetTypeFlags() & _INTEGERS:
+        return value.GetValueAsUnsigned()
+    address = value.GetLoadAddress()
+    if address == lldb.LLDB_INVALID_ADDRESS:
+        raise expression.ExpressionError("a value of type \"%s\" is no address" % value.GetTypeName())
+    return address
 
 
 class _Reader:

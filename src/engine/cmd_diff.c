@@ -1,4 +1,4 @@
-// tm-diff: what grew and shrank between two cores, or a core and the current target.
+// tm-diff: what grew and shrank between two cores or snapshot files, or one of them and the current target.
 
 #include <string.h>
 
@@ -12,11 +12,12 @@
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] =
-    TM_HELP("Show what grew and what shrank between two cores, or between a core and the current target.",
+    TM_HELP("Show what grew and what shrank between two cores or snapshots, or one and the current target.",
             "tm-diff OLD [NEW] [KEY] [OPTION]...",
-            "OLD and NEW are core files; without NEW the current target is compared with OLD. They need not be\n"
-            "of one process: places are compared by file name and line. A core whose name is that of a key is\n"
-            "written with its directory (./lineno).\n"
+            "OLD and NEW are core files, or snapshot files which tm-save or Snapshot.dump() of tracemalloc wrote.\n"
+            "Without NEW the current target is compared with OLD. They need not be of one process: places are\n"
+            "compared by file name and line. A file whose name is that of a key is written with its directory\n"
+            "(./lineno). Nothing in a snapshot file is run: one which holds more than traces is refused.\n"
             "\n"
             "Each row is what str() of a tracemalloc.StatisticDiff is, the greatest difference of sizes first.\n"
             "Below it stand the source line, if the file can be read here, or for the key traceback all of its\n"
@@ -26,6 +27,7 @@ static const char help[] =
             "Examples:\n"
             "  tm-diff before.core\n"
             "  tm-diff before.core after.core -n 5\n"
+            "  tm-diff before.snapshot after.core filename\n"
             "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
             "\n"
             "The JSON object has:\n"
@@ -53,8 +55,8 @@ static struct tm_error *prepare(struct tm_request *request)
         cores--;
     }
     if (cores == 0)
-        return tm_usage_error(request->command->name, "which core is the old one? Usage: ", "tm-diff OLD [NEW] [KEY]",
-                              ", where OLD and NEW are core files");
+        return tm_usage_error(request->command->name, "which file is the old one? Usage: ", "tm-diff OLD [NEW] [KEY]",
+                              ", where OLD and NEW are cores or snapshots");
     for (size_t i = 0; i < cores; i++)
         tm_request_add_unresolved(request, TM_OPERAND_CORE, words->items[i]);
     request->needs_target = cores == 1;
@@ -173,7 +175,7 @@ static void write_json(const struct tm_request *request, const struct answer *an
 // ---------------------------------------------------------------------------------------------------------------
 // Running
 
-// Says which of the cores an error is about.
+// Says which of the files an error is about.
 static struct tm_error *name_core(const struct tm_request *request, size_t index, struct tm_error *error)
 {
     if (!error || index >= request->unresolved_count || tm_error_code(error) == TM_ERROR_INTERRUPTED ||

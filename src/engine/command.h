@@ -23,7 +23,9 @@ struct tm_command {
 extern const struct tm_command tm_command_info;
 extern const struct tm_command tm_command_top;
 extern const struct tm_command tm_command_traceback;
+extern const struct tm_command tm_command_traces;
 extern const struct tm_command tm_command_diff;
+extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;
 
 /** NULL: there is no such command. */

@@ -74,14 +74,14 @@ void tm_filter_list_deinit(struct tm_filter_list *list)
 // Matching
 
 // A filter at work: with the file names it has seen, each of which leads to one of the two answers.
-struct matcher {
+struct tm_matcher {
     const struct tm_filter *filter;
     struct tm_set seen;
 };
 
 static const char name_matches, name_differs;
 
-static struct tm_error *match_name(struct matcher *matcher, const struct tm_name *name, bool *result)
+static struct tm_error *match_name(struct tm_matcher *matcher, const struct tm_name *name, bool *result)
 {
     if (!tm_set_reserve(&matcher->seen))
         return tm_error_no_memory();
@@ -101,7 +101,7 @@ static struct tm_error *match_name(struct matcher *matcher, const struct tm_name
 }
 
 // Filter._match_frame_impl(), for the most recent frame or any.
-static struct tm_error *match_frames(struct matcher *matcher, const struct tm_traceback *traceback, bool *result)
+static struct tm_error *match_frames(struct tm_matcher *matcher, const struct tm_traceback *traceback, bool *result)
 {
     const struct tm_filter *filter = matcher->filter;
     uint32_t first = filter->all_frames ? 0 : traceback->count - 1;
@@ -118,14 +118,15 @@ static struct tm_error *match_frames(struct matcher *matcher, const struct tm_tr
     return NULL;
 }
 
-// Filter._match() and DomainFilter._match(): for an exclusive filter, whether the group is not what it names.
-static struct tm_error *match_group(struct matcher *matcher, const struct tm_group *group, bool *result)
+// Filter._match() and DomainFilter._match(): for an exclusive filter, whether the origin is not what it names.
+static struct tm_error *match_origin(struct tm_matcher *matcher, uint32_t domain, const struct tm_traceback *traceback,
+                                     bool *result)
 {
     const struct tm_filter *filter = matcher->filter;
-    bool named = !filter->has_domain || group->domain == filter->domain;
+    bool named = !filter->has_domain || domain == filter->domain;
 
     if (named && filter->pattern) {
-        struct tm_error *error = match_frames(matcher, group->traceback, &named);
+        struct tm_error *error = match_frames(matcher, traceback, &named);
         if (error)
             return error;
     }
@@ -133,17 +134,40 @@ static struct tm_error *match_group(struct matcher *matcher, const struct tm_gro
     return NULL;
 }
 
-static struct tm_error *keep_group(struct matcher *matchers, size_t count, const struct tm_group *group, bool *result)
+struct tm_error *tm_sieve_init(struct tm_sieve *sieve, const struct tm_filter_list *list)
+{
+    *sieve = (struct tm_sieve){NULL, 0};
+    if (list->count == 0)
+        return NULL;
+    sieve->matchers = calloc(list->count, sizeof(*sieve->matchers));
+    if (!sieve->matchers)
+        return tm_error_no_memory();
+    sieve->count = list->count;
+    for (size_t i = 0; i < list->count; i++)
+        sieve->matchers[i].filter = &list->items[i];
+    return NULL;
+}
+
+void tm_sieve_deinit(struct tm_sieve *sieve)
+{
+    for (size_t i = 0; i < sieve->count; i++)
+        tm_set_deinit(&sieve->matchers[i].seen);
+    free(sieve->matchers);
+    *sieve = (struct tm_sieve){NULL, 0};
+}
+
+struct tm_error *tm_sieve_keeps(struct tm_sieve *sieve, uint32_t domain, const struct tm_traceback *traceback,
+                                bool *result)
 {
     bool any_inclusive = false, included = false;
 
     *result = false;
-    for (size_t i = 0; i < count; i++) {
-        bool inclusive = matchers[i].filter->inclusive;
+    for (size_t i = 0; i < sieve->count; i++) {
+        bool inclusive = sieve->matchers[i].filter->inclusive;
         bool matches;
         if (inclusive && included)
             continue;
-        struct tm_error *error = match_group(&matchers[i], group, &matches);
+        struct tm_error *error = match_origin(&sieve->matchers[i], domain, traceback, &matches);
         if (error)
             return error;
         if (!inclusive && !matches)
@@ -155,26 +179,26 @@ static struct tm_error *keep_group(struct matcher *matchers, size_t count, const
     return NULL;
 }
 
-static struct tm_error *keep_groups(struct matcher *matchers, size_t count, const struct tm_host *host,
-                                    struct tm_snapshot *snapshot)
+static struct tm_error *keep_groups(struct tm_sieve *sieve, const struct tm_host *host, struct tm_snapshot *snapshot)
 {
     size_t kept = 0;
     uint64_t frames = 0;
 
     for (size_t i = 0; i < snapshot->count; i++) {
+        const struct tm_group *group = &snapshot->groups[i];
         struct tm_error *error = NULL;
         bool keep = false;
-        frames += snapshot->groups[i].traceback->count;
+        frames += group->traceback->count;
         if (frames >= 4096) {
             frames = 0;
             error = tm_host_check(host);
         }
         if (!error)
-            error = keep_group(matchers, count, &snapshot->groups[i], &keep);
+            error = tm_sieve_keeps(sieve, group->domain, group->traceback, &keep);
         if (error)
             return error;
         if (keep)
-            snapshot->groups[kept++] = snapshot->groups[i];
+            snapshot->groups[kept++] = *group;
     }
     snapshot->count = kept;
     return NULL;
@@ -183,19 +207,14 @@ static struct tm_error *keep_groups(struct matcher *matchers, size_t count, cons
 struct tm_error *tm_filter_list_apply(const struct tm_filter_list *list, const struct tm_host *host,
                                       struct tm_snapshot *snapshot)
 {
+    struct tm_sieve sieve;
+
     if (list->count == 0)
         return NULL;
-
-    struct matcher *matchers = calloc(list->count, sizeof(*matchers));
-    if (!matchers)
-        return tm_error_no_memory();
-    for (size_t i = 0; i < list->count; i++)
-        matchers[i].filter = &list->items[i];
-
-    struct tm_error *error = keep_groups(matchers, list->count, host, snapshot);
-    for (size_t i = 0; i < list->count; i++)
-        tm_set_deinit(&matchers[i].seen);
-    free(matchers);
+    struct tm_error *error = tm_sieve_init(&sieve, list);
+    if (!error)
+        error = keep_groups(&sieve, host, snapshot);
+    tm_sieve_deinit(&sieve);
     return error;
 }
 

@@ -47,6 +47,18 @@ void tm_filter_list_deinit(struct tm_filter_list *list);
 struct tm_error *tm_filter_list_apply(const struct tm_filter_list *list, const struct tm_host *host,
                                       struct tm_snapshot *snapshot);
 
+/** A list at work on one origin of blocks after the other: what it found out about file names is kept. */
+struct tm_sieve {
+    struct tm_matcher *matchers;
+    size_t count;
+};
+/** The list must outlive the sieve, and so must the names it is shown. */
+struct tm_error *tm_sieve_init(struct tm_sieve *sieve, const struct tm_filter_list *list);
+void tm_sieve_deinit(struct tm_sieve *sieve);
+/** Whether snapshot.filter_traces(list) would keep traces with this domain and traceback. */
+struct tm_error *tm_sieve_keeps(struct tm_sieve *sieve, uint32_t domain, const struct tm_traceback *traceback,
+                                bool *result);
+
 /** For humans: "include *.py:12 (all frames, domain 3)", "exclude domain 3". Escaped. */
 void tm_filter_describe(const struct tm_filter *filter, struct tm_text *text);
 /** One object with the names of tracemalloc's attributes; "number" is null where the filter has none. */

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "array.h"
+#include "blocks.h"
 #include "host.h"
 #include "paths.h"
 #include "root.h"
@@ -542,11 +544,148 @@ static struct tm_error *native_find(struct tm_source *source, const struct tm_ho
     return error;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// All blocks
+
+#define PAGE_ORIGINS 4096u
+
+// What is known of a site: made when its first block is met.
+struct known_site {
+    struct tm_origin origin;
+    struct tm_flaw flaw; // NONE: the origin is good
+};
+
+struct visit {
+    struct native *native;
+    struct tm_paths paths;
+    struct tm_arena arena;
+    struct known_site **pages[TM_SITE_LIMIT / PAGE_ORIGINS]; // by site id
+    tm_trace_visitor visitor;
+    void *context;
+    struct tm_damage *damage;
+};
+
+static void visit_deinit(struct visit *visit)
+{
+    for (size_t i = 0; i < sizeof(visit->pages) / sizeof(visit->pages[0]); i++)
+        free(visit->pages[i]);
+    tm_arena_deinit(&visit->arena);
+    tm_paths_deinit(&visit->paths);
+    free(visit);
+}
+
+static struct tm_error *learn_site(struct visit *visit, const struct tm_site *site, struct known_site **slot)
+{
+    struct known_site *known = tm_arena_allocate(&visit->arena, sizeof(*known));
+    if (!known)
+        return tm_error_no_memory();
+    *known = (struct known_site){.origin = {.domain = site->domain}};
+    *slot = known;
+    return tm_paths_traceback(&visit->paths, site->node, site->total_frames, &known->origin.traceback, &known->flaw);
+}
+
+// What is known of a block's site, or NULL and a flaw.
+static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_site **result, struct tm_flaw *flaw)
+{
+    *result = NULL;
+    struct known_site **page = visit->pages[id / PAGE_ORIGINS];
+    if (page && page[id % PAGE_ORIGINS]) {
+        *result = page[id % PAGE_ORIGINS];
+        return NULL;
+    }
+    struct tm_site site;
+    if (!tm_records_get(&visit->native->sites, id, &site, sizeof(site), flaw))
+        return NULL;
+    if (!page) {
+        page = calloc(PAGE_ORIGINS, sizeof(*page));
+        if (!page)
+            return tm_error_no_memory();
+        visit->pages[id / PAGE_ORIGINS] = page;
+    }
+    struct tm_error *error = learn_site(visit, &site, &page[id % PAGE_ORIGINS]);
+    *result = page[id % PAGE_ORIGINS];
+    return error;
+}
+
+static struct tm_error *visit_block(struct visit *visit, const struct tm_live_block *block)
+{
+    struct known_site *site = NULL;
+    struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+    // Site ids of slots are below the limit; those of records may be anything.
+    struct tm_error *error = NULL;
+    if (block->site < TM_SITE_LIMIT)
+        error = get_site(visit, block->site, &site, &flaw);
+    else
+        tm_flaw_corrupt(&flaw, visit->native->sites.array_address);
+    if (error)
+        return error;
+    if (site && site->flaw.kind != TM_FLAW_NONE) {
+        flaw = site->flaw;
+        site->flaw.bytes = 0; // memory which is missing is counted once
+    } else if (site && site->origin.domain != block->domain) {
+        tm_flaw_corrupt(&flaw, tm_records_address(&visit->native->sites, block->site));
+    }
+    if (flaw.kind != TM_FLAW_NONE) {
+        tm_damage_add(visit->damage, &flaw, 1);
+        return NULL;
+    }
+    const struct tm_trace trace = {block->address, block->size, &site->origin, block->resizing};
+    return visit->visitor(visit->context, &trace);
+}
+
+static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *host)
+{
+    struct native *native = visit->native;
+    struct tm_blocks blocks;
+    struct tm_live_block block;
+    bool found = true;
+    struct tm_error *error =
+        tm_blocks_init(&blocks, native->target, host, &native->place.root, &native->tracked, visit->damage);
+    while (!error) {
+        error = tm_blocks_next(&blocks, &found, &block);
+        if (!error && !found)
+            break;
+        if (!error)
+            error = visit_block(visit, &block);
+    }
+    tm_blocks_deinit(&blocks);
+    return error;
+}
+
+static struct tm_error *native_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                      tm_trace_visitor visitor, void *context, struct tm_traces *result)
+{
+    struct native *native = native_of(source);
+    struct tm_error *error = load_all(native, host);
+    if (!error)
+        error = tm_records_load(&native->tracked, host, "reading tracked blocks");
+    if (error)
+        return error;
+    result->frame_limit = native->place.root.frame_limit;
+    result->python_version = native->place.root.python_version;
+    // Of the other arrays only what a block needed is missing in the answer, and is counted with the block.
+    result->damage = native->tracked.damage;
+
+    struct visit *visit = calloc(1, sizeof(*visit));
+    if (!visit)
+        return tm_error_no_memory();
+    visit->native = native;
+    visit->visitor = visitor;
+    visit->context = context;
+    visit->damage = &result->damage;
+    error = init_paths(native, pool, host, &visit->paths);
+    if (!error)
+        error = visit_blocks(visit, host);
+    visit_deinit(visit);
+    return error;
+}
+
 static const struct tm_source_ops native_ops = {
     .destroy = native_destroy,
     .require_tracing = native_require_tracing,
     .info = native_info,
     .snapshot = native_snapshot,
     .find = native_find,
+    .traces = native_traces,
     .started = native_started,
 };

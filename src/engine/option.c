@@ -178,6 +178,34 @@ static struct tm_error *parse_domain(const char *command, const struct tm_option
     return NULL;
 }
 
+static const char *const sort_names[TM_SORTS] = {"size", "address", "site"};
+
+const char *tm_sort_name(enum tm_sort sort)
+{
+    return sort_names[sort];
+}
+
+static struct tm_error *parse_sort(const char *command, const struct tm_option *option, const char *value,
+                                   enum tm_sort *result)
+{
+    for (unsigned i = 0; i < TM_SORTS; i++) {
+        if (strcmp(value, sort_names[i]) == 0) {
+            *result = (enum tm_sort)i;
+            return NULL;
+        }
+    }
+    return bad_value(command, option, value, "an order: size, address or site");
+}
+
+static struct tm_error *parse_form(const char *command, const struct tm_option *option, const char *value,
+                                   enum tm_form *result)
+{
+    if (strcmp(value, "3.8") != 0 && strcmp(value, "3.9") != 0)
+        return bad_value(command, option, value, "a form of traces: 3.8, or 3.9 for all later ones");
+    *result = value[2] == '8' ? TM_FORM_3_8 : TM_FORM_3_9;
+    return NULL;
+}
+
 // Where the digits of ":LINENO" at the end of a pattern start, or NULL.
 static const char *find_line(const char *text)
 {
@@ -262,6 +290,16 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return NULL;
     case TM_OPTION_JSON:
         settings->json = true;
+        return NULL;
+    case TM_OPTION_SORT:
+        return parse_sort(command, option, value, &settings->sort);
+    case TM_OPTION_FORM:
+        return parse_form(command, option, value, &settings->form);
+    case TM_OPTION_TRACEBACK:
+        settings->traceback = true;
+        return NULL;
+    case TM_OPTION_FORCE:
+        settings->force = true;
         return NULL;
     }
     return NULL;

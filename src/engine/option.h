@@ -18,6 +18,10 @@ enum tm_option_id {
     TM_OPTION_DOMAIN,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_JSON,
+    TM_OPTION_SORT,
+    TM_OPTION_TRACEBACK,
+    TM_OPTION_FORCE,
+    TM_OPTION_FORM,
 };
 
 // X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what it does, for the help").
@@ -45,6 +49,18 @@ enum tm_option_id {
       "        tracemalloc.DomainFilter: beside --include, either may match.")
 #define TM_OPTIONS_JSON(X) X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.")
 
+#define TM_OPTIONS_SORT(X)                                                              \
+    X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                                  \
+      "size: the biggest first (the default); address: the lowest first; site: those\n" \
+      "        allocated at one place together, the place with the most bytes first.")
+#define TM_OPTIONS_TRACEBACK(X) \
+    X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Below each row show the lines of Traceback.format().")
+#define TM_OPTIONS_SAVE(X)                                                             \
+    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")       \
+    X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                               \
+      "3.8: traces as CPython 3.8 has them, which later ones do not work with; 3.9:\n" \
+      "        as all since have them. Without it, as the target's own version has them.")
+
 struct tm_option {
     enum tm_option_id id;
     char letter;            // 0: none
@@ -65,6 +81,22 @@ struct tm_option_table {
         array, sizeof(array) / sizeof((array)[0]) \
     }
 
+enum tm_sort {
+    TM_SORT_SIZE,
+    TM_SORT_ADDRESS,
+    TM_SORT_SITE,
+};
+#define TM_SORTS 3
+/** "size", "address", "site". */
+const char *tm_sort_name(enum tm_sort sort);
+
+/** The CPython whose form of traces is asked for. */
+enum tm_form {
+    TM_FORM_OF_TARGET,
+    TM_FORM_3_8,
+    TM_FORM_3_9,
+};
+
 /** What the options of one command line say. All zero: none was given. */
 struct tm_settings {
     bool has_limit;
@@ -75,6 +107,10 @@ struct tm_settings {
     bool all_frames;
     bool has_domain; // TM_OPTION_FILTER_DOMAIN
     uint32_t domain;
+    enum tm_sort sort;
+    bool traceback;
+    bool force;
+    enum tm_form form;
     struct tm_filter_list filters;
 };
 void tm_settings_deinit(struct tm_settings *settings);

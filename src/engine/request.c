@@ -229,6 +229,20 @@ void tm_request_set_target(struct tm_request *request, size_t index, struct tm_t
     request->unresolved[index].resolved = target;
 }
 
+static bool is_output(enum tm_operand kind)
+{
+    return kind == TM_OPERAND_OUTPUT || kind == TM_OPERAND_REPLACE;
+}
+
+void tm_request_set_output(struct tm_request *request, size_t index, tm_output_callback output, void *context)
+{
+    if (index >= request->unresolved_count || !is_output(request->unresolved[index].kind))
+        return;
+    request->unresolved[index].output = output;
+    request->unresolved[index].output_context = context;
+    request->unresolved[index].resolved = output;
+}
+
 bool tm_request_needs_target(const struct tm_request *request)
 {
     return request->needs_target;
@@ -237,15 +251,19 @@ bool tm_request_needs_target(const struct tm_request *request)
 // ---------------------------------------------------------------------------------------------------------------
 // Running
 
+static const char *why_unresolved(enum tm_operand kind)
+{
+    if (kind == TM_OPERAND_EXPRESSION)
+        return "this expression has no value: ";
+    return is_output(kind) ? "this file could not be opened for writing: " : "this file could not be opened: ";
+}
+
 static struct tm_error *check_operands(const struct tm_request *request, const struct tm_target *current)
 {
     for (size_t i = 0; i < request->unresolved_count; i++) {
         const struct tm_unresolved *operand = &request->unresolved[i];
         if (!operand->resolved)
-            return tm_usage_error(request->command->name,
-                                  operand->kind == TM_OPERAND_CORE ? "this core could not be opened: "
-                                                                   : "this expression has no value: ",
-                                  operand->text, "");
+            return tm_usage_error(request->command->name, why_unresolved(operand->kind), operand->text, "");
     }
     if (request->needs_target && !current)
         return tm_error_create(TM_ERROR_NO_TARGET,

@@ -27,6 +27,8 @@ struct tm_unresolved {
     bool resolved;
     uint64_t address;
     struct tm_target *target;
+    tm_output_callback output;
+    void *output_context;
 };
 #define TM_UNRESOLVED_LIMIT 2
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "native.h"
+#include "snapshot_file.h"
 #include "source_ops.h"
 #include "target.h"
 
@@ -14,7 +15,8 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
 {
     if (!tm_target_source(target)) {
         struct tm_source *source = NULL;
-        struct tm_error *error = tm_native_open(target, host, &source);
+        struct tm_error *error =
+            tm_target_is_file(target) ? tm_snapshot_file_open(target, &source) : tm_native_open(target, host, &source);
         if (error)
             return error;
         tm_target_set_source(target, source);
@@ -58,6 +60,13 @@ struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *
     memset(damage, 0, sizeof(*damage));
     *count = 0;
     return source->ops->find(source, host, pool, address, blocks, capacity, count, damage);
+}
+
+struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                  tm_trace_visitor visit, void *context, struct tm_traces *result)
+{
+    memset(result, 0, sizeof(*result));
+    return source->ops->traces(source, host, pool, visit, context, result);
 }
 
 uint64_t tm_source_started(const struct tm_source *source)

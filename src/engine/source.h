@@ -1,6 +1,7 @@
 /**
- * A source reads one kind of table from a target: `native` (our tracer's). Behind this seam all tables are the same:
- * what comes out is tracemalloc's meaning, not a layout.
+ * A source reads one kind of table from a target: `native` (our tracer's), `snapshot_file` (what tracemalloc's
+ * Snapshot.dump() or tm-save wrote). Behind this seam all are the same: what comes out is tracemalloc's meaning, not a
+ * layout.
  */
 #ifndef TRACEMORTEM_ENGINE_SOURCE_H
 #define TRACEMORTEM_ENGINE_SOURCE_H
@@ -39,6 +40,31 @@ struct tm_block {
     uint32_t domain;
     bool resizing; // it is inside realloc(): this is what it was before
     const struct tm_traceback *traceback;
+};
+
+/** Where blocks come from. The same object stands for all blocks of an origin while they are visited. */
+struct tm_origin {
+    const struct tm_traceback *traceback;
+    uint32_t domain;
+    unsigned verdict; // these two are the visitors' own, of the filters and of the command: 0 and NULL at first
+    const void *mark;
+};
+
+/** A live block, as it is visited. */
+struct tm_trace {
+    uint64_t address; // where it starts
+    uint64_t size;
+    struct tm_origin *origin;
+    bool resizing; // it is inside realloc(): this is what it was before
+};
+/** Called for each trace; an error ends the visit and is passed on. */
+typedef struct tm_error *(*tm_trace_visitor)(void *context, const struct tm_trace *trace);
+
+/** What else a visit tells; all but the damage is there before the first trace is. */
+struct tm_traces {
+    uint32_t frame_limit;
+    uint32_t python_version; // PY_VERSION_HEX of the target's interpreter; 0: not known
+    struct tm_damage damage;
 };
 
 /** Facts for tm-info. A fact which a source cannot give has its `has_` false. */
@@ -92,6 +118,12 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
 struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                 uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
                                 struct tm_damage *damage);
+/**
+ * Visit all live blocks, in ascending order of their addresses. Costs by blocks, but allocates by sites. Fails with
+ * TM_ERROR_UNSUPPORTED where traces have no addresses.
+ */
+struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                  tm_trace_visitor visit, void *context, struct tm_traces *result);
 /** When tracing began, for "not traced, tracing began at …": nanoseconds since 1970, 0 if unknown. */
 uint64_t tm_source_started(const struct tm_source *source);
 

@@ -16,6 +16,8 @@ struct tm_source_ops {
     struct tm_error *(*find)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                              uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
                              struct tm_damage *damage);
+    struct tm_error *(*traces)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                               tm_trace_visitor visit, void *context, struct tm_traces *result);
     uint64_t (*started)(const struct tm_source *source);
 };
 

@@ -145,6 +145,18 @@ static struct tm_error *add_groups(struct tm_statistics *statistics, const struc
     return NULL;
 }
 
+const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statistics, const struct tm_place *place)
+{
+    if (statistics->set.count == 0)
+        return NULL;
+    uint64_t hash = tm_place_hash(place);
+    struct tm_set_entry *entry = tm_set_first(&statistics->set, hash);
+    while (entry->item &&
+           !(entry->hash == hash && tm_places_equal(&((const struct tm_statistic *)entry->item)->place, place)))
+        entry = tm_set_next(&statistics->set, entry);
+    return entry->item;
+}
+
 static struct tm_error *list_items(struct tm_statistics *statistics)
 {
     statistics->items = calloc(statistics->set.count + 1, sizeof(*statistics->items));
@@ -179,7 +191,7 @@ void tm_statistics_deinit(struct tm_statistics *statistics)
 // ---------------------------------------------------------------------------------------------------------------
 // Order
 
-static int compare(const void *left, const void *right)
+int tm_statistics_compare(const void *left, const void *right)
 {
     const struct tm_statistic *a = left, *b = right;
 
@@ -192,5 +204,5 @@ static int compare(const void *left, const void *right)
 
 struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit)
 {
-    return tm_order_greatest(statistics->items, statistics->count, limit, compare, host);
+    return tm_order_greatest(statistics->items, statistics->count, limit, tm_statistics_compare, host);
 }

@@ -54,6 +54,11 @@ struct tm_error *tm_statistics_init(struct tm_statistics *statistics, const stru
                                     const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative);
 void tm_statistics_deinit(struct tm_statistics *statistics);
 
+/** The statistic of a place, or NULL. */
+const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statistics, const struct tm_place *place);
+/** tracemalloc's order of two struct tm_statistic: negative, 0, positive. */
+int tm_statistics_compare(const void *a, const void *b);
+
 /** The greatest `limit` first, in tracemalloc's order (size, count, traceback); the others follow in no order. */
 struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit);
 

@@ -13,6 +13,8 @@ struct tm_target {
     void *context;
     uint64_t bytes_read;
     struct tm_source *source;
+    bool is_file;
+    uint64_t file_size;
 };
 
 // Far more mappings than Linux gives a process by default (65530).
@@ -29,6 +31,27 @@ struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, v
     target->context = context;
     *result = target;
     return NULL;
+}
+
+struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
+                                       struct tm_target **result)
+{
+    struct tm_error *error = tm_target_create(callbacks, context, result);
+    if (!error) {
+        (*result)->is_file = true;
+        (*result)->file_size = size;
+    }
+    return error;
+}
+
+bool tm_target_is_file(const struct tm_target *target)
+{
+    return target->is_file;
+}
+
+uint64_t tm_target_file_size(const struct tm_target *target)
+{
+    return target->file_size;
 }
 
 void tm_target_changed(struct tm_target *target)

@@ -30,6 +30,10 @@ uint64_t tm_target_symbol(const struct tm_target *target, const char *name);
 /** All regions, in a new array which the caller frees; *count 0: not known. Names are terminated, order is not sure. */
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count);
 
+/** Whether it is a file and no memory; then addresses are offsets below its size. */
+bool tm_target_is_file(const struct tm_target *target);
+uint64_t tm_target_file_size(const struct tm_target *target);
+
 /** The source found since the target last changed, or NULL. The target owns it. */
 struct tm_source *tm_target_source(const struct tm_target *target);
 void tm_target_set_source(struct tm_target *target, struct tm_source *source);

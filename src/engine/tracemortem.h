@@ -12,8 +12,8 @@
  * A front end's whole work for a command:
  *
  *     tm_request_create(session, "tm-diff", "old.core -n 5", &request)
- *     for each operand i:                        // an expression to evaluate, a core file to open
- *         tm_request_set_address(request, i, …)  or  tm_request_set_target(request, i, …)
+ *     for each operand i:                        // an expression to evaluate, a core to open, a file to write
+ *         tm_request_set_address(request, i, …)  or  tm_request_set_target(request, i, …)  or  …_set_output(…)
  *     tm_request_run(request, current_target)    // text goes to host->write
  *     tm_request_destroy(request)
  *
@@ -54,6 +54,7 @@ enum tm_error_code {
     TM_ERROR_FAULT = 8,        // the target's memory cannot be read there
     TM_ERROR_NOT_FOUND = 9,    // no such address in the table
     TM_ERROR_INTERRUPTED = 10, // the user asked to stop
+    TM_ERROR_OUTPUT = 11,      // what was to be written could not be
 };
 
 /** A message for the user: what is wrong, why, and what to type next. May have several lines. */
@@ -122,6 +123,12 @@ TM_API struct tm_error *tm_target_create(const struct tm_target_callbacks *callb
                                          struct tm_target **result);
 TM_API void tm_target_changed(struct tm_target *target);
 TM_API void tm_target_destroy(struct tm_target *target);
+/**
+ * A target which is a file and no memory: a snapshot, as Snapshot.dump() of tracemalloc or tm-save writes it. `read` is
+ * asked for bytes at offsets below `size`, the other callbacks are not called.
+ */
+TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
+                                              struct tm_target **result);
 /** Bytes asked of `read` since the target was created. */
 TM_API uint64_t tm_target_bytes_read(const struct tm_target *target);
 
@@ -140,8 +147,13 @@ TM_API const char *tm_complete(struct tm_session *session, const char *command, 
 
 enum tm_operand {
     TM_OPERAND_EXPRESSION = 1, // in the debugger's language: give its value by tm_request_set_address()
-    TM_OPERAND_CORE = 2,       // a core file: open it and give a target by tm_request_set_target()
+    TM_OPERAND_CORE = 2,       // a core or a snapshot file: open it and give a target by tm_request_set_target()
+    TM_OPERAND_OUTPUT = 3,     // a file to write, which must not exist yet: take its bytes by tm_request_set_output()
+    TM_OPERAND_REPLACE = 4,    // the same, but one which exists is replaced once all is written
 };
+
+/** Bytes of a file, in order. 0: taken; anything else: they cannot be written, and the request fails. */
+typedef int (*tm_output_callback)(void *context, const void *bytes, size_t length);
 
 /**
  * Parse a command line (all that follows the command's name). Words are split as a POSIX shell does without
@@ -156,6 +168,8 @@ TM_API const char *tm_request_operand_text(const struct tm_request *request, siz
 TM_API void tm_request_set_address(struct tm_request *request, size_t index, uint64_t address);
 /** The target is borrowed until the request is destroyed. */
 TM_API void tm_request_set_target(struct tm_request *request, size_t index, struct tm_target *target);
+/** `output` is called while the request runs. Whether the file is whole is told by tm_request_run(): no error. */
+TM_API void tm_request_set_output(struct tm_request *request, size_t index, tm_output_callback output, void *context);
 /** Whether tm_request_run() reads `current`; a command like tm-filter needs no target. */
 TM_API bool tm_request_needs_target(const struct tm_request *request);
 /** `current` may be NULL where there is no process and no core: the error then says so. */

@@ -19,14 +19,17 @@
 #define BRANCH_SIZE_SHIFT 16 // of sizeof(tm_branch)
 _Static_assert(sizeof(tm_leaf) == 1u << LEAF_SIZE_SHIFT, "a leaf's size");
 _Static_assert(sizeof(tm_branch) == 1u << BRANCH_SIZE_SHIFT, "a branch's size");
+#define PART_SIZE (sizeof(tm_leaf) / TM_LEAF_PARTS)
+#define PART_SLOTS (TM_LEAF_SLOTS / TM_LEAF_PARTS)
+_Static_assert(PART_SIZE % 4096 == 0, "a page has slots of one part only");
 _Static_assert(sizeof(tm_directory) <= TM_READ_LIMIT, "a table is read at once");
 
 struct tm_walk_buffers {
     tm_directory directory;
     tm_branch branch;
     tm_leaf leaf;
-    bool missing[sizeof(tm_leaf) / 4096 + 1]; // pages of the leaf; it need not begin at one
-    uint64_t leaf_address;
+    unsigned parts;                       // of the leaf: what was read of it
+    bool missing[sizeof(tm_leaf) / PAGE]; // its pages
 };
 
 struct tm_error *tm_walk_init(struct tm_walk *walk, struct tm_target *target, const struct tm_host *host,
@@ -78,7 +81,7 @@ static void leave_out(struct tm_walk *walk, const struct piece *piece, uint64_t 
         piece->missing[page - piece->address / PAGE] = true;
 }
 
-// Entries of what is missing are 0: nothing there. At most 8 calls deep: it halves 65 pages.
+// Entries of what is missing are 0: nothing there. At most 7 calls deep: it halves 65 pages.
 static void read_range(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
 {
     if (!gave_up(walk) && tm_target_try_read(walk->target, from, piece->bytes + (from - piece->address), to - from))
@@ -139,36 +142,60 @@ static struct tm_error *claim(struct tm_set *set, uint64_t address, unsigned shi
     return NULL;
 }
 
-static struct tm_error *open_table(struct tm_walk *walk, struct tm_set *set, unsigned shift, const struct piece *piece)
+// Like claim(), where a table which was met before is counted as damage. Once given up nothing is read, so nothing is
+// remembered either.
+static struct tm_error *claim_table(struct tm_walk *walk, struct tm_set *set, uint64_t address, unsigned shift,
+                                    bool *is_new)
 {
-    bool is_new = true;
-    struct tm_error *error = gave_up(walk) ? NULL : claim(set, piece->address, shift, &is_new);
-    if (error || is_new)
-        return error ? error : read_table(walk, piece, UINT64_C(1) << shift);
-    add_corrupt(walk, piece->address);
-    memset(piece->bytes, 0, (size_t)1 << shift);
+    *is_new = true;
+    struct tm_error *error = gave_up(walk) ? NULL : claim(set, address, shift, is_new);
+    if (!error && !*is_new)
+        add_corrupt(walk, address);
+    return error;
+}
+
+// The parts of a leaf which may hold starts, those which follow one another by one read.
+static struct tm_error *read_parts(struct tm_walk *walk, uint64_t address, unsigned parts)
+{
+    struct tm_walk_buffers *buffers = walk->buffers;
+    for (unsigned first = 0, end; first < TM_LEAF_PARTS; first = end + 1) {
+        for (end = first; end < TM_LEAF_PARTS && parts >> end & 1;)
+            end++;
+        if (end == first)
+            continue;
+        const struct piece piece = {address + first * PART_SIZE, (unsigned char *)(buffers->leaf + first * PART_SLOTS),
+                                    sizeof(buffers->leaf[0]), buffers->missing + first * PART_SIZE / PAGE};
+        struct tm_error *error = read_table(walk, &piece, (end - first) * PART_SIZE);
+        if (error)
+            return error;
+    }
     return NULL;
 }
 
-static struct tm_error *open_leaf(struct tm_walk *walk, uint64_t address)
+static struct tm_error *open_leaf(struct tm_walk *walk, uint64_t entry)
 {
     struct tm_walk_buffers *buffers = walk->buffers;
-    const struct piece piece = {address, (unsigned char *)buffers->leaf, sizeof(buffers->leaf[0]), buffers->missing};
+    uint64_t address = entry & ~TM_LEAF_PARTS_MASK;
+    bool is_new;
+    memset(buffers->leaf, 0, sizeof(buffers->leaf));
     memset(buffers->missing, 0, sizeof(buffers->missing));
-    buffers->leaf_address = address;
-    struct tm_error *error = open_table(walk, &walk->leaf_set, LEAF_SIZE_SHIFT, &piece);
+    buffers->parts = (unsigned)(entry & TM_LEAF_PARTS_MASK);
     walk->slot_next = 0;
     walk->leaves_read++;
     uint64_t total = walk->leaves > walk->leaves_read ? walk->leaves : walk->leaves_read;
     tm_host_progress(walk->host, "reading blocks", walk->leaves_read, total);
-    return error;
+    struct tm_error *error = claim_table(walk, &walk->leaf_set, address, LEAF_SIZE_SHIFT, &is_new);
+    return error || !is_new ? error : read_parts(walk, address, buffers->parts);
 }
 
 static struct tm_error *open_branch(struct tm_walk *walk, uint64_t address)
 {
     const struct piece piece = {address, (unsigned char *)walk->buffers->branch, sizeof(uint64_t), NULL};
+    bool is_new;
+    memset(walk->buffers->branch, 0, sizeof(walk->buffers->branch));
     walk->branch_next = 0;
-    return open_table(walk, &walk->branches, BRANCH_SIZE_SHIFT, &piece);
+    struct tm_error *error = claim_table(walk, &walk->branches, address, BRANCH_SIZE_SHIFT, &is_new);
+    return error || !is_new ? error : read_table(walk, &piece, sizeof(tm_branch));
 }
 
 static struct tm_error *open_directory(struct tm_walk *walk)
@@ -181,13 +208,15 @@ static struct tm_error *open_directory(struct tm_walk *walk)
 static struct tm_error *next_leaf(struct tm_walk *walk, bool *found)
 {
     const struct tm_walk_buffers *buffers = walk->buffers;
-    struct tm_error *error = walk->directory_next == 0 ? open_directory(walk) : NULL;
     *found = false;
+    if (walk->directory == 0)
+        return NULL;
+    struct tm_error *error = walk->directory_next == 0 ? open_directory(walk) : NULL;
     while (!error) {
         while (walk->branch_next < TM_BRANCH_ENTRIES) {
             uint64_t leaf = buffers->branch[walk->branch_next++];
-            if (!leaf)
-                continue;
+            if (!(leaf & TM_LEAF_PARTS_MASK))
+                continue; // not there, or no block starts in it
             *found = true;
             walk->leaf_number = walk->branch_number * TM_BRANCH_ENTRIES + walk->branch_next - 1;
             return open_leaf(walk, leaf);
@@ -223,8 +252,12 @@ static unsigned find_start(const uint32_t *leaf, unsigned from)
 
 static bool slot_is_missing(const struct tm_walk_buffers *buffers, unsigned slot)
 {
-    uint64_t address = buffers->leaf_address + slot * sizeof(uint32_t);
-    return buffers->missing[address / PAGE - buffers->leaf_address / PAGE];
+    return buffers->missing[slot * sizeof(uint32_t) / PAGE];
+}
+
+static bool slot_was_read(const struct tm_walk_buffers *buffers, unsigned slot)
+{
+    return slot < TM_LEAF_SLOTS && buffers->parts >> slot / PART_SLOTS & 1;
 }
 
 static bool read_size(const struct tm_walk *walk, unsigned slot, uint64_t address, uint64_t *size, struct tm_flaw *flaw)
@@ -233,7 +266,8 @@ static bool read_size(const struct tm_walk *walk, unsigned slot, uint64_t addres
     const uint32_t *at = buffers->leaf + slot;
     if (TM_SHADOW_IS_SMALL(at[0]))
         return tm_shadow_small_size(at[0], size) || tm_flaw_corrupt(flaw, address);
-    if (slot + 2 >= TM_LEAF_SLOTS)
+    // A size may go on where no block starts, and in the next leaf.
+    if (!slot_was_read(buffers, slot + 2))
         return tm_shadow_read_size(walk->target, walk->directory, address, at[0], size, flaw);
     if (tm_shadow_decode_size(address, at[1], at[2], size))
         return true;

@@ -46,11 +46,13 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
         fresh_block = (uintptr_t)block;
 }
 
-/** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. */
+/** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. Also while
+ * allocations are not recorded: a block which is in the table already has its new place told. */
 static void HOOK(reborn)(uintptr_t object)
 {
-    if (UNLIKELY(!enter()))
+    if (UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)))
         return;
+    bool was_inside = tracing_pause();
     struct born born = find_born(object);
     struct caller caller;
     if (LIKELY(born.slot != NULL) && born.block != fresh_block &&
@@ -60,7 +62,7 @@ static void HOOK(reborn)(uintptr_t object)
             move_block(born, site);
     }
     fresh_block = 0;
-    leave();
+    tracing_resume(was_inside);
 }
 
 static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count, size_t size)

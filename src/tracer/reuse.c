@@ -55,7 +55,7 @@ enum { GET_ENTRY = 3, HASH = 4, COMPARE = 5, KEY_DESTROY = 6, VALUE_DESTROY = 7 
 enum { BUCKETS_3_8 = 0, ENTRIES_3_8 = 1, KEY_SIZE_3_8 = 3, DATA_SIZE_3_8 = 4, HASH_3_8 = 5, MALLOC_3_8 = 7 };
 
 static PyObject *stock;               // the stock module while its births are ours
-static uintptr_t *const *stock_table; // its variable which points to the table of traces
+static uintptr_t *const *stock_table; // its variable which points to the table of traces; once found, it stays
 static uintptr_t stock_lookup;        // the table's own look-up function
 
 /** 3.9 to 3.12: the table asks for the entry of a block; there is none. */
@@ -134,6 +134,16 @@ static int search_module(struct dl_phdr_info *module, size_t size, void *context
     return 1;
 }
 
+static bool find_stock_table(void)
+{
+    if (stock_table != NULL && is_table_of_traces((uintptr_t)*stock_table))
+        return true;
+    struct search search = {.inside = (uintptr_t)_Py_hashtable_hash_ptr};
+    dl_iterate_phdr(search_module, &search);
+    stock_table = search.found;
+    return stock_table != NULL;
+}
+
 PyObject *(*reuse_stock_init)(void);
 
 static PyObject *stock_module(void)
@@ -201,16 +211,12 @@ static bool watch_stock_table(void)
         Py_XDECREF(module);
         return false;
     }
-    struct search search = {.inside = (uintptr_t)_Py_hashtable_hash_ptr};
-    if (!is_3_8() || widen_stock_keys())
-        dl_iterate_phdr(search_module, &search);
-    if (search.found == NULL) {
+    if ((is_3_8() && !widen_stock_keys()) || !find_stock_table()) {
         stop_stock(module);
         Py_DECREF(module);
         return false;
     }
     stock = module;
-    stock_table = search.found;
     stock_lookup = *lookup_function();
     *lookup_function() = is_3_8() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
     return true;

@@ -16,7 +16,6 @@
 // be left in a free list, and whoever is given it later would have a block which nobody recorded.
 
 struct maker {
-    PyObject *list;
     PyObject **by_node; // owned; NULL: not made yet
     PyObject **by_string;
     uint32_t *same_as;     // by node: the first one with equal frames
@@ -174,23 +173,60 @@ static PyObject *make_traceback(struct maker *maker, uint32_t id)
     return *made;
 }
 
-static void add_block(struct maker *maker, uint32_t site_id, uint64_t size)
+/** A new trace, as the classes of tracemalloc want it. */
+static PyObject *make_trace(struct maker *maker, const struct tm_site *site, uint64_t size)
 {
-    const struct tm_site *site = TABLE_SITE(site_id);
-    // What was interned since we began, by threads without the lock, is not ours to show.
-    if (maker->failed || site->node >= maker->nodes)
-        return;
-    PyObject *traceback = make_traceback(maker, site->node), *trace = NULL;
-    if (traceback != NULL && maker->with_totals)
-        trace = Py_BuildValue("IKOI", site->domain, (unsigned long long)size, traceback, (unsigned)site->total_frames);
-    else if (traceback != NULL)
-        trace = Py_BuildValue("IKO", site->domain, (unsigned long long)size, traceback);
-    maker->failed = trace == NULL || PyList_Append(maker->list, trace) != 0;
-    Py_XDECREF(trace);
+    PyObject *traceback = make_traceback(maker, site->node);
+    if (traceback == NULL)
+        return NULL;
+    if (!maker->with_totals)
+        return Py_BuildValue("IKO", site->domain, (unsigned long long)size, traceback);
+    return Py_BuildValue("IKOI", site->domain, (unsigned long long)size, traceback, (unsigned)site->total_frames);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// All blocks, and one
+// All blocks. They are copied before anything is made of them: what is made may be given blocks out of free lists, and a
+// collection of garbage may run in between.
+
+struct block {
+    uint64_t size;
+    uint32_t site;
+};
+
+struct blocks {
+    struct block *items;
+    size_t count, capacity;
+    bool failed; // no memory
+};
+
+static void blocks_deinit(struct blocks *blocks)
+{
+    if (blocks->items != NULL)
+        pages_unmap(blocks->items, blocks->capacity * sizeof *blocks->items);
+}
+
+static bool blocks_grow(struct blocks *blocks)
+{
+    size_t capacity = blocks->capacity == 0 ? 4096 : blocks->capacity * 2;
+    struct block *items = pages_map(capacity * sizeof *items);
+    if (items == NULL)
+        return false;
+    if (blocks->items != NULL)
+        memcpy(items, blocks->items, blocks->count * sizeof *items);
+    blocks_deinit(blocks);
+    blocks->items = items;
+    blocks->capacity = capacity;
+    return true;
+}
+
+static void blocks_add(struct blocks *blocks, uint32_t site, uint64_t size)
+{
+    if (blocks->failed || (blocks->count == blocks->capacity && !blocks_grow(blocks))) {
+        blocks->failed = true;
+        return;
+    }
+    blocks->items[blocks->count++] = (struct block){.size = size, .site = site};
+}
 
 static void add_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
 {
@@ -198,37 +234,61 @@ static void add_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *en
     for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
         uint32_t value = __atomic_load_n(&leaf[i], __ATOMIC_ACQUIRE);
         if (value & TM_SLOT_START)
-            add_block(context, value & TM_SLOT_SITE_MASK,
-                      shadow_size(&leaf[i], value, base + (uintptr_t)i * SLOT_BYTES));
+            blocks_add(context, value & TM_SLOT_SITE_MASK,
+                       shadow_size(&leaf[i], value, base + (uintptr_t)i * SLOT_BYTES));
     }
+}
+
+static bool blocks_copy(struct blocks *blocks)
+{
+    *blocks = (struct blocks){0};
+    shadow_walk(add_leaf, blocks);
+    for (uint32_t id = 1; id < table->tracked.count; id++) {
+        const struct tm_tracked *record = TABLE_TRACKED(id);
+        uint32_t site = __atomic_load_n(&record->site, __ATOMIC_ACQUIRE);
+        if (site != 0)
+            blocks_add(blocks, site, record->size);
+    }
+    if (blocks->failed)
+        PyErr_NoMemory();
+    return !blocks->failed;
+}
+
+static bool append_trace(PyObject *list, PyObject *trace)
+{
+    bool appended = trace != NULL && PyList_Append(list, trace) == 0;
+    Py_XDECREF(trace);
+    return appended;
+}
+
+static bool append_traces(PyObject *list, const struct blocks *blocks)
+{
+    struct maker maker;
+    bool good = maker_init(&maker, true);
+    for (size_t i = 0; good && i < blocks->count; i++)
+        good = append_trace(list, make_trace(&maker, TABLE_SITE(blocks->items[i].site), blocks->items[i].size));
+    maker_deinit(&maker);
+    return good;
 }
 
 PyObject *traces_list(void)
 {
     PyObject *list = PyList_New(0);
-    struct maker maker;
     if (list == NULL || !tracing_on())
         return list;
     bool was_paused = tracing_pause();
-    if (maker_init(&maker, true)) {
-        maker.list = list;
-        shadow_walk(add_leaf, &maker);
-        for (uint32_t id = 1; id < table->tracked.count; id++) {
-            const struct tm_tracked *record = TABLE_TRACKED(id);
-            uint32_t site = __atomic_load_n(&record->site, __ATOMIC_ACQUIRE);
-            if (site != 0)
-                add_block(&maker, site, record->size);
-        }
-    } else {
-        maker.failed = true;
-    }
-    maker_deinit(&maker);
+    struct blocks blocks;
+    bool good = blocks_copy(&blocks) && append_traces(list, &blocks);
+    blocks_deinit(&blocks);
     tracing_resume(was_paused);
-    if (!maker.failed)
+    if (good)
         return list;
     Py_DECREF(list);
     return NULL;
 }
+
+// ---------------------------------------------------------------------------------------------------------------
+// One block
 
 /** The site of the block which holds `address`: an object begins at most two slots into its block. 0: none. */
 static uint32_t site_of_object(uintptr_t address)
@@ -244,8 +304,10 @@ static uint32_t site_of_object(uintptr_t address)
     return tracked_site(0, address);
 }
 
-/** A new reference to the frames of a site, or to None for site 0. They are recorded, as those of CPython's own tracer
- * are. */
+// Each frame of a traceback is allocated under the stack as it is; with very many the time would be their square.
+enum { RECORDED_DEPTH = 4096 };
+
+/** A new reference to the frames of a site, or to None for site 0. They are recorded, as CPython's own tracer does. */
 static PyObject *frames_of_site(uint32_t site)
 {
     PyObject *frames = NULL;
@@ -254,9 +316,13 @@ static PyObject *frames_of_site(uint32_t site)
         Py_INCREF(Py_None);
         return Py_None;
     }
+    uint32_t node = TABLE_SITE(site)->node;
+    bool paused = TABLE_NODE(node)->depth > RECORDED_DEPTH, was_paused = paused && tracing_pause();
     if (maker_init(&maker, false))
-        frames = make_frames(&maker, TABLE_SITE(site)->node);
+        frames = make_frames(&maker, node);
     maker_deinit(&maker);
+    if (paused)
+        tracing_resume(was_paused);
     return frames;
 }
 

@@ -34,6 +34,7 @@ struct fake {
     char *open_message;
     bool tracing;
     uint64_t started;
+    uint32_t python_version;
 };
 
 static void *grown(void *items, size_t count, size_t size)
@@ -120,6 +121,11 @@ void fake_set_tracing(struct fake *fake, bool tracing)
 void fake_set_started(struct fake *fake, uint64_t nanoseconds)
 {
     fake->started = nanoseconds;
+}
+
+void fake_set_python_version(struct fake *fake, uint32_t version)
+{
+    fake->python_version = version;
 }
 
 struct tm_info *fake_info(struct fake *fake)
@@ -213,6 +219,44 @@ struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *
         }
         (*count)++;
     }
+    return error;
+}
+
+// The block which comes after `*last` by its address, or after none; of the same address in the order they were added.
+static const struct fake_block *next_block(const struct fake *fake, const struct fake_block *last)
+{
+    const struct fake_block *best = NULL;
+    for (size_t i = 0; i < fake->block_count; i++) {
+        const struct fake_block *block = &fake->blocks[i];
+        uint64_t address = block->block.address;
+        if (last && (address < last->block.address || (address == last->block.address && block <= last)))
+            continue;
+        if (!best || address < best->block.address)
+            best = block;
+    }
+    return best;
+}
+
+struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                  tm_trace_visitor visit, void *context, struct tm_traces *result)
+{
+    const struct fake *fake = (const struct fake *)source;
+    struct tm_origin *origins = grown(NULL, fake->group_count, sizeof(*origins));
+    struct tm_error *error = NULL;
+
+    (void)host;
+    memset(origins, 0, (fake->group_count + 1) * sizeof(*origins));
+    *result = (struct tm_traces){25, fake->python_version, fake->damage};
+    for (const struct fake_block *block = next_block(fake, NULL); block && !error; block = next_block(fake, block)) {
+        struct tm_origin *origin = &origins[block->group];
+        origin->domain = block->block.domain;
+        if (!origin->traceback)
+            error = intern(&fake->groups[block->group], pool, &origin->traceback);
+        const struct tm_trace trace = {block->block.address, block->block.size, origin, block->block.resizing};
+        if (!error)
+            error = visit(context, &trace);
+    }
+    free(origins);
     return error;
 }
 

@@ -20,7 +20,7 @@ void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t 
                     uint32_t frames, const char *const *names, const uint32_t *lengths, const uint32_t *lines);
 /** The usual one: a block or more, allocated at one line of one file. */
 void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size, uint64_t count);
-/** A block which is found by any address inside it, with the traceback of the group added last. */
+/** A block which is found by any address inside it and visited, with the traceback of the group added last. */
 void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing);
 
 void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t unreadable_bytes,
@@ -28,6 +28,7 @@ void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t un
 /** tm_source_open() fails with it; 0: it does not. */
 void fake_set_open_error(struct fake *fake, int code, const char *message);
 void fake_set_tracing(struct fake *fake, bool tracing);
+void fake_set_python_version(struct fake *fake, uint32_t version);
 void fake_set_started(struct fake *fake, uint64_t nanoseconds);
 struct tm_info *fake_info(struct fake *fake);
 

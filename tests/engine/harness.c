@@ -52,9 +52,17 @@ int harness_teardown(void **state)
     fake_destroy(harness->fake);
     fake_destroy(harness->other);
     tm_text_deinit(&harness->output);
+    tm_text_deinit(&harness->written);
     free(harness->message);
     free(harness);
     return 0;
+}
+
+static int keep_written(void *context, const void *bytes, size_t length)
+{
+    struct harness *harness = context;
+    tm_text_bytes(&harness->written, bytes, length);
+    return harness->write_limit != 0 && harness->written.length > harness->write_limit;
 }
 
 static struct tm_error *run(struct harness *harness, const char *command, const char *line, uint64_t address)
@@ -68,6 +76,8 @@ static struct tm_error *run(struct harness *harness, const char *command, const 
     for (size_t i = 0; i < tm_request_operands(request); i++) {
         if (tm_request_operand_kind(request, i) == TM_OPERAND_EXPRESSION)
             tm_request_set_address(request, i, address);
+        else if (tm_request_operand_kind(request, i) != TM_OPERAND_CORE)
+            tm_request_set_output(request, i, keep_written, harness);
         else
             tm_request_set_target(request, i, fake_target(cores++ == 0 ? harness->other : harness->fake));
     }
@@ -83,6 +93,7 @@ const char *harness_run_with(struct harness *harness, const char *command, const
     harness->code = (enum tm_error_code)0;
     harness->asked = 0;
     tm_text_clear(&harness->output);
+    tm_text_clear(&harness->written);
 
     struct tm_error *error = run(harness, command, line, address);
     if (!error)

@@ -22,7 +22,9 @@ struct harness {
     struct tm_text output; // of the last run
     char *message;         // of the last error, or NULL
     enum tm_error_code code;
-    int stop_after; // the question for Ctrl-C which is answered with yes; 0: none
+    struct tm_text written; // to the file of the last run
+    size_t write_limit;     // bytes after which writing fails; 0: none
+    int stop_after;         // the question for Ctrl-C which is answered with yes; 0: none
     int asked;
 };
 
@@ -32,7 +34,7 @@ int harness_teardown(void **state);
 
 /**
  * Run a command line with the current target and return its output, or NULL after an error. The first core is `other`,
- * a second one the current target; an expression's value is `address`.
+ * a second one the current target; an expression's value is `address`. A file which is written is kept in `written`.
  */
 const char *harness_run_with(struct harness *harness, const char *command, const char *line, uint64_t address);
 const char *harness_run(struct harness *harness, const char *command, const char *line);

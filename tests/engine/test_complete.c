@@ -36,6 +36,10 @@ static void test_options(void **state)
     check(harness, "tm-top", "--limit", "--limit\n");
     check(harness, "tm-traceback", "-", "--limit\n--json\n-n\n");
     check(harness, "tm-traceback", "a -", ""); // in an expression
+    check(harness, "tm-traces", "--s", "--sort\n");
+    check(harness, "tm-traces", "--t", "--traceback\n");
+    check(harness, "tm-save", "file --f", "--force\n");
+    check(harness, "tm-save", "--t", "--traces\n");
     check(harness, "tm-top", "-- -", "");
     check(harness, "tm-filter", "add --e", "--exclude\n");
 }

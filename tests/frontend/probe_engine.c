@@ -10,6 +10,8 @@
 //   tm-fail TEXT                fails with this message
 //   tm-wait                     says so on $TM_READY, then works until it is asked to stop; reads nothing
 //
+//   tm-write FILE               writes "begun" to the file, then does as tm-wait does
+//
 // It knows no table.
 #include "tracemortem.h"
 
@@ -41,10 +43,12 @@ struct tm_request {
     char words[2][256];
     uint64_t address;
     struct tm_target *target;
+    tm_output_callback output;
+    void *output_context;
 };
 
-static const char *const commands[] = {"tm-read", "tm-symbol", "tm-regions", "tm-address", "tm-both",
-                                       "tm-core", "tm-source", "tm-fail",    "tm-wait",    NULL};
+static const char *const commands[] = {"tm-read",   "tm-symbol", "tm-regions", "tm-address", "tm-both", "tm-core",
+                                       "tm-source", "tm-fail",   "tm-wait",    "tm-write",   NULL};
 
 static struct tm_error *fail(enum tm_error_code code, const char *message)
 {
@@ -96,6 +100,13 @@ struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, v
     target->context = context;
     *result = target;
     return NULL;
+}
+
+struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
+                                       struct tm_target **result)
+{
+    (void)size;
+    return tm_target_create(callbacks, context, result);
 }
 
 void tm_target_changed(struct tm_target *target)
@@ -154,14 +165,21 @@ static bool has_core(const struct tm_request *request)
     return strcmp(request->command, "tm-both") == 0 || strcmp(request->command, "tm-core") == 0;
 }
 
+static bool writes(const struct tm_request *request)
+{
+    return strcmp(request->command, "tm-write") == 0;
+}
+
 size_t tm_request_operands(const struct tm_request *request)
 {
-    return has_core(request) || strcmp(request->command, "tm-address") == 0;
+    return has_core(request) || writes(request) || strcmp(request->command, "tm-address") == 0;
 }
 
 enum tm_operand tm_request_operand_kind(const struct tm_request *request, size_t index)
 {
     (void)index;
+    if (writes(request))
+        return TM_OPERAND_OUTPUT;
     return has_core(request) ? TM_OPERAND_CORE : TM_OPERAND_EXPRESSION;
 }
 
@@ -180,6 +198,13 @@ void tm_request_set_target(struct tm_request *request, size_t index, struct tm_t
 {
     (void)index;
     request->target = target;
+}
+
+void tm_request_set_output(struct tm_request *request, size_t index, tm_output_callback output, void *context)
+{
+    (void)index;
+    request->output = output;
+    request->output_context = context;
 }
 
 bool tm_request_needs_target(const struct tm_request *request)
@@ -268,7 +293,9 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
     } else if (strcmp(command, "tm-source") == 0) {
         const char *line = session->host.source_line(session->context, request->words[0], (uint32_t)second);
         say(request, "%s", line ? line : "none\n");
-    } else if (strcmp(command, "tm-wait") == 0) {
+    } else if (strcmp(command, "tm-wait") == 0 || writes(request)) {
+        if (writes(request) && request->output(request->output_context, "begun", 5) != 0)
+            return fail(TM_ERROR_OUTPUT, "not written");
         return wait_for_the_stop(request);
     } else {
         return fail(TM_ERROR_USAGE, request->words[0]);

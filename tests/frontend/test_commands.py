@@ -14,7 +14,7 @@ from tracemortem import _engine
 
 ENGINE = _engine.Engine()
 COMMANDS = ENGINE.commands()
-NEED_TARGET = ["tm-info", "tm-top", "tm-traceback 0x1234", "tm-traceback $pc", "tm-diff {core}"]
+NEED_TARGET = ["tm-info", "tm-top", "tm-traceback 0x1234", "tm-traceback $pc", "tm-traces", "tm-diff {core}", "tm-save x"]
 
 
 def failure(debugger, command, **options):
@@ -42,7 +42,7 @@ def same_failure(command, **options):
 
 
 def test_the_contracts_commands_are_there():
-    assert {"tm-info", "tm-top", "tm-traceback", "tm-diff", "tm-filter"} <= set(COMMANDS)
+    assert {"tm-info", "tm-top", "tm-traceback", "tm-traces", "tm-diff", "tm-save", "tm-filter"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -67,9 +67,11 @@ def test_every_command_is_listed_once_and_no_other():
 def test_gdb_completes_keys_options_and_files(tmp_path):
     (tmp_path / "one.core").write_text("")
     asked = ["tm-top l", "tm-top file", "tm-top --cum", "tm-diff %s/o" % tmp_path, "tm-filter a"]
+    asked += ["tm-save %s/o" % tmp_path, "tm-traces --so"]
     found = [answer.splitlines() for answer in debuggers.answers("gdb", ["complete %s" % line for line in asked])]
     assert found[0] == ["tm-top lineno"] and found[1] == ["tm-top filename"] and found[2] == ["tm-top --cumulative"]
     assert found[3] == ["tm-diff %s/one.core" % tmp_path] and found[4] == ["tm-filter add"]
+    assert found[5] == ["tm-save %s/one.core" % tmp_path] and found[6] == ["tm-traces --sort"]
 
 
 # -- bad input
@@ -90,6 +92,8 @@ USAGE_ERRORS = [
     "tm-diff",
     "tm-traceback",
     "tm-filter befriend x",
+    "tm-traces --sort beauty",
+    "tm-save",
 ]
 
 
@@ -174,6 +178,8 @@ def test_the_same_answer_four_times(service, core, python):
         "tm-diff %s" % core,
         "tm-diff %s --json" % core,
         "tm-diff %s %s -c filename" % (core, core),
+        "tm-traces -n 50",
+        "tm-traces -s site --json",
     ]
     found = [
         debuggers.answers(debugger, commands, **target)

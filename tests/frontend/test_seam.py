@@ -395,6 +395,30 @@ def test_ctrl_c_in_a_script_ends_it_with_status_1(debugger, states, probe):
     assert not re.search("^2a$", stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_ctrl_c_leaves_no_half_of_a_file(debugger, states, probe, tmp_path):
+    """The probe has written to the file when it is stopped."""
+    read, write = os.pipe()
+    path = tmp_path / "half"
+    with debuggers.command_line(debugger, ["tm-write %s" % path], **states["core"]) as words:
+        run = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(os.environ, TM_READY=str(write), **probe),
+            pass_fds=(write,),
+        )
+        os.close(write)
+        with os.fdopen(read, "rb") as ready:
+            assert ready.readline() == b"waiting\n", run.communicate()
+        assert path.read_bytes() == b"begun"
+        run.send_signal(signal.SIGINT)
+        stdout, stderr = (text.decode() for text in run.communicate(timeout=debuggers.PATIENCE))
+    assert run.returncode == 1 and "interrupted" in stderr.lower()
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- loading
 
 

@@ -12,7 +12,8 @@ from ctypes import CFUNCTYPE, POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint
 
 LIBRARY = "libtracemortem.so"
 
-EXPRESSION, CORE = 1, 2  # enum tm_operand
+EXPRESSION, CORE, OUTPUT, REPLACE = 1, 2, 3, 4  # enum tm_operand
+NOT_FOUND = 9  # of enum tm_error_code
 READABLE, WRITABLE, FILE = 1, 2, 4  # TM_REGION_*
 READ_LIMIT = 1 << 20
 
@@ -86,6 +87,7 @@ _SOURCE_LINE = CFUNCTYPE(c_void_p, c_void_p, c_char_p, c_uint32)
 _READ = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
 _SYMBOL = CFUNCTYPE(c_uint64, c_void_p, c_char_p)
 _REGIONS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
+_OUTPUT = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
 class _HostCallbacks(ctypes.Structure):
@@ -108,6 +110,7 @@ _FUNCTIONS = {
     "tm_session_create": (c_void_p, POINTER(_HostCallbacks), c_void_p, POINTER(c_void_p)),
     "tm_session_destroy": (None, c_void_p),
     "tm_target_create": (c_void_p, POINTER(_TargetCallbacks), c_void_p, POINTER(c_void_p)),
+    "tm_target_create_file": (c_void_p, POINTER(_TargetCallbacks), c_void_p, c_uint64, POINTER(c_void_p)),
     "tm_target_changed": (None, c_void_p),
     "tm_target_destroy": (None, c_void_p),
     "tm_target_bytes_read": (c_uint64, c_void_p),
@@ -120,6 +123,7 @@ _FUNCTIONS = {
     "tm_request_operand_text": (c_char_p, c_void_p, c_size_t),
     "tm_request_set_address": (None, c_void_p, c_size_t, c_uint64),
     "tm_request_set_target": (None, c_void_p, c_size_t, c_void_p),
+    "tm_request_set_output": (None, c_void_p, c_size_t, _OUTPUT, c_void_p),
     "tm_request_needs_target": (c_bool, c_void_p),
     "tm_request_run": (c_void_p, c_void_p, c_void_p),
     "tm_request_destroy": (None, c_void_p),
@@ -292,7 +296,10 @@ class Target:
             symbol=wrap(_SYMBOL, self._symbol, 0),
             regions=wrap(_REGIONS, self._list, 0),
         )
-        self.pointer = self.engine.create(self.engine.tm_target_create, ctypes.byref(self._struct), None)
+        self.pointer = self._create(ctypes.byref(self._struct))
+
+    def _create(self, callbacks):
+        return self.engine.create(self.engine.tm_target_create, callbacks, None)
 
     def __enter__(self):
         return self
@@ -325,13 +332,22 @@ class Target:
         return len(self._regions)
 
 
+class FileTarget(Target):
+    """An engine target which is a snapshot file: a Memory whose addresses are offsets below its `size`."""
+
+    def _create(self, callbacks):
+        return self.engine.create(self.engine.tm_target_create_file, callbacks, None, self._memory.size)
+
+
 class Request:
-    """One command line. Its targets must live longer than it."""
+    """One command line. Its targets must live longer than it, and be of the same session."""
 
     def __init__(self, session, command, line):
         self.engine = session.engine
+        self.session = session
         self._callbacks = session.callbacks
         create = self.engine.tm_request_create
+        self._outputs = []
         self._request = self.engine.create(create, session._session, _bytes(command), _bytes(line))
 
     def __enter__(self):
@@ -342,7 +358,7 @@ class Request:
         self._request = None
 
     def operands(self):
-        """What the front end must resolve: pairs of (EXPRESSION or CORE, text)."""
+        """What the front end must resolve: pairs of (EXPRESSION, CORE, OUTPUT or REPLACE, text)."""
         kind, text = self.engine.tm_request_operand_kind, self.engine.tm_request_operand_text
         count = self.engine.tm_request_operands(self._request)
         return [(kind(self._request, i), text(self._request, i).decode("utf-8", "surrogatepass")) for i in range(count)]
@@ -352,6 +368,16 @@ class Request:
 
     def set_target(self, index, target):
         self.engine.tm_request_set_target(self._request, index, target.pointer)
+
+    def set_output(self, index, write):
+        """`write` is called with bytes while the request runs; what it raises makes the request fail."""
+
+        def take(data, length):
+            write(ctypes.string_at(data, length))
+            return 0
+
+        self._outputs.append(self._callbacks.wrap(_OUTPUT, take, 1))
+        self.engine.tm_request_set_output(self._request, index, self._outputs[-1], None)
 
     def needs_target(self):
         return self.engine.tm_request_needs_target(self._request)

@@ -35,7 +35,7 @@ MOST_SEGMENTS = 1 << 20
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SECTION_INFO_OFFSET = 44
-_GIVE = "Give a core written by the kernel or by gcore"
+_GIVE = "Give a core written by the kernel or by gcore, or a snapshot file"
 
 
 class CoreError(Exception):

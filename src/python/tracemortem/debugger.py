@@ -6,8 +6,10 @@ trace table; nothing of the target is decoded here.
 """
 
 import contextlib
+import json
 import linecache
 import os
+import pickle
 import re
 import stat
 import sys
@@ -17,9 +19,11 @@ from . import _engine
 from .corefile import CoreError, CoreFile, host_machine
 from .expression import ExpressionError, refuse_side_effects
 from .memory import FileMemory
+from .snapshots import OutputFile, SnapshotError, SnapshotFile, is_snapshot
 
 INTERRUPTED = "interrupted"
 RUNNING = "the process %d is running, and only a stopped one can be read\nStop it: %s"
+FILES = (_engine.CORE, _engine.OUTPUT, _engine.REPLACE)  # operands which are names of files
 GREATEST_SOURCE = 64 << 20  # bytes; what is bigger is no Python source, whatever the target says
 
 
@@ -66,6 +70,7 @@ class Shell(_engine.Host):
         self._session = _engine.Session(self.engine, self)
         self._debugger = None
         self._warned = set()
+        self._held = None  # pieces of an answer which is not to be shown yet, or not at all
 
     def commands(self):
         return self.engine.commands()
@@ -75,12 +80,45 @@ class Shell(_engine.Host):
 
     def run(self, debugger, command, line):
         """Run one command line. Raises CommandError and nothing else."""
-        outer, self._debugger = self._debugger, debugger
-        try:
+        with self._guard(debugger):
             linecache.checkcache()
             with self._session.request(command, line) as request:
                 self._run(debugger, request)
-        except (_engine.EngineError, CoreError) as error:
+
+    def take_snapshot(self, debugger):
+        """All traces of the current target, whatever filters are in force, as a tracemalloc.Snapshot of this Python.
+        Raises CommandError."""
+        form = "3.8" if sys.version_info < (3, 9) else "3.9"
+        with self._guard(debugger), self._unfiltered() as session:
+            pieces = []
+            with session.request("tm-save", "--json --traces %s snapshot" % form) as request:
+                answer = json.loads(self._ask(debugger, request, pieces.append))
+            missing = answer["missing"]["unreadable_records"] + answer["missing"]["corrupt_records"]
+            if missing:
+                debugger.warn("%d records of the trace table are missing: the snapshot is a subset" % missing)
+            # The engine wrote these bytes: of what the target says there are numbers and strings in them.
+            return pickle.loads(b"".join(pieces))
+
+    def get_object_traceback(self, debugger, address):
+        """The tracemalloc.Traceback of the block which holds the address, or None if none does. Of blocks in several
+        domains it is Python's own, where there is one. Raises CommandError."""
+        with self._guard(debugger), self._unfiltered() as session:
+            with session.request("tm-traceback", "--json %#x" % (address % (1 << 64))) as request:
+                try:
+                    blocks = json.loads(self._ask(debugger, request))["blocks"]
+                except _engine.EngineError as error:
+                    if error.code != _engine.NOT_FOUND:
+                        raise
+                    return None
+            return _traceback_of(min(blocks, key=lambda block: block["domain"]))
+
+    @contextlib.contextmanager
+    def _guard(self, debugger):
+        """Turns all which can go wrong into a CommandError."""
+        outer, self._debugger = self._debugger, debugger
+        try:
+            yield
+        except (_engine.EngineError, CoreError, SnapshotError) as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             raise CommandError(INTERRUPTED) from None
@@ -91,12 +129,38 @@ class Shell(_engine.Host):
         finally:
             self._debugger = outer
 
+    @contextlib.contextmanager
+    def _unfiltered(self):
+        """A session of its own, with no filters."""
+        session = _engine.Session(self.engine, self)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _ask(self, debugger, request, output=None):
+        """What a request on the current target answers; the operand it writes to, if it has one, is `output`."""
+        with self._holding() as pieces, debugger.current(self) as memory:
+            if output:
+                request.set_output(0, output)
+            self._run_on(request, memory)
+        return "".join(pieces)
+
+    @contextlib.contextmanager
+    def _holding(self):
+        """Text is not shown meanwhile: it gathers in a list."""
+        outer, self._held = self._held, []
+        try:
+            yield self._held
+        finally:
+            self._held = outer
+
     def complete(self, command, line):
         """Full words which could stand for the last word of the line."""
         return self._session.complete(command, line)
 
     def operand_kind(self, command, line):
-        """What the last word of the line would be, as an operand: _engine.CORE, _engine.EXPRESSION or None."""
+        """What the last word of the line would be, as an operand: one of FILES, _engine.EXPRESSION or None."""
         if not line or line[-1].isspace():
             line += "x"
         try:
@@ -119,15 +183,32 @@ class Shell(_engine.Host):
     def _run(self, debugger, request):
         with contextlib.ExitStack() as stack:
             memory = stack.enter_context(debugger.current(self)) if request.needs_target() else None
+            outputs = []
             for index, (kind, text) in enumerate(request.operands()):
                 if kind == _engine.CORE:
-                    request.set_target(index, self._open_core(debugger, text, stack))
+                    request.set_target(index, self._open_side(debugger, text, stack))
+                elif kind in (_engine.OUTPUT, _engine.REPLACE):
+                    output = _NoOutput() if memory is None else self._open_output(text, kind, stack)
+                    outputs.append(output)
+                    request.set_output(index, output.write)
                 elif kind != _engine.EXPRESSION:
                     raise CommandError("this front end is older than the engine: an operand of kind %d" % kind)
                 else:
                     request.set_address(index, self._evaluate(debugger, text) if memory else 0)
-            # Without a target there is nothing to evaluate on; the engine tells the user so.
-            request.run(stack.enter_context(_engine.Target(self._session, memory)) if memory else None)
+            # Without a target there is nothing to evaluate on, and nothing to write; the engine tells the user so.
+            if not outputs:
+                return self._run_on(request, memory)
+            with self._holding() as pieces:
+                self._run_on(request, memory)
+            for output in outputs:
+                output.commit()
+        debugger.write("".join(pieces))
+
+    def _run_on(self, request, memory):
+        if memory is None:
+            return request.run(None)
+        with _engine.Target(request.session, memory) as target:
+            request.run(target)
 
     def _evaluate(self, debugger, text):
         try:
@@ -139,8 +220,15 @@ class Shell(_engine.Host):
                 % (text, error, debugger.example)
             ) from None
 
-    def _open_core(self, debugger, text, stack):
+    def _open_output(self, text, kind, stack):
         path = os.path.abspath(os.path.expanduser(text))
+        return stack.enter_context(OutputFile(path, kind == _engine.REPLACE))
+
+    def _open_side(self, debugger, text, stack):
+        """The engine's target for a side of a comparison: a core or a snapshot file."""
+        path = os.path.abspath(os.path.expanduser(text))
+        if is_snapshot(path):
+            return stack.enter_context(_engine.FileTarget(self._session, stack.enter_context(SnapshotFile(path))))
         core = self.open_checked(path, debugger.current_machine() or host_machine())
         memory = stack.enter_context(FileMemory(core))
         return stack.enter_context(_engine.Target(self._session, memory))
@@ -151,10 +239,34 @@ class Shell(_engine.Host):
         return self._debugger.should_stop()
 
     def write(self, text):
-        self._debugger.write(text)
+        if self._held is None:
+            self._debugger.write(text)
+        else:
+            self._held.append(text)
 
     def source_line(self, file_name, line):
         return linecache.getline(file_name, line) if _is_source(file_name) else ""
+
+
+class _NoOutput:
+    """In the place of a file to which nothing will be written."""
+
+    def write(self, data):
+        pass
+
+    def commit(self):
+        pass
+
+
+def _traceback_of(block):
+    """The tracemalloc.Traceback of a block of tm-traceback's JSON."""
+    import tracemalloc
+
+    # tracemalloc's own order of raw frames: the most recent first.
+    frames = tuple((frame["filename"], frame["lineno"]) for frame in reversed(block["traceback"]))
+    if sys.version_info < (3, 9):
+        return tracemalloc.Traceback(frames)
+    return tracemalloc.Traceback(frames, block["total_nframe"])
 
 
 def _is_source(file_name):
