@@ -7,7 +7,7 @@ import tracemalloc
 
 import debuggers
 import pytest
-from conftest import program, run_python
+from snapshot_support import program, run_python
 from tracemortem import _engine
 
 

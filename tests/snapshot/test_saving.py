@@ -7,7 +7,7 @@ import stat
 
 import debuggers
 import pytest
-from conftest import PYTHONS, program, run_python
+from snapshot_support import PYTHONS, program, run_python
 from tracemortem import snapshots
 
 TOPS = ["lineno", "filename", "traceback", "lineno -c", "filename -c"]
