@@ -195,7 +195,7 @@ demo: all
 # Dependencies: Debian packages. Nothing is asked of apt when all are there.
 
 PACKAGES := gcc libc6-dev make clang python3-dev gdb lldb-19 python3-lldb-19 libcmocka-dev python3-pytest \
-    python3-numpy clang-format clang-tidy cppcheck procps binutils
+    python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck procps binutils
 
 .PHONY: deps
 deps:
