@@ -46,7 +46,8 @@ def test_the_package_offers_the_same(any_python):
 @pytest.mark.parametrize("frames", ["0", "65536", "-1"])
 def test_a_senseless_limit_is_an_error(any_python, frames):
     """Also in CPython 3.8, whose own tracer has another upper limit."""
-    code = "import tracemalloc\ntry: tracemalloc.start(%s)\nexcept ValueError as error: print(error, tracemalloc.is_tracing())"
+    code = "import tracemalloc\ntry: tracemalloc.start(%s)\n"
+    code += "except ValueError as error: print(error, tracemalloc.is_tracing())"
     run = scripts.run_code(any_python.path, code % frames, way="imported")
     assert run.stdout == "the number of frames must be in range [1; 65535] False\n"
 
@@ -189,8 +190,8 @@ def test_the_examples_of_tracemallocs_documentation_run_unchanged(any_python, ex
 def test_an_example_traced_from_launch(any_python):
     """There is more to see, the interpreter's beginnings; of the program it is the same."""
     words = program("examples/differences")
-    rows = [
-        [line for line in scripts.run(any_python.path, words, frames=1, way=way).stdout.splitlines() if "application" in line]
-        for way in ("stock", "preloaded")
-    ]
+    rows = []
+    for way in ("stock", "preloaded"):
+        text = scripts.run(any_python.path, words, frames=1, way=way).stdout
+        rows.append([line for line in text.splitlines() if "application" in line])
     assert rows[0] == rows[1] and len(rows[0]) >= 4

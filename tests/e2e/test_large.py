@@ -50,3 +50,24 @@ def test_the_top_is_read_from_the_sites_not_from_the_blocks(million):
     assert here["count"] == 1000000
     # The slots of a million blocks take 8 MB and more.
     assert count < 4 << 20
+
+
+# How the debugger's own memory grows by a command, in KiB.
+GROWTH = """python
+import resource
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+gdb.execute("tm-traces --json -n 3")
+print("grew by %d KiB" % (peak() - before))
+end"""
+
+
+def test_single_traces_are_read_once_and_not_kept(million):
+    count, text = read_by("tm-traces --json -n 3", pid=million.pid)
+    answer = json.loads(text)
+    assert answer["total_count"] > 1000000 and len(answer["traces"]) == 3
+    # The slots which hold starts, and the sites.
+    assert count < 32 << 20
+    text = debuggers.answers("gdb", ["tm-top -n 1", GROWTH], pid=million.pid)[1]
+    assert int(re.search(r"grew by (\d+) KiB", text).group(1)) < 24 << 10

@@ -3,8 +3,8 @@
     run = run_code(python, "import tracemalloc; print(tracemalloc.is_tracing())", way="preloaded", frames=5)
     run.stdout, run.stderr, run.status
 
-The ways: "stock" is CPython as it is; "imported" installs the imported tracer before the code begins; "preloaded" has it
-preloaded. With `frames` tracing is on from launch (or, imported, from the code's first line), else it is off.
+The ways: "stock" is CPython as it is; "imported" installs the imported tracer before the code begins; "preloaded" has
+it preloaded. With `frames` tracing is on from launch (or, imported, from the code's first line), else it is off.
 """
 
 import collections

@@ -1,5 +1,4 @@
-"""Prints what `tracemalloc` offers and how it behaves at its edges. The module is looked at, not its name: with an argument,
-which names another module, that one is asked instead."""
+"""Prints what `tracemalloc` offers and how it behaves at its edges; or another module, which the argument names."""
 
 import importlib
 import inspect
@@ -31,7 +30,8 @@ print("names, signatures")
 offered = {name: value for name, value in vars(tracemalloc).items() if name[0] != "_" and of_tracemalloc(value)}
 for name in sorted(offered):
     value = getattr(module, name)
-    print(name, inspect.signature(value) if name != "BaseFilter" else "", bool(value.__doc__) == bool(offered[name].__doc__))
+    signature = inspect.signature(value) if name != "BaseFilter" else ""
+    print(name, signature, bool(value.__doc__) == bool(offered[name].__doc__))
     for attribute in sorted(vars(value)) if inspect.isclass(value) else ():
         if attribute[0] != "_":
             print("   ", attribute)

@@ -11,7 +11,8 @@ DOMAIN = 389047
 def show(title, snapshot):
     of_numpy = snapshot.filter_traces([tracemalloc.DomainFilter(True, DOMAIN)])
     others = snapshot.filter_traces([tracemalloc.DomainFilter(False, DOMAIN)])
-    print(title, len(of_numpy.traces) + len(others.traces) == len(snapshot.traces), DOMAIN in {t.domain for t in others.traces})
+    print(title, len(of_numpy.traces) + len(others.traces) == len(snapshot.traces))
+    print(DOMAIN in {trace.domain for trace in others.traces})
     for trace in sorted(of_numpy.traces, key=lambda trace: (trace.size, trace.traceback)):
         print(trace.domain, trace.size, [(frame.filename, frame.lineno) for frame in trace.traceback])
     for key in ("lineno", "filename", "traceback"):

@@ -86,7 +86,8 @@ class Thing:
     pass
 
 
-FREE_LISTS = {"new_float", "new_tuple", "new_long_tuple", "new_list", "new_list_with_items", "new_dict", "new_dict_with_items"}
+FREE_LISTS = {"new_float", "new_tuple", "new_long_tuple", "new_list", "new_list_with_items"}
+FREE_LISTS |= {"new_dict", "new_dict_with_items"}
 
 
 def main(limit):
@@ -108,7 +109,8 @@ def main(limit):
             new = second(make)
             same = id(new) == address
             now = frames(new, 3)
-            lines = [trace[2][0][1] for trace in tracemalloc.take_snapshot().traces._traces if trace[2][0][0] == __file__]
+            newest = [trace[2][0] for trace in tracemalloc.take_snapshot().traces._traces]
+            lines = [line for name_of_file, line in newest if name_of_file == __file__]
             tracemalloc.stop()
             reuse = ("same block" if same else "another block") if name in FREE_LISTS else "-"
             print(name, tracing_before, reuse, was, now, lines.count(now[-1] if now else 0))

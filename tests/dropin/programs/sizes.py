@@ -13,7 +13,8 @@ python = ctypes.pythonapi
 for domain in ("PyMem_Raw", "PyMem_", "PyObject_"):
     for name, arguments in (("Malloc", 1), ("Calloc", 2), ("Realloc", 2), ("Free", 1)):
         function = getattr(python, domain + name)
-        function.argtypes = [ctypes.c_void_p if name in ("Realloc", "Free") else ctypes.c_size_t] + [ctypes.c_size_t] * (arguments - 1)
+        first = ctypes.c_void_p if name in ("Realloc", "Free") else ctypes.c_size_t
+        function.argtypes = [first] + [ctypes.c_size_t] * (arguments - 1)
         function.restype = None if name == "Free" else ctypes.c_void_p
 
 

@@ -1,0 +1,64 @@
+"""What a generated program's modules call: keeping and dropping, and chance, which the seed decides."""
+
+import random
+import threading
+
+F = []  # the modules' functions
+kept = []  # what is alive
+adopted = {}
+rng = random.Random()
+code = []  # (name, source) for exec()
+depth = 0
+idle = threading.Lock()
+
+
+def number(limit):
+    return rng.randrange(limit) + 1
+
+
+def chance(of):
+    return rng.randrange(of) == 0
+
+
+def keep(thing):
+    kept.append(thing)
+
+
+def adopt(thing, key):
+    adopted[key, len(thing)] = thing
+
+
+def drop(count):
+    for _ in range(min(count, len(kept))):
+        index = rng.randrange(len(kept))
+        kept[index] = kept[-1]
+        kept.pop()
+
+
+def call(index):
+    global depth
+    if depth < 4:
+        depth += 1
+        F[index]()
+        depth -= 1
+
+
+def run_code(index, n):
+    name, source = code[index]
+    space = {"n": n}
+    exec(compile(source, name, "exec"), space)
+    return space
+
+
+def start_idler():
+    """A thread which has allocated, and waits for ever."""
+
+    def wait():
+        mine = [bytes(100), bytearray(50)]
+        ready.set()
+        with idle:
+            return mine
+
+    ready = threading.Event()
+    threading.Thread(target=wait, daemon=True).start()
+    ready.wait()

@@ -1,0 +1,278 @@
+"""Generated programs: tracemalloc inside and the debuggers outside give the same answers, to the byte.
+
+TM_ORACLE=N tries N more seeds on every CPython found, with more objects.
+"""
+
+import itertools
+import json
+import os
+import random
+import re
+import shlex
+import signal
+
+import debuggers
+import generate
+import pytest
+import pythons
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+PYTHONS = pythons.find()
+DOMAINS = [5, 0xFFFFFFFF]
+MANY = 1000000
+LARGEST = 100000
+
+
+# -- questions
+
+
+def some_queries(rng, folder, names):
+    """Every key, cumulative or not, as of now and as a difference; filters of every kind; limits."""
+    here, string = str(folder), "<string>"
+    patterns = ["*", here + "/*", "*/%s.py" % generate.MODULES[1], "*\u00e9*", "[!/<]*", "[a-m]*.pyc", "*.pyc", string]
+    patterns += ["?*line.py", "*?.py", here + "/[\u4e00-\u9fff]*", "nowhere", names[0], "*runtime.py", "[!", "[]x]*"]
+
+    def a_filter(all_frames=False):
+        domain = rng.choice(DOMAINS + [0, 7]) if rng.random() < 0.3 else None
+        if domain is not None:
+            return [True, None, None, False, domain]
+        return [rng.random() < 0.5, rng.choice(patterns), rng.choice((None, None, 25)), all_frames, None]
+
+    queries = []
+    for command, (key, cumulative) in itertools.product(
+        ("tm-top", "tm-diff"),
+        (("lineno", False), ("filename", False), ("traceback", False), ("lineno", True), ("filename", True)),
+    ):
+        base = {"command": command, "key": key, "cumulative": cumulative, "standing": False}
+        most = 200 if key == "traceback" else MANY  # each row has many lines
+        queries.append(dict(base, limit=most, filters=[]))
+        for _ in range(2):
+            all_frames = rng.random() < 0.4
+            filters = [a_filter(all_frames) for _ in range(rng.randint(1, 3))]
+            queries.append(dict(base, limit=rng.choice((0, 1, 10, most)), filters=filters))
+        # Standing filters can say more: a pattern in a domain, a domain left out, all frames for one alone.
+        filters = [
+            [rng.random() < 0.5, rng.choice(patterns + [None]), None, rng.random() < 0.5, rng.choice(DOMAINS + [0])]
+            for _ in range(rng.randint(1, 2))
+        ]
+        for words in filters:
+            words[3] = words[3] and words[1] is not None
+        queries.append(dict(base, limit=rng.choice((3, most)), filters=filters, standing=True))
+    for pattern in rng.sample(patterns, 10):
+        filters = [[rng.random() < 0.7, pattern, None, rng.random() < 0.3, None]]
+        queries.append(dict(command="tm-top", key="lineno", cumulative=False, standing=False, limit=20, filters=filters))
+    return queries
+
+
+def pattern_words(pattern, lineno):
+    return [shlex.quote(pattern if lineno is None else "%s:%d" % (pattern, lineno))] if pattern is not None else []
+
+
+def command_lines(query, old_core):
+    """The lines to type for a query; the answer is the one before the last."""
+    words = [query["command"]] + ([str(old_core)] if query["command"] == "tm-diff" else [])
+    words += [query["key"], "--limit", str(query["limit"])] + ["--cumulative"] * query["cumulative"]
+    before = []
+    for inclusive, pattern, lineno, all_frames, domain in query["filters"]:
+        if query["standing"]:
+            add = ["tm-filter", "add"] + ["--exclude"] * (not inclusive) + ["--all-frames"] * all_frames
+            before.append(add + (["--domain", str(domain)] if domain is not None else []) + pattern_words(pattern, lineno))
+        elif pattern is None:
+            words += ["--domain", str(domain)]
+        else:
+            words += ["--include" if inclusive else "--exclude"] + pattern_words(pattern, lineno)
+            words += ["--all-frames"] * all_frames
+    return [" ".join(line) for line in before + [words, ["tm-filter", "clear"]]]
+
+
+# -- what must come back
+
+
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escape(text, keep=""):
+    """As src/engine/text.h tells: what a terminal could act on, and lone surrogates, as repr() shows them."""
+    return UNSAFE.sub(lambda match: match.group() if match.group() in keep else repr(match.group())[1:-1], text)
+
+
+def escape_detail(line):
+    """A frame's line, or a source line, where tabs stay."""
+    return escape(line, keep="\t" if line.startswith("    ") else "")
+
+
+def kib(values, is_difference):
+    if is_difference:
+        return "%.1f KiB (%+.1f KiB)" % (values[0] / 1024, values[2] / 1024)
+    return "%.1f KiB" % (values[0] / 1024)
+
+
+def expected_text(query, answer):
+    is_difference = query["command"] == "tm-diff"
+    lines = []
+    for row, detail in answer["rows"]:
+        lines += [escape(row)] + [escape_detail(line) for line in detail]
+    if answer["others"]:
+        lines.append("%d other: %s" % (answer["others"], kib(answer["other"], is_difference)))
+    lines.append("Total allocated size: " + kib(answer["total"], is_difference))
+    return "\n".join(lines) + "\n"
+
+
+def without_filters(text, query):
+    """The last line says which filters there were."""
+    lines = text.splitlines(keepends=True)
+    assert lines[-1].startswith("filters: ") == bool(query["filters"]), lines[-1]
+    return "".join(lines[:-1] if query["filters"] else lines)
+
+
+def expected_numbers(answer, is_difference):
+    names = ["size", "count"] + ["size_diff", "count_diff"] * is_difference
+    return [(row[0], dict(zip(names, row[1:]))) for row in answer["numbers"]]
+
+
+def given_numbers(text, is_difference):
+    names = ["size", "count"] + ["size_diff", "count_diff"] * is_difference
+    return [
+        ([[frame["filename"], frame["lineno"]] for frame in row["traceback"]], {name: row[name] for name in names})
+        for row in json.loads(text)["statistics"]
+    ]
+
+
+# -- the comparison
+
+
+class Stopped:
+    """A generated program at its second stop, with cores of both; then, its own answers."""
+
+    def __init__(self, python, seed, objects, frames, folder, clear=True, queries=None):
+        names, sources = generate.write_program(folder, seed)
+        self.folder = folder
+        self.queries = queries or some_queries(random.Random(seed), folder, names)
+        program = dict(modules=generate.MODULES, names=names, sources=sources, queries=self.queries, domains=DOMAINS)
+        with open(folder / "program.json", "w", encoding="ascii") as file:
+            json.dump(dict(program, probes=20, clear=clear), file)
+        self.process = debuggers.start_traced_process(
+            python, os.path.join(HERE, "target.py"), [seed, objects, folder], frames=frames
+        )
+        try:
+            assert self.process.first_line == "old"
+            self.old_core = debuggers.gcore(self.process.pid, folder / "old.core")
+            self.process.popen.send_signal(signal.SIGUSR1)
+            assert self.process.ready() == "new"
+            self.core = debuggers.gcore(self.process.pid, folder / "new.core")
+        except BaseException:
+            self.process.close()
+            raise
+        with open(folder / "addresses.json") as file:
+            self.addresses = json.load(file)
+        self.targets = {"live": {"pid": self.process.pid}, "core": {"core": self.core, "program": python}}
+
+    def answers(self):
+        self.process.popen.send_signal(signal.SIGUSR1)
+        assert self.process.ready() == "answered"
+        with open(self.folder / "answers.json", encoding="ascii") as file:
+            return json.load(file)
+
+
+LIMITS = (None, 3, -2, 1, 1000, -1000)
+
+
+def plain_queries(stopped):
+    """Those which are asked for as numbers, too."""
+    return [query for query in stopped.queries if not query["filters"]]
+
+
+def all_lines(stopped):
+    """What to type, and for each query and each probe where its answer is."""
+    lines, places = ["tm-info --json"], []
+    for query in stopped.queries:
+        lines += command_lines(query, stopped.old_core)
+        places.append(len(lines) - 2)
+    for query in plain_queries(stopped):
+        lines.append(command_lines(query, stopped.old_core)[0] + " --json")
+    probes = len(lines)
+    for number, address in enumerate(stopped.addresses):
+        limit = LIMITS[number % len(LIMITS)]
+        lines.append("tm-traceback %s 0x%x" % ("" if limit is None else "--limit %d" % limit, address))
+        lines.append("tm-traceback --json 0x%x" % address)
+    return lines, places, probes
+
+
+def check_probe(number, probe, text, json_text):
+    limit = LIMITS[number % len(LIMITS)]
+    head, title, *lines = text.split("\n")
+    assert head.startswith("block at 0x") and title.startswith("Traceback (most recent call last")
+    assert lines == [escape_detail(line) for line in probe["format"][str(limit)]] + [""]
+    (block,) = json.loads(json_text)["blocks"]
+    assert [[frame["filename"], frame["lineno"]] for frame in block["traceback"]] == probe["frames"]
+    assert probe["total_nframe"] in (None, block["total_nframe"])
+
+
+WAYS = [("gdb", "live"), ("lldb", "core"), ("lldb", "live"), ("gdb", "core")]
+
+
+def compare(stopped, ways):
+    lines, places, probes = all_lines(stopped)
+    texts = {way: debuggers.answers(way[0], lines, **stopped.targets[way[1]]) for way in ways}
+    own = stopped.answers()
+    for way, given in texts.items():
+        info = json.loads(given[0])
+        assert (info["blocks"], info["traced_memory"]) == (own["traces"][1], own["sizes"][1]), way
+        assert info["lost_blocks"] == info["lost_frames"] == 0
+        for query, place, answer in zip(stopped.queries, places, own["answers"]):
+            assert without_filters(given[place], query) == expected_text(query, answer), (way, query)
+        plain = [answer for query, answer in zip(stopped.queries, own["answers"]) if not query["filters"]]
+        assert len(plain) >= 2
+        for query, answer, text in zip(plain_queries(stopped), plain, given[places[-1] + 2 : probes]):
+            is_difference = query["command"] == "tm-diff"
+            assert given_numbers(text, is_difference) == expected_numbers(answer, is_difference), (way, query)
+        for number, probe in enumerate(own["probes"]):
+            check_probe(number, probe, given[probes + 2 * number], given[probes + 2 * number + 1])
+    return own
+
+
+def try_seed(python, seed, objects, frames, folder, ways=WAYS, **options):
+    stopped = Stopped(python, seed, objects, frames, folder, **options)
+    with stopped.process:
+        own = compare(stopped, ways)
+    assert min(own["traces"]) >= objects
+    assert set(own["domains"]) == {0} | set(DOMAINS)
+    # The strange names are among what was compared.
+    strange = "".join(own["strange"])
+    assert all(part in strange for part in ("\udc80", "\ud800", "\x1b", "\n", "\u4e2d", "\U0001f40d", "\u202e"))
+    return own
+
+
+def chosen():
+    """The system's CPython, the oldest and the newest."""
+    picked = {PYTHONS[0].path: PYTHONS[0], PYTHONS[-1].path: PYTHONS[-1]}
+    picked.update((python.path, python) for python in PYTHONS if python.path.startswith("/usr/bin/"))
+    return list(picked.values())
+
+
+def name_of(python):
+    return ".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0]
+
+
+@pytest.mark.parametrize("frames, ways", [(1, WAYS[:2]), (25, WAYS[2:])], ids=["1-frame", "25-frames"])
+@pytest.mark.parametrize("python", chosen(), ids=name_of)
+def test_generated_programs(python, frames, ways, tmp_path):
+    try_seed(python.path, 100 * frames + python.version[1], 500, frames, tmp_path, ways)
+
+
+def test_a_large_program(tmp_path):
+    names = [str(tmp_path / name) for name in generate.EXEC_FILES]
+    few = [query for query in some_queries(random.Random(3), tmp_path, names)[:40] if not query["cumulative"]]
+    own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few[::3])
+    assert own["traces"][1] >= LARGEST
+
+
+@pytest.mark.skipif(not os.environ.get("TM_ORACLE"), reason="a longer run: set TM_ORACLE to the number of seeds to try")
+@pytest.mark.parametrize("python", PYTHONS, ids=name_of)
+def test_more_seeds(python, tmp_path):
+    for seed in range(1000, 1000 + int(os.environ["TM_ORACLE"])):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        try_seed(python.path, seed, 3000, random.Random(seed).choice((1, 2, 5, 25, 100)), folder)
+        for core in folder.glob("*.core"):
+            core.unlink()
