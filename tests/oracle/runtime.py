@@ -9,6 +9,7 @@ adopted = {}
 rng = random.Random()
 code = []  # (name, source) for exec()
 depth = 0
+least = 0  # how many were kept after the last drop
 idle = threading.Lock()
 
 
@@ -29,7 +30,15 @@ def adopt(thing, key):
 
 
 def drop(count):
-    for _ in range(min(count, len(kept))):
+    """Never more than half of what came since the last time, so that the program grows whatever the seed."""
+    global least
+    count = min(count, max(0, len(kept) - least) // 2)
+    forget(count)
+    least = len(kept)
+
+
+def forget(count):
+    for _ in range(count):
         index = rng.randrange(len(kept))
         kept[index] = kept[-1]
         kept.pop()

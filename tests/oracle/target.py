@@ -127,7 +127,7 @@ def main(seed, least, folder):
     track(program["domains"])
     allocate(least)
     old = stop(b"old\n")
-    runtime.drop(len(runtime.kept) // 3)
+    runtime.forget(len(runtime.kept) // 3)
     track(program["domains"][:1])
     allocate(least)
     traced = [thing for thing in runtime.kept if tracemalloc.get_object_traceback(thing)]
