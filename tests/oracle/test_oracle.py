@@ -276,6 +276,6 @@ def test_more_seeds(python, tmp_path):
     for seed in range(1000, 1000 + SEEDS):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        try_seed(python.path, seed, 3000, random.Random(seed).choice((1, 2, 5, 25, 100)), folder)
+        try_seed(python.path, seed, 800, random.Random(seed).choice((1, 2, 5, 25, 100)), folder)
         for core in folder.glob("*.core"):
             core.unlink()
