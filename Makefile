@@ -12,6 +12,7 @@
 #   PYTHONS             the CPythons to test; default: all that tests/support/pythons.py finds
 #   PREFIX DESTDIR      where `make install` puts things; PYTHON_SITE and GDB_AUTO_LOAD move single parts
 #   PYTEST_ARGS         more arguments for pytest, as in PYTEST_ARGS='-k diff -x'
+#   TEST_JOBS           how many test files run at a time; default: one a processor
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -20,6 +21,7 @@
 PYTHON ?= python3
 # Runs the tests and the demo's driver: the one for which Debian packages pytest.
 TEST_PYTHON ?= /usr/bin/python3
+TEST_JOBS ?= $(shell nproc)
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 
@@ -122,7 +124,7 @@ checked_engine := $(BUILD)/sanitized/libengine.a
 checked_support := $(BUILD)/sanitized/libsupport.a
 
 .PHONY: test test-engine test-python
-# One after the other also under -j: the debuggers' tests measure nothing but they do wait for processes.
+# The C tests first, also under -j: what they find is nearer to its cause.
 test: all
 	@$(MAKE) --no-print-directory test-engine
 	@$(MAKE) --no-print-directory test-python
@@ -134,7 +136,7 @@ test-engine: $(test_programs)
 test-python: all
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
 	@PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 \
-	    $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider $(PYTEST_ARGS)
+	    $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 $(BUILD)/sanitized/%.o: %.c $(prepared)
 	$(compile) $(test_flags) -c -o $@ $<
@@ -195,7 +197,7 @@ demo: all
 # Dependencies: Debian packages. Nothing is asked of apt when all are there.
 
 PACKAGES := gcc libc6-dev make clang python3-dev gdb lldb-19 python3-lldb-19 libcmocka-dev python3-pytest \
-    python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck procps binutils
+    python3-pytest-xdist python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck procps binutils
 
 .PHONY: deps
 deps:
