@@ -50,7 +50,8 @@ struct search {
     struct tm_root_place places[PLACES_LIMIT]; // of the tables which were met
     size_t found;                              // how many there were, which may be more
     struct tm_error *refusal;                  // the gravest reason why a table which was met is of no use
-    bool no_table_yet;                         // the tracer's symbol is there, and says that there is no table
+    bool symbol_missing;                       // the tracer's symbol is there, but its memory cannot be read
+    bool no_table_yet;                         // it can, and says that there is no table
     uint64_t missing;                          // where a table ought to be but cannot be read; 0: nowhere
     struct tm_region *regions;
     size_t region_count;
@@ -186,7 +187,10 @@ static void look_at_symbol(struct search *search)
 {
     uint64_t variable = tm_target_symbol(search->target, TM_ROOT_SYMBOL);
     uint64_t address = 0;
-    if (variable == 0 || !tm_target_try_read(search->target, variable, &address, sizeof(address)))
+    if (variable == 0)
+        return;
+    search->symbol_missing = !tm_target_try_read(search->target, variable, &address, sizeof(address));
+    if (search->symbol_missing)
         return;
     if (address == 0)
         search->no_table_yet = true;
@@ -300,12 +304,29 @@ static struct tm_error *explain_missing(const struct search *search, uint64_t ab
         return tm_error_create(
             TM_ERROR_FAULT, "there is a trace table at 0x%" PRIx64 ", but its memory cannot be read: %s\n" HOW_TO_DUMP,
             search->missing, why ? why : "the core does not hold it, or was cut short");
-    return tm_error_create(TM_ERROR_FAULT,
-                           "no trace table in what can be read, but %" PRIu64
-                           " bytes of the process's memory are missing "
-                           "in which it may have been: %s\n" HOW_TO_DUMP,
-                           absent, why ? why : "the core does not hold them");
+    if (absent)
+        return tm_error_create(TM_ERROR_FAULT,
+                               "no trace table in what can be read, but %" PRIu64
+                               " bytes of the process's memory are missing in which it may have been: %s\n" HOW_TO_DUMP,
+                               absent, why ? why : "the core does not hold them");
+    return tm_error_create(
+        TM_ERROR_FAULT,
+        "no trace table%s: the memory in which it would be is missing, perhaps by coredump_filter\n" HOW_TO_DUMP,
+        search->symbol_missing ? ", but the tracer is loaded" : "");
 }
+
+// Every process has memory in which a table could be.
+static bool searched_nothing(const struct search *search)
+{
+    for (size_t i = 0; i < search->region_count; i++) {
+        if (may_hold_root(&search->regions[i]))
+            return false;
+    }
+    return search->region_count > 0;
+}
+
+// gdb's gcore does not tell what it left out.
+#define NOR_IN_CORE "; or it is a core without its anonymous memory (coredump_filter)\n"
 
 static struct tm_error *explain(struct search *search)
 {
@@ -315,7 +336,7 @@ static struct tm_error *explain(struct search *search)
         search->refusal = NULL;
         return error;
     }
-    if (search->missing || absent)
+    if (search->missing || absent || searched_nothing(search) || search->symbol_missing)
         return explain_missing(search, absent, first);
     if (search->no_table_yet)
         return tm_error_create(TM_ERROR_NOT_TRACING,
@@ -327,12 +348,12 @@ static struct tm_error *explain(struct search *search)
     if (looks_like_python(search->target))
         return tm_error_create(TM_ERROR_NO_TABLE,
                                "no trace table: this Python runs without tracemortem's tracer, so nothing was "
-                               "recorded\n" TM_HOW_TO_TRACE "%s",
+                               "recorded" NOR_IN_CORE TM_HOW_TO_TRACE "%s",
                                searched);
     return tm_error_create(TM_ERROR_NO_TABLE,
                            "no trace table, and no symbol of Python: this is not a Python process, or the debugger "
                            "does not know its executable\nIf it is Python, it runs without tracemortem's "
-                           "tracer. " TM_HOW_TO_TRACE "%s",
+                           "tracer" NOR_IN_CORE TM_HOW_TO_TRACE "%s",
                            searched);
 }
 

@@ -499,6 +499,21 @@ static void test_memory_which_the_core_left_out_may_have_held_the_table(void **s
     assert_open_fails(f, TM_ERROR_FAULT, "it rained");
 }
 
+static void test_a_core_without_anonymous_memory(void **state)
+{
+    (void)state;
+    struct image *image = image_create();
+    struct tm_target *target = image_target(image);
+    struct tm_source *source = NULL;
+    image_map(image, IMAGE_ROOT, 4096, "", TM_REGION_READABLE);
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_FAULT, "the memory in which it would be is missing");
+    image_map(image, IMAGE_ROOT + MIB, 4096, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_NO_TABLE, "coredump_filter");
+    image_set_symbol(image, TM_ROOT_SYMBOL, IMAGE_ROOT + 2 * MIB); // its page is missing
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_FAULT, "but the tracer is loaded");
+    image_destroy(image);
+}
+
 static void test_what_the_core_left_out_is_not_searched(void **state)
 {
     struct fixture *f = *state;
@@ -1807,6 +1822,7 @@ int main(void)
         TEST(test_among_many_tables_none_is_chosen),
         TEST(test_memory_which_the_core_left_out_may_have_held_the_table),
         TEST(test_what_the_core_left_out_is_not_searched),
+        cmocka_unit_test(test_a_core_without_anonymous_memory),
         TEST(test_damage_says_why_memory_is_missing),
         TEST(test_newer_major_is_unsupported),
         TEST(test_newer_minor_with_larger_records_is_read),

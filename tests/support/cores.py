@@ -100,11 +100,13 @@ class Core:
     def without(self, path, unwanted, named=False):
         """A copy without what `unwanted(segment)` is true of; `named`: without its bytes only, as the kernel leaves
         segments out."""
-        left = [segment._replace(held=0) if unwanted(segment) else segment for segment in self.loads()]
-        if not named:
-            left = [segment for segment in left if not unwanted(segment)]
-        others = [segment for segment in self.segments if segment.type != PT_LOAD]
-        return self.write(path, others + left)
+        kept = []
+        for segment in self.segments:
+            if segment.type != PT_LOAD or not unwanted(segment):
+                kept.append(segment)
+            elif named:
+                kept.append(segment._replace(held=0))
+        return self.write(path, kept)
 
     def without_pages(self, path, unwanted):
         """A copy without the pages which `unwanted(address, bytes)` is true of: segments are split around them."""

@@ -135,7 +135,7 @@ class CoreFile:
         if segment and segment.held_end <= address < segment.told_end:
             return "the core file is cut short, %d bytes of memory are missing from its end" % self.missing
         if segment:
-            return "left out when the core was written (coredump_filter?)"
+            return "left out when the core was written, perhaps by coredump_filter"
         return "the core file has no such memory, it was not mapped or is left out"
 
     def warning(self):

@@ -1,11 +1,12 @@
 """Holds blocks of many tracebacks, so that every array of the table has several chunks, and waits.
 
-Says: the address of an object of its own, the process id, the address of a block of domain 7. Then waits for a line, and
-aborts.
+Says: the address of an object of its own, the process id, the address of a block of domain 7. Then waits for a line: told
+a number, it forks so many children, says their ids, and a line for each which has died; told nothing, it aborts.
 """
 
 import ctypes
 import os
+import signal
 import sys
 
 SOURCE = """
@@ -16,7 +17,7 @@ def make_{n}(keep, depth):
     keep.append([{n}])
     keep.append(bytearray({n} % 90 + 600))
 """
-FILES, FUNCTIONS = 150, 20
+FILES, FUNCTIONS = 60, 20
 
 track = ctypes.pythonapi.PyTraceMalloc_Track
 track.argtypes = ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t
@@ -37,6 +38,16 @@ def fill(keep):
 keep = []
 fill(keep)
 large = [bytearray(b"%d" % n * 100000) for n in range(20)]
-os.write(int(os.environ["TM_READY"]), b"%d %d %d\n" % (id(keep[777]), os.getpid(), 0x1000 + 640))
-sys.stdin.readline()
-os.abort()
+ready = int(os.environ["TM_READY"])
+os.write(ready, b"%d %d %d\n" % (id(keep[777]), os.getpid(), 0x1000 + 640))
+for n in range(int(sys.stdin.readline() or 0)):
+    child = os.fork()
+    if not child:
+        while True:
+            signal.pause()
+    os.write(ready, b"%d\n" % child)
+while True:
+    try:
+        os.write(ready, b"%d\n" % os.wait()[0])
+    except ChildProcessError:
+        os.abort()
