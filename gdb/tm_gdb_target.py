@@ -36,8 +36,8 @@ class Gdb(Debugger):
         elif _is_core(inferior):
             core = shell.open_checked(_core_path())
             self._machine = core.machine
-            reader = _Reader(inferior)
-            yield CoreMemory(core, reader.read, reader.symbol)
+            with CoreMemory(core, _Reader(inferior).symbol) as memory:
+                yield memory
         else:
             yield _Process(inferior)
 
@@ -75,10 +75,19 @@ class _Reader:
 class _Process(_Reader, Memory):
     """A stopped process."""
 
+    def __init__(self, inferior):
+        super().__init__(inferior)
+        self._local = local_process(inferior.pid)
+
+    def process(self):
+        return self._local.process() if self._local else self._inferior.pid
+
+    def file_root(self):
+        return self._local.file_root() if self._local else ""
+
     def regions(self):
-        local = local_process(self._inferior.pid)
-        if local:
-            return local.regions()
+        if self._local:
+            return self._local.regions()
         try:
             with _settings(("width", None)):
                 return parse_info_proc_mappings(_execute("info proc mappings"))

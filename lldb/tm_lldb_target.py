@@ -57,9 +57,8 @@ class Lldb(Debugger):
         elif _is_core(process):
             core = shell.open_checked(_core_path(process))
             self._machine = core.machine
-            reader = _Reader(self._target)
-            self._memory = CoreMemory(core, reader.read, reader.symbol)
-            yield self._memory
+            with CoreMemory(core, _Reader(self._target).symbol) as self._memory:
+                yield self._memory
         else:
             with _Process(self._target) as self._memory:
                 if self._memory.is_running():
@@ -141,6 +140,12 @@ class _Process(_Reader, Memory):
 
     def is_running(self):
         return self._local is not None and self._local.is_running()
+
+    def process(self):
+        return self._local.process() if self._local else self._process.GetProcessID() & 0xFFFFFFFF
+
+    def file_root(self):
+        return self._local.file_root() if self._local else ""
 
     def read(self, address, length):
         data = self._local.read(address, length) if self._local else None

@@ -51,6 +51,6 @@ void tm_complete_keys(struct tm_text *candidates);
     "                lineno, all_frames, domain\n"
 #define TM_HELP_JSON_MISSING                                   \
     "unreadable_records, unreadable_bytes, corrupt_records,\n" \
-    "                first_address (null: nothing is missing)\n"
+    "                first_address (null: nothing is missing); why, where that is known\n"
 
 #endif

@@ -179,6 +179,13 @@ static void merge_damage(struct tm_damage *damage, const struct tm_damage *more)
         damage->first_address = more->first_address;
 }
 
+// Have the damage say why memory is missing, where the front end can tell.
+static void explain_damage(const struct native *native, struct tm_damage *damage)
+{
+    if (damage->unreadable_records || damage->unreadable_bytes)
+        damage->why = tm_target_why_missing(native->target, damage->first_address);
+}
+
 enum liveness { DEAD, LIVE, IMPLAUSIBLE };
 
 static enum liveness liveness_of(const struct tm_site *site, uint64_t *count, uint64_t *size)
@@ -324,7 +331,9 @@ static struct tm_error *native_info(struct tm_source *source, const struct tm_ho
     info_of_root(native, result);
     result->damage = native->sites.damage;
     info_of_arrays(native, result);
-    return info_of_sites(native, host, result);
+    error = info_of_sites(native, host, result);
+    explain_damage(native, &result->damage);
+    return error;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -415,6 +424,7 @@ static struct tm_error *native_snapshot(struct tm_source *source, const struct t
     error = init_paths(native, pool, host, &paths);
     if (!error)
         error = collect_groups(native, host, &paths, result);
+    explain_damage(native, &result->damage);
     tm_paths_deinit(&paths);
     return error;
 }
@@ -538,6 +548,7 @@ static struct tm_error *native_find(struct tm_source *source, const struct tm_ho
     struct tm_error *error = init_paths(native, pool, host, &finder.paths);
     if (!error)
         error = find_all(&finder);
+    explain_damage(native, damage);
     tm_paths_deinit(&finder.paths);
     if (!error)
         *count = finder.count;
@@ -676,6 +687,7 @@ static struct tm_error *native_traces(struct tm_source *source, const struct tm_
     error = init_paths(native, pool, host, &visit->paths);
     if (!error)
         error = visit_blocks(visit, host);
+    explain_damage(native, &result->damage);
     visit_deinit(visit);
     return error;
 }

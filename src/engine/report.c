@@ -58,7 +58,9 @@ void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage
         tm_report_count(text, damage->unreadable_records, "record");
         tm_text_add(text, " unreadable (");
         tm_report_count(text, damage->unreadable_bytes, "byte");
-        tm_text_add(text, " of memory missing)");
+        tm_text_add(text, damage->why ? " of memory missing: " : " of memory missing");
+        tm_text_add(text, damage->why ? damage->why : "");
+        tm_text_add(text, ")");
     }
     if (damage->corrupt_records) {
         tm_text_add(text, damage->unreadable_records || damage->unreadable_bytes ? ", " : "");
@@ -147,5 +149,7 @@ void tm_report_damage_json(struct tm_json *json, const char *key, const struct t
         tm_json_number(json, "first_address", damage->first_address);
     else
         tm_json_null(json, "first_address");
+    if (damage->why)
+        tm_json_word(json, "why", damage->why);
     tm_json_end_object(json);
 }

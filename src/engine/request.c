@@ -266,11 +266,16 @@ static struct tm_error *check_operands(const struct tm_request *request, const s
             return tm_usage_error(request->command->name, why_unresolved(operand->kind), operand->text, "");
     }
     if (request->needs_target && !current)
-        return tm_error_create(TM_ERROR_NO_TARGET,
-                               "no process and no core: %s reads the trace table of a stopped process or of a core\n"
-                               "Attach to a process (attach PID) or open a core (core-file FILE in gdb, "
-                               "target create --core FILE in lldb) first.",
-                               request->command->name);
+        return tm_error_create(
+            TM_ERROR_NO_TARGET,
+            "no process and no core: %s reads the trace table of a stopped process or of a core\n"
+            "Attach to a process: attach PID. If that is refused, be root or the process's user; in a "
+            "container it takes\n    --cap-add SYS_PTRACE; by the rule of Yama: "
+            "echo 0 > /proc/sys/kernel/yama/ptrace_scope\n"
+            "Or open a core: core-file FILE in gdb, target create --core FILE in lldb. If it is not "
+            "recognized, it may be\n    compressed: zstd -d FILE.zst (or lz4, xz), or "
+            "coredumpctl dump PID -o FILE",
+            request->command->name);
     return NULL;
 }
 

@@ -2,8 +2,11 @@
  * The root: three ways to find it, and the checks which a candidate must pass.
  *
  * A candidate is first judged by its first bytes, so that a search costs a few dozen bytes per MiB. What has the right
- * magic and knows its own address is a table for certain: if it is of no use, the reason is kept and told in the end,
- * should no better one be found.
+ * magic and knows its own address is a table, but it may be another process's: one who reads cores has such pages in its
+ * memory, and by bad luck or design at their old place. So a search does not end with the first which it meets. Of
+ * several the one with the process's own id is taken; if that does not tell them apart, none is.
+ *
+ * If a table is of no use, the reason is kept and told in the end, should no better one be found.
  */
 #include "root.h"
 
@@ -13,6 +16,7 @@
 
 #include "array.h"
 #include "target.h"
+#include "text.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they stand: little-endian hosts only");
 
@@ -21,6 +25,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as th
 // Of each region first so much is searched, then the rest: huge reservations must not hide a small mapping.
 #define SEARCH_FIRST (UINT64_C(4) << 30)
 #define CANDIDATES_BETWEEN_CHECKS 16u
+// Of more tables than this in one process none can be told to be its own.
+#define PLACES_LIMIT 4u
 
 // The first bytes of a root, up to and with `self`.
 struct head {
@@ -41,11 +47,12 @@ _Static_assert(sizeof(struct head) == offsetof(struct tm_root, self) + 8, "the h
 struct search {
     struct tm_target *target;
     const struct tm_host *host;
-    struct tm_root_place *result;
-    bool found;
-    struct tm_error *refusal; // the gravest reason why a table which was met is of no use
-    bool no_table_yet;        // the tracer's symbol is there, and says that there is no table
-    uint64_t missing;         // where a table ought to be but cannot be read; 0: nowhere
+    struct tm_root_place places[PLACES_LIMIT]; // of the tables which were met
+    size_t found;                              // how many there were, which may be more
+    struct tm_error *refusal;                  // the gravest reason why a table which was met is of no use
+    bool symbol_missing;                       // the tracer's symbol is there, but its memory cannot be read
+    bool no_table_yet;                         // it can, and says that there is no table
+    uint64_t missing;                          // where a table ought to be but cannot be read; 0: nowhere
     struct tm_region *regions;
     size_t region_count;
     uint64_t candidates; // of the search: for its progress
@@ -153,13 +160,13 @@ static void consider(struct search *search, uint64_t address, const char *found_
         refuse(search, error);
         return;
     }
-    struct tm_root_place *place = search->result;
-    if (!tm_target_try_read(search->target, address, &place->root, sizeof(place->root))) {
+    struct tm_root_place place = {.address = address, .found_by = found_by};
+    if (!tm_target_try_read(search->target, address, &place.root, sizeof(place.root))) {
         if (search->missing == 0)
             search->missing = address;
         return;
     }
-    const char *wrong = check_root(&place->root);
+    const char *wrong = check_root(&place.root);
     if (wrong) {
         refuse(search, tm_error_create(TM_ERROR_CORRUPT,
                                        "the trace table at 0x%" PRIx64
@@ -167,9 +174,9 @@ static void consider(struct search *search, uint64_t address, const char *found_
                                        address, wrong));
         return;
     }
-    place->address = address;
-    place->found_by = found_by;
-    search->found = true;
+    if (search->found < PLACES_LIMIT)
+        search->places[search->found] = place;
+    search->found++;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -180,7 +187,10 @@ static void look_at_symbol(struct search *search)
 {
     uint64_t variable = tm_target_symbol(search->target, TM_ROOT_SYMBOL);
     uint64_t address = 0;
-    if (variable == 0 || !tm_target_try_read(search->target, variable, &address, sizeof(address)))
+    if (variable == 0)
+        return;
+    search->symbol_missing = !tm_target_try_read(search->target, variable, &address, sizeof(address));
+    if (search->symbol_missing)
         return;
     if (address == 0)
         search->no_table_yet = true;
@@ -195,7 +205,7 @@ static bool has_our_name(const struct tm_region *region)
 static bool may_hold_root(const struct tm_region *region)
 {
     uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
-    return (region->flags & (wanted | TM_REGION_FILE)) == wanted;
+    return (region->flags & (wanted | TM_REGION_FILE | TM_REGION_ABSENT)) == wanted;
 }
 
 // The part of a region that belongs to a pass, in candidates [*first, *last), as multiples of TM_ROOT_ALIGN.
@@ -224,7 +234,7 @@ static struct tm_error *look_in(struct search *search, const struct tm_region *r
 {
     uint64_t first, last;
     part_of(region, rest, &first, &last);
-    for (uint64_t i = first; i < last && !search->found; i++) {
+    for (uint64_t i = first; i < last; i++) {
         if (search->tried++ % CANDIDATES_BETWEEN_CHECKS == 0) {
             struct tm_error *error = tm_host_check(search->host);
             if (error)
@@ -236,7 +246,7 @@ static struct tm_error *look_in(struct search *search, const struct tm_region *r
     return NULL;
 }
 
-// All regions which `wanted` picks: the first part of each, then the rest of the large ones.
+// All regions which `wanted` picks: the first part of each, then, if no table was there, the rest of the large ones.
 static struct tm_error *look_in_all(struct search *search, bool (*wanted)(const struct tm_region *region),
                                     const char *found_by, bool expected)
 {
@@ -249,8 +259,8 @@ static struct tm_error *look_in_all(struct search *search, bool (*wanted)(const 
         }
     }
     struct tm_error *error = NULL;
-    for (int rest = 0; rest < 2; rest++) {
-        for (size_t i = 0; i < search->region_count && !search->found && !error; i++) {
+    for (int rest = 0; rest < 2 && !search->found; rest++) {
+        for (size_t i = 0; i < search->region_count && !error; i++) {
             if (wanted(&search->regions[i]))
                 error = look_in(search, &search->regions[i], rest, found_by, expected);
         }
@@ -267,20 +277,67 @@ static bool looks_like_python(const struct tm_target *target)
            tm_target_symbol(target, "Py_GetVersion");
 }
 
+// Memory in which a table could be, had the core held it: how much, and where it begins.
+static uint64_t absent_bytes(const struct search *search, uint64_t *first)
+{
+    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT;
+    uint64_t bytes = 0;
+    for (size_t i = search->region_count; i-- > 0;) {
+        const struct tm_region *region = &search->regions[i];
+        if ((region->flags & (wanted | TM_REGION_FILE)) != wanted || region->start >= region->end)
+            continue;
+        *first = region->start;
+        bytes = bytes > UINT64_MAX - (region->end - region->start) ? UINT64_MAX : bytes + (region->end - region->start);
+    }
+    return bytes;
+}
+
+#define HOW_TO_DUMP                                                           \
+    "Make a core which holds anonymous memory: gcore PID, or by the kernel\n" \
+    "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited\n"        \
+    "(systemd-coredump: ProcessSizeMax= and ExternalSizeMax= in coredump.conf)"
+
+static struct tm_error *explain_missing(const struct search *search, uint64_t absent, uint64_t first)
+{
+    const char *why = tm_target_why_missing(search->target, search->missing ? search->missing : first);
+    if (search->missing)
+        return tm_error_create(
+            TM_ERROR_FAULT, "there is a trace table at 0x%" PRIx64 ", but its memory cannot be read: %s\n" HOW_TO_DUMP,
+            search->missing, why ? why : "the core does not hold it, or was cut short");
+    if (absent)
+        return tm_error_create(TM_ERROR_FAULT,
+                               "no trace table in what can be read, but %" PRIu64
+                               " bytes of the process's memory are missing in which it may have been: %s\n" HOW_TO_DUMP,
+                               absent, why ? why : "the core does not hold them");
+    return tm_error_create(
+        TM_ERROR_FAULT,
+        "no trace table%s: the memory in which it would be is missing, perhaps by coredump_filter\n" HOW_TO_DUMP,
+        search->symbol_missing ? ", but the tracer is loaded" : "");
+}
+
+// Every process has memory in which a table could be.
+static bool searched_nothing(const struct search *search)
+{
+    for (size_t i = 0; i < search->region_count; i++) {
+        if (may_hold_root(&search->regions[i]))
+            return false;
+    }
+    return search->region_count > 0;
+}
+
+// gdb's gcore does not tell what it left out.
+#define NOR_IN_CORE "; or it is a core without its anonymous memory (coredump_filter)\n"
+
 static struct tm_error *explain(struct search *search)
 {
+    uint64_t first = 0, absent = absent_bytes(search, &first);
     if (search->refusal) {
         struct tm_error *error = search->refusal;
         search->refusal = NULL;
         return error;
     }
-    if (search->missing)
-        return tm_error_create(TM_ERROR_FAULT,
-                               "there is a trace table at 0x%" PRIx64
-                               ", but its memory cannot be read: the core does not hold it, or was cut short\n"
-                               "Make a core which holds anonymous memory: gcore PID, or for cores by the kernel\n"
-                               "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited",
-                               search->missing);
+    if (search->missing || absent || searched_nothing(search) || search->symbol_missing)
+        return explain_missing(search, absent, first);
     if (search->no_table_yet)
         return tm_error_create(TM_ERROR_NOT_TRACING,
                                "the tracer is loaded in this process, but tracing was never started\n"
@@ -291,18 +348,59 @@ static struct tm_error *explain(struct search *search)
     if (looks_like_python(search->target))
         return tm_error_create(TM_ERROR_NO_TABLE,
                                "no trace table: this Python runs without tracemortem's tracer, so nothing was "
-                               "recorded\n" TM_HOW_TO_TRACE "%s",
+                               "recorded" NOR_IN_CORE TM_HOW_TO_TRACE "%s",
                                searched);
     return tm_error_create(TM_ERROR_NO_TABLE,
                            "no trace table, and no symbol of Python: this is not a Python process, or the debugger "
                            "does not know its executable\nIf it is Python, it runs without tracemortem's "
-                           "tracer. " TM_HOW_TO_TRACE "%s",
+                           "tracer" NOR_IN_CORE TM_HOW_TO_TRACE "%s",
                            searched);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Telling several apart
+
+static struct tm_error *cannot_tell(const struct search *search)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+    tm_text_printf(&text, "there are %zu trace tables, and at most one is this process's own:\n", search->found);
+    for (size_t i = 0; i < search->found && i < PLACES_LIMIT; i++) {
+        const struct tm_root_place *place = &search->places[i];
+        tm_text_printf(&text, "    at 0x%" PRIx64 ", of process %" PRIu32 "\n", place->address, place->root.pid);
+    }
+    tm_text_add(&text, "The tracer's symbol " TM_ROOT_SYMBOL " tells which. Give the debugger the process's files, as\n"
+                       "    gdb PYTHON CORE\n"
+                       "    lldb PYTHON -c CORE\n"
+                       "with those which it ran with; for files in another folder: set sysroot DIR in gdb, or\n"
+                       "settings set target.exec-search-paths DIR in lldb, before the core is opened.");
+    struct tm_error *error = tm_text_check(&text);
+    if (!error)
+        error = tm_error_create(TM_ERROR_NO_TABLE, "%s", tm_text_string(&text));
+    tm_text_deinit(&text);
+    return error;
+}
+
+// The only table, or the only one which says that it is of this process.
+static struct tm_error *choose(const struct search *search, struct tm_root_place *result)
+{
+    uint32_t process = tm_target_process(search->target);
+    const struct tm_root_place *own = NULL;
+    size_t owned = 0;
+    if (search->found == 1)
+        own = &search->places[owned++];
+    for (size_t i = 0; process && search->found > 1 && i < search->found && i < PLACES_LIMIT; i++) {
+        if (search->places[i].root.pid == process)
+            own = &search->places[i], owned++;
+    }
+    if (owned != 1 || search->found > PLACES_LIMIT)
+        return cannot_tell(search);
+    *result = *own;
+    return NULL;
 }
 
 struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result)
 {
-    struct search search = {.target = target, .host = host, .result = result};
+    struct search search = {.target = target, .host = host};
     struct tm_error *error = NULL;
     look_at_symbol(&search);
     if (!search.found)
@@ -311,8 +409,8 @@ struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *ho
         error = look_in_all(&search, has_our_name, "mapping name", true);
     if (!error && !search.found)
         error = look_in_all(&search, may_hold_root, "search", false);
-    if (!error && !search.found)
-        error = explain(&search);
+    if (!error)
+        error = search.found ? choose(&search, result) : explain(&search);
     free(search.regions);
     tm_error_destroy(search.refusal);
     return error;

@@ -16,6 +16,7 @@ struct tm_damage {
     uint64_t unreadable_bytes;   // how much memory that is
     uint64_t corrupt_records;    // read, but contradicting the layout: a link out of range, a count too large
     uint64_t first_address;      // of the first such record; 0: none
+    const char *why;             // why memory is missing, as the front end knows; NULL: not known. The target's
 };
 
 /** Live blocks with the same traceback, domain and allocator: what one allocation site has. */

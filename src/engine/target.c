@@ -122,6 +122,16 @@ uint64_t tm_target_symbol(const struct tm_target *target, const char *name)
     return target->callbacks.symbol ? target->callbacks.symbol(target->context, name) : 0;
 }
 
+const char *tm_target_why_missing(const struct tm_target *target, uint64_t address)
+{
+    return target->callbacks.why_missing ? target->callbacks.why_missing(target->context, address) : NULL;
+}
+
+uint32_t tm_target_process(const struct tm_target *target)
+{
+    return target->callbacks.process ? target->callbacks.process(target->context) : 0;
+}
+
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count)
 {
     *result = NULL;

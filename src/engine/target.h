@@ -27,6 +27,12 @@ struct tm_error *tm_target_read(struct tm_target *target, const struct tm_host *
 /** The address of a global variable, 0 if it is not known. May be wrong. */
 uint64_t tm_target_symbol(const struct tm_target *target, const char *name);
 
+/** Why this memory cannot be read, in words for the user, or NULL. Lives as long as the target. */
+const char *tm_target_why_missing(const struct tm_target *target, uint64_t address);
+
+/** The process's id as it sees itself, 0 if it is not known. */
+uint32_t tm_target_process(const struct tm_target *target);
+
 /** All regions, in a new array which the caller frees; *count 0: not known. Names are terminated, order is not sure. */
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count);
 

@@ -75,7 +75,8 @@ struct tm_region {
 };
 #define TM_REGION_READABLE 1u
 #define TM_REGION_WRITABLE 2u
-#define TM_REGION_FILE 4u // mapped from a file
+#define TM_REGION_FILE 4u   // mapped from a file
+#define TM_REGION_ABSENT 8u // the process had this memory, but the dump does not hold it
 
 /** How the engine sees a stopped process or a core. `context` is the front end's. */
 struct tm_target_callbacks {
@@ -92,6 +93,13 @@ struct tm_target_callbacks {
      * the engine calls again with more room). 0: not known.
      */
     size_t (*regions)(void *context, struct tm_region *regions, size_t capacity);
+    /**
+     * Why the byte at `address` cannot be read, for the user, in a few words of printable text; NULL: not known. The
+     * string must stay valid as long as the target. May be NULL itself, as may the next one.
+     */
+    const char *(*why_missing)(void *context, uint64_t address);
+    /** The process's id as it sees itself (in its own namespace), 0: not known. */
+    uint32_t (*process)(void *context);
 };
 #define TM_READ_LIMIT (UINT64_C(1) << 20)
 

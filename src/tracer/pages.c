@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "pages.h"
 
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -11,9 +12,25 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
+// Cores are written in the order of addresses, and what cuts them short (a limit, a full disk) cuts off the end. So the
+// table asks for addresses below the program's own, where it comes first and a core's beginning holds all of it. Which
+// ones is as random as our own address; where something else is already, the kernel chooses.
+#define FIRST_ADDRESS UINT64_C(0x400000000000)
+#define RANDOM_BITS ((UINT64_C(1) << 40) - ((uint64_t)PAGE_BYTES))
+static uint64_t next_address; // 0: none was asked for yet
+
+static char *map_low(size_t size)
+{
+    uint64_t none = 0, first = FIRST_ADDRESS | ((uintptr_t)&next_address & RANDOM_BITS);
+    __atomic_compare_exchange_n(&next_address, &none, first, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    uint64_t hint = __atomic_fetch_add(&next_address, size, __ATOMIC_RELAXED);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    return mmap((void *)(uintptr_t)hint, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+}
+
 void *pages_map(size_t size)
 {
-    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *pages = map_low(size);
     if (pages == MAP_FAILED)
         return NULL;
     // The table is sparse: a huge page for its first touched byte would waste what the small ones save.
@@ -24,7 +41,7 @@ void *pages_map(size_t size)
 void *pages_map_aligned(size_t size, size_t alignment, const char *name)
 {
     size_t room = size + alignment;
-    char *pages = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *pages = map_low(room);
     if (pages == MAP_FAILED)
         return NULL;
     size_t before = -(uintptr_t)pages & (alignment - 1);

@@ -37,6 +37,8 @@ struct image {
     struct tm_target *targets[TARGETS];
     size_t target_count;
     bool regions_hidden;
+    const char *why_missing;
+    uint32_t process;
     uint64_t next; // for image_map_anywhere()
     uint64_t reads;
     uint64_t longest_read;
@@ -147,6 +149,16 @@ void image_tell_regions(struct image *image, bool tell)
     image->regions_hidden = !tell;
 }
 
+void image_set_process(struct image *image, uint32_t process)
+{
+    image->process = process;
+}
+
+void image_set_why_missing(struct image *image, const char *why)
+{
+    image->why_missing = why;
+}
+
 uint64_t image_reads(const struct image *image)
 {
     return image->reads;
@@ -202,9 +214,24 @@ static size_t list_regions(void *context, struct tm_region *regions, size_t capa
     return image->mapping_count;
 }
 
+static const char *why_missing(void *context, uint64_t address)
+{
+    const struct image *image = context;
+    return find_mapping(image, address) ? image->why_missing : NULL;
+}
+
+static uint32_t process(void *context)
+{
+    return ((const struct image *)context)->process;
+}
+
 struct tm_target *image_target(struct image *image)
 {
-    const struct tm_target_callbacks callbacks = {read_memory, find_symbol, list_regions};
+    const struct tm_target_callbacks callbacks = {.read = read_memory,
+                                                  .symbol = find_symbol,
+                                                  .regions = list_regions,
+                                                  .why_missing = why_missing,
+                                                  .process = process};
     require(image->target_count < TARGETS, "too many targets");
     struct tm_target **target = &image->targets[image->target_count++];
     require(tm_target_create(&callbacks, image, target) == NULL, "no target");

@@ -28,6 +28,10 @@ void image_show_all(struct image *image);
 void image_set_symbol(struct image *image, const char *name, uint64_t address);
 /** Regions are told or not (they are by default). */
 void image_tell_regions(struct image *image, bool tell);
+/** The process's id, 0 (not known) by default. */
+void image_set_process(struct image *image, uint32_t process);
+/** Why mapped memory is missing, NULL (not known) by default. */
+void image_set_why_missing(struct image *image, const char *why);
 
 /** A target which reads the image; the image owns it. Every call makes a new one. */
 struct tm_target *image_target(struct image *image);

@@ -295,6 +295,53 @@ static void test_decoy_is_refused(void **state)
     assert_open_fails(f, TM_ERROR_NO_TABLE, "no trace table");
 }
 
+// A second root which knows its own address, as an old core of the program has one which was mapped where it came from.
+static struct tm_root *second_root(struct fixture *f, uint64_t address, uint32_t pid)
+{
+    struct tm_root *root =
+        image_map(f->image, address, sizeof(struct tm_root), "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    *root = *f->root;
+    root->self = address;
+    root->pid = pid;
+    return root;
+}
+
+static void test_of_two_tables_the_process_owns_one(void **state)
+{
+    struct fixture *f = *state;
+    f->root->pid = 100;
+    second_root(f, IMAGE_ROOT - MIB, 99); // met first
+    second_root(f, IMAGE_ROOT + MIB, 101);
+    image_set_process(f->image, 100);
+    assert_found_by(f, "search");
+    image_set_process(f->image, 0);
+    assert_open_fails(f, TM_ERROR_NO_TABLE, "there are 3 trace tables");
+    image_set_process(f->image, 55);
+    assert_open_fails(f, TM_ERROR_NO_TABLE, "at 0x7f5500200000, of process 99");
+    assert_open_fails(f, TM_ERROR_NO_TABLE, "at 0x7f5500300000, of process 100");
+    root_variable(f, IMAGE_ROOT);
+    assert_found_by(f, "symbol");
+}
+
+static void test_two_tables_of_one_process_cannot_be_told_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct tm_root *other = second_root(f, IMAGE_ROOT - MIB, f->root->pid);
+    image_set_process(f->image, f->root->pid);
+    assert_open_fails(f, TM_ERROR_NO_TABLE, TM_ROOT_SYMBOL);
+    other->self = 0;
+    assert_found_by(f, "search");
+}
+
+static void test_among_many_tables_none_is_chosen(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t i = 1; i <= 6; i++)
+        second_root(f, IMAGE_ROOT + i * MIB, f->root->pid + i);
+    image_set_process(f->image, f->root->pid);
+    assert_open_fails(f, TM_ERROR_NO_TABLE, "there are 7 trace tables");
+}
+
 static void test_root_must_be_aligned(void **state)
 {
     struct fixture *f = *state;
@@ -431,6 +478,70 @@ static void test_table_missing_from_core(void **state)
     root_variable(f, IMAGE_ROOT);
     image_hide(f->image, IMAGE_ROOT, 4096);
     assert_open_fails(f, TM_ERROR_FAULT, "0x7f5500300000");
+}
+
+static void test_memory_which_the_core_left_out_may_have_held_the_table(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t usual = TM_REGION_READABLE | TM_REGION_WRITABLE;
+    f->root->magic[0] = 0;
+    image_set_symbol(f->image, "Py_GetVersion", 0x1234);
+    // Neither of these could hold a table.
+    image_map(f->image, IMAGE_ROOT + 4 * MIB, 4096, "", TM_REGION_READABLE | TM_REGION_ABSENT);
+    image_map(f->image, IMAGE_ROOT + 5 * MIB, 4096, "", usual | TM_REGION_ABSENT | TM_REGION_FILE);
+    assert_open_fails(f, TM_ERROR_NO_TABLE, "this Python runs without tracemortem's tracer");
+    image_map(f->image, IMAGE_ROOT + 6 * MIB, 8192, "", usual | TM_REGION_ABSENT);
+    image_map(f->image, IMAGE_ROOT + 7 * MIB, 4096, "", usual | TM_REGION_ABSENT);
+    assert_open_fails(f, TM_ERROR_FAULT, "12288 bytes of the process's memory are missing");
+    root_variable(f, 0); // a symbol of another build says that tracing was never started
+    assert_open_fails(f, TM_ERROR_FAULT, "12288 bytes");
+    image_set_why_missing(f->image, "it rained");
+    assert_open_fails(f, TM_ERROR_FAULT, "it rained");
+}
+
+static void test_a_core_without_anonymous_memory(void **state)
+{
+    (void)state;
+    struct image *image = image_create();
+    struct tm_target *target = image_target(image);
+    struct tm_source *source = NULL;
+    image_map(image, IMAGE_ROOT, 4096, "", TM_REGION_READABLE);
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_FAULT, "the memory in which it would be is missing");
+    image_map(image, IMAGE_ROOT + MIB, 4096, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_NO_TABLE, "coredump_filter");
+    image_set_symbol(image, TM_ROOT_SYMBOL, IMAGE_ROOT + 2 * MIB); // its page is missing
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_FAULT, "but the tracer is loaded");
+    image_destroy(image);
+}
+
+static void test_what_the_core_left_out_is_not_searched(void **state)
+{
+    struct fixture *f = *state;
+    second_root(f, IMAGE_ROOT + MIB, 99);
+    image_map(f->image, IMAGE_ROOT + 2 * MIB, 4096, "", TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT);
+    struct tm_root *absent = image_at(f->image, IMAGE_ROOT + 2 * MIB, sizeof(*absent));
+    *absent = *f->root;
+    absent->self = IMAGE_ROOT + 2 * MIB;
+    assert_open_fails(f, TM_ERROR_NO_TABLE, "there are 2 trace tables");
+}
+
+static void test_damage_says_why_memory_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    image_hide(f->image, image_record_address(&f->table, &f->root->nodes, f->first_node), 16);
+    struct tm_snapshot snapshot = take(f);
+    assert_null(snapshot.damage.why);
+    tm_snapshot_deinit(&snapshot);
+    image_set_why_missing(f->image, "the disk was full");
+    snapshot = take(f);
+    assert_int_not_equal(snapshot.damage.unreadable_records, 0);
+    assert_string_equal(snapshot.damage.why, "the disk was full");
+    tm_snapshot_deinit(&snapshot);
+    image_show_all(f->image);
+    snapshot = take(f);
+    assert_null(snapshot.damage.why);
+    tm_snapshot_deinit(&snapshot);
 }
 
 static void test_named_mapping_missing_from_core(void **state)
@@ -1706,6 +1817,13 @@ int main(void)
         TEST(test_wrong_symbol_then_search),
         TEST(test_decoy_is_refused),
         TEST(test_root_must_be_aligned),
+        TEST(test_of_two_tables_the_process_owns_one),
+        TEST(test_two_tables_of_one_process_cannot_be_told_apart),
+        TEST(test_among_many_tables_none_is_chosen),
+        TEST(test_memory_which_the_core_left_out_may_have_held_the_table),
+        TEST(test_what_the_core_left_out_is_not_searched),
+        cmocka_unit_test(test_a_core_without_anonymous_memory),
+        TEST(test_damage_says_why_memory_is_missing),
         TEST(test_newer_major_is_unsupported),
         TEST(test_newer_minor_with_larger_records_is_read),
         TEST(test_other_byte_order_is_unsupported),

@@ -5,8 +5,9 @@ import random
 import struct
 
 import pytest
+from tracemortem._engine import ABSENT, FILE
 from tracemortem.corefile import CoreError, CoreFile
-from tracemortem.memory import FileMemory
+from tracemortem.memory import CoreMemory
 
 PAGE = 4096
 
@@ -66,6 +67,52 @@ def test_a_truncated_core_holds_what_is_left_and_says_so(core):
     assert "is truncated: %d bytes" % (PAGE + 100) in made.warning()
 
 
+def test_why_a_byte_is_missing(core):
+    whole = elf([(0x10000, 2 * PAGE, b"a" * PAGE, 6), (0x20000, PAGE, b"b" * PAGE, 6)])
+    made = core(whole[:-100])
+    assert "left out when the core was written" in made.why_missing(0x11000)
+    assert "is cut short, 100 bytes" in made.why_missing(0x21000 - 100)
+    assert "no such memory" in made.why_missing(0x12000) and "no such memory" in made.why_missing(0)
+
+
+def note(kind, data, name=b"CORE\0\0\0\0", name_size=5):
+    return struct.pack("<III", name_size, len(data), kind) + name + data + bytes(-len(data) % 4)
+
+
+def with_notes(data):
+    """An ELF file with a segment at 0x10000, another at 0x11000, and these notes behind all else."""
+    whole = elf([(0x10000, PAGE, b"a" * PAGE, 6), (0x11000, PAGE, b"b" * PAGE, 6), (0, 0, data, 0)])
+    return whole[: 64 + 2 * 56] + struct.pack("<I", 4) + whole[64 + 2 * 56 + 4 :]
+
+
+FILES_NOTE = struct.pack("<QQ3Q", 1, PAGE, 0x11000, 0x12000, 0) + b"/tmp/old.core\0"
+
+
+def test_notes_tell_the_process_and_what_was_mapped_from_files(core):
+    made = core(with_notes(note(1, bytes(10)) + note(3, bytes(24) + struct.pack("<I", 77) + bytes(108))))
+    assert made.process == 77 and [segment.is_file for segment in made.segments] == [False, False]
+    made = core(with_notes(note(0x46494C45, FILES_NOTE)))
+    assert made.process == 0 and [segment.is_file for segment in made.segments] == [False, True]
+    with CoreMemory(made) as memory:
+        assert [flags for _, _, flags, _ in memory.regions()] == [3, 3 | FILE]
+
+
+def test_notes_may_be_anything(core):
+    process, files = bytes(24) + struct.pack("<I", 77), FILES_NOTE
+    for data in (
+        note(3, process)[:-1],
+        note(3, process[:-1]),
+        note(0x46494C45, struct.pack("<QQ", 1 << 62, 0)),
+        note(0x46494C45, files[:20]),
+        note(0x46494C45, b""),
+        struct.pack("<III", 0xFFFFFFFF, 0xFFFFFFFF, 3),
+        b"\xff" * 1000,
+        b"",
+    ):
+        made = core(with_notes(data))
+        assert made.process == 0 and not any(segment.is_file for segment in made.segments)
+
+
 def test_a_core_of_more_segments_than_its_header_can_count(core):
     segments = [(0x10000, PAGE, b"a" * PAGE, 6), (0x20000, PAGE, b"b" * PAGE, 6)]
     data = elf(segments, count=0xFFFF, sections=64 + 56 * 2 + 2 * PAGE, section_size=64)
@@ -88,7 +135,9 @@ def test_a_core_of_more_segments_than_its_header_can_count(core):
         (elf([(0, 1, b"x", 6)], entry_size=32), "program headers have 32 bytes"),
         (elf([(0, 1, b"x", 6)], offset=1 << 63), "has no program headers, or ends before them"),
         (elf([(0, 1, b"x", 6)])[:100], "has no program headers, or ends before them"),
-        (b"\x28\xb5\x2f\xfd" + bytes(100), "is compressed: decompress it first (zstd -d)"),
+        (b"\x28\xb5\x2f\xfd" + bytes(100), "is compressed by zstd"),
+        (b"\x04\x22\x4d\x18" + bytes(100), "lz4 -d < "),
+        (b"\xfd7zXZ\0" + bytes(100), "coredumpctl dump PID -o "),
     ],
 )
 def test_what_is_no_usable_core_is_refused(core, data, words):
@@ -136,11 +185,15 @@ def test_random_damage_is_refused_or_read_but_never_raises_anything_else(core):
 
 def test_a_core_is_read_from_its_file_across_segments_and_not_past_them(core):
     made = core(elf([(0x12000, PAGE, b"c" * PAGE, 6), (0x10000, PAGE, b"a" * PAGE, 6), (0x11000, PAGE, b"b" * 10, 6)]))
-    with FileMemory(made) as memory:
+    with CoreMemory(made) as memory:
         assert memory.read(0x10FFE, 4) == b"aabb" and memory.read(0x12000, PAGE) == b"c" * PAGE
         assert memory.read(0x11009, 1) == b"b" and memory.read(0x11009, 2) is None and memory.read(0x13000, 1) is None
-        assert [start for start, _, _, _ in memory.regions()] == [0x10000, 0x11000, 0x12000]
-        assert [end for _, end, _, _ in memory.regions()] == [0x11000, 0x1100A, 0x13000]
+        assert memory.regions() == [
+            (0x10000, 0x11000, 3, b""),
+            (0x11000, 0x1100A, 3, b""),
+            (0x1100A, 0x12000, 3 | ABSENT, b""),
+            (0x12000, 0x13000, 3, b""),
+        ]
         assert memory.symbol("anything") == 0
         os.truncate(made.path, 500)  # after its headers were read
         assert memory.read(0x12000, PAGE) is None

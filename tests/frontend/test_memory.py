@@ -3,7 +3,7 @@
 import os
 
 from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.memory import CoreMemory, local_process, parse_info_proc_mappings, parse_maps
+from tracemortem.memory import LocalProcess, local_process, parse_info_proc_mappings, parse_maps
 
 
 def test_maps_with_names_of_every_kind():
@@ -59,19 +59,8 @@ def test_a_process_which_this_one_does_not_trace_is_not_local():
     assert local_process(1 << 40) is None
 
 
-def test_a_core_is_never_asked_for_what_it_does_not_hold():
-    class Core:
-        segments = []
-
-        def holds(self, address, length):
-            return address >= 100 and address + length <= 200
-
-    asked = []
-
-    def read(address, length):
-        asked.append((address, length))
-        return bytes(length)
-
-    memory = CoreMemory(Core(), read, lambda name: 7)
-    assert memory.read(100, 100) == bytes(100) and memory.read(99, 1) is None and memory.read(150, 51) is None
-    assert asked == [(100, 100)] and memory.symbol("x") == 7
+def test_a_process_says_its_own_id_and_root():
+    process = LocalProcess(os.getpid())
+    assert (process.process(), process.file_root()) == (os.getpid(), "")
+    gone = LocalProcess(1 << 22)
+    assert (gone.process(), gone.file_root(), gone.regions()) == (1 << 22, "", [])

@@ -161,21 +161,38 @@ def gcore(pid, path):
 def kernel_core(process, path):
     """Abort the process and take the kernel's core of it. Where the kernel hands cores to another program, or none is
     allowed, gdb writes it instead. Returns who wrote it, "kernel" or "gcore"."""
+
+    def end():
+        process.popen.send_signal(signal.SIGABRT)
+        process.popen.wait(PATIENCE)
+
+    if kernel_writes_cores():
+        take_kernel_core(process.folder, end, path)
+        return "kernel"
+    gcore(process.pid, path)
+    end()
+    return "gcore"
+
+
+def kernel_writes_cores():
+    """Whether the kernel may write cores, and does it itself."""
+    return not _core_pattern().startswith("|") and resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+
+
+def _core_pattern():
     with open("/proc/sys/kernel/core_pattern") as file:
-        pattern = file.read().strip()
-    kernel_writes = not pattern.startswith("|") and resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
-    if not kernel_writes:
-        gcore(process.pid, path)
-    folder = os.path.realpath(process.folder)
+        return file.read().strip()
+
+
+def take_kernel_core(folder, end, path):
+    """Move the core to `path` which the kernel writes of a process in this folder when it dies: `end()` makes it die, and
+    returns when it is dead."""
+    pattern, folder = _core_pattern(), os.path.realpath(str(folder))
     before = set(_cores(pattern, folder))
-    process.popen.send_signal(signal.SIGABRT)
-    process.popen.wait(PATIENCE)
-    if not kernel_writes:
-        return "gcore"
+    end()
     found = [core for core in _cores(pattern, folder) if core not in before]
     assert found, "the kernel wrote no core by the pattern %s in %s" % (pattern, folder)
     shutil.move(max(found, key=os.path.getmtime), str(path))
-    return "kernel"
 
 
 def _cores(pattern, folder):

@@ -14,7 +14,7 @@ LIBRARY = "libtracemortem.so"
 
 EXPRESSION, CORE, OUTPUT, REPLACE = 1, 2, 3, 4  # enum tm_operand
 NOT_FOUND = 9  # of enum tm_error_code
-READABLE, WRITABLE, FILE = 1, 2, 4  # TM_REGION_*
+READABLE, WRITABLE, FILE, ABSENT = 1, 2, 4, 8  # TM_REGION_*
 READ_LIMIT = 1 << 20
 
 _REGION = struct.Struct("<QQII48s")
@@ -63,6 +63,18 @@ class Memory:
         """A list of (start, end, flags, name as bytes); empty if not known."""
         return []
 
+    def why_missing(self, address):
+        """Why this byte cannot be read, in a few words; "" if that is not known."""
+        return ""
+
+    def process(self):
+        """The process's id as it sees itself, or 0."""
+        return 0
+
+    def file_root(self):
+        """What stands before the names of the process's files here; "" nothing."""
+        return ""
+
 
 def library_path():
     """Where the engine is: $TRACEMORTEM_ENGINE; where the installer noted it, in `engine_path.txt` beside this file; or
@@ -87,6 +99,8 @@ _SOURCE_LINE = CFUNCTYPE(c_void_p, c_void_p, c_char_p, c_uint32)
 _READ = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
 _SYMBOL = CFUNCTYPE(c_uint64, c_void_p, c_char_p)
 _REGIONS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
+_WHY_MISSING = CFUNCTYPE(c_void_p, c_void_p, c_uint64)
+_PROCESS = CFUNCTYPE(c_uint32, c_void_p)
 _OUTPUT = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -100,7 +114,13 @@ class _HostCallbacks(ctypes.Structure):
 
 
 class _TargetCallbacks(ctypes.Structure):
-    _fields_ = [("read", _READ), ("symbol", _SYMBOL), ("regions", _REGIONS)]
+    _fields_ = [
+        ("read", _READ),
+        ("symbol", _SYMBOL),
+        ("regions", _REGIONS),
+        ("why_missing", _WHY_MISSING),
+        ("process", _PROCESS),
+    ]
 
 
 _FUNCTIONS = {
@@ -290,11 +310,14 @@ class Target:
         self._memory = memory
         self._callbacks = session.callbacks
         self._regions = None
+        self._words = []  # the engine refers to them
         wrap = self._callbacks.wrap
         self._struct = _TargetCallbacks(
             read=wrap(_READ, self._read, 1),
             symbol=wrap(_SYMBOL, self._symbol, 0),
             regions=wrap(_REGIONS, self._list, 0),
+            why_missing=wrap(_WHY_MISSING, self._why_missing, None),
+            process=wrap(_PROCESS, self._memory.process, 0),
         )
         self.pointer = self._create(ctypes.byref(self._struct))
 
@@ -330,6 +353,13 @@ class Target:
         if rows:
             ctypes.memmove(array, b"".join(rows), len(rows) * _REGION.size)
         return len(self._regions)
+
+    def _why_missing(self, address):
+        words = self._memory.why_missing(address)
+        if not words:
+            return None
+        self._words.append(ctypes.create_string_buffer(_bytes(words)))
+        return ctypes.addressof(self._words[-1])
 
 
 class FileTarget(Target):

@@ -1,7 +1,8 @@
 """What an ELF core file says of itself: what it is a core of, and which memory it really holds.
 
-Debuggers differ where a core holds less than it names: one reads zeros, one reads short, one fails. So both ask here
-first. Reads the headers of the file and nothing else of it; knows no debugger and no trace table.
+Debuggers differ where a core holds less than it names: one reads zeros, one reads short, one fails. So what a core holds
+is found out here. Reads the headers and the notes of the file and nothing else of it; knows no debugger and no trace
+table.
 """
 
 import bisect
@@ -13,6 +14,9 @@ import struct
 ELF_MAGIC = b"\x7fELF"
 ET_CORE = 4
 PT_LOAD = 1
+PT_NOTE = 4
+NT_PRPSINFO = 3
+NT_FILE = 0x46494C45
 PF_WRITE = 2
 PF_READ = 4
 PN_XNUM = 0xFFFF  # the number of program headers stands in section header 0
@@ -23,17 +27,24 @@ MACHINES = {3: "x86", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "S390", 40:
 HOST_MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183, "ppc64le": 21, "riscv64": 243,
                  "loongarch64": 258}
 COMPRESSIONS = {
-    b"\x1f\x8b": "gzip -d",
-    b"\x28\xb5\x2f\xfd": "zstd -d",
-    b"\xfd7zXZ": "xz -d",
-    b"\x04\x22\x4d\x18": "lz4 -d",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ": "xz",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"BZh": "bzip2",
 }
 
 # More than any kernel allows a process (vm.max_map_count), and still read in a moment.
 MOST_SEGMENTS = 1 << 20
+# Notes of so many threads and mappings are read; what comes after them only tells less.
+MOST_NOTES = 64 << 20
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
+_NOTE = struct.Struct("<III")
+_FILES_HEAD = struct.Struct("<QQ")
+_FILE_ROW = struct.Struct("<QQQ")
+_PROCESS = struct.Struct("<24xI")  # of struct elf_prpsinfo
 _SECTION_INFO_OFFSET = 44
 _GIVE = "Give a core written by the kernel or by gcore, or a snapshot file"
 
@@ -43,48 +54,69 @@ class CoreError(Exception):
 
 
 class Segment:
-    """A range [start, end) of the dumped process; the file holds [start, held_end) of it, from `offset` on."""
+    """A range [start, end) of the dumped process; the file holds [start, held_end) of it, from `offset` on, and would
+    hold more, up to `told_end`, had it not been cut short. `is_file`: it was mapped from a file."""
 
-    __slots__ = ("start", "end", "held_end", "offset", "readable", "writable")
+    __slots__ = ("start", "end", "held_end", "told_end", "offset", "readable", "writable", "is_file")
 
-    def __init__(self, start, end, held_end, offset, flags):
+    def __init__(self, start, end, held_end, told_end, offset, flags):
         self.start = start
         self.end = end
         self.held_end = held_end
+        self.told_end = told_end
         self.offset = offset
         self.readable = bool(flags & PF_READ)
         self.writable = bool(flags & PF_WRITE)
+        self.is_file = False
 
 
 class CoreFile:
     """The headers of one core, read when it is made. Raises CoreError.
 
     `segments` stand in ascending order. `missing` is how many bytes of memory the file should hold and does not,
-    because it ends too early.
+    because it ends too early. `process` is the id of the process, as it saw itself, or 0.
     """
 
     def __init__(self, path):
         self.path = path
         self.missing = 0
+        self.process = 0
+        self.segments = []
+        notes = []
         try:
             size = _regular_size(path)
             with open(path, "rb") as file:
                 self.machine, segments = _read_headers(file, path, size)
+                for kind, flags, offset, start, _, file_size, memory_size, _ in segments:
+                    if kind == PT_LOAD:
+                        self._add(start, memory_size, flags, offset, file_size, size)
+                    elif kind == PT_NOTE:
+                        notes += _read_notes(file, offset, file_size, size)
         except OSError as error:
             raise CoreError("cannot open the core file %s: %s" % (path, error.strerror or error)) from None
-        self.segments = []
-        for kind, flags, offset, start, _, file_size, memory_size, _ in segments:
-            if kind == PT_LOAD:
-                self._add(start, memory_size, flags, offset, file_size, size)
         self.segments.sort(key=lambda segment: segment.start)
         self._segment_starts = [segment.start for segment in self.segments]
         self._starts, self._ends = _joined(self.segments)
+        self._learn(notes)
 
     def _add(self, start, memory_size, flags, offset, file_size, size):
         here = min(file_size, max(0, size - offset))
         self.missing += file_size - here
         end = min(start + max(memory_size, file_size), 1 << 64)
-        self.segments.append(Segment(start, end, min(start + here, end), offset, flags))
+        self.segments.append(Segment(start, end, min(start + here, end), min(start + file_size, end), offset, flags))
+
+    def _learn(self, notes):
+        files = []
+        for kind, data in notes:
+            if kind == NT_PRPSINFO and len(data) >= _PROCESS.size:
+                self.process = _PROCESS.unpack_from(data)[0]
+            elif kind == NT_FILE:
+                files += _file_ranges(data)
+        files.sort()
+        starts = [start for start, _ in files]
+        for segment in self.segments:
+            index = bisect.bisect_right(starts, segment.start) - 1
+            segment.is_file = index >= 0 and segment.start < files[index][1]
 
     def holds(self, address, length):
         """Whether each of these bytes of the process is in the file."""
@@ -95,6 +127,16 @@ class CoreFile:
         """The Segment of which the file holds this byte, or None."""
         index = bisect.bisect_right(self._segment_starts, address) - 1
         return self.segments[index] if index >= 0 and address < self.segments[index].held_end else None
+
+    def why_missing(self, address):
+        """Why the file does not hold this byte, in a few words."""
+        index = bisect.bisect_right(self._segment_starts, address) - 1
+        segment = self.segments[index] if index >= 0 and address < self.segments[index].end else None
+        if segment and segment.held_end <= address < segment.told_end:
+            return "the core file is cut short, %d bytes of memory are missing from its end" % self.missing
+        if segment:
+            return "left out when the core was written, perhaps by coredump_filter"
+        return "the core file has no such memory, it was not mapped or is left out"
 
     def warning(self):
         """A line for the user if the file is cut short, else None."""
@@ -158,7 +200,10 @@ def _require_elf(path, data):
     if not data.startswith(ELF_MAGIC):
         for magic, program in COMPRESSIONS.items():
             if data.startswith(magic):
-                raise CoreError("%s is compressed: decompress it first (%s)" % (path, program))
+                raise CoreError(
+                    "%s is compressed by %s, and no debugger reads it so\nDecompress it: %s -d < %s > NEW-FILE\nOne of"
+                    " systemd-coredump: coredumpctl dump PID -o NEW-FILE" % (path, program, program, path)
+                )
         raise CoreError("%s is not a core file: it does not begin as an ELF file does\n%s" % (path, _GIVE))
     word_size, byte_order = data[4:5], data[5:6]
     other = "the core file %s is of another architecture: %s; only %s cores can be read"
@@ -174,6 +219,30 @@ def _extended_count(file, sections, section_size):
     file.seek(sections + _SECTION_INFO_OFFSET)
     data = file.read(4)
     return struct.unpack("<I", data)[0] if len(data) == 4 else PN_XNUM
+
+
+def _read_notes(file, offset, length, size):
+    """(type, data) of the notes in this part of the file, as far as it goes."""
+    file.seek(min(offset, size))
+    data = file.read(min(length, max(0, size - offset), MOST_NOTES))
+    at = 0
+    while at + _NOTE.size <= len(data):
+        name_size, data_size, kind = _NOTE.unpack_from(data, at)
+        begin = at + _NOTE.size + (name_size + 3) // 4 * 4
+        if begin + data_size > len(data):
+            return
+        if kind in (NT_PRPSINFO, NT_FILE):
+            yield kind, data[begin : begin + data_size]
+        at = begin + (data_size + 3) // 4 * 4
+
+
+def _file_ranges(data):
+    """(start, end) of the mappings which an NT_FILE note lists."""
+    if len(data) < _FILES_HEAD.size:
+        return []
+    count = min(_FILES_HEAD.unpack_from(data)[0], (len(data) - _FILES_HEAD.size) // _FILE_ROW.size)
+    rows = data[_FILES_HEAD.size : _FILES_HEAD.size + count * _FILE_ROW.size]
+    return [(start, end) for start, end, _ in _FILE_ROW.iter_unpack(rows)]
 
 
 def _joined(segments):

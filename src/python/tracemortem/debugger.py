@@ -18,7 +18,7 @@ import traceback
 from . import _engine
 from .corefile import CoreError, CoreFile, host_machine
 from .expression import ExpressionError, refuse_side_effects
-from .memory import FileMemory
+from .memory import CoreMemory
 from .snapshots import OutputFile, SnapshotError, SnapshotFile, is_snapshot
 
 INTERRUPTED = "interrupted"
@@ -70,6 +70,7 @@ class Shell(_engine.Host):
         self._session = _engine.Session(self.engine, self)
         self._debugger = None
         self._warned = set()
+        self._file_root = ""  # before the names of the target's source files
         self._held = None  # pieces of an answer which is not to be shown yet, or not at all
 
     def commands(self):
@@ -207,6 +208,7 @@ class Shell(_engine.Host):
     def _run_on(self, request, memory):
         if memory is None:
             return request.run(None)
+        self._file_root = memory.file_root()
         with _engine.Target(request.session, memory) as target:
             request.run(target)
 
@@ -230,7 +232,7 @@ class Shell(_engine.Host):
         if is_snapshot(path):
             return stack.enter_context(_engine.FileTarget(self._session, stack.enter_context(SnapshotFile(path))))
         core = self.open_checked(path, debugger.current_machine() or host_machine())
-        memory = stack.enter_context(FileMemory(core))
+        memory = stack.enter_context(CoreMemory(core))
         return stack.enter_context(_engine.Target(self._session, memory))
 
     # -- the engine's host --------------------------------------------------------------------------------------------
@@ -245,6 +247,8 @@ class Shell(_engine.Host):
             self._held.append(text)
 
     def source_line(self, file_name, line):
+        if self._file_root and os.path.isabs(file_name):
+            file_name = self._file_root + file_name
         return linecache.getline(file_name, line) if _is_source(file_name) else ""
 
 

@@ -7,46 +7,41 @@ local process has the mappings which the kernel lists. Knows no debugger and no 
 import os
 import re
 
-from ._engine import FILE, READABLE, WRITABLE, Memory
+from ._engine import ABSENT, FILE, READABLE, WRITABLE, Memory
 from .corefile import CoreError
 
 
-class _HeldMemory(Memory):
-    """What a core file holds."""
+class CoreMemory(Memory):
+    """A core, read straight from its file. A context manager.
 
-    def __init__(self, core):
+    Also where a debugger has it open: gdb reads zeros where memory was not dumped. One which no debugger has is not
+    opened in it for a comparison, for that leaves traces: gdb uses up a number for an inferior, announces switches which
+    only gdb 13 can be kept from showing, and refuses a core of gcore which is cut short. `symbol` is the debugger's; without
+    it no symbols are known, and the engine finds the table all the same.
+    """
+
+    def __init__(self, core, symbol=None):
         self._core = core
-
-    def regions(self):
-        return [
-            (segment.start, segment.held_end, segment.readable * READABLE | segment.writable * WRITABLE, b"")
-            for segment in self._core.segments
-            if segment.held_end > segment.start
-        ]
-
-
-class CoreMemory(_HeldMemory):
-    """A core in a debugger: `read` and `symbol` are the debugger's, `core` the CoreFile which says what can be read."""
-
-    def __init__(self, core, read, symbol):
-        super().__init__(core)
-        self._read = read
         self._symbol = symbol
 
-    def read(self, address, length):
-        return self._read(address, length) if self._core.holds(address, length) else None
-
     def symbol(self, name):
-        return self._symbol(name)
+        return self._symbol(name) if self._symbol else 0
 
+    def regions(self):
+        found = []
+        for segment in self._core.segments:
+            flags = segment.readable * READABLE | segment.writable * WRITABLE | segment.is_file * FILE
+            if segment.held_end > segment.start:
+                found.append((segment.start, segment.held_end, flags, b""))
+            if segment.end > segment.held_end:
+                found.append((segment.held_end, segment.end, flags | ABSENT, b""))
+        return found
 
-class FileMemory(_HeldMemory):
-    """A core in no debugger: a second one, which is read straight from its file. A context manager.
+    def why_missing(self, address):
+        return self._core.why_missing(address)
 
-    A debugger could open it too, but not without leaving traces: gdb uses up a number for an inferior, announces
-    switches which only gdb 13 can be kept from showing, and refuses a core of gcore which is cut short. Symbols are not
-    known: the engine finds the table without.
-    """
+    def process(self):
+        return self._core.process
 
     def __enter__(self):
         try:
@@ -102,6 +97,18 @@ class LocalProcess:
                 return parse_maps(file.read())
         except OSError:
             return []
+
+    def process(self):
+        """The process's id as it sees itself, in its own namespace."""
+        return int(_status(self._pid, rb"NSpid:.*\s(\d+)$") or self._pid)
+
+    def file_root(self):
+        """Before the names of its files, where its root directory is not ours: it may be in a container."""
+        root = "/proc/%d/root" % self._pid
+        try:
+            return "" if os.path.samestat(os.stat(root), os.stat("/")) else root
+        except OSError:
+            return ""
 
     def is_running(self):
         """Whether the kernel says so: right after a "continue" a debugger may not have noticed itself."""

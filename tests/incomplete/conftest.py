@@ -1,0 +1,53 @@
+"""Cores which lack something, programs without their files, tables which are somebody else's: never a wrong answer.
+
+Strategy: one program is dumped whole, and its answers are what can be known. Its core is then damaged in many ways, and of
+each what gdb and lldb say is compared with that, row by row: it must be a part of it, and say that it is one and why.
+TM_TEST_FULL=1 in the environment tries more ways, and the sizes which take minutes.
+"""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
+
+import cores  # noqa: E402
+import debuggers  # noqa: E402
+import pytest  # noqa: E402
+import pythons  # noqa: E402
+import subsets  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The newest CPython here."""
+    return pythons.find()[-1].path
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("incomplete")
+
+
+class Dumped:
+    """The program, when it was dumped: `core` by the kernel, `gcore` by gdb, and their cores.Core."""
+
+
+@pytest.fixture(scope="session")
+def dumped(python, folder):
+    made = Dumped()
+    made.python, made.script = python, os.path.join(HERE, "programs", "holder.py")
+    with debuggers.start_traced_process(python, made.script, frames=10, folder=folder) as process:
+        made.object, made.pid, made.tracked = map(int, process.first_line.split())
+        made.gcore = debuggers.gcore(process.pid, folder / "by-gdb.core")
+        made.core = str(folder / "by-kernel.core")
+        made.written_by = debuggers.kernel_core(process, made.core)
+    made.segments = cores.Core(made.core)
+    made.gdb_segments = cores.Core(made.gcore)
+    return made
+
+
+@pytest.fixture(scope="session")
+def whole(dumped):
+    """What is known of it: subsets.Whole."""
+    return subsets.Whole(dumped.core)
