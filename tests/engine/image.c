@@ -202,13 +202,18 @@ static size_t list_regions(void *context, struct tm_region *regions, size_t capa
     return image->mapping_count;
 }
 
-struct tm_target *image_target(struct image *image)
+struct tm_target *image_new_target(struct image *image)
 {
     const struct tm_target_callbacks callbacks = {read_memory, find_symbol, list_regions};
+    struct tm_target *target;
+    require(tm_target_create(&callbacks, image, &target) == NULL, "no target");
+    return target;
+}
+
+struct tm_target *image_target(struct image *image)
+{
     require(image->target_count < TARGETS, "too many targets");
-    struct tm_target **target = &image->targets[image->target_count++];
-    require(tm_target_create(&callbacks, image, target) == NULL, "no target");
-    return *target;
+    return image->targets[image->target_count++] = image_new_target(image);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ void image_tell_regions(struct image *image, bool tell);
 
 /** A target which reads the image; the image owns it. Every call makes a new one. */
 struct tm_target *image_target(struct image *image);
+/** The same, owned by the caller. */
+struct tm_target *image_new_target(struct image *image);
 
 /** What was asked of the image: calls of read, and the longest of them. */
 uint64_t image_reads(const struct image *image);
