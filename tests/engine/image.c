@@ -10,7 +10,7 @@
 #define PAGE UINT64_C(4096)
 #define SYMBOLS 16
 #define TARGETS 16
-#define INDEX_SHIFT 12
+#define INDEX_SHIFT IMAGE_INDEX_SHIFT
 
 struct mapping {
     uint64_t address;

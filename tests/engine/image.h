@@ -49,6 +49,8 @@ struct image_table {
 };
 
 #define IMAGE_ROOT UINT64_C(0x7f5500300000)
+/** log2 of the slots in the index of tracked blocks. */
+#define IMAGE_INDEX_SHIFT 12
 
 /** An empty table which is tracing with a limit of 25 frames, found by search alone. Chunks begin with 16 records. */
 void image_table_create(struct image_table *table, struct image *image, uint64_t address);

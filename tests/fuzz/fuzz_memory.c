@@ -62,7 +62,7 @@ static void add_table_areas(struct memory *memory, struct image_table *table)
     add_array_areas(memory, &root->sites);
     add_array_areas(memory, &root->tracked);
     if (root->tracked_index)
-        add_area(memory, root->tracked_index, 16448);
+        add_area(memory, root->tracked_index, sizeof(struct tm_tracked_index) + (4u << IMAGE_INDEX_SHIFT));
     add_area(memory, root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8 - 64, 256);
     uint64_t branch = *(uint64_t *)image_at(table->image, root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8);
     add_area(memory, branch, 256);
