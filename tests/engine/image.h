@@ -77,6 +77,13 @@ uint64_t image_leaf(struct image_table *table, uint64_t address);
 /** A live tracked block, in the index too, counted. */
 uint32_t image_track(struct image_table *table, uint32_t domain, uint64_t address, uint64_t size, uint32_t site);
 
+/**
+ * Something of everything, for tests which bend a table at any place: odd names, all kinds of line tables, tracebacks with
+ * common frames, blocks of every form from `heap` (a multiple of 8 GiB) on, a watched code object, tracked blocks of
+ * domains 389047 and 0. Sites 1 to 6 have blocks.
+ */
+void image_table_fill(struct image_table *table, uint64_t heap);
+
 /** A record's bytes, and its address in the target. */
 void *image_record(struct image_table *table, const struct tm_array *array, uint64_t id);
 uint64_t image_record_address(struct image_table *table, const struct tm_array *array, uint64_t id);

@@ -69,30 +69,10 @@ static void add_table_areas(struct memory *memory, struct image_table *table)
     add_area(memory, image_leaf(table, HEAP), 1024);
 }
 
-// A table with something of everything: names with escapes in them, all kinds of line tables, deep and shared
-// tracebacks, blocks of all forms, tracked and resized ones.
-static void fill_table(struct image_table *table)
+static void add_resizes(struct image_table *table)
 {
-    static const uint8_t pairs[] = {4, 1, 2, 0x80, 6, 0xfe, 8, 3};
-    static const uint8_t locations[] = {0x80, 0, 0xdd, 4, 9, 0xe8, 2, 0xf2, 2, 1, 3, 4, 0xf8, 0xd1, 1, 2};
-    static const char *const names[] = {"main.py", "\x1b]0;title\x07.py", "a\nb.py", "\xed\xb2\x80.py", "\xff\xfe", ""};
-    uint32_t node = 0, site[6];
-    for (unsigned i = 0; i < 6; i++) {
-        bool located = i % 4 == TM_LINES_LOCATIONS;
-        uint32_t code = image_code(table, names[i], (int32_t)i * 5, (uint8_t)(i % 4), located ? locations : pairs,
-                                   located ? sizeof(locations) : sizeof(pairs), 40);
-        node = image_node(table, i % 4 ? node : 0, code, (int32_t)i * 4 - 2);
-        site[i] = image_site(table, node, i == 5 ? 389047 : 0, i == 4 ? 7 : 0);
-    }
-    for (unsigned i = 0; i < 20; i++)
-        image_block(table, HEAP + i * 96, i * 5, site[i % 5]);
-    image_block(table, HEAP + 4096, 5 * GIB, site[1]);
-    image_block(table, HEAP + 9 * GIB - 16, 100, site[2]); // its size is in the next leaf
-    for (unsigned i = 0; i < 20; i++)
-        image_track(table, 389047, i * 1000, 100 + i, site[5]);
-    image_track(table, 0, HEAP + 7, 8, site[0]);
     table->root->resize[0] =
-        (struct tm_resize){.address = HEAP + 8192, .size = 10, .site = site[3], .state = TM_RESIZE_BUSY};
+        (struct tm_resize){.address = HEAP + 6 * GIB, .size = 10, .site = 3, .state = TM_RESIZE_BUSY};
     table->root->resize[9].state = TM_RESIZE_CLAIMED;
 }
 
@@ -101,7 +81,8 @@ static void make_table(struct memory *memory)
     struct image_table table;
     memory->image = image_create();
     image_table_create(&table, memory->image, IMAGE_ROOT);
-    fill_table(&table);
+    image_table_fill(&table, HEAP);
+    add_resizes(&table);
     add_table_areas(memory, &table);
     uint64_t variable = image_map_anywhere(memory->image, 8);
     memcpy(image_at(memory->image, variable, 8), &table.address, 8);
@@ -117,7 +98,8 @@ static void make_hidden_table(struct memory *memory)
     const uint32_t flags = TM_REGION_READABLE | TM_REGION_WRITABLE;
     memory->image = image_create();
     image_table_create(&table, memory->image, IMAGE_ROOT);
-    fill_table(&table);
+    image_table_fill(&table, HEAP);
+    add_resizes(&table);
     void *copy = image_map(memory->image, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, 4096, "[anon:" TM_MAPPING_NAME "]", flags);
     memcpy(copy, table.root, sizeof(*table.root));
     image_map(memory->image, UINT64_C(1) << 44, 65536, "[heap]", flags);
