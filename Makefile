@@ -39,8 +39,7 @@ test_sources := $(sort $(wildcard tests/engine/test_*.c))
 test_fakes := $(sort $(wildcard tests/engine/fake_*.c))
 fake_header := \#include "(harness|fake_[a-z_]*)\.h"
 tests_with_fakes := $(if $(test_fakes),$(shell grep -lE '$(fake_header)' $(test_sources) /dev/null))
-# Fuzz targets have a main() of their own.
-test_support := $(filter-out $(test_sources) $(test_fakes) tests/engine/fuzz_%,$(sort $(wildcard tests/engine/*.c)))
+test_support := $(filter-out $(test_sources) $(test_fakes),$(sort $(wildcard tests/engine/*.c)))
 c_sources := $(layout_sources) $(engine_sources) $(tracer_sources) $(sort $(wildcard tests/*/*.c))
 c_files := $(c_sources) $(sort $(wildcard src/*/*.h tests/*/*.h))
 python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
@@ -127,6 +126,7 @@ checked_support := $(BUILD)/sanitized/libsupport.a
 # The C tests first, also under -j: what they find is nearer to its cause.
 test: all
 	@$(MAKE) --no-print-directory test-engine
+	@$(MAKE) --no-print-directory test-fuzz
 	@$(MAKE) --no-print-directory test-python
 
 test-engine: $(test_programs)
@@ -154,6 +154,48 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
 
 .SECONDARY:
+
+# ----------------------------------------------------------------------------------------------------------------
+# Fuzzing: libFuzzer on what eats foreign bytes. `make fuzz` goes on until it is interrupted, or for FUZZ_SECONDS a target,
+# and grows a corpus of its own in $(FUZZ_FOUND); what crashed is kept there too, to be run by `TARGET FILE`. `make test`
+# replays the corpus of tests/fuzz and goes on from there for a fixed number of executions.
+
+FUZZ_CC ?= clang
+FUZZ_SECONDS ?= 0
+FUZZ_TARGET ?= $(fuzz_names)
+FUZZ_FOUND ?= $(BUILD)/fuzz/found
+FUZZ_ARGS ?=
+fuzz_names := $(sort $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
+fuzz_programs := $(fuzz_names:%=$(BUILD)/fuzz/%)
+# 512 MiB: the sanitizers' own; one answer takes a few MiB, a traceback's or a table's bounds included.
+fuzz_limits := -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 -max_len=4096 -print_final_stats=1 -verbosity=0
+fuzz_flags := $(common_flags) -Isrc/engine -O1 $(SANITIZE) -fsanitize=fuzzer-no-link
+fuzz_runs := match) runs=20000;; memory) runs=2000;; *) runs=4000;;
+
+$(BUILD)/fuzz/%.o: %.c $(prepared)
+	@mkdir -p $(@D) && echo "  CC    $@" && $(FUZZ_CC) -MMD -MP -g $(fuzz_flags) -c -o $@ $<
+$(BUILD)/fuzz/libengine.a: $(patsubst %.c,$(BUILD)/fuzz/%.o,$(engine_sources) $(layout_sources) \
+    tests/engine/image.c tests/fuzz/fuzz.c)
+	@rm -f $@ && $(AR) rcs $@ $^
+$(fuzz_programs): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libengine.a
+	@echo "  LINK  $@"
+	@$(FUZZ_CC) $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
+
+.PHONY: fuzz test-fuzz
+# In turns of a minute each, so that all get theirs until somebody interrupts.
+fuzz: $(fuzz_programs)
+	@turn=60; [ '$(FUZZ_SECONDS)' = 0 ] || turn='$(FUZZ_SECONDS)'; \
+	while :; do for name in $(FUZZ_TARGET); do \
+	    found="$(FUZZ_FOUND)/$$name"; mkdir -p "$$found"; echo "fuzz: $$name, $$turn s"; \
+	    $(BUILD)/fuzz/$$name $(fuzz_limits) -max_total_time="$$turn" $(FUZZ_ARGS) -artifact_prefix="$$found-" \
+	        "$$found" tests/fuzz/corpus/$$name || exit 1; \
+	done; [ '$(FUZZ_SECONDS)' = 0 ] || exit 0; done
+
+test-fuzz: $(fuzz_programs)
+	@rm -rf $(BUILD)/fuzz/new; mkdir -p $(FUZZ_FOUND) $(BUILD)/fuzz/new; \
+	for name in $(fuzz_names); do echo "fuzz: $$name"; case $$name in $(fuzz_runs) esac; \
+	    $(BUILD)/fuzz/$$name $(fuzz_limits) -seed=1 -runs=$$runs -artifact_prefix=$(FUZZ_FOUND)/$$name- \
+	        $(BUILD)/fuzz/new tests/fuzz/corpus/$$name || exit 1; done
 
 # ----------------------------------------------------------------------------------------------------------------
 # Looks at the sources
@@ -196,8 +238,9 @@ demo: all
 # ----------------------------------------------------------------------------------------------------------------
 # Dependencies: Debian packages. Nothing is asked of apt when all are there.
 
-PACKAGES := gcc libc6-dev make clang python3-dev gdb lldb-19 python3-lldb-19 libcmocka-dev python3-pytest \
-    python3-pytest-xdist python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck procps binutils
+PACKAGES := gcc libc6-dev make clang libclang-rt-dev python3-dev gdb lldb-19 python3-lldb-19 libcmocka-dev \
+    python3-pytest python3-pytest-xdist python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck \
+    procps binutils
 
 .PHONY: deps
 deps:
@@ -273,7 +316,8 @@ help:
 	@echo 'make              build the engine, the tracer and the package into build/'
 	@echo 'make deps         install what is missing (Debian packages)'
 	@echo 'make demo         a service leaks; gdb and lldb tell where'
-	@echo 'make test         all tests; also test-engine, test-python'
+	@echo 'make test         all tests; also test-engine, test-fuzz, test-python'
+	@echo 'make fuzz         hostile input until interrupted; FUZZ_SECONDS=, FUZZ_TARGET='
 	@echo 'make check        format, warnings of gcc and clang, cppcheck, syntax of Python 3.8'
 	@echo 'make format       let clang-format lay out the C files'
 	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem'

@@ -27,6 +27,7 @@ extern const struct tm_command tm_command_traces;
 extern const struct tm_command tm_command_diff;
 extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;
+extern const struct tm_command tm_command_verify;
 
 /** NULL: there is no such command. */
 const struct tm_command *tm_command_find(const char *name);

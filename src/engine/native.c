@@ -20,6 +20,7 @@
 #include "source_ops.h"
 #include "target.h"
 #include "tracked.h"
+#include "verify.h"
 
 // Ids are numbers of 32 bits; positions in `bytes` could be larger, but a TiB of names is none.
 #define ID_LIMIT (UINT64_C(1) << 32)
@@ -692,6 +693,22 @@ static struct tm_error *native_traces(struct tm_source *source, const struct tm_
     return error;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Verifying
+
+static struct tm_error *native_verify(struct tm_source *source, const struct tm_host *host,
+                                      const struct tm_verify_request *request, struct tm_verification *result)
+{
+    struct native *native = native_of(source);
+    const struct tm_verify_table table = {native->target,   host,           &native->place, &native->bytes,
+                                          &native->strings, &native->codes, &native->nodes, &native->sites,
+                                          &native->tracked};
+    struct tm_error *error = load_all(native, host);
+    if (!error)
+        error = tm_records_load(&native->tracked, host, "reading tracked blocks");
+    return error ? error : tm_verify(&table, request, result);
+}
+
 static const struct tm_source_ops native_ops = {
     .destroy = native_destroy,
     .require_tracing = native_require_tracing,
@@ -699,5 +716,6 @@ static const struct tm_source_ops native_ops = {
     .snapshot = native_snapshot,
     .find = native_find,
     .traces = native_traces,
+    .verify = native_verify,
     .started = native_started,
 };

@@ -298,6 +298,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_TRACEBACK:
         settings->traceback = true;
         return NULL;
+    case TM_OPTION_STRICT:
+        settings->strict = true;
+        return NULL;
     case TM_OPTION_FORCE:
         settings->force = true;
         return NULL;

@@ -22,6 +22,7 @@ enum tm_option_id {
     TM_OPTION_TRACEBACK,
     TM_OPTION_FORCE,
     TM_OPTION_FORM,
+    TM_OPTION_STRICT,
 };
 
 // X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what it does, for the help").
@@ -60,6 +61,11 @@ enum tm_option_id {
     X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                               \
       "3.8: traces as CPython 3.8 has them, which later ones do not work with; 3.9:\n" \
       "        as all since have them. Without it, as the target's own version has them.")
+
+#define TM_OPTIONS_STRICT(X)                                                                  \
+    X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                            \
+      "Take updates in flight for damage: the program is known to have been outside of the\n" \
+      "        tracer when it was stopped.")
 
 struct tm_option {
     enum tm_option_id id;
@@ -111,6 +117,7 @@ struct tm_settings {
     bool traceback;
     bool force;
     enum tm_form form;
+    bool strict;
     struct tm_filter_list filters;
 };
 void tm_settings_deinit(struct tm_settings *settings);

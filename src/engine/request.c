@@ -192,6 +192,7 @@ void tm_request_destroy(struct tm_request *request)
         return;
     tm_settings_deinit(&request->settings);
     tm_words_deinit(&request->words);
+    tm_error_destroy(request->verdict);
     free(request);
 }
 
@@ -292,5 +293,9 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
     if (!error && out.length > 0)
         tm_host_write(&request->session->host, tm_text_string(&out), out.length);
     tm_text_deinit(&out);
+    if (!error) {
+        error = request->verdict;
+        request->verdict = NULL;
+    }
     return error;
 }

@@ -47,6 +47,9 @@ struct tm_request {
     uint64_t address;
     unsigned action;
     uint64_t number;
+
+    /** For run(): an answer which is bad news. It is written, and then the request fails with this. */
+    struct tm_error *verdict;
 };
 
 /** For prepare(): the front end must resolve this word. */

@@ -197,9 +197,8 @@ static struct tm_error *find_start(struct walk *walk, uint64_t last, uint64_t lo
 // ---------------------------------------------------------------------------------------------------------------
 // Sizes
 
-// One slot, by its number; it may lie in the next leaf.
-static bool read_slot(struct tm_target *target, uint64_t directory, uint64_t number, uint32_t *value,
-                      struct tm_flaw *flaw)
+bool tm_shadow_read_slot(struct tm_target *target, uint64_t directory, uint64_t number, uint32_t *value,
+                         struct tm_flaw *flaw)
 {
     uint64_t leaf_number = number >> LEAF_BITS;
     uint64_t where = directory + (leaf_number >> BRANCH_BITS) * sizeof(uint64_t), branch, leaf;
@@ -227,9 +226,9 @@ bool tm_shadow_read_size(struct tm_target *target, uint64_t directory, uint64_t 
     uint32_t low, high = 0;
     if (TM_SHADOW_IS_SMALL(start))
         return tm_shadow_small_size(start, size) || tm_flaw_corrupt(flaw, address);
-    if (!read_slot(target, directory, number + 1, &low, flaw))
+    if (!tm_shadow_read_slot(target, directory, number + 1, &low, flaw))
         return false;
-    if (low & TM_SIZE_ESCAPE && !read_slot(target, directory, number + 2, &high, flaw))
+    if (low & TM_SIZE_ESCAPE && !tm_shadow_read_slot(target, directory, number + 2, &high, flaw))
         return false;
     return tm_shadow_decode_size(address, low, high, size) || tm_flaw_corrupt(flaw, address);
 }

@@ -14,6 +14,7 @@ struct tm_shadow_block {
     uint64_t address;
     uint64_t size;
     uint32_t site; // not checked
+    uint32_t code; // of a code object which the tracer knows, its id, not checked; else 0. Of a walk only
 };
 
 struct tm_shadow_answer {
@@ -51,6 +52,10 @@ static inline bool tm_shadow_small_size(uint32_t start, uint64_t *size)
     return small <= TM_SLOT_SMALL_LIMIT + 1;
 }
 #define TM_SHADOW_IS_SMALL(start) (((start) >> TM_SLOT_SMALL_SHIFT & TM_SLOT_SMALL_MASK) != 0)
+
+/** One slot, by its number, which is its address >> TM_SLOT_SHIFT. */
+bool tm_shadow_read_slot(struct tm_target *target, uint64_t directory, uint64_t number, uint32_t *value,
+                         struct tm_flaw *flaw);
 
 /** The size of the block at `address`, whose start slot has this value; the other slots are read one by one. */
 bool tm_shadow_read_size(struct tm_target *target, uint64_t directory, uint64_t address, uint32_t start, uint64_t *size,

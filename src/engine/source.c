@@ -69,6 +69,15 @@ struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host
     return source->ops->traces(source, host, pool, visit, context, result);
 }
 
+struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host *host,
+                                  const struct tm_verify_request *request, struct tm_verification *result)
+{
+    if (!source->ops->verify)
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "there is no trace table of tracemortem's tracer here: nothing else can be verified");
+    return source->ops->verify(source, host, request, result);
+}
+
 uint64_t tm_source_started(const struct tm_source *source)
 {
     return source->ops->started(source);

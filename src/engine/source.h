@@ -125,6 +125,13 @@ struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *
  */
 struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                   tm_trace_visitor visit, void *context, struct tm_traces *result);
+/**
+ * Check the whole table: verify.h. Fails with TM_ERROR_UNSUPPORTED where the source keeps no table of its own making.
+ */
+struct tm_verify_request;
+struct tm_verification;
+struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host *host,
+                                  const struct tm_verify_request *request, struct tm_verification *result);
 /** When tracing began, for "not traced, tracing began at …": nanoseconds since 1970, 0 if unknown. */
 uint64_t tm_source_started(const struct tm_source *source);
 

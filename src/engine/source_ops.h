@@ -18,6 +18,9 @@ struct tm_source_ops {
                              struct tm_damage *damage);
     struct tm_error *(*traces)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                tm_trace_visitor visit, void *context, struct tm_traces *result);
+    /** NULL: there is nothing to verify. */
+    struct tm_error *(*verify)(struct tm_source *source, const struct tm_host *host,
+                               const struct tm_verify_request *request, struct tm_verification *result);
     uint64_t (*started)(const struct tm_source *source);
 };
 

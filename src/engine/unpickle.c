@@ -278,12 +278,13 @@ static uint64_t floor_of(const struct reader *reader)
     return reader->mark_count ? reader->marks[reader->mark_count - 1] : 0;
 }
 
-// The `count` values on top of the stack.
+// The `count` values on top of the stack; where none are wanted *values stays as it is.
 static struct tm_error *top(const struct reader *reader, uint64_t count, tm_pickled **values)
 {
     if (reader->stack.count - floor_of(reader) < count)
         return corrupt(reader, "an opcode finds too little on the stack");
-    *values = reader->stack.items + (reader->stack.count - count);
+    if (count > 0)
+        *values = reader->stack.items + (reader->stack.count - count);
     return NULL;
 }
 

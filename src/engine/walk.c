@@ -15,6 +15,8 @@
 #define FAILURES_TO_BISECT 4096u
 #define FAILURES_TO_GIVE_UP (2 * FAILURES_TO_BISECT)
 
+#define UNUSED_FAILURES_LIMIT (1u << 16)
+
 #define LEAF_SIZE_SHIFT 18   // log2 of sizeof(tm_leaf)
 #define BRANCH_SIZE_SHIFT 16 // of sizeof(tm_branch)
 _Static_assert(sizeof(tm_leaf) == 1u << LEAF_SIZE_SHIFT, "a leaf's size");
@@ -56,10 +58,17 @@ static bool gave_up(const struct tm_walk *walk)
     return walk->failures >= FAILURES_TO_GIVE_UP;
 }
 
-static void add_corrupt(struct tm_walk *walk, uint64_t address)
+static void tell(struct tm_walk *walk, enum tm_walk_flaw kind, const struct tm_flaw *flaw, uint64_t records)
+{
+    tm_damage_add(walk->damage, flaw, records);
+    if (walk->observer)
+        walk->observer->flaw(walk->observer->context, kind, flaw, records);
+}
+
+static void tell_corrupt(struct tm_walk *walk, enum tm_walk_flaw kind, uint64_t address)
 {
     struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = address};
-    tm_damage_add(walk->damage, &flaw, 1);
+    tell(walk, kind, &flaw, 1);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -75,7 +84,7 @@ struct piece {
 static void leave_out(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
 {
     struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = from, .bytes = to - from};
-    tm_damage_add(walk->damage, &flaw, (to - from) / piece->width);
+    tell(walk, TM_WALK_UNREADABLE, &flaw, (to - from) / piece->width);
     memset(piece->bytes + (from - piece->address), 0, to - from);
     for (uint64_t page = from / PAGE; piece->missing && page <= (to - 1) / PAGE; page++)
         piece->missing[page - piece->address / PAGE] = true;
@@ -101,7 +110,7 @@ static void read_range(struct tm_walk *walk, const struct piece *piece, uint64_t
 static struct tm_error *read_table(struct tm_walk *walk, const struct piece *piece, uint64_t size)
 {
     if (piece->address % piece->width || piece->address > UINT64_MAX - size) {
-        add_corrupt(walk, piece->address);
+        tell_corrupt(walk, TM_WALK_MISPLACED, piece->address);
         memset(piece->bytes, 0, size);
         return NULL;
     }
@@ -149,8 +158,10 @@ static struct tm_error *claim_table(struct tm_walk *walk, struct tm_set *set, ui
 {
     *is_new = true;
     struct tm_error *error = gave_up(walk) ? NULL : claim(set, address, shift, is_new);
+    if (walk->observer)
+        walk->observer->table(walk->observer->context, address, UINT64_C(1) << shift);
     if (!error && !*is_new)
-        add_corrupt(walk, address);
+        tell_corrupt(walk, TM_WALK_MET_BEFORE, address);
     return error;
 }
 
@@ -172,6 +183,26 @@ static struct tm_error *read_parts(struct tm_walk *walk, uint64_t address, unsig
     return NULL;
 }
 
+// For the observer: starts where none should be looked for. What cannot be read there was never used.
+static void look_for_hidden(struct tm_walk *walk, uint64_t address, unsigned parts)
+{
+    uint32_t slots[PART_SLOTS];
+    for (unsigned part = 0; part < TM_LEAF_PARTS && walk->unused_failures < UNUSED_FAILURES_LIMIT; part++) {
+        uint64_t at = address + part * PART_SIZE, starts = 0;
+        if (parts >> part & 1)
+            continue;
+        if (!tm_target_try_read(walk->target, at, slots, sizeof(slots))) {
+            walk->unused_failures++;
+            continue;
+        }
+        for (unsigned i = 0; i < PART_SLOTS; i++)
+            starts += slots[i] >> 31;
+        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = at};
+        if (starts)
+            tell(walk, TM_WALK_HIDDEN, &flaw, starts);
+    }
+}
+
 static struct tm_error *open_leaf(struct tm_walk *walk, uint64_t entry)
 {
     struct tm_walk_buffers *buffers = walk->buffers;
@@ -185,6 +216,8 @@ static struct tm_error *open_leaf(struct tm_walk *walk, uint64_t entry)
     uint64_t total = walk->leaves > walk->leaves_read ? walk->leaves : walk->leaves_read;
     tm_host_progress(walk->host, "reading blocks", walk->leaves_read, total);
     struct tm_error *error = claim_table(walk, &walk->leaf_set, address, LEAF_SIZE_SHIFT, &is_new);
+    if (!error && is_new && walk->observer)
+        look_for_hidden(walk, address, buffers->parts);
     return error || !is_new ? error : read_parts(walk, address, buffers->parts);
 }
 
@@ -215,7 +248,7 @@ static struct tm_error *next_leaf(struct tm_walk *walk, bool *found)
     while (!error) {
         while (walk->branch_next < TM_BRANCH_ENTRIES) {
             uint64_t leaf = buffers->branch[walk->branch_next++];
-            if (!(leaf & TM_LEAF_PARTS_MASK))
+            if (!leaf || (!(leaf & TM_LEAF_PARTS_MASK) && !walk->observer))
                 continue; // not there, or no block starts in it
             *found = true;
             walk->leaf_number = walk->branch_number * TM_BRANCH_ENTRIES + walk->branch_next - 1;
@@ -278,6 +311,20 @@ static bool read_size(const struct tm_walk *walk, unsigned slot, uint64_t addres
     return tm_flaw_corrupt(flaw, address);
 }
 
+// The id which the map keeps in the block of a code object, behind the slots of its size; 0: none, or not to be had.
+static uint32_t read_code(const struct tm_walk *walk, unsigned slot, uint64_t address)
+{
+    const struct tm_walk_buffers *buffers = walk->buffers;
+    struct tm_flaw ignored = {.kind = TM_FLAW_NONE};
+    uint32_t code = 0;
+    if (!(buffers->leaf[slot] & TM_SLOT_WATCHED))
+        return 0;
+    if (slot_was_read(buffers, slot + 2))
+        return slot_is_missing(buffers, slot + 2) ? 0 : buffers->leaf[slot + 2];
+    return tm_shadow_read_slot(walk->target, walk->directory, (address >> TM_SLOT_SHIFT) + 2, &code, &ignored) ? code
+                                                                                                               : 0;
+}
+
 static bool holds(const struct tm_shadow_block *block, uint64_t address)
 {
     return address - block->address < block->size;
@@ -303,15 +350,17 @@ struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_shado
         struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
         uint64_t address = (walk->leaf_number * TM_LEAF_SLOTS + slot) << TM_SLOT_SHIFT, size;
         bool good = read_size(walk, slot, address, &size, &flaw);
-        tm_damage_add(walk->damage, &flaw, 1);
+        if (!good)
+            tell(walk, flaw.kind == TM_FLAW_CORRUPT ? TM_WALK_BAD_SIZE : TM_WALK_NO_SIZE, &flaw, 1);
 
         bool overlap = walk->has_pending && holds(&walk->pending, address);
         if (overlap)
-            add_corrupt(walk, walk->pending.address);
+            tell_corrupt(walk, TM_WALK_OVERLAP, walk->pending.address);
         *found = walk->has_pending && !overlap;
         *block = walk->pending;
         walk->has_pending = good;
-        walk->pending = (struct tm_shadow_block){address, size, walk->buffers->leaf[slot] & TM_SLOT_SITE_MASK};
+        walk->pending = (struct tm_shadow_block){address, size, walk->buffers->leaf[slot] & TM_SLOT_SITE_MASK,
+                                                 read_code(walk, slot, address)};
         if (*found)
             return NULL;
     }

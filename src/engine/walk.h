@@ -12,10 +12,30 @@
 
 struct tm_walk_buffers;
 
+enum tm_walk_flaw {
+    TM_WALK_UNREADABLE, // a part of the directory, of a branch or of a leaf
+    TM_WALK_MISPLACED,  // a branch or a leaf where none can be
+    TM_WALK_MET_BEFORE, // a branch or a leaf which overlaps one that was read already
+    TM_WALK_BAD_SIZE,   // a block whose slots contradict themselves
+    TM_WALK_NO_SIZE,    // a block whose size cannot be read
+    TM_WALK_OVERLAP,    // a block inside of which another one begins
+    TM_WALK_HIDDEN,     // starts in a part of a leaf which is not marked to be in use
+};
+
+/** Who wants to know of each thing which a walk meets. With one, parts of leaves which are not in use are looked at. */
+struct tm_walk_observer {
+    void *context;
+    /** A branch or a leaf at this address, sane or not. */
+    void (*table)(void *context, uint64_t address, uint64_t size);
+    /** `address` is the block's, or in the target the table's; `records` of them are concerned. */
+    void (*flaw)(void *context, enum tm_walk_flaw kind, const struct tm_flaw *flaw, uint64_t records);
+};
+
 struct tm_walk {
     struct tm_target *target;
     const struct tm_host *host;
     struct tm_damage *damage;
+    const struct tm_walk_observer *observer; // NULL at first; set before the first block is asked for
     uint64_t directory;
     uint64_t leaves; // as the root counts them; for the progress
     uint64_t leaves_read;
@@ -28,6 +48,7 @@ struct tm_walk {
     bool has_pending;
     struct tm_shadow_block pending; // found, but the next one might begin inside it
     unsigned failures;              // reads which failed
+    unsigned unused_failures;       // those of parts not in use, which need not be there
     bool stopped;
     struct tm_set branches; // what was read, by where it stands
     struct tm_set leaf_set;

@@ -23,6 +23,8 @@ COMMANDS = [
     "tm-traces",
     "tm-traces --sort site --traceback --limit 5",
     "tm-traces --sort address --json --limit 500",
+    "tm-verify",
+    "tm-verify --strict --json",
     "tm-diff {core} --limit 5",
     "tm-diff {core} {core} filename --json",
     "tm-filter add --exclude '*/importlib/*'",

@@ -260,6 +260,13 @@ struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host
     return error;
 }
 
+struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host *host,
+                                  const struct tm_verify_request *request, struct tm_verification *result)
+{
+    (void)source, (void)host, (void)request, (void)result;
+    return tm_error_create(TM_ERROR_UNSUPPORTED, "a fake has nothing to verify");
+}
+
 uint64_t tm_source_started(const struct tm_source *source)
 {
     return ((const struct fake *)source)->started;

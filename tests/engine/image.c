@@ -10,7 +10,7 @@
 #define PAGE UINT64_C(4096)
 #define SYMBOLS 16
 #define TARGETS 16
-#define INDEX_SHIFT 12
+#define INDEX_SHIFT IMAGE_INDEX_SHIFT
 
 struct mapping {
     uint64_t address;
@@ -225,17 +225,22 @@ static uint32_t process(void *context)
     return ((const struct image *)context)->process;
 }
 
-struct tm_target *image_target(struct image *image)
+struct tm_target *image_new_target(struct image *image)
 {
     const struct tm_target_callbacks callbacks = {.read = read_memory,
                                                   .symbol = find_symbol,
                                                   .regions = list_regions,
                                                   .why_missing = why_missing,
                                                   .process = process};
+    struct tm_target *target;
+    require(tm_target_create(&callbacks, image, &target) == NULL, "no target");
+    return target;
+}
+
+struct tm_target *image_target(struct image *image)
+{
     require(image->target_count < TARGETS, "too many targets");
-    struct tm_target **target = &image->targets[image->target_count++];
-    require(tm_target_create(&callbacks, image, target) == NULL, "no target");
-    return *target;
+    return image->targets[image->target_count++] = image_new_target(image);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -328,6 +333,7 @@ void image_table_create(struct image_table *table, struct image *image, uint64_t
     root->frame_limit = 25;
     root->started = UINT64_C(1700000000000000000);
     root->starts = 1;
+    root->mapped = UINT64_C(1) << 30;
     root->directory = image_map_anywhere(image, sizeof(tm_directory));
     array_create(&root->bytes, 1, 8);
     array_create(&root->strings, sizeof(struct tm_string), FIRST_SHIFT);
@@ -500,4 +506,33 @@ uint32_t image_track(struct image_table *table, uint32_t domain, uint64_t addres
     slot[position % slots] = id;
     count_block(table, size, site);
     return id;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Something of everything
+
+void image_table_fill(struct image_table *table, uint64_t heap)
+{
+    static const uint8_t pairs[] = {4, 1, 2, 0x80, 6, 0xfe, 8, 3};
+    static const uint8_t locations[] = {0x80, 0, 0xdd, 4, 9, 0xe8, 2, 0xf2, 2, 1, 3, 4, 0xf8, 0xd1, 1, 2};
+    static const char *const names[] = {"main.py",         "\x1b]0;title\x07.py", "a\nb.py",
+                                        "\xed\xb2\x80.py", "\xe2\x80\xae",        ""};
+    const uint64_t gib = UINT64_C(1) << 30;
+    uint32_t node = 0, site[6];
+    for (unsigned i = 0; i < 6; i++) {
+        bool located = i % 4 == TM_LINES_LOCATIONS;
+        uint32_t code = image_code(table, names[i], (int32_t)i * 5, (uint8_t)(i % 4), located ? locations : pairs,
+                                   located ? sizeof(locations) : sizeof(pairs), 40);
+        node = image_node(table, i % 4 ? node : 0, code, (int32_t)i * 4 - 2);
+        site[i] = image_site(table, node, i == 5 ? 389047 : 0, i == 4 ? 7 : 0);
+    }
+    for (unsigned i = 0; i < 20; i++)
+        image_block(table, heap + i * 96, i * 5, site[i % 5]);
+    *image_slot(table, heap + 18 * 96) |= TM_SLOT_WATCHED;
+    *image_slot(table, heap + 18 * 96 + 32) = 2;
+    image_block(table, heap + 4096, 5 * gib, site[1]);
+    image_block(table, heap + 9 * gib - 16, 100, site[2]); // its size is in the next leaf
+    for (unsigned i = 0; i < 20; i++)
+        image_track(table, 389047, i * 1000, 100 + i, site[5]);
+    image_track(table, 0, heap + 7, 8, site[0]);
 }

@@ -35,6 +35,8 @@ void image_set_why_missing(struct image *image, const char *why);
 
 /** A target which reads the image; the image owns it. Every call makes a new one. */
 struct tm_target *image_target(struct image *image);
+/** The same, owned by the caller. */
+struct tm_target *image_new_target(struct image *image);
 
 /** What was asked of the image: calls of read, and the longest of them. */
 uint64_t image_reads(const struct image *image);
@@ -51,6 +53,8 @@ struct image_table {
 };
 
 #define IMAGE_ROOT UINT64_C(0x7f5500300000)
+/** log2 of the slots in the index of tracked blocks. */
+#define IMAGE_INDEX_SHIFT 12
 
 /** An empty table which is tracing with a limit of 25 frames, found by search alone. Chunks begin with 16 records. */
 void image_table_create(struct image_table *table, struct image *image, uint64_t address);
@@ -76,6 +80,13 @@ uint32_t *image_slot(struct image_table *table, uint64_t address);
 uint64_t image_leaf(struct image_table *table, uint64_t address);
 /** A live tracked block, in the index too, counted. */
 uint32_t image_track(struct image_table *table, uint32_t domain, uint64_t address, uint64_t size, uint32_t site);
+
+/**
+ * Something of everything, for tests which bend a table at any place: odd names, all kinds of line tables, tracebacks with
+ * common frames, blocks of every form from `heap` (a multiple of 8 GiB) on, a watched code object, tracked blocks of
+ * domains 389047 and 0. Sites 1 to 6 have blocks.
+ */
+void image_table_fill(struct image_table *table, uint64_t heap);
 
 /** A record's bytes, and its address in the target. */
 void *image_record(struct image_table *table, const struct tm_array *array, uint64_t id);

@@ -495,6 +495,7 @@ static void test_misused_opcodes(void **state)
         {"N(.", "finds too little on the stack"}, // what is below a mark is not to be had
         {"\x85", "finds too little on the stack"},
         {"N(\x85", "finds too little on the stack"},
+        {")", "no object of the class Snapshot"}, // a tuple of nothing, on a stack of nothing
         {"t", "finds no mark"},
         {"e", "finds no mark"},
         {"u", "finds no mark"},

@@ -42,7 +42,7 @@ def same_failure(command, **options):
 
 
 def test_the_contracts_commands_are_there():
-    assert {"tm-info", "tm-top", "tm-traceback", "tm-traces", "tm-diff", "tm-save", "tm-filter"} <= set(COMMANDS)
+    assert {"tm-info", "tm-top", "tm-traceback", "tm-traces", "tm-diff", "tm-save", "tm-filter", "tm-verify"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -180,6 +180,8 @@ def test_the_same_answer_four_times(service, core, python):
         "tm-diff %s %s -c filename" % (core, core),
         "tm-traces -n 50",
         "tm-traces -s site --json",
+        "tm-verify",
+        "tm-verify --json --strict",
     ]
     found = [
         debuggers.answers(debugger, commands, **target)

@@ -1,0 +1,276 @@
+/**
+ * Memory: every command on a target whose memory was written by an enemy.
+ *
+ * An input does not hold a whole memory: few mutations of one would get past the first check. It bends one of a few
+ * sound images, which are made once. Its first 4 bytes choose the image, the command, its options and the address asked
+ * for; then come patches of 12 bytes:
+ *
+ *     kind, area, offset (2 bytes), value (8 bytes)
+ *
+ * An area is what an image says is worth bending: the root, an array, a leaf. What a patch writes is by its kind: a
+ * number, one near a power of two, an address inside of an area, the old value changed a little; or the page goes missing.
+ * A new kind of table is a new function in `images`, with its symbols, regions and areas.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../engine/image.h"
+#include "fuzz.h"
+
+#define HEAP UINT64_C(0x7f7000000000) // of the traced program: only compared, never read
+#define GIB (UINT64_C(1) << 30)
+#define AREAS 32
+#define PATCHES 64
+#define PATCH_SIZE 12
+
+struct area {
+    uint64_t address;
+    uint64_t length;
+};
+
+struct memory {
+    struct image *image;
+    struct area areas[AREAS];
+    size_t area_count;
+};
+
+static void add_area(struct memory *memory, uint64_t address, uint64_t length)
+{
+    if (memory->area_count < AREAS)
+        memory->areas[memory->area_count++] = (struct area){address, length};
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Images
+
+static void add_array_areas(struct memory *memory, const struct tm_array *array)
+{
+    for (unsigned chunk = 0; chunk < 3 && array->chunk[chunk]; chunk++)
+        add_area(memory, array->chunk[chunk], (UINT64_C(1) << (array->first_shift + chunk)) * array->record_size);
+}
+
+static void add_table_areas(struct memory *memory, struct image_table *table)
+{
+    const struct tm_root *root = table->root;
+    add_area(memory, table->address, sizeof(*root));
+    add_area(memory, table->address + offsetof(struct tm_root, bytes), 6 * sizeof(struct tm_array));
+    add_area(memory, table->address + offsetof(struct tm_root, resize), sizeof(root->resize));
+    add_array_areas(memory, &root->bytes);
+    add_array_areas(memory, &root->strings);
+    add_array_areas(memory, &root->codes);
+    add_array_areas(memory, &root->nodes);
+    add_array_areas(memory, &root->sites);
+    add_array_areas(memory, &root->tracked);
+    if (root->tracked_index)
+        add_area(memory, root->tracked_index, sizeof(struct tm_tracked_index) + (4u << IMAGE_INDEX_SHIFT));
+    add_area(memory, root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8 - 64, 256);
+    uint64_t branch = *(uint64_t *)image_at(table->image, root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8);
+    add_area(memory, branch, 256);
+    add_area(memory, image_leaf(table, HEAP), 1024);
+}
+
+static void add_resizes(struct image_table *table)
+{
+    table->root->resize[0] =
+        (struct tm_resize){.address = HEAP + 6 * GIB, .size = 10, .site = 3, .state = TM_RESIZE_BUSY};
+    table->root->resize[9].state = TM_RESIZE_CLAIMED;
+}
+
+static void make_table(struct memory *memory)
+{
+    struct image_table table;
+    memory->image = image_create();
+    image_table_create(&table, memory->image, IMAGE_ROOT);
+    image_table_fill(&table, HEAP);
+    add_resizes(&table);
+    add_table_areas(memory, &table);
+    uint64_t variable = image_map_anywhere(memory->image, 8);
+    memcpy(image_at(memory->image, variable, 8), &table.address, 8);
+    image_set_symbol(memory->image, TM_ROOT_SYMBOL, variable);
+    image_set_symbol(memory->image, "_PyRuntime", variable);
+    add_area(memory, variable, 8);
+}
+
+// The same without a symbol, with two mappings of the root's name of which one holds a copy: it has to be searched for.
+static void make_hidden_table(struct memory *memory)
+{
+    struct image_table table;
+    const uint32_t flags = TM_REGION_READABLE | TM_REGION_WRITABLE;
+    memory->image = image_create();
+    image_table_create(&table, memory->image, IMAGE_ROOT);
+    image_table_fill(&table, HEAP);
+    add_resizes(&table);
+    void *copy = image_map(memory->image, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, 4096, "[anon:" TM_MAPPING_NAME "]", flags);
+    memcpy(copy, table.root, sizeof(*table.root));
+    image_map(memory->image, UINT64_C(1) << 44, 65536, "[heap]", flags);
+    add_area(memory, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, sizeof(*table.root));
+    add_table_areas(memory, &table);
+}
+
+// A tracer which never traced: hardly anything is there.
+static void make_empty_table(struct memory *memory)
+{
+    struct image_table table;
+    memory->image = image_create();
+    image_table_create(&table, memory->image, IMAGE_ROOT);
+    table.root->state = TM_STATE_LOADED;
+    add_area(memory, table.address, sizeof(*table.root));
+    add_array_areas(memory, &table.root->bytes);
+    add_array_areas(memory, &table.root->nodes);
+    add_array_areas(memory, &table.root->sites);
+}
+
+static void (*const images[])(struct memory *memory) = {make_table, make_hidden_table, make_empty_table};
+enum { IMAGES = sizeof(images) / sizeof(images[0]) };
+
+static struct memory *get_memory(uint8_t choice)
+{
+    static struct memory memories[IMAGES];
+    struct memory *memory = &memories[choice % IMAGES];
+    if (!memory->image)
+        images[choice % IMAGES](memory);
+    return memory;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Patches
+
+struct undo {
+    unsigned char *at;
+    unsigned char old[8];
+    size_t length;
+};
+
+static uint64_t address_in(const struct memory *memory, uint64_t value)
+{
+    const struct area *area = &memory->areas[(value & 0xff) % memory->area_count];
+    return area->address + (value >> 8 & 0xffff) % area->length;
+}
+
+enum { NUMBER, POWER, ADDRESS, ADDED, FLIPPED, MISSING, KINDS };
+
+static uint64_t new_value(const struct memory *memory, unsigned kind, uint64_t old, uint64_t value)
+{
+    switch (kind) {
+    case POWER: // 2^n - 128 to 2^n + 127; n = 64 gives 2^64 - 128 and so on
+        return ((value & 0x7f) < 64 ? UINT64_C(1) << (value & 0x3f) : 0) + (uint64_t)(int8_t)(value >> 8);
+    case ADDRESS:
+        return address_in(memory, value);
+    case ADDED:
+        return old + (uint64_t)(int16_t)value;
+    case FLIPPED:
+        return old ^ UINT64_C(1) << (value & 63);
+    default:
+        return value;
+    }
+}
+
+static void apply(struct memory *memory, struct fuzz_input *input, struct undo *undo)
+{
+    static const size_t widths[] = {8, 4, 2, 1};
+    uint8_t kind = fuzz_byte(input);
+    const struct area *area = &memory->areas[fuzz_byte(input) % memory->area_count];
+    uint64_t offset = fuzz_number(input, 2) % area->length, value = fuzz_number(input, 8), old = 0;
+    size_t width = widths[kind / KINDS % 4];
+    undo->length = 0;
+    if (kind % KINDS == MISSING) {
+        image_hide(memory->image, (area->address + offset) & ~UINT64_C(4095), 4096);
+        return;
+    }
+    offset -= offset % width; // fields are aligned
+    if (width > area->length - offset)
+        return;
+    undo->length = width;
+    undo->at = image_at(memory->image, area->address + offset, width);
+    memcpy(undo->old, undo->at, width);
+    memcpy(&old, undo->at, width);
+    value = new_value(memory, kind % KINDS, old, value);
+    memcpy(undo->at, &value, width);
+}
+
+static void revert(struct memory *memory, struct undo *undo, size_t count)
+{
+    while (count-- > 0) {
+        if (undo[count].length)
+            memcpy(undo[count].at, undo[count].old, undo[count].length);
+    }
+    image_show_all(memory->image);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Questions
+
+static const char *const lines[] = {
+    "",
+    "--json",
+    "-n 3",
+    "traceback",
+    "traceback -n 2 --json",
+    "filename -c",
+    "core",
+    "core core traceback",
+    "core filename --json -c",
+    "--sort site --traceback",
+    "--sort address --json -n 100",
+    "--include *main* --exclude *:3 --all-frames",
+    "--domain 389047",
+    "expression",
+    "--json expression",
+    "file --force",
+    "file --traces 3.8",
+    "-n 0",
+};
+
+static const char *pick_command(uint8_t choice)
+{
+    size_t count = 0;
+    while (tm_command_name(count))
+        count++;
+    return tm_command_name(choice % count);
+}
+
+static uint64_t pick_address(const struct memory *memory, uint8_t choice)
+{
+    static const uint64_t addresses[] = {
+        HEAP, HEAP + 101, HEAP + 4096 + 3 * GIB, HEAP + 9 * GIB + 50, HEAP + 7, HEAP + 8195, 12345, 5050,
+        0,    UINT64_MAX, UINT64_C(1) << 48};
+    size_t count = sizeof(addresses) / sizeof(addresses[0]);
+    return choice < 2 * count ? addresses[choice % count] : memory->areas[choice % memory->area_count].address;
+}
+
+// What a command may cost on images of a few MiB: these are bounds to be hit by a loop which no longer depends on what
+// there is to read, and far above what is ever needed.
+#define BYTES_LIMIT (UINT64_C(1) << 30)
+#define STEPS_LIMIT (UINT64_C(1) << 22)
+
+static void ask(struct memory *memory, const uint8_t *choices)
+{
+    struct tm_session *session = fuzz_session_create();
+    const char *command = pick_command(choices[1]), *line = lines[choices[2] % (sizeof(lines) / sizeof(lines[0]))];
+    struct tm_target *target = image_new_target(memory->image), *other = image_new_target(memory->image);
+    uint64_t address = pick_address(memory, choices[3]);
+    fuzz_run(session, command, line, target, other, address);
+    if (choices[2] & 0x80) // what was remembered of the target must be as good
+        fuzz_run(session, pick_command(choices[3]), "", target, other, address);
+    fuzz_require(tm_target_bytes_read(target) <= BYTES_LIMIT && fuzz_steps() <= STEPS_LIMIT);
+    tm_target_destroy(target);
+    tm_target_destroy(other);
+    tm_session_destroy(session);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_input input = {data, size};
+    struct undo undo[PATCHES];
+    uint8_t choices[4];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(choices); i++)
+        choices[i] = fuzz_byte(&input);
+    struct memory *memory = get_memory(choices[0]);
+    for (; input.length >= PATCH_SIZE && count < PATCHES; count++)
+        apply(memory, &input, &undo[count]);
+    ask(memory, choices);
+    revert(memory, undo, count);
+    return 0;
+}
