@@ -192,7 +192,7 @@ bool cpython_frames_make_sense(const void *thread);
 /** CPython's own function, even where one of ours stands in front of it. NULL: there is none. */
 void *cpython_function(const char *name);
 
-/** Read memory which may not be there; where the system does not allow the question, trust. */
+/** Read up to a page of memory which may not be there. False: it is not, or the system cannot tell. */
 bool cpython_read(const void *address, void *buffer, size_t length);
 
 /** A field of a CPython object. */
