@@ -13,6 +13,7 @@
 #   PREFIX DESTDIR      where `make install` puts things; PYTHON_SITE and GDB_AUTO_LOAD move single parts
 #   PYTEST_ARGS         more arguments for pytest, as in PYTEST_ARGS='-k diff -x'
 #   TEST_JOBS           how many test files run at a time; default: one a processor
+#   ROOTS               where the systems for `make matrix` and `make aarch64` are, or are made; RUN: what runs C tests
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -130,7 +131,7 @@ test: all
 	@$(MAKE) --no-print-directory test-python
 
 test-engine: $(test_programs)
-	@failed=; for test in $^; do echo "$$test"; $$test || failed="$$failed $$test"; done; \
+	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 test-python: all
@@ -224,6 +225,32 @@ check-cppcheck:
 # Old debuggers embed old Pythons: all is kept to the syntax of 3.8.
 check-python:
 	$(TEST_PYTHON) tests/support/check_syntax.py $(python_files)
+
+# ----------------------------------------------------------------------------------------------------------------
+# Other systems and another machine, as folders of Debian's packages; as root, not part of `make test`
+
+ROOTS ?= $(BUILD)/roots
+
+.PHONY: matrix aarch64
+matrix: all
+	$(TEST_PYTHON) tests/matrix/matrix.py --roots '$(ROOTS)' --here $(MATRIX_ARGS)
+
+# The packages are unpacked and not installed: qemu-user runs single programs out of them.
+arm64 := $(abspath $(ROOTS))/arm64
+arm64_packages := libcmocka-dev,libpython3.11-dev,python3.11,libpython3.11-stdlib,python3
+$(arm64)/usr/bin/python3.11:
+	debootstrap --foreign --arch=arm64 --variant=minbase --include=$(arm64_packages) bookworm $(arm64)
+	cd $(arm64) && for deb in var/cache/apt/archives/*.deb; do \
+	    dpkg-deb --fsys-tarfile $$deb | tar -x --keep-directory-symlink || exit 1; done
+	ln -s libcmocka.so.0 $(arm64)/libcmocka.so && cp -L $(arm64)/usr/lib/aarch64-linux-gnu/libcmocka.so.0 $(arm64)
+
+# Compiled by Debian's gcc-aarch64-linux-gnu, tested by qemu-user; gdb-multiarch with the engine of this machine reads the
+# other one's cores. The sanitizers do not run under qemu-user.
+aarch64: all $(arm64)/usr/bin/python3.11
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/aarch64 CC=aarch64-linux-gnu-gcc SANITIZE= WERROR=1 \
+	    CPPFLAGS='-idirafter $(arm64)/usr/include' LDFLAGS='-L$(arm64)' \
+	    python_include='-isystem $(arm64)/usr/include/python3.11' RUN='qemu-aarch64 -L $(arm64)' engine tracer test-engine
+	TM_AARCH64='$(arm64)' TM_TEST_GDB=gdb-multiarch $(TEST_PYTHON) -m pytest tests/aarch64 -q -p no:cacheprovider
 
 # ----------------------------------------------------------------------------------------------------------------
 # Measure, show
@@ -320,6 +347,8 @@ help:
 	@echo 'make fuzz         hostile input until interrupted; FUZZ_SECONDS=, FUZZ_TARGET='
 	@echo 'make check        format, warnings of gcc and clang, cppcheck, syntax of Python 3.8'
 	@echo 'make format       let clang-format lay out the C files'
+	@echo 'make matrix       the end-to-end tests on other Debians, into docs/compatibility.md; as root, also ROOTS='
+	@echo 'make aarch64      the C tests and a core of the other machine, by qemu-user and gdb-multiarch'
 	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem'
 	@echo 'make install      to PREFIX=$(PREFIX); also DESTDIR=, PYTHON=, PYTHON_SITE=, GDB_AUTO_LOAD='
 	@echo 'make uninstall    with the same variables as install'

@@ -6,6 +6,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -103,6 +105,40 @@ const struct cpython_facts cpython_3_13 = {
     .line_table_kind = TM_LINES_LOCATIONS,
 };
 
+// 3.14 and 3.15 are alike. A frame's code is a tagged reference.
+const struct cpython_facts cpython_3_14 = {
+    .version = 0x30e,
+    .thread_frame = 72,
+    .cframe_frame = -1,
+    .frame_code = 0,
+    .frame_code_tags = 3,
+    .frame_previous = 8,
+    .frame_instruction = 56,
+    .frame_owner = 74,
+    .owner_skip = 3,
+    .code_first_line = 68,
+    .code_filename = 112,
+    .code_name = 128,
+    .code_lines = 136,
+    .code_bytecode = 208,
+    .code_first_traceable = 192,
+    .line_table_kind = TM_LINES_LOCATIONS,
+};
+
+static const struct cpython_description descriptions[] = {
+    {.version = 0x30d, .thread = 176, .frame = 232, .code = 280},
+    {.version = 0x30e, .thread = 200, .frame = 256, .code = 320},
+    {.version = 0x30f, .thread = 200, .frame = 320, .code = 384},
+};
+
+const struct cpython_description *cpython_description_of(uint32_t version)
+{
+    for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
+        if (descriptions[i].version == version)
+            return &descriptions[i];
+    return NULL;
+}
+
 bool cpython_present(void)
 {
     return Py_GetVersion != NULL && PyMem_SetAllocator != NULL;
@@ -128,9 +164,9 @@ static uint32_t parse_version(const char *text)
     return (uint32_t)(major << 24 | minor << 16 | micro << 8 | level << 4 | serial);
 }
 
-static const struct cpython_facts *facts_of(uint32_t version_hex)
+const struct cpython_facts *cpython_facts_of(uint32_t version)
 {
-    switch (version_hex >> 16) {
+    switch (version) {
     case 0x308:
     case 0x309:
         return &cpython_3_8;
@@ -142,23 +178,84 @@ static const struct cpython_facts *facts_of(uint32_t version_hex)
         return &cpython_3_12;
     case 0x30d:
         return &cpython_3_13;
+    case 0x30e:
+    case 0x30f:
+        return &cpython_3_14;
     default:
         return NULL;
     }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// What the interpreter tells of itself, before it has any frame: the members of its types, and from 3.13 on the description.
+
+// PyTypeObject: the same in all builds with a GIL.
+enum { TYPE_BASIC_SIZE = 32, TYPE_MEMBERS = 240 };
+
+struct member {
+    const char *name; // NULL: the last one
+    int type;
+    Py_ssize_t offset;
+    int flags;
+    const char *documentation;
+};
+
+/** Whether a type has its member there, or hides where it is. */
+static bool member_is_at(const PyTypeObject *type, const char *name, uint16_t offset)
+{
+    const struct member *member = FIELD(const struct member *, type, TYPE_MEMBERS);
+    for (; member != NULL && member->name != NULL; member++)
+        if (strcmp(member->name, name) == 0)
+            return member->offset == offset;
+    return true;
+}
+
+static bool types_are_known(const struct cpython_facts *facts)
+{
+    bool has_code = facts->code_first_traceable == 0; // as an object of its own, and not at the code object's end
+    return member_is_at(&PyCode_Type, "co_firstlineno", facts->code_first_line) &&
+           member_is_at(&PyCode_Type, "co_filename", facts->code_filename) &&
+           member_is_at(&PyCode_Type, has_code ? "co_name" : "co_qualname", facts->code_name) &&
+           member_is_at(&PyCode_Type, facts->version < 0x30a ? "co_lnotab" : "co_linetable", facts->code_lines) &&
+           (has_code ? member_is_at(&PyCode_Type, "co_code", facts->code_bytecode)
+                     : FIELD(Py_ssize_t, &PyCode_Type, TYPE_BASIC_SIZE) == facts->code_bytecode) &&
+           (facts->frame_owner >= 0 || (member_is_at(&PyFrame_Type, "f_code", facts->frame_code) &&
+                                        member_is_at(&PyFrame_Type, "f_back", facts->frame_previous)));
+}
+
+static bool description_is_known(const struct cpython_facts *facts, uint32_t version)
+{
+    const struct cpython_description *where = cpython_description_of(version);
+    if (where == NULL)
+        return true;
+    if (_PyRuntime == NULL || memcmp(_PyRuntime, "xdebugpy", 8) != 0)
+        return false;
+    const uint64_t *thread = (const uint64_t *)(_PyRuntime + where->thread);
+    const uint64_t *frame = (const uint64_t *)(_PyRuntime + where->frame);
+    const uint64_t *code = (const uint64_t *)(_PyRuntime + where->code);
+    // In the order of the description; what stands between is not ours.
+    return thread[0] == THREAD_INTERPRETER && thread[1] == facts->thread_frame && frame[0] == facts->frame_previous &&
+           frame[1] == facts->frame_code && frame[2] == facts->frame_instruction &&
+           frame[4] == (uint64_t)facts->frame_owner && code[0] == facts->code_filename && code[2] == facts->code_name &&
+           code[3] == facts->code_lines && code[4] == facts->code_first_line && code[8] == facts->code_bytecode;
 }
 
 const char *cpython_attach(void)
 {
     const char *text = Py_GetVersion();
     cpython.version_hex = parse_version(text);
-    cpython.facts = facts_of(cpython.version_hex);
+    uint32_t version = cpython.version_hex >> 16;
+    cpython.facts = cpython_facts_of(version);
     if (cpython.facts == NULL)
-        return "this CPython's version is not one of 3.8 to 3.13";
+        return "this CPython's version is not one of 3.8 to 3.15";
     if ((cpython.version_hex >> 4 & 0xf) < 0xc)
         return "alpha and beta releases of CPython are not supported";
     if (strstr(text, "free-threading") != NULL)
         return "free-threaded builds of CPython are not supported";
-    cpython.lock_is_global = cpython.facts->version < 0x30c;
+    if (!types_are_known(cpython.facts) || !description_is_known(cpython.facts, version))
+        return "this CPython does not keep its code objects and frames as its version should; a build of its own?";
+    cpython.debug_build = _Py_NegativeRefcount != NULL;
+    cpython.lock_is_global = version < 0x30c;
     cpython.current_thread =
         PyThreadState_GetUnchecked != NULL ? PyThreadState_GetUnchecked : _PyThreadState_UncheckedGet;
     if (cpython.current_thread == NULL)
@@ -178,18 +275,25 @@ void *cpython_function(const char *name)
     return function != NULL ? function : dlsym(RTLD_DEFAULT, name);
 }
 
+/** Where a sandbox forbids process_vm_readv(): the kernel tells as well when it is to write what is not there. */
+static bool read_through_pipe(const void *address, void *buffer, size_t length)
+{
+    int ends[2];
+    if (length > PIPE_BUF || pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    bool good = write(ends[1], address, length) == (ssize_t)length && read(ends[0], buffer, length) == (ssize_t)length;
+    close(ends[0]);
+    close(ends[1]);
+    return good;
+}
+
 bool cpython_read(const void *address, void *buffer, size_t length)
 {
     struct iovec local = {buffer, length}, remote = {(void *)address, length};
     ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
     if (got == (ssize_t)length)
         return true;
-    if (got >= 0 || address == NULL || (uintptr_t)address < 4096)
-        return false;
-    if (errno == EFAULT)
-        return false;
-    memcpy(buffer, address, length);
-    return true;
+    return got < 0 && errno != EFAULT && read_through_pipe(address, buffer, length);
 }
 
 static bool read_word(const void *base, size_t offset, uintptr_t *word)
@@ -207,6 +311,20 @@ static bool code_makes_sense(const struct cpython_facts *facts, const void *code
            read_word((const void *)lines, OBJECT_TYPE, &lines_type) && lines_type == (uintptr_t)&PyBytes_Type;
 }
 
+/** Whether a complete or nearly complete frame is at an instruction of its code. */
+static bool instruction_makes_sense(const struct cpython_facts *facts, const void *frame, const void *code)
+{
+    uintptr_t instruction, size, bytecode;
+    int offset;
+    if (facts->instruction_unit == 0)
+        return read_word(frame, facts->frame_instruction, &instruction) && read_word(code, VAR_OBJECT_SIZE, &size) &&
+               instruction - ((uintptr_t)code + facts->code_bytecode - CODE_UNIT) <= (size + 1) * CODE_UNIT;
+    return cpython_read((const char *)frame + facts->frame_instruction, &offset, sizeof offset) &&
+           read_word(code, facts->code_bytecode, &bytecode) &&
+           read_word((const void *)bytecode, VAR_OBJECT_SIZE, &size) && offset >= -1 &&
+           (uintptr_t)(offset + 1) * facts->instruction_unit <= size + CODE_UNIT;
+}
+
 bool cpython_frames_make_sense(const void *thread)
 {
     const struct cpython_facts *facts = cpython.facts;
@@ -219,16 +337,19 @@ bool cpython_frames_make_sense(const void *thread)
         return false;
     for (int steps = 0; frame != 0 && steps < 16; steps++) {
         unsigned char owner = 0;
-        uintptr_t code, instruction;
+        uintptr_t code;
         if (facts->frame_owner >= 0 && !cpython_read((const char *)frame + facts->frame_owner, &owner, 1))
             return false;
         if (owner > 4)
             return false;
-        if ((facts->owner_skip == 0 || owner < facts->owner_skip) &&
-            (!read_word((const void *)frame, facts->frame_code, &code) ||
-             !code_makes_sense(facts, (const void *)code) ||
-             !read_word((const void *)frame, facts->frame_instruction, &instruction)))
-            return false;
+        if (facts->owner_skip == 0 || owner < facts->owner_skip) {
+            if (!read_word((const void *)frame, facts->frame_code, &code))
+                return false;
+            code &= ~(uintptr_t)facts->frame_code_tags;
+            if (!code_makes_sense(facts, (const void *)code) ||
+                !instruction_makes_sense(facts, (const void *)frame, (const void *)code))
+                return false;
+        }
         if (!read_word((const void *)frame, facts->frame_previous, &frame))
             return false;
     }

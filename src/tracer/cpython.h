@@ -48,9 +48,12 @@ extern int _Py_IsFinalizing(void);                                              
 extern int Py_IsFinalizing(void);                                                               // 3.13
 extern int PyRefTracer_SetTracer(int (*tracer)(PyObject *, int event, void *data), void *data); // 3.13
 extern int (*PyRefTracer_GetTracer(void **data))(PyObject *, int event, void *data);            // 3.13
-extern uintptr_t _Py_hashtable_hash_ptr(const void *key);                    // to 3.12: only its address is used
-extern int _Py_hashtable_compare_direct(const void *key1, const void *key2); // likewise
+extern uintptr_t _Py_hashtable_hash_ptr(const void *key);                       // to 3.12: only its address is used
+extern int _Py_hashtable_compare_direct(const void *key1, const void *key2);    // likewise
+extern void _Py_NegativeRefcount(const char *file, int line, PyObject *object); // debug builds only
 extern PyTypeObject PyCode_Type;
+extern PyTypeObject PyFrame_Type;
+extern const char _PyRuntime[]; // from 3.13 on it begins with a description of itself
 extern struct inittab *PyImport_Inittab;
 
 // clang-format off
@@ -73,7 +76,10 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak PyObject_CallMethod
 #pragma weak PyErr_Clear
 #pragma weak _Py_TrueStruct
+#pragma weak _Py_NegativeRefcount
 #pragma weak PyCode_Type
+#pragma weak PyFrame_Type
+#pragma weak _PyRuntime
 #pragma weak PyUnicode_Type
 #pragma weak PyBytes_Type
 #pragma weak PyImport_Inittab
@@ -117,6 +123,7 @@ struct cpython_facts {
     int16_t cframe_frame;  // in _PyCFrame: the current frame; -1: PyThreadState itself has it
     // PyFrameObject (to 3.10), _PyInterpreterFrame (3.11)
     uint16_t frame_code;
+    uint16_t frame_code_tags; // bits of it which are no part of the address
     uint16_t frame_previous;
     uint16_t frame_instruction;
     int16_t frame_owner; // -1: frames have no owner, and all are complete
@@ -136,7 +143,21 @@ struct cpython_facts {
 // PyObject and PyVarObject, PyThreadState: the same in all of them.
 enum { OBJECT_TYPE = 8, VAR_OBJECT_SIZE = 16, THREAD_INTERPRETER = 16, CODE_UNIT = 2, OWNER_GENERATOR = 1 };
 
-extern const struct cpython_facts cpython_3_8, cpython_3_10, cpython_3_11, cpython_3_12, cpython_3_13;
+extern const struct cpython_facts cpython_3_8, cpython_3_10, cpython_3_11, cpython_3_12, cpython_3_13, cpython_3_14;
+
+/** The facts of a version, (major << 8) | minor; NULL: we do not know it. */
+const struct cpython_facts *cpython_facts_of(uint32_t version);
+
+/**
+ * From 3.13 on _PyRuntime begins with the offsets of many fields, 8 bytes each, for debuggers. Where in it stand ours: the
+ * words of a thread state from `interp` on, of a frame from `previous`, of a code object from `filename`.
+ */
+struct cpython_description {
+    uint32_t version;
+    uint16_t thread, frame, code;
+};
+/** That of a version; NULL: it has none. */
+const struct cpython_description *cpython_description_of(uint32_t version);
 
 /** The running interpreter, once attached. */
 struct cpython {
@@ -152,7 +173,10 @@ extern struct cpython cpython;
 /** Whether this process is a Python at all. */
 bool cpython_present(void);
 
-/** Find the facts of the running interpreter. NULL, or why it cannot be traced (a static text). */
+/**
+ * Find the facts of the running interpreter, and compare them with what it tells of itself before it has any frame. NULL,
+ * or why it cannot be traced (a static text).
+ */
 const char *cpython_attach(void);
 
 /** Whether the interpreter is going away: thread states are no longer to be trusted by those who hold no lock. */
@@ -163,11 +187,12 @@ bool cpython_is_finalizing(void);
  * True where there are no frames yet.
  */
 bool cpython_frames_make_sense(const void *thread);
+#define CPYTHON_STRANGE_FRAMES "this CPython does not keep its frames as its version should; a build of its own?"
 
 /** CPython's own function, even where one of ours stands in front of it. NULL: there is none. */
 void *cpython_function(const char *name);
 
-/** Read memory which may not be there; where the system does not allow the question, trust. */
+/** Read up to a page of memory which may not be there. False: it is not, or the system cannot tell. */
 bool cpython_read(const void *address, void *buffer, size_t length);
 
 /** A field of a CPython object. */

@@ -269,6 +269,10 @@ static ALWAYS_INLINE void move_block(struct born born, uint32_t site)
 #define HOOK(name) name##_3_13
 #include "hooks.inc.h"
 
+#define FACTS (&cpython_3_14)
+#define HOOK(name) name##_3_14
+#include "hooks.inc.h"
+
 static const struct family {
     facts_t facts;
     const PyMemAllocatorEx *allocators;
@@ -280,6 +284,7 @@ static const struct family {
     {&cpython_3_11, allocators_3_11, reborn_3_11, walked_site_3_11},
     {&cpython_3_12, allocators_3_12, reborn_3_12, walked_site_3_12},
     {&cpython_3_13, allocators_3_13, reborn_3_13, walked_site_3_13},
+    {&cpython_3_14, allocators_3_14, reborn_3_14, walked_site_3_14},
 };
 
 /** That of the running interpreter, which cpython_attach() knows. */
@@ -392,7 +397,7 @@ const char *tracing_start(unsigned frame_limit)
     if (tracing)
         return NULL;
     if (!cpython_frames_make_sense(cpython.current_thread()))
-        return "this CPython does not keep its frames as its version should; a build of its own?";
+        return CPYTHON_STRANGE_FRAMES;
     const char *problem = table_create();
     if (problem != NULL)
         return problem;

@@ -43,7 +43,8 @@ static void restore_environment(void)
 }
 
 // PYTHONMALLOC and -X dev make the interpreter set its allocators up anew after we hooked them, and births can be watched
-// only once it has a thread. These built-in modules are among the first things it makes then, so we look again there.
+// only once it has a thread. These built-in modules are among the first things it makes then, so we look again there; for
+// the last of them Python code runs already, and its frames are checked before a program sees any.
 #define EARLY_MODULES(X) X(_imp) X(_thread) X(_warnings) X(_weakref) X(_io) X(marshal) X(posix)
 
 enum early_module {
@@ -53,13 +54,28 @@ enum early_module {
 
 static PyObject *(*early_init[EARLY_COUNT])(void);
 
+static void complain(const char *what, const char *why)
+{
+    fprintf(stderr, "tracemortem: %s: %s; the program runs on untraced\n", what, why);
+}
+
+static void look_again(void)
+{
+    if (!tracing_on())
+        return;
+    if (!cpython_frames_make_sense(cpython.current_thread())) {
+        tracing_stop();
+        complain("cannot trace", CPYTHON_STRANGE_FRAMES);
+        return;
+    }
+    tracing_rehook();
+    tracing_watch_births();
+}
+
 #define INIT(name)                         \
     static PyObject *init_##name(void)     \
     {                                      \
-        if (tracing_on()) {                \
-            tracing_rehook();              \
-            tracing_watch_births();        \
-        }                                  \
+        look_again();                      \
         return early_init[EARLY_##name](); \
     }
 EARLY_MODULES(INIT)
@@ -79,11 +95,6 @@ static void take_built_in_modules(void)
     }
         EARLY_MODULES(WATCH)
     }
-}
-
-static void complain(const char *what, const char *why)
-{
-    fprintf(stderr, "tracemortem: %s: %s; the program runs on untraced\n", what, why);
 }
 
 static __attribute__((constructor)) void preloaded(void)

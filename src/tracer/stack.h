@@ -92,7 +92,7 @@ static ALWAYS_INLINE uintptr_t frame_previous(facts_t facts, uintptr_t frame)
 
 static ALWAYS_INLINE uintptr_t frame_code(facts_t facts, uintptr_t frame)
 {
-    return FIELD(uintptr_t, frame, facts->frame_code);
+    return FIELD(uintptr_t, frame, facts->frame_code) & ~(uintptr_t)facts->frame_code_tags;
 }
 
 static ALWAYS_INLINE unsigned frame_owner(facts_t facts, uintptr_t frame)

@@ -16,13 +16,14 @@ import pythons  # noqa: E402
 from e2e_programs import program  # noqa: E402
 
 PYTHONS = pythons.find()
+ALL = PYTHONS + pythons.find_debug()
 
 
 def pytest_generate_tests(metafunc):
     """`any_python`: once with each CPython found."""
     if "any_python" in metafunc.fixturenames:
-        ids = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in PYTHONS]
-        metafunc.parametrize("any_python", [python.path for python in PYTHONS], ids=ids, scope="module")
+        ids = list(map(pythons.name, ALL))
+        metafunc.parametrize("any_python", [python.path for python in ALL], ids=ids, scope="module")
 
 
 @pytest.fixture(scope="session")

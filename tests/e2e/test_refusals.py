@@ -12,7 +12,8 @@ keep = [bytes(967) for _ in range(50)]
 os.write(int(os.environ["TM_READY"]), b"ready\\n")
 sys.stdin.readline()
 """
-MAJOR_OFFSET = 20  # of layout_major in the root: docs/layout.md
+# In the root: docs/layout.md.
+BYTE_ORDER_OFFSET, MAJOR_OFFSET, POINTER_SIZE_OFFSET, SELF_OFFSET = 16, 20, 28, 32
 
 
 @pytest.fixture
@@ -57,10 +58,30 @@ def test_a_tracer_which_was_stopped(python, script, debugger):
 def test_a_table_of_a_later_layout(python, script, debugger):
     with debuggers.start_traced_process(python, script) as process:
         root = info_of(process)["table_address"]
-        with open("/proc/%d/mem" % process.pid, "r+b", buffering=0) as memory:
-            memory.seek(root + MAJOR_OFFSET)
-            memory.write(struct.pack("<H", 99))
+        change(process, root, (MAJOR_OFFSET, struct.pack("<H", 99)))
         refused(debugger, "tm-top", "99", pid=process.pid)
+
+
+def change(process, root, *fields):
+    """Write (offset, bytes) into the root, as another writer would have."""
+    with open("/proc/%d/mem" % process.pid, "r+b", buffering=0) as memory:
+        for offset, data in fields:
+            memory.seek(root + offset)
+            memory.write(data)
+
+
+def test_a_table_of_a_big_endian_machine(python, script):
+    with debuggers.start_traced_process(python, script) as process:
+        root = info_of(process)["table_address"]
+        change(process, root, (BYTE_ORDER_OFFSET, struct.pack(">I", 0x01020304)), (SELF_OFFSET, struct.pack(">Q", root)))
+        refused("lldb", "tm-top", "big-endian", pid=process.pid)
+
+
+def test_a_table_of_a_32_bit_machine(python, script):
+    with debuggers.start_traced_process(python, script) as process:
+        root = info_of(process)["table_address"]
+        change(process, root, (POINTER_SIZE_OFFSET, b"\4"))
+        refused("gdb", "tm-top", "pointers of 4 bytes", "64-bit", pid=process.pid)
 
 
 def places_of_the_root(process, root):

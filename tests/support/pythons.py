@@ -22,7 +22,7 @@ PROBE = """if 1:
     print(platform.python_implementation(), *sys.version_info[:3], os.path.realpath(sys.executable))"""
 
 
-def candidates():
+def candidates(names=r"python3(\.\d+)?"):
     """Paths which may be an interpreter; the same one may be among them under several names."""
     chosen = os.environ.get("PYTHONS", "").split()
     if chosen:
@@ -30,7 +30,7 @@ def candidates():
     pyenv = os.environ.get("PYENV_ROOT") or os.path.join(os.path.expanduser("~"), ".pyenv")
     folders = glob.glob(os.path.join(pyenv, "versions", "*", "bin")) + ["/usr/bin", "/usr/local/bin"]
     paths = [path for folder in folders for path in sorted(glob.glob(os.path.join(folder, "python3*")))]
-    return [path for path in paths if re.fullmatch(r"python3(\.\d+)?", os.path.basename(path))]
+    return [path for path in paths if re.fullmatch(names, os.path.basename(path))]
 
 
 def probe(path):
@@ -56,6 +56,19 @@ def find():
         elif os.environ.get("PYTHONS"):
             raise SystemExit("%s: not a CPython of %d.%d or later" % ((path,) + OLDEST))
     return sorted(found.values())
+
+
+def find_debug():
+    """The interpreters built with Py_DEBUG, which `find()` leaves out; none if PYTHONS says what to test."""
+    if os.environ.get("PYTHONS"):
+        return []
+    return sorted(set(filter(None, map(probe, candidates(r"python3\.\d+-dbg")))))
+
+
+def name(python):
+    """What a test calls it: its version and where it is; interpreters of one version are told apart."""
+    build = "d" if re.search(r"(d|-dbg)$", python.path) else ""
+    return ".".join(map(str, python.version)) + build + ":" + python.path.strip("/").split("/")[0]
 
 
 if __name__ == "__main__":

@@ -25,17 +25,18 @@ MIRRORED = r"""
 #define SHOW(field) printf(#field " %d\n", (int)facts->field)
 int main(int argc, char **argv)
 {
-    const struct cpython_facts *all[] = {&cpython_3_8, &cpython_3_10, &cpython_3_11, &cpython_3_12, &cpython_3_13};
-    const struct cpython_facts *facts = NULL;
     unsigned version = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 16) : 0;
-    for (int i = 0; i < 5; i++)
-        if (all[i]->version <= version)
-            facts = all[i];
+    const struct cpython_facts *facts = cpython_facts_of(version);
+    const struct cpython_description *description = cpython_description_of(version);
     SHOW(thread_frame); SHOW(cframe_frame); SHOW(frame_code); SHOW(frame_previous); SHOW(frame_instruction);
     SHOW(frame_owner); SHOW(owner_skip); SHOW(instruction_unit); SHOW(code_first_line); SHOW(code_filename);
     SHOW(code_name); SHOW(code_lines); SHOW(code_bytecode); SHOW(code_first_traceable);
     printf("object_type %d\nvar_object_size %d\nthread_interpreter %d\ncode_unit %d\n", OBJECT_TYPE, VAR_OBJECT_SIZE,
            THREAD_INTERPRETER, CODE_UNIT);
+    printf("frame_code_tags %d\n", facts->frame_code_tags);
+    if (description != NULL)
+        printf("description_thread %d\ndescription_frame %d\ndescription_code %d\n", description->thread,
+               description->frame, description->code);
     return 0;
 }
 """
@@ -53,6 +54,14 @@ REAL = r"""
 #else
 #include "internal/pycore_frame.h"
 #include "internal/pycore_code.h"
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe.h"
+#include "internal/pycore_stackref.h"
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+#include "internal/pycore_runtime.h"
+#define DESCRIBED(name, field) SHOW(name, offsetof(_Py_DebugOffsets, field))
+#endif
 typedef struct _PyInterpreterFrame Frame;
 #endif
 int main(void)
@@ -90,6 +99,8 @@ int main(void)
     OFFSET(code_first_traceable, PyCodeObject, _co_firsttraceable);
 #if PY_VERSION_HEX < 0x030c0000
     SHOW(owner_skip, 0);
+#elif PY_VERSION_HEX >= 0x030e0000
+    SHOW(owner_skip, FRAME_OWNED_BY_INTERPRETER);
 #else
     SHOW(owner_skip, FRAME_OWNED_BY_CSTACK);
 #endif
@@ -103,7 +114,15 @@ int main(void)
     SHOW(cframe_frame, -1);
     OFFSET(frame_code, Frame, f_executable);
     OFFSET(frame_instruction, Frame, instr_ptr);
+    DESCRIBED(description_thread, thread_state.interp);
+    DESCRIBED(description_frame, interpreter_frame.previous);
+    DESCRIBED(description_code, code_object.filename);
 #endif
+#endif
+#if PY_VERSION_HEX >= 0x030e0000
+    SHOW(frame_code_tags, Py_TAG_BITS);
+#else
+    SHOW(frame_code_tags, 0);
 #endif
     return 0;
 }
@@ -124,7 +143,7 @@ def figures(source, flags, arguments, folder, name):
     return {line.split()[0]: int(line.split()[1]) for line in out.splitlines()}
 
 
-@pytest.mark.parametrize("python", pythons.find(), ids=lambda python: ".".join(map(str, python.version)))
+@pytest.mark.parametrize("python", pythons.find() + pythons.find_debug(), ids=pythons.name)
 def test_the_mirrored_fields_are_where_the_headers_put_them(python, tmp_path):
     include = include_of(python.path)
     if not os.path.exists(os.path.join(include, "internal", "pycore_code.h")) and python.version >= (3, 9):
@@ -135,11 +154,11 @@ def test_the_mirrored_fields_are_where_the_headers_put_them(python, tmp_path):
     version = "%x" % (python.version[0] << 8 | python.version[1])
     flags = ["-I" + include, "-I" + TRACER, "-D_GNU_SOURCE", "-include", "stdlib.h", os.path.join(TRACER, "cpython.c")]
     mirrored = figures(MIRRORED, flags, [version], tmp_path, "mirrored")
-    assert len(real) == 18
+    assert len(real) == (22 if python.version >= (3, 13) else 19)
     assert mirrored == real
 
 
 def test_every_supported_version_has_its_facts():
     with open(os.path.join(TRACER, "cpython.c")) as file:
         cases = set(re.findall(r"case (0x3[0-9a-f]+):", file.read()))
-    assert cases == {"0x3%02x" % minor for minor in range(8, 14)}
+    assert cases == {"0x3%02x" % minor for minor in range(8, 16)}
