@@ -12,6 +12,7 @@
 #   PYTHONS             the CPythons to test; default: all that tests/support/pythons.py finds
 #   PREFIX DESTDIR      where `make install` puts things; PYTHON_SITE and GDB_AUTO_LOAD move single parts
 #   PYTEST_ARGS         more arguments for pytest, as in PYTEST_ARGS='-k diff -x'
+#   QUICK BENCH_ARGS    less of `make bench`, and more arguments for it
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -44,7 +45,7 @@ c_files := $(c_sources) $(sort $(wildcard src/*/*.h tests/*/*.h))
 python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
 
 # `make -j deps test` must not compile before the compiler is there.
-after_deps := $(filter deps,$(MAKECMDGOALS))
+after_deps := $(filter deps bench-deps,$(MAKECMDGOALS))
 
 # ----------------------------------------------------------------------------------------------------------------
 # Build
@@ -185,8 +186,10 @@ check-python:
 # Measure, show
 
 .PHONY: bench demo
+# PYTHON may be several. QUICK=1 takes two minutes, and leaves docs/performance.md alone.
 bench: all
-	$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
+	@$(TEST_PYTHON) tests/bench/bench.py $(if $(QUICK),--quick) \
+	    $(if $(filter file,$(origin PYTHON)),,$(PYTHON:%=--python %)) $(BENCH_ARGS)
 
 demo: all
 	@PYTHON='$(if $(filter file,$(origin PYTHON)),$(TEST_PYTHON),$(PYTHON))' $(TEST_PYTHON) tests/demo/demo.py
@@ -197,8 +200,13 @@ demo: all
 PACKAGES := gcc libc6-dev make clang python3-dev gdb lldb-19 python3-lldb-19 libcmocka-dev python3-pytest \
     python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck procps binutils
 
-.PHONY: deps
-deps:
+# The applications which the benchmark runs, where they are there.
+BENCH_PACKAGES := python3-docutils python3-jinja2 python3-mako python3-pygments python3-sympy python3-networkx \
+    python3-django
+
+.PHONY: deps bench-deps
+bench-deps: PACKAGES += $(BENCH_PACKAGES)
+deps bench-deps:
 	@missing=; for package in $(PACKAGES); do \
 	    case "$$(dpkg-query -W -f='$${db:Status-Abbrev}' $$package 2>/dev/null)" in \
 	        ii*) ;; *) missing="$$missing $$package" ;; \
@@ -274,7 +282,8 @@ help:
 	@echo 'make test         all tests; also test-engine, test-python'
 	@echo 'make check        format, warnings of gcc and clang, cppcheck, syntax of Python 3.8'
 	@echo 'make format       let clang-format lay out the C files'
-	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem'
+	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem; writes docs/performance.md'
+	@echo '                  also QUICK=1, PYTHON=, BENCH_ARGS=--help; bench-deps installs what it measures'
 	@echo 'make install      to PREFIX=$(PREFIX); also DESTDIR=, PYTHON=, PYTHON_SITE=, GDB_AUTO_LOAD='
 	@echo 'make uninstall    with the same variables as install'
 	@echo 'make clean        remove build/'
