@@ -14,6 +14,7 @@
 #   PYTEST_ARGS         more arguments for pytest, as in PYTEST_ARGS='-k diff -x'
 #   TEST_JOBS           how many test files run at a time; default: one a processor
 #   ROOTS               where the systems for `make matrix` and `make aarch64` are, or are made; RUN: what runs C tests
+#   QUICK BENCH_ARGS    less of `make bench`, and more arguments for it
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -46,7 +47,7 @@ c_files := $(c_sources) $(sort $(wildcard src/*/*.h tests/*/*.h))
 python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
 
 # `make -j deps test` must not compile before the compiler is there.
-after_deps := $(filter deps,$(MAKECMDGOALS))
+after_deps := $(filter deps bench-deps,$(MAKECMDGOALS))
 
 # ----------------------------------------------------------------------------------------------------------------
 # Build
@@ -256,8 +257,10 @@ aarch64: all $(arm64)/usr/bin/python3.11
 # Measure, show
 
 .PHONY: bench demo
+# PYTHON may be several. QUICK=1 takes two minutes, and leaves docs/performance.md alone.
 bench: all
-	$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
+	@$(TEST_PYTHON) tests/bench/bench.py $(if $(QUICK),--quick) \
+	    $(if $(filter file,$(origin PYTHON)),,$(PYTHON:%=--python %)) $(BENCH_ARGS)
 
 demo: all
 	@PYTHON='$(if $(filter file,$(origin PYTHON)),$(TEST_PYTHON),$(PYTHON))' $(TEST_PYTHON) tests/demo/demo.py
@@ -269,8 +272,13 @@ PACKAGES := gcc libc6-dev make clang libclang-rt-dev python3-dev gdb lldb-19 pyt
     python3-pytest python3-pytest-xdist python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck \
     procps binutils
 
-.PHONY: deps
-deps:
+# The applications which the benchmark runs, where they are there.
+BENCH_PACKAGES := python3-docutils python3-jinja2 python3-mako python3-pygments python3-sympy python3-networkx \
+    python3-django
+
+.PHONY: deps bench-deps
+bench-deps: PACKAGES += $(BENCH_PACKAGES)
+deps bench-deps:
 	@missing=; for package in $(PACKAGES); do \
 	    case "$$(dpkg-query -W -f='$${db:Status-Abbrev}' $$package 2>/dev/null)" in \
 	        ii*) ;; *) missing="$$missing $$package" ;; \
@@ -349,7 +357,8 @@ help:
 	@echo 'make format       let clang-format lay out the C files'
 	@echo 'make matrix       the end-to-end tests on other Debians, into docs/compatibility.md; as root, also ROOTS='
 	@echo 'make aarch64      the C tests and a core of the other machine, by qemu-user and gdb-multiarch'
-	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem'
+	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem; writes docs/performance.md'
+	@echo '                  also QUICK=1, PYTHON=, BENCH_ARGS=--help; bench-deps installs what it measures'
 	@echo 'make install      to PREFIX=$(PREFIX); also DESTDIR=, PYTHON=, PYTHON_SITE=, GDB_AUTO_LOAD='
 	@echo 'make uninstall    with the same variables as install'
 	@echo 'make clean        remove build/'

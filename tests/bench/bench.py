@@ -1,76 +1,272 @@
-"""What tracing costs: untraced, tracemalloc and tracemortem side by side in one run.
+"""What tracing costs and what asking costs: untraced, tracemalloc and tracemortem side by side in one run.
 
-Each workload (workloads.py) runs in a process of its own, in every mode once a round; the modes take turns, so that
-whatever else the machine does meets them all alike. Shown are medians: processor time of the workload alone (start-up
-is left out), and the most resident memory of the process, each as a multiple of untraced.
+Prints every table and every target, met or not, and writes both into a page between its markers: docs/performance.md
+after a full run, build/bench/performance.md after a quick one. What was measured is kept in build/bench/results.json,
+or beside the page which was asked for; from there `--from` makes the page again.
+
+    measure.py          runs children, interleaved; child.py is what runs in them
+    programs/ micro.py special.py   what is measured
+    reading.py          commands in gdb and lldb
+    targets.py          what was aimed at
+    report.py           tables
 """
 
 import argparse
+import collections
+import datetime
+import glob
 import json
 import os
 import platform
-import statistics
+import re
 import subprocess
 import sys
+import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-PROGRAM = os.path.join(HERE, "workloads.py")
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
-sys.path.insert(0, HERE)
-import workloads  # noqa: E402
+import measure  # noqa: E402
+import micro  # noqa: E402
+import pythons  # noqa: E402
+import reading  # noqa: E402
+import report  # noqa: E402
+import special  # noqa: E402
+from measure import BY_NAME, MODES, ROOT, SCRATCH, UNTRACED, Failed, interleaved, say  # noqa: E402
 
-MODES = (
-    ("untraced", []),
-    ("tracemalloc 1", ["-X", "tracemalloc=1"]),
-    ("tracemortem 1", ["-m", "tracemortem", "-f", "1"]),
-    ("tracemalloc 25", ["-X", "tracemalloc=25"]),
-    ("tracemortem 25", ["-m", "tracemortem", "-f", "25"]),
-)
+PROGRAMS = sorted(os.path.basename(path)[:-3] for path in glob.glob(os.path.join(HERE, "programs", "*.py")))
 
-
-def measure(python, options, name):
-    """One run: {"seconds", "resident"}."""
-    not_theirs = ("PYTHON", "TRACEMORTEM", "LD_PRELOAD")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(not_theirs)}
-    environment.update(PYTHONPATH=os.path.join(ROOT, "build", "python"), PYTHONHASHSEED="0")
-    answer = subprocess.run([python] + options + [PROGRAM, name], env=environment, stdout=subprocess.PIPE, check=True)
-    return json.loads(answer.stdout)
+Scale = collections.namedtuple("Scale", "rounds start_rounds kept explosion cycles requests hammer blocks stock_traces")
+Scale.__doc__ = "How much is measured."
+FULL = Scale(5, 25, 2000000, 2, 1000, 86400, 500000, (1000000, 10000000), 3000000)
+QUICK = Scale(1, 5, 300000, 1, 100, 8640, 100000, (1000000,), 300000)
 
 
-def median(runs, what):
-    return statistics.median(run[what] for run in runs)
+def modes_of(*names):
+    return tuple(BY_NAME[name] for name in names)
 
 
-def row(name, results, what, unit):
-    """A line of the table: untraced absolutely, the others as multiples of it."""
-    base = median(results[MODES[0][0]], what)
-    cells = ["%9.2f %s" % (base * unit[0], unit[1])]
-    cells += ["%13.2fx" % (median(results[mode], what) / base) for mode, _ in MODES[1:]]
-    return "%-16s%s" % (name, "  ".join(cells))
+def modes_for(version, quick):
+    """The modes which programs and micro cases are run in."""
+    # From 3.13 on births are told by an interface of the interpreter's own; doing without is of no interest.
+    unwanted = ["off 1", "off 25"] if version >= (3, 13) else []
+    # As slow as all else together.
+    unwanted += ["stock 25"] if quick else []
+    return tuple(mode for mode in MODES if mode.name not in unwanted)
 
 
-def main():
+class Bench:
+    """One run. Its methods measure a part each; those of PARTS are for one interpreter."""
+
+    def __init__(self, arguments, scale, core):
+        self.arguments = arguments
+        self.scale = scale
+        self.core = core
+
+    def chosen(self, names):
+        return [name for name in names if not self.arguments.names or name in self.arguments.names]
+
+    def start(self, runner):
+        """What starting costs: the call in a running program, and all of an empty one."""
+        rounds = self.scale.start_rounds
+        modes = modes_of("untraced", "exact 1", "stock 1", "exact 25")
+        call = [runner.run(UNTRACED, "start") for _ in range(rounds)]
+        return {"call": call, "empty": interleaved(runner, [mode._replace(every=1) for mode in modes], rounds, ["nothing"])}
+
+    def programs(self, runner):
+        results = {}
+        for name in self.chosen(PROGRAMS):
+            say("%s: program %s" % (runner.version, name))
+            try:
+                runner.run(UNTRACED, "program", name)  # once for its .pyc files, and to see whether it runs here
+                results[name] = interleaved(runner, runner.modes, self.scale.rounds, ["program", name])
+            except Failed as problem:
+                results[name] = {"problem": str(problem)}
+        return results
+
+    def micro(self, runner):
+        names = self.chosen([case.__name__ for case in micro.CASES])
+        say("%s: micro cases" % runner.version)
+        return interleaved(runner, runner.modes, self.scale.rounds, ["micro"] + names) if names else {}
+
+    def memory(self, runner):
+        results = {}
+        for name in self.chosen([case.__name__ for case in special.KEPT]):
+            say("%s: memory of %d %s" % (runner.version, self.scale.kept, name))
+            modes = modes_of("untraced", "exact 1", "exact 25", "stock 1")
+            runs = interleaved(runner, modes, 1, ["special", name, self.scale.kept])
+            results[name] = {"blocks": self.scale.kept, "runs": runs}
+        return results
+
+    def explosions(self, runner):
+        results = {}
+        for name in self.chosen([case.__name__ for case in special.EXPLOSIONS]):
+            say("%s: %s" % (runner.version, name))
+            modes = modes_of("untraced", "exact 1", "stock 1", "exact 25", "stock 25")
+            results[name] = interleaved(runner, modes, 1, ["special", name, self.scale.explosion])
+        return results
+
+    def life(self, runner):
+        results = {}
+        for frames in (1, 25):
+            for who, sign in (("ours", 1), ("stock", -1)):
+                say("%s: start() and stop(), %s, %d" % (runner.version, who, frames))
+                words = ["special", "cycles", self.scale.cycles, sign * frames]
+                results["cycles %s %d" % (who, frames)] = runner.run(UNTRACED, *words)["grown"]
+        for mode in modes_of("untraced", "exact 25"):
+            say("%s: a day of requests, %s" % (runner.version, mode.name))
+            results["day " + mode.name] = runner.run(mode, "special", "churn", self.scale.requests)["grown"]
+        return results
+
+    def threads(self, runner):
+        say("%s: two threads" % runner.version)
+        hammer = build_hammer(runner.python)
+        modes = modes_of("untraced", "exact 1", "exact 25", "stock 1")
+        words = ["special", "threads", self.scale.hammer]
+        return interleaved(runner, modes, 1, words, pinned=False, TM_BENCH_HAMMER=hammer)
+
+    PARTS = (start, programs, micro, memory, explosions, life, threads)
+
+    # -- not of one interpreter
+
+    def reading(self, python):
+        return reading.measure(python, self.scale.blocks, say)
+
+    def stock(self, python):
+        """What reading CPython's own tables costs: a program of its own, which prints a table."""
+        program = os.path.join(HERE, "stock_reading.py")
+        if not os.path.exists(program):
+            return None
+        say("stock tables")
+        words = [sys.executable, program, "--python", python, str(self.scale.stock_traces)]
+        done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        return done.stdout.decode() if done.returncode == 0 else "stock_reading.py ended with %d" % done.returncode
+
+    LAST_PARTS = (reading, stock)
+
+    def timed(self, part, *arguments):
+        began = time.monotonic()
+        result = part(self, *arguments)
+        say("")
+        print("%s: %d s" % (part.__name__, time.monotonic() - began), file=sys.stderr)
+        return result
+
+    def run(self, found):
+        wanted = self.arguments.parts
+        results = {"about": about(found, self.arguments.quick), "pythons": {}}
+        for python in found:
+            runner = measure.Runner(python.path, self.core)
+            runner.version = "%d.%d.%d" % python.version
+            runner.modes = modes_for(python.version, self.arguments.quick)
+            here = results["pythons"][runner.version] = {"path": python.path}
+            for part in self.PARTS:
+                if part.__name__ in wanted:
+                    here[part.__name__] = self.timed(part, runner)
+        for part in self.LAST_PARTS:
+            if part.__name__ in wanted:
+                results[part.__name__] = self.timed(part, found[-1].path)
+        say("")
+        results["about"]["seconds"] = round(time.monotonic() - self.arguments.began)
+        results["about"]["busy"] = round(sum(os.times()[:4]))
+        return results
+
+
+PART_NAMES = [part.__name__ for part in Bench.PARTS + Bench.LAST_PARTS]
+
+
+def build_hammer(python):
+    """The library which two threads call (hammer.c)."""
+    words = [python, "-c", "import sysconfig; print(sysconfig.get_path('include'))"]
+    include = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+    library = os.path.join(SCRATCH, "hammer.so")
+    words = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-isystem", include, "-o", library]
+    subprocess.run(words + [os.path.join(HERE, "hammer.c")], check=True)
+    return library
+
+
+# -- what was measured on
+
+
+def first_line(words):
+    try:
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
+    except OSError:
+        return "none"
+    return (done.stdout.decode(errors="replace").strip().splitlines() or ["none"])[0]
+
+
+def about(found, quick):
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        memory = int(file.read().split()[1]) // 1048576
+    changed = first_line(["git", "status", "--porcelain", "--untracked-files=no", "--", "src", "gdb", "lldb", "tests/bench"])
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": first_line(["git", "rev-parse", "--short=12", "HEAD"]) + ("" if changed == "none" else ", changed"),
+        "quick": quick,
+        "processor": model.group(1) if model else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory": memory,
+        "kernel": platform.release(),
+        "load": os.getloadavg()[0],
+        "compiler": first_line([os.environ.get("CC", "cc"), "--version"]),
+        "debuggers": [first_line([name, "--version"]) for name in (reading.debuggers.GDB, reading.debuggers.LLDB)],
+        "pythons": {"%d.%d.%d" % python.version: first_line([python.path, "-VV"]) for python in found},
+    }
+
+
+def interpreters(arguments):
+    """Those asked for; else the system's and the newest one here, or only that for a quick look."""
+    if arguments.python:
+        chosen = [pythons.probe(path) for path in arguments.python]
+        if None in chosen:
+            raise SystemExit("%s: no CPython from 3.8 on" % arguments.python[chosen.index(None)])
+        return sorted({python.path: python for python in chosen}.values())
+    everyone = pythons.find()
+    system = None if arguments.quick else pythons.probe("/usr/bin/python3")
+    return sorted({python.path: python for python in (system, everyone[-1]) if python}.values())
+
+
+def parse(words):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--python", default=sys.executable, help="the interpreter to measure")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each workload in each mode (default: 3)")
-    parser.add_argument("names", nargs="*", metavar="WORKLOAD", help="only these")
-    arguments = parser.parse_args()
-    names = arguments.names or [function.__name__ for function in workloads.ALL]
+    parser.add_argument("--python", action="append", default=[], help="an interpreter to measure; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="less of all, in two minutes: to see where one is")
+    parser.add_argument("--rounds", type=int, help="runs of each program in each mode")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=PART_NAMES, help=", ".join(PART_NAMES))
+    parser.add_argument("--names", type=lambda text: text.split(","), help="only these programs and cases")
+    parser.add_argument("--blocks", type=lambda text: tuple(map(int, text.split(","))), help="live blocks to be read")
+    parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: results of an earlier run")
+    parser.add_argument("--page", help="the page whose tables are written")
+    arguments = parser.parse_args(words)
+    unknown = set(arguments.parts) - set(PART_NAMES)
+    if unknown:
+        parser.error("no such part: %s" % ", ".join(sorted(unknown)))
+    arguments.began = time.monotonic()
+    return arguments
 
-    results = {name: {mode: [] for mode, _ in MODES} for name in names}
-    for number in range(arguments.rounds):
-        for name in names:
-            print("round %d of %d: %-20s" % (number + 1, arguments.rounds, name), end="\r", file=sys.stderr, flush=True)
-            for mode, options in MODES:
-                results[name][mode].append(measure(arguments.python, options, name))
 
-    version = subprocess.run([arguments.python, "-VV"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
-    print("%s, %s, %d CPUs; medians of %d rounds" % (version, platform.machine(), os.cpu_count(), arguments.rounds))
-    for title, what, unit in (("Time", "seconds", (1, "s")), ("Resident memory", "resident", (1 / 1024, "MiB"))):
-        print("\n%-16s%11s  %s" % (title, MODES[0][0], "  ".join("%14s" % mode for mode, _ in MODES[1:])))
-        for name in names:
-            print(row(name, results[name], what, unit))
+def main(words=None):
+    arguments = parse(words)
+    os.makedirs(SCRATCH, exist_ok=True)
+    whole = not arguments.quick and not arguments.names and arguments.parts == PART_NAMES
+    template = os.path.join(ROOT, "docs", "performance.md")
+    page = arguments.page or (template if whole or arguments.source else os.path.join(SCRATCH, "performance.md"))
+    if arguments.source:
+        with open(arguments.source, encoding="utf-8") as file:
+            results = json.load(file)
+    else:
+        scale = QUICK if arguments.quick else FULL
+        scale = scale._replace(rounds=arguments.rounds or scale.rounds, blocks=arguments.blocks or scale.blocks)
+        results = Bench(arguments, scale, measure.pin_driver()).run(interpreters(arguments))
+        beside = os.path.join(SCRATCH, "results.json") if not arguments.page else arguments.page + ".json"
+        with open(beside, "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1)
+    sections = report.sections(results)
+    for name, text in sections.items():
+        print("%s\n\n%s\n" % (name.upper(), text))
+    report.write_page(template, page, sections)
+    print("written: %s" % os.path.relpath(page))
 
 
 if __name__ == "__main__":
