@@ -157,6 +157,21 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 
 .SECONDARY:
 
+# Steps a traced Python instruction by instruction, and has the engine look after each.
+torn_program := $(BUILD)/tests/torn/torn
+torn_corpus := $(BUILD)/tests/torn/corpus.py
+torn_objects := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/torn/*.c)))
+$(torn_objects): $(BUILD)/%.o: %.c $(prepared)
+	$(compile) $(engine_flags) -Isrc/engine -c -o $@ $<
+$(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources))
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+# Each __LINE__ is made into the number of its line.
+$(torn_corpus): tests/torn/corpus.py $(prepared)
+	@mkdir -p $(@D)
+	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
+
 # ----------------------------------------------------------------------------------------------------------------
 # Fuzzing: libFuzzer on what eats foreign bytes. `make fuzz` goes on until it is interrupted, or for FUZZ_SECONDS a target,
 # and grows a corpus of its own in $(FUZZ_FOUND); what crashed is kept there too, to be run by `TARGET FILE`. `make test`

@@ -28,6 +28,7 @@ static const char help[] = TM_HELP(
     "  started, cleared    when tracing began and traces were last cleared: ISO, UTC; or null\n"
     "  traceback_limit, traced_memory, peak_traced_memory\n"
     "  blocks, resizing    live; of these, inside realloc()\n"
+    "  in_flight     bytes in blocks which were being recorded or freed just then\n"
     "  sites, sites_live   allocation sites ever; with live blocks\n"
     "  domains       distinct ones with live blocks\n"
     "  allocations, allocated    blocks and bytes ever, since tracing began or was cleared\n"
@@ -124,6 +125,11 @@ static void write_memory(const struct tm_info *info, struct tm_text *out)
     tm_text_printf(out, ", in ");
     tm_report_count(out, info->domains, "domain");
     tm_text_add(out, "\n");
+    if (info->in_flight) {
+        begin_fact(out, "in flight");
+        add_size(out, info->in_flight);
+        tm_text_add(out, " in blocks being recorded or freed just now: counts may be off by these\n");
+    }
     begin_fact(out, "allocations");
     tm_text_printf(out, "%" PRIu64 " of ", info->allocations);
     add_size(out, info->allocated);
@@ -213,6 +219,7 @@ static void write_numbers_json(const struct tm_info *info, struct tm_json *json)
         {"peak_traced_memory", info->peak},
         {"blocks", info->blocks},
         {"resizing", info->resizing},
+        {"in_flight", info->in_flight},
         {"sites", info->sites},
         {"sites_live", info->sites_live},
         {"domains", info->domains},

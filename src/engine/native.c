@@ -187,7 +187,8 @@ static void explain_damage(const struct native *native, struct tm_damage *damage
         damage->why = tm_target_why_missing(native->target, damage->first_address);
 }
 
-enum liveness { DEAD, LIVE, IMPLAUSIBLE };
+// TORN: bytes without a block, as in the midst of an update; or damage.
+enum liveness { DEAD, LIVE, TORN, IMPLAUSIBLE };
 
 static enum liveness liveness_of(const struct tm_site *site, uint64_t *count, uint64_t *size)
 {
@@ -195,7 +196,43 @@ static enum liveness liveness_of(const struct tm_site *site, uint64_t *count, ui
     *size = site->allocated - site->freed;
     if (*count == 0 && *size == 0)
         return DEAD;
-    return *count == 0 || *count > COUNTER_LIMIT || *size > COUNTER_LIMIT ? IMPLAUSIBLE : LIVE;
+    if (*count > COUNTER_LIMIT || *size > COUNTER_LIMIT)
+        return IMPLAUSIBLE;
+    return *count == 0 ? TORN : LIVE;
+}
+
+// An update in flight is counted by its site and not by the whole. What is torn beyond that is damaged.
+struct flight {
+    uint64_t bytes;      // of all sites
+    uint64_t torn_bytes; // of the torn ones among them
+    uint64_t torn;
+    uint64_t torn_address; // of the first
+};
+
+static void note_site(struct flight *flight, enum liveness liveness, uint64_t size, uint64_t address)
+{
+    if (liveness == LIVE || liveness == TORN)
+        flight->bytes += size;
+    if (liveness != TORN)
+        return;
+    flight->torn_bytes += size;
+    if (flight->torn++ == 0)
+        flight->torn_address = address;
+}
+
+// Once all sites are noted: how many bytes are in flight; and what is no update is damage.
+static uint64_t end_flight(const struct native *native, const struct flight *flight, struct tm_damage *damage)
+{
+    const struct tm_root *root = &native->place.root;
+    uint64_t bytes = flight->bytes - root->owned.traced - root->shared.traced;
+    // While traces are cleared, or where sites are missing, the two tell nothing about each other.
+    if (root->state != TM_STATE_TRACING || damage->unreadable_records || damage->corrupt_records)
+        return 0;
+    if (flight->torn && (bytes > COUNTER_LIMIT || bytes < flight->torn_bytes)) {
+        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = flight->torn_address};
+        tm_damage_add(damage, &flaw, flight->torn);
+    }
+    return bytes;
 }
 
 // A loop over all sites that can be read: `id` and `site` are set in its body. What cannot be read is in the damage of
@@ -299,19 +336,21 @@ static struct tm_error *info_of_sites(struct native *native, const struct tm_hos
 {
     struct tm_set domains = {NULL, 0, 0};
     struct site_cursor cursor = {.sites = &native->sites, .host = host};
+    struct flight flight = {0};
     while (!cursor.error && next_site(&cursor)) {
         const struct tm_site *site = &cursor.site;
-        uint64_t count, size;
+        uint64_t count, size, address = tm_records_address(&native->sites, cursor.id);
         enum liveness liveness = liveness_of(site, &count, &size);
+        note_site(&flight, liveness, size, address);
         if (liveness == IMPLAUSIBLE) {
-            struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = tm_records_address(&native->sites, cursor.id)};
+            struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = address};
             tm_damage_add(&info->damage, &flaw, 1);
             continue;
         }
         info->sites += site->allocations != 0;
         info->allocations = add_saturating(info->allocations, site->allocations);
         info->allocated = add_saturating(info->allocated, site->allocated);
-        if (liveness == DEAD)
+        if (liveness != LIVE)
             continue;
         info->sites_live++;
         info->blocks = add_saturating(info->blocks, count);
@@ -319,6 +358,7 @@ static struct tm_error *info_of_sites(struct native *native, const struct tm_hos
             cursor.error = tm_error_no_memory();
     }
     info->domains = domains.count;
+    info->in_flight = end_flight(native, &flight, &info->damage);
     tm_set_deinit(&domains);
     return cursor.error;
 }
@@ -366,10 +406,12 @@ static struct tm_error *add_group(struct tm_snapshot *snapshot, size_t *capacity
 
 // The group of one site, if it has live blocks; what is wrong with it is a flaw.
 static struct tm_error *make_group(struct tm_paths *paths, const struct tm_site *site, uint64_t address,
-                                   struct tm_group *group, struct tm_flaw *flaw)
+                                   struct flight *flight, struct tm_group *group, struct tm_flaw *flaw)
 {
     *group = (struct tm_group){.domain = site->domain};
-    switch (liveness_of(site, &group->count, &group->size)) {
+    enum liveness liveness = liveness_of(site, &group->count, &group->size);
+    note_site(flight, liveness, group->size, address);
+    switch (liveness) {
     case LIVE:
         return tm_paths_traceback(paths, site->node, site->total_frames, &group->traceback, flaw);
     case IMPLAUSIBLE:
@@ -384,16 +426,18 @@ static struct tm_error *collect_groups(struct native *native, const struct tm_ho
                                        struct tm_snapshot *snapshot)
 {
     struct site_cursor cursor = {.sites = &native->sites, .host = host};
+    struct flight flight = {0};
     size_t capacity = 0;
     while (!cursor.error && next_site(&cursor)) {
         struct tm_group group;
         struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
         uint64_t address = tm_records_address(&native->sites, cursor.id);
-        cursor.error = make_group(paths, &cursor.site, address, &group, &flaw);
+        cursor.error = make_group(paths, &cursor.site, address, &flight, &group, &flaw);
         tm_damage_add(&snapshot->damage, &flaw, 1);
         if (!cursor.error && group.traceback)
             cursor.error = add_group(snapshot, &capacity, &group);
     }
+    end_flight(native, &flight, &snapshot->damage);
     return cursor.error;
 }
 

@@ -91,7 +91,8 @@ struct tm_info {
     uint64_t leaves;      // of the shadow map, tm_leaf each
     uint64_t mapped;      // address space mapped by the tracer
     uint64_t lost_blocks, lost_frames;
-    uint64_t resizing; // blocks inside realloc()
+    uint64_t resizing;  // blocks inside realloc()
+    uint64_t in_flight; // bytes of blocks which are being stored, freed or moved: sites count them, `traced` does not
     uint64_t domains;  // distinct ones with live blocks
     struct tm_damage damage;
 };

@@ -72,21 +72,36 @@ static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
     return (struct caller){.thread = thread, .owns_lock = cpython.lock_is_global || in_main_interpreter(thread)};
 }
 
+/** Put a block among the tracked ones, in the place of one with the same key. */
+static bool store_tracked(uint32_t domain, uintptr_t address, struct tracked_block block)
+{
+    struct tracked_block replaced;
+    bool stored = tracked_put(domain, address, block, &replaced);
+    if (replaced.site != 0)
+        count_out_of_site(TABLE_SITE(replaced.site), replaced.size);
+    return stored;
+}
+
 /** Put a block into the table; without a site, or without memory, it is lost and counted. */
 static ALWAYS_INLINE void publish(uintptr_t address, size_t size, uint32_t site)
 {
-    bool stored = site != 0;
-    struct tracked_block replaced = {0};
-    if (LIKELY(address % SLOT_BYTES == 0))
-        stored = stored && shadow_store(address, size, site);
-    else
-        stored = stored && tracked_put(0, address, (struct tracked_block){.size = size, .site = site}, &replaced);
-    if (UNLIKELY(replaced.site != 0))
-        count_free(TABLE_SITE(replaced.site), replaced.size);
-    if (LIKELY(stored))
-        count_allocation(TABLE_SITE(site), size);
-    else
+    if (UNLIKELY(site == 0)) {
         table_lost_block();
+        return;
+    }
+    struct tm_site *from = TABLE_SITE(site);
+    bool stored;
+    count_in_site(from, size);
+    if (LIKELY(address % SLOT_BYTES == 0))
+        stored = shadow_store(address, size, site);
+    else
+        stored = store_tracked(0, address, (struct tracked_block){.size = size, .site = site});
+    if (LIKELY(stored)) {
+        count_in_whole(from, size);
+    } else {
+        count_in_site_undo(from, size);
+        table_lost_block();
+    }
 }
 
 struct old_block {
@@ -112,7 +127,7 @@ static __attribute__((noinline)) void code_dies(uintptr_t address)
         stack_forget_code(address);
 }
 
-/** Take a block out of the table; its counters still count it. */
+/** Take a block out of the table, and out of the whole; its site still counts it. */
 static ALWAYS_INLINE struct old_block take(uintptr_t address)
 {
     uint32_t *slot = shadow_slot(address);
@@ -130,10 +145,14 @@ static ALWAYS_INLINE struct old_block take(uintptr_t address)
         return UNLIKELY(tracked_in_domain_0 != 0) ? take_tracked(address) : (struct old_block){0};
     struct old_block old = {.slot = slot, .value = value, .site = value & TM_SLOT_SITE_MASK};
     old.size = shadow_size(slot, value, address);
-    if (UNLIKELY(TABLE_SITE(old.site)->flags & TM_SITE_SHARED)) {
+    const struct tm_site *from = TABLE_SITE(old.site);
+    count_out_of_whole(from, old.size);
+    if (count_is_shared(from)) {
         // Whoever clears all traces may be faster.
-        if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            count_out_of_whole(from, -old.size);
             return (struct old_block){0};
+        }
     } else {
         __atomic_store_n(slot, 0, __ATOMIC_RELEASE);
     }
@@ -148,7 +167,7 @@ static void hook_free(void *context, void *block)
     if (LIKELY(block != NULL) && LIKELY(__atomic_load_n(&tracing, __ATOMIC_RELAXED))) {
         struct old_block old = take((uintptr_t)block);
         if (LIKELY(old.site != 0))
-            count_free(TABLE_SITE(old.site), old.size);
+            count_out_of_site(TABLE_SITE(old.site), old.size);
     }
     hook->inner.free(hook->inner.ctx, block);
 }
@@ -193,17 +212,18 @@ static ALWAYS_INLINE struct resize resize_begin(uintptr_t address, struct caller
 static ALWAYS_INLINE void resize_commit(struct resize *resize)
 {
     if (LIKELY(resize->old.site != 0))
-        count_free(TABLE_SITE(resize->old.site), resize->old.size);
+        count_out_of_site(TABLE_SITE(resize->old.site), resize->old.size);
 }
 
 static void resize_undo(struct resize *resize)
 {
-    struct tracked_block replaced;
-    if (resize->old.slot != NULL)
-        shadow_store(resize->address, resize->old.size, resize->old.site);
-    else if (resize->old.site != 0)
-        tracked_put(0, resize->address, (struct tracked_block){.size = resize->old.size, .site = resize->old.site},
-                    &replaced);
+    const struct old_block *old = &resize->old;
+    if (old->slot != NULL)
+        shadow_store(resize->address, old->size, old->site);
+    else if (old->site != 0)
+        store_tracked(0, resize->address, (struct tracked_block){.size = old->size, .site = old->site});
+    if (old->site != 0)
+        count_in_whole(TABLE_SITE(old->site), old->size);
 }
 
 static ALWAYS_INLINE void resize_end(struct resize *resize)
@@ -237,13 +257,17 @@ static ALWAYS_INLINE struct born find_born(uintptr_t object)
 static ALWAYS_INLINE void move_block(struct born born, uint32_t site)
 {
     uint32_t value = *born.slot;
-    struct tm_site *old = TABLE_SITE(value & TM_SLOT_SITE_MASK);
-    if ((value & TM_SLOT_SITE_MASK) == site)
+    struct tm_site *old = TABLE_SITE(value & TM_SLOT_SITE_MASK), *new = TABLE_SITE(site);
+    if (old == new)
         return;
     size_t size = shadow_size(born.slot, value, born.block);
+    count_in_site(new, size);
     __atomic_store_n(born.slot, (value & ~TM_SLOT_SITE_MASK) | site, __ATOMIC_RELEASE);
-    count_free(old, size);
-    count_allocation(TABLE_SITE(site), size);
+    count_out_of_site(old, size);
+    if (UNLIKELY(count_is_shared(old) != count_is_shared(new))) {
+        count_out_of_whole(old, size);
+        count_in_whole(new, size);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -374,8 +398,10 @@ static void undo_resizes(void)
 {
     for (unsigned i = 0; i < TM_RESIZES; i++) {
         struct tm_resize *resize = &table->resize[i];
-        if (resize->state == TM_RESIZE_BUSY)
+        if (resize->state == TM_RESIZE_BUSY) {
             shadow_store(resize->address, resize->size, resize->site);
+            count_in_whole(TABLE_SITE(resize->site), resize->size);
+        }
         resize->state = TM_RESIZE_FREE;
     }
 }
@@ -449,7 +475,7 @@ static void forget_tracked(uint32_t domain, uintptr_t address)
     else if (tracked_take(domain, address, &block))
         old = (struct old_block){.site = block.site, .size = block.size};
     if (old.site != 0)
-        count_free(TABLE_SITE(old.site), old.size);
+        count_out_of_site(TABLE_SITE(old.site), old.size);
 }
 
 bool tracing_track(uint32_t domain, uintptr_t address, size_t size)
@@ -457,13 +483,20 @@ bool tracing_track(uint32_t domain, uintptr_t address, size_t size)
     if (!enter())
         return true;
     struct caller caller = find_caller(TM_ALLOCATOR_RAW);
-    struct tracked_block block = {.size = size}, replaced;
+    struct tracked_block block = {.size = size};
     forget_tracked(domain, address);
     block.site = family_now()->walked_site(caller.thread, TM_ALLOCATOR_TRACKED, domain);
-    bool stored = block.site != 0 && tracked_put(domain, address, block, &replaced);
-    if (stored)
-        count_allocation(TABLE_SITE(block.site), size);
-    else
+    bool stored = false;
+    if (block.site != 0) {
+        struct tm_site *from = TABLE_SITE(block.site);
+        count_in_site(from, size);
+        stored = store_tracked(domain, address, block);
+        if (stored)
+            count_in_whole(from, size);
+        else
+            count_in_site_undo(from, size);
+    }
+    if (!stored)
         table_lost_block();
     leave();
     return stored;
@@ -498,7 +531,8 @@ static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *
             continue;
         if (size > TM_SIZE_MASK)
             shadow_erase_escape(address);
-        count_free(site, size);
+        count_out_of_whole(site, size);
+        count_out_of_site(site, size);
     }
 }
 
@@ -508,7 +542,7 @@ static void clear_tracked(void)
         const struct tm_tracked *record = TABLE_TRACKED(id);
         struct tracked_block block;
         if (record->site != 0 && tracked_take(record->domain, record->address, &block))
-            count_free(TABLE_SITE(block.site), block.size);
+            count_out_of_site(TABLE_SITE(block.site), block.size);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "count.h"
 #include "pages.h"
 
 uint64_t tracked_in_domain_0;
@@ -105,6 +106,7 @@ static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
     uint32_t id = *slot;
     const struct tm_tracked *record = TABLE_TRACKED(id);
     *block = (struct tracked_block){.size = record->size, .site = record->site};
+    count_out_of_whole(TABLE_SITE(block->site), block->size);
     free_record(id);
     __atomic_store_n(slot, TM_TRACKED_REMOVED, __ATOMIC_RELEASE);
     tracked_in_domain_0 -= domain == 0;

@@ -1,0 +1,113 @@
+/**
+ * The stepped process: one thread of it runs at a time, and every one stops before its first instruction in the tracer.
+ *
+ * The tracer's text is not executable while a thread runs freely, so that whatever way leads into it, a fault tells; inside,
+ * the thread goes on instruction by instruction. Nothing else of the process is changed. Knows ELF files, ptrace and
+ * registers; knows no table.
+ */
+#ifndef TRACEMORTEM_TESTS_TRACEE_H
+#define TRACEMORTEM_TESTS_TRACEE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+enum { TRACEE_CALLS = 16, TRACEE_THREADS = 64, TRACEE_SYMBOLS = 4096 };
+
+/** A function of the tracer, or a variable. */
+struct symbol {
+    uint64_t address; // in the file
+    uint64_t size;
+    char name[64];
+};
+
+struct range {
+    uint64_t start, end;
+};
+
+/** Where the tracer and libc are in the process, which runs at the same addresses in its children. */
+struct places {
+    struct range tracer; // the text
+    struct range libc;   // the text
+    uint64_t tracer_base;
+    uint64_t syscall; // the address of a `syscall` instruction
+    struct symbol symbols[TRACEE_SYMBOLS];
+    size_t symbol_count;
+};
+
+/** A process of those which are stepped. */
+struct process {
+    pid_t pid;
+    bool text_is_open; // the tracer's text is executable
+    bool let_go;       // no more stops are wanted
+    void *owner;       // the user's
+};
+
+/** A call from outside into the tracer, which has not returned. */
+struct call {
+    uint64_t function;             // where it came in
+    uint64_t stack;                // rsp at its first instruction
+    uint64_t return_to;            // the caller's address
+    uint64_t arguments[4];         // rdi, rsi, rdx, rcx
+    uint64_t callee_returns_to;    // it called something outside, which will return there; 0: it did not
+    uint64_t callee_returns_stack; // with this rsp
+    bool in_libc;                  // and that is a function of libc, which is stepped through as well
+    void *owner;                   // the user's
+};
+
+struct thread {
+    pid_t tid;
+    struct process *process;
+    unsigned number; // in the order of their beginnings
+    int signal;      // to be delivered when it goes on
+    bool ended;
+    bool waits; // when it last went on, nothing happened
+    struct call calls[TRACEE_CALLS]; // the newest last
+    unsigned depth;
+    struct user_regs_struct registers; // at the last stop
+};
+
+struct tracee {
+    struct places places;
+    struct thread threads[TRACEE_THREADS];
+    unsigned thread_count;
+    struct process processes[TRACEE_THREADS];
+    unsigned process_count;
+};
+
+enum event {
+    EVENT_INSIDE,  // stopped at an instruction of the tracer, or of libc called by it
+    EVENT_ENTERED, // the same, and it is the first of a call
+    EVENT_LEFT,    // a call has returned: `ended_call` is it
+    EVENT_OUTSIDE, // anything else: it is outside of the tracer
+    EVENT_WAITING, // nothing happened for long: it may wait for another thread
+    EVENT_ASKED,   // the program stopped itself by SIGSTOP
+    EVENT_FORKED,  // `forked` is the new process, whose only thread is the last one of the tracee
+    EVENT_ENDED,   // the thread is no more
+};
+
+struct stop {
+    enum event event;
+    struct call ended_call;
+    uint64_t result;        // of the ended call: rax
+    struct process *forked; // of EVENT_FORKED
+};
+
+/** Start a program, and run until it stops itself by SIGSTOP. False: it never did. */
+bool tracee_start(struct tracee *tracee, const char *tracer, char **arguments, char **environment);
+/** Let one thread go on: one instruction in the tracer, else until something happens (or nothing does for long). */
+void tracee_go_on(struct tracee *tracee, struct thread *thread, struct stop *stop);
+/** No more stops: the process runs on. */
+void tracee_let_go(struct tracee *tracee, struct process *process);
+/** Wait for its end; the status of waitpid(). */
+int tracee_wait(struct tracee *tracee);
+bool tracee_read(const struct process *process, uint64_t address, void *buffer, size_t length);
+
+/** The symbol which holds an address of the process, or NULL. */
+const struct symbol *tracee_symbol_at(const struct tracee *tracee, uint64_t address);
+/** The address of a symbol in the process, or 0. */
+uint64_t tracee_symbol(const struct tracee *tracee, const char *name);
+
+#endif
