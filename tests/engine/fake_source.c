@@ -50,8 +50,12 @@ struct fake *fake_create(void)
     struct fake *fake = grown(NULL, 0, sizeof(*fake));
     memset(fake, 0, sizeof(*fake));
     fake->tracing = true;
-    fake->info = (struct tm_info){
-        .source = "fake", .found_by = "being told", .python_version = "3.11.7", .tracer_version = "0.1.0", .state = 1};
+    fake->info = (struct tm_info){.source = "fake",
+                                  .found_by = "being told",
+                                  .python_version = "3.11.7",
+                                  .state = 1,
+                                  .has_tracer = true,
+                                  .tracer = {.version = "0.1.0"}};
     return fake;
 }
 
