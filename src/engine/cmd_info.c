@@ -14,10 +14,11 @@ static const struct tm_option options[] = {INFO_OPTIONS(TM_OPTION_AS_ENTRY)};
 static const char help[] = TM_HELP(
     "Show whether memory is traced and since when, how much, and what could not be recorded.", "tm-info [OPTION]...",
     "Answers also where tracing is off. Sizes stand as tracemalloc shows them, and in bytes; times are\n"
-    "in UTC. Where the program runs without the tracer but with tracemalloc, the tables of that are told\n"
-    "of, and what they do not tell is left out. \"not recorded\" counts allocations and frames which the tracer had no "
-    "room for;\n"
-    "\"unreadable\" what this side could not read of the table.\n",
+    "in UTC. \"not recorded\" counts allocations and frames which the tracer had no room for;\n"
+    "\"unreadable\" what this side could not read of the table.\n"
+    "\n"
+    "Of a program which runs without the tracer, but with tracemalloc, the tables of that are told of;\n"
+    "what they do not tell is left out.\n",
     INFO_OPTIONS,
     "Examples:\n"
     "  tm-info\n"
@@ -38,9 +39,10 @@ static const char help[] = TM_HELP(
     "  lost_blocks, lost_frames    not recorded\n"
     "  reuse_exact   whether a block reborn from a free list has its latest traceback\n"
     "  python_version, debug_build, free_threaded, tracer_version, pid\n"
-    "  source        \"native\": the tracer's; \"stock\": CPython's own tracemalloc, which has no other keys than\n"
-    "                state, tracing, traced_memory, blocks, sites_live, domains, python_version, free_threaded,\n"
-    "                these, and where it can be told traceback_limit, peak_traced_memory and\n"
+    "  source        \"native\": the tracer's; \"stock\": CPython's own tracemalloc, which has fewer keys:\n"
+    "                state, tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
+    "                free_threaded, source, found_by, table_address, missing; and where it can be told\n"
+    "                traceback_limit, peak_traced_memory and\n"
     "  locked        whether the tables' lock is held: somebody was changing them\n"
     "  found_by, table_address, layout_major, layout_minor\n"
     "  missing       " TM_HELP_JSON_MISSING);

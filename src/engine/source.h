@@ -15,8 +15,8 @@ struct tm_damage {
     uint64_t unreadable_records; // the target's memory there could not be read (pages missing from a core)
     uint64_t unreadable_bytes;   // how much memory that is
     uint64_t corrupt_records;    // read, but contradicting the layout: a link out of range, a count too large
-    uint64_t torn_records;       // out of reach: the process was stopped in the middle of a change of the table
     uint64_t first_address;      // of the first such record; 0: none
+    uint64_t torn_records;       // out of reach: the process was stopped in the middle of a change of the table
 };
 
 /** Live blocks with the same traceback, domain and allocator: what one allocation site has. */

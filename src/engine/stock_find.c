@@ -354,15 +354,20 @@ static bool has_neighbours(const struct search *search, const struct tm_stock_ta
     return traces->shape == TM_STOCK_SHAPE_3_8 ? sets == 2 : tracebacks == 1 && domain_tables == 1;
 }
 
-// The lock is a semaphore which a variable near by points to. Of several it does not matter which, if they agree.
+// The lock is a semaphore which a variable near by points to, in a block of its own of glibc's malloc(): zeros anywhere
+// would do else. Of several it does not matter which, if they agree.
+#define SEMAPHORE_BLOCK 0x30u
 static enum tm_lock lock_among(const struct search *search, const unsigned char *around)
 {
     unsigned held = 0, count = 0;
     for (size_t at = 0; at < 2 * NEIGHBOURS; at += 8) {
         uint64_t address = word_at(around, at);
-        uint32_t semaphore[4]; // value, waiters, whether it is shared, nothing
-        if (address % 8 != 0 || !tm_target_try_read(search->target, address, semaphore, sizeof(semaphore)) ||
-            semaphore[0] > 1 || semaphore[1] > UINT16_MAX || semaphore[2] != 0 || semaphore[3] != 0)
+        uint32_t block[6]; // the block's size and flags, then value, waiters, whether it is shared, nothing
+        const uint32_t *semaphore = block + 2;
+        if (address % 16 != 0 || address == 0 ||
+            !tm_target_try_read(search->target, address - 8, block, sizeof(block)) ||
+            (block[0] & ~15u) != SEMAPHORE_BLOCK || block[1] != 0 || semaphore[0] > 1 || semaphore[1] > UINT16_MAX ||
+            semaphore[2] != 0 || semaphore[3] != 0)
             continue;
         count++;
         held += semaphore[0] == 0;

@@ -72,7 +72,7 @@ static void test_top_json(void **state)
         "\"filters\": [], \"statistics\": [{\"traceback\": [{\"filename\": \"a.py\", \"lineno\": 7}], \"filename\": "
         "\"a.py\", \"lineno\": 7, \"size\": 30, \"count\": 3}], \"other\": {\"statistics\": 1, \"size\": 20, "
         "\"count\": 2}, \"total_size\": 50, \"total_count\": 5, \"missing\": {\"unreadable_records\": 0, "
-        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"first_address\": null}}\n");
+        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n");
 }
 
 static void test_damage_is_said(void **state)
@@ -85,6 +85,7 @@ static void test_damage_is_said(void **state)
                         "what is shown is a subset\n");
     assert_contains(harness_run(harness, "tm-top", "--json"),
                     "\"missing\": {\"unreadable_records\": 2, \"unreadable_bytes\": 8192, \"corrupt_records\": 1, "
+                    "\"torn_records\": 0, "
                     "\"first_address\": 32512}");
     assert_contains(harness_run(harness, "tm-info", ""),
                     "unreadable:        2 records unreadable (8192 bytes of memory missing), 1 record corrupt, the "
@@ -190,7 +191,7 @@ static void test_traceback_json(void **state)
         "{\"command\": \"tm-traceback\", \"address\": 32513, \"limit\": -2, \"blocks\": [{\"address\": 32512, "
         "\"size\": 96, \"offset\": 1, \"domain\": 0, \"resizing\": false, \"total_nframe\": 30, \"traceback\": "
         "[{\"filename\": \"main.py\", \"lineno\": 3}]}], \"missing\": {\"unreadable_records\": 0, "
-        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"first_address\": null}}\n");
+        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n");
 }
 
 static void test_not_found_says_since_when(void **state)
