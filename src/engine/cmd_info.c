@@ -15,7 +15,10 @@ static const char help[] = TM_HELP(
     "Show whether memory is traced and since when, how much, and what could not be recorded.", "tm-info [OPTION]...",
     "Answers also where tracing is off. Sizes stand as tracemalloc shows them, and in bytes; times are\n"
     "in UTC. \"not recorded\" counts allocations and frames which the tracer had no room for;\n"
-    "\"unreadable\" what this side could not read of the table.\n",
+    "\"unreadable\" what this side could not read of the table.\n"
+    "\n"
+    "Of a program which runs without the tracer, but with tracemalloc, the tables of that are told of;\n"
+    "what they do not tell is left out.\n",
     INFO_OPTIONS,
     "Examples:\n"
     "  tm-info\n"
@@ -37,7 +40,12 @@ static const char help[] = TM_HELP(
     "  lost_blocks, lost_frames    not recorded\n"
     "  reuse_exact   whether a block reborn from a free list has its latest traceback\n"
     "  python_version, debug_build, free_threaded, tracer_version, pid\n"
-    "  source, found_by, table_address, layout_major, layout_minor\n"
+    "  source        \"native\": the tracer's; \"stock\": CPython's own tracemalloc, which has fewer keys:\n"
+    "                state, tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
+    "                free_threaded, source, found_by, table_address, missing; and where it can be told\n"
+    "                traceback_limit, peak_traced_memory and\n"
+    "  locked        whether the tables' lock is held: somebody was changing them\n"
+    "  found_by, table_address, layout_major, layout_minor\n"
     "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -81,107 +89,144 @@ static void add_size(struct tm_text *out, uint64_t size)
     tm_text_add(out, ")");
 }
 
+static const char *lock_text(enum tm_lock lock)
+{
+    switch (lock) {
+    case TM_LOCK_FREE:
+        return "free: nobody was changing the tables";
+    case TM_LOCK_HELD:
+        return "held: somebody was changing the tables";
+    case TM_LOCK_UNKNOWN:
+        break;
+    }
+    return "not known: somebody may have been changing the tables";
+}
+
 static void write_state(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracing");
     if (info->state == TM_STATE_LOADED)
-        tm_text_add(out, "off: never started");
+        tm_text_add(out, info->has_tracer ? "off: never started" : "off: not started, or stopped");
     else if (info->state == TM_STATE_STOPPED)
         tm_text_add(out, "off: stopped, and what was recorded is cleared");
     else if (is_tracing(info))
         tm_text_add(out, "on");
     else
         tm_text_printf(out, "not known: state %" PRIu32, info->state);
-    if (is_tracing(info) && info->started) {
+    if (is_tracing(info) && info->tracer.started) {
         tm_text_add(out, " since ");
-        tm_report_time(out, info->started, false);
+        tm_report_time(out, info->tracer.started, false);
     }
     if (info->state == TM_STATE_CLEARING)
         tm_text_add(out, "; traces are being cleared just now");
     tm_text_add(out, "\n");
-    if (info->cleared) {
+    if (info->tracer.cleared) {
         begin_fact(out, "traces cleared");
-        tm_report_time(out, info->cleared, false);
+        tm_report_time(out, info->tracer.cleared, false);
         tm_text_add(out, "\n");
     }
     begin_fact(out, "frame limit");
-    tm_report_count(out, info->frame_limit, "frame");
-    tm_text_add(out, " per traceback\n");
+    if (info->has_frame_limit) {
+        tm_report_count(out, info->frame_limit, "frame");
+        tm_text_add(out, " per traceback\n");
+    } else {
+        tm_text_add(out, "not known\n");
+    }
+    if (info->has_lock) {
+        begin_fact(out, "lock");
+        tm_text_printf(out, "%s\n", lock_text(info->lock));
+    }
 }
 
 static void write_memory(const struct tm_info *info, struct tm_text *out)
 {
+    const struct tm_tracer_info *tracer = &info->tracer;
     begin_fact(out, "traced memory");
     add_size(out, info->traced);
     tm_text_add(out, "\n");
-    begin_fact(out, "peak");
-    add_size(out, info->peak);
-    tm_text_add(out, "\n");
+    if (info->has_peak) {
+        begin_fact(out, "peak");
+        add_size(out, info->peak);
+        tm_text_add(out, "\n");
+    }
 
     begin_fact(out, "blocks");
     tm_text_printf(out, "%" PRIu64 " live", info->blocks);
-    if (info->resizing)
-        tm_text_printf(out, ", %" PRIu64 " of them being resized just now", info->resizing);
+    if (tracer->resizing)
+        tm_text_printf(out, ", %" PRIu64 " of them being resized just now", tracer->resizing);
     tm_text_printf(out, ", in ");
     tm_report_count(out, info->domains, "domain");
     tm_text_add(out, "\n");
-    if (info->in_flight) {
+    if (tracer->in_flight) {
         begin_fact(out, "in flight");
-        add_size(out, info->in_flight);
+        add_size(out, tracer->in_flight);
         tm_text_add(out, " in blocks being recorded or freed just now: counts may be off by these\n");
     }
-    begin_fact(out, "allocations");
-    tm_text_printf(out, "%" PRIu64 " of ", info->allocations);
-    add_size(out, info->allocated);
-    tm_text_printf(out, " since tracing %s\n", info->cleared > info->started ? "was cleared" : "began");
+    if (info->has_tracer) {
+        begin_fact(out, "allocations");
+        tm_text_printf(out, "%" PRIu64 " of ", tracer->allocations);
+        add_size(out, tracer->allocated);
+        tm_text_printf(out, " since tracing %s\n", tracer->cleared > tracer->started ? "was cleared" : "began");
+    }
     begin_fact(out, "sites");
-    tm_text_printf(out, "%" PRIu64 " with live blocks, %" PRIu64 " ever\n", info->sites_live, info->sites);
+    tm_text_printf(out, "%" PRIu64 " with live blocks", info->sites_live);
+    if (info->has_tracer)
+        tm_text_printf(out, ", %" PRIu64 " ever", tracer->sites);
+    tm_text_add(out, "\n");
 }
 
 static void write_tracer(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracer's memory");
-    add_size(out, info->table_bytes);
+    add_size(out, info->tracer.table_bytes);
     tm_text_printf(out, " in records, ");
-    tm_text_printf(out, "%" PRIu64 " shadow %s, ", info->leaves, info->leaves == 1 ? "leaf" : "leaves");
-    add_size(out, info->mapped);
+    tm_text_printf(out, "%" PRIu64 " shadow %s, ", info->tracer.leaves, info->tracer.leaves == 1 ? "leaf" : "leaves");
+    add_size(out, info->tracer.mapped);
     tm_text_add(out, " mapped\n");
     begin_fact(out, "records");
-    tm_report_count(out, info->strings, "string");
+    tm_report_count(out, info->tracer.strings, "string");
     tm_text_add(out, ", ");
-    tm_report_count(out, info->codes, "code object");
+    tm_report_count(out, info->tracer.codes, "code object");
     tm_text_add(out, ", ");
-    tm_report_count(out, info->nodes, "node");
+    tm_report_count(out, info->tracer.nodes, "node");
     tm_text_add(out, "\n");
     begin_fact(out, "free lists");
-    tm_text_add(out, info->reuse_exact ? "exact: a block reborn from one has its latest traceback\n"
-                                       : "not exact: a block reborn from one may have an earlier traceback\n");
+    tm_text_add(out, info->tracer.reuse_exact ? "exact: a block reborn from one has its latest traceback\n"
+                                              : "not exact: a block reborn from one may have an earlier traceback\n");
     begin_fact(out, "not recorded");
-    tm_report_count(out, info->lost_blocks, "block");
+    tm_report_count(out, info->tracer.lost_blocks, "block");
     tm_text_add(out, ", ");
-    tm_report_count(out, info->lost_frames, "frame");
+    tm_report_count(out, info->tracer.lost_frames, "frame");
     tm_text_add(out, "\n");
 }
 
 static void write_origin(const struct tm_info *info, struct tm_text *out)
 {
+    const struct tm_tracer_info *tracer = &info->tracer;
     begin_fact(out, "Python");
-    tm_text_printf(out, "%s%s%s\n", info->python_version, info->debug_build ? ", debug build" : "",
+    tm_text_printf(out, "%s%s%s\n", info->python_version, tracer->debug_build ? ", debug build" : "",
                    info->free_threaded ? ", free-threaded" : "");
-    begin_fact(out, "tracer");
-    tm_text_printf(out, "%s\n", info->tracer_version);
-    begin_fact(out, "pid");
-    tm_text_printf(out, "%" PRIu32 "\n", info->pid);
+    if (info->has_tracer) {
+        begin_fact(out, "tracer");
+        tm_text_printf(out, "%s\n", tracer->version);
+        begin_fact(out, "pid");
+        tm_text_printf(out, "%" PRIu32 "\n", tracer->pid);
+    }
     begin_fact(out, "table");
-    tm_text_printf(out, "%s, layout %" PRIu32 ".%" PRIu32 ", at 0x%" PRIx64 ", found by %s\n", info->source,
-                   info->layout_major, info->layout_minor, info->table_address, info->found_by);
+    tm_text_printf(out, "%s", info->source);
+    if (info->has_tracer)
+        tm_text_printf(out, ", layout %" PRIu32 ".%" PRIu32, tracer->layout_major, tracer->layout_minor);
+    else
+        tm_text_add(out, ", CPython's own tracemalloc");
+    tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
 }
 
 static void write_text(const struct tm_info *info, struct tm_text *out)
 {
     write_state(info, out);
     write_memory(info, out);
-    write_tracer(info, out);
+    if (info->has_tracer)
+        write_tracer(info, out);
     write_origin(info, out);
     begin_fact(out, "unreadable");
     struct tm_text facts = TM_TEXT_EMPTY;
@@ -208,34 +253,55 @@ static void write_time_json(struct tm_json *json, const char *key, uint64_t nano
     tm_text_deinit(&text);
 }
 
-static void write_numbers_json(const struct tm_info *info, struct tm_json *json)
+struct number {
+    const char *key;
+    uint64_t value;
+};
+
+static void write_numbers_json(const struct number *numbers, size_t count, struct tm_json *json)
 {
-    const struct {
-        const char *key;
-        uint64_t value;
-    } numbers[] = {
-        {"traceback_limit", info->frame_limit},
-        {"traced_memory", info->traced},
-        {"peak_traced_memory", info->peak},
-        {"blocks", info->blocks},
-        {"resizing", info->resizing},
-        {"in_flight", info->in_flight},
-        {"sites", info->sites},
-        {"sites_live", info->sites_live},
-        {"domains", info->domains},
-        {"allocations", info->allocations},
-        {"allocated", info->allocated},
-        {"strings", info->strings},
-        {"codes", info->codes},
-        {"nodes", info->nodes},
-        {"table_bytes", info->table_bytes},
-        {"leaves", info->leaves},
-        {"mapped", info->mapped},
-        {"lost_blocks", info->lost_blocks},
-        {"lost_frames", info->lost_frames},
-    };
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+    for (size_t i = 0; i < count; i++)
         tm_json_number(json, numbers[i].key, numbers[i].value);
+}
+
+static void write_memory_json(const struct tm_info *info, struct tm_json *json)
+{
+    const struct number numbers[] = {{"traced_memory", info->traced},
+                                     {"blocks", info->blocks},
+                                     {"sites_live", info->sites_live},
+                                     {"domains", info->domains}};
+    if (info->has_frame_limit)
+        tm_json_number(json, "traceback_limit", info->frame_limit);
+    if (info->has_peak)
+        tm_json_number(json, "peak_traced_memory", info->peak);
+    write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    if (info->lock == TM_LOCK_FREE || info->lock == TM_LOCK_HELD)
+        tm_json_bool(json, "locked", info->lock == TM_LOCK_HELD);
+}
+
+static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
+{
+    const struct tm_tracer_info *tracer = &info->tracer;
+    const struct number numbers[] = {{"resizing", tracer->resizing},
+                                     {"in_flight", tracer->in_flight},
+                                     {"sites", tracer->sites},
+                                     {"allocations", tracer->allocations},
+                                     {"allocated", tracer->allocated},
+                                     {"strings", tracer->strings},
+                                     {"codes", tracer->codes},
+                                     {"nodes", tracer->nodes},
+                                     {"table_bytes", tracer->table_bytes},
+                                     {"leaves", tracer->leaves},
+                                     {"mapped", tracer->mapped},
+                                     {"lost_blocks", tracer->lost_blocks},
+                                     {"lost_frames", tracer->lost_frames},
+                                     {"pid", tracer->pid},
+                                     {"layout_major", tracer->layout_major},
+                                     {"layout_minor", tracer->layout_minor}};
+    write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
+    tm_json_bool(json, "debug_build", tracer->debug_build);
+    tm_json_word(json, "tracer_version", tracer->version);
 }
 
 static void write_json(const struct tm_request *request, const struct tm_info *info, struct tm_text *out)
@@ -246,20 +312,18 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
     tm_json_word(&json, "command", request->command->name);
     tm_json_word(&json, "state", state_name(info->state));
     tm_json_bool(&json, "tracing", is_tracing(info));
-    write_time_json(&json, "started", is_tracing(info) ? info->started : 0);
-    write_time_json(&json, "cleared", info->cleared);
-    write_numbers_json(info, &json);
-    tm_json_bool(&json, "reuse_exact", info->reuse_exact);
+    if (info->has_tracer) {
+        write_time_json(&json, "started", is_tracing(info) ? info->tracer.started : 0);
+        write_time_json(&json, "cleared", info->tracer.cleared);
+    }
+    write_memory_json(info, &json);
+    if (info->has_tracer)
+        write_tracer_json(info, &json);
     tm_json_word(&json, "python_version", info->python_version);
-    tm_json_bool(&json, "debug_build", info->debug_build);
     tm_json_bool(&json, "free_threaded", info->free_threaded);
-    tm_json_word(&json, "tracer_version", info->tracer_version);
-    tm_json_number(&json, "pid", info->pid);
     tm_json_word(&json, "source", info->source);
     tm_json_word(&json, "found_by", info->found_by);
     tm_json_number(&json, "table_address", info->table_address);
-    tm_json_number(&json, "layout_major", info->layout_major);
-    tm_json_number(&json, "layout_minor", info->layout_minor);
     tm_report_damage_json(&json, "missing", &info->damage);
     tm_json_end_object(&json);
     tm_text_add(out, "\n");

@@ -149,7 +149,7 @@ static struct tm_error *not_found(const struct tm_source *source, const struct a
     if (started)
         tm_report_time(&text, started, true);
     tm_text_add(&text, ".\nIt was allocated before, or not by Python's allocators, or has been freed");
-    if (answer->damage.unreadable_records || answer->damage.corrupt_records) {
+    if (answer->damage.unreadable_records || answer->damage.corrupt_records || answer->damage.torn_records) {
         tm_text_add(&text, ", or it is in what cannot be told: ");
         tm_report_damage_facts(&text, &answer->damage);
     }

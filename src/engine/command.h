@@ -50,8 +50,9 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_FILTERS                                                                        \
     "  filters       those applied: number (of tm-filter, or null), inclusive, filename_pattern,\n" \
     "                lineno, all_frames, domain\n"
-#define TM_HELP_JSON_MISSING                                   \
-    "unreadable_records, unreadable_bytes, corrupt_records,\n" \
+#define TM_HELP_JSON_MISSING                                                            \
+    "unreadable_records, unreadable_bytes, corrupt_records,\n"                          \
+    "                torn_records (out of reach in a table which was being changed),\n" \
     "                first_address (null: nothing is missing); why, where that is known\n"
 
 #endif

@@ -176,6 +176,7 @@ static void merge_damage(struct tm_damage *damage, const struct tm_damage *more)
     damage->unreadable_records = add_saturating(damage->unreadable_records, more->unreadable_records);
     damage->unreadable_bytes = add_saturating(damage->unreadable_bytes, more->unreadable_bytes);
     damage->corrupt_records = add_saturating(damage->corrupt_records, more->corrupt_records);
+    damage->torn_records = add_saturating(damage->torn_records, more->torn_records);
     if (damage->first_address == 0)
         damage->first_address = more->first_address;
 }
@@ -278,28 +279,31 @@ static void info_of_root(const struct native *native, struct tm_info *info)
 {
     const struct tm_root *root = &native->place.root;
     info->source = "native";
+    info->has_tracer = true;
     info->found_by = native->place.found_by;
     info->table_address = native->place.address;
-    info->layout_major = root->layout_major;
-    info->layout_minor = root->layout_minor;
+    info->tracer.layout_major = root->layout_major;
+    info->tracer.layout_minor = root->layout_minor;
     copy_text(info->python_version, sizeof(info->python_version), root->python_text, sizeof(root->python_text));
-    copy_text(info->tracer_version, sizeof(info->tracer_version), root->tracer_text, sizeof(root->tracer_text));
-    info->debug_build = root->flags & TM_ROOT_DEBUG_BUILD;
+    copy_text(info->tracer.version, sizeof(info->tracer.version), root->tracer_text, sizeof(root->tracer_text));
+    info->tracer.debug_build = root->flags & TM_ROOT_DEBUG_BUILD;
     info->free_threaded = root->flags & TM_ROOT_FREE_THREADED;
-    info->reuse_exact = root->flags & TM_ROOT_REUSE_EXACT;
-    info->pid = root->pid;
+    info->tracer.reuse_exact = root->flags & TM_ROOT_REUSE_EXACT;
+    info->tracer.pid = root->pid;
     info->state = root->state;
+    info->has_frame_limit = true;
     info->frame_limit = root->frame_limit;
-    info->started = root->started;
-    info->cleared = root->cleared;
+    info->tracer.started = root->started;
+    info->tracer.cleared = root->cleared;
     info->traced = root->owned.traced + root->shared.traced;
+    info->has_peak = true;
     info->peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
-    info->leaves = root->leaves;
-    info->mapped = root->mapped;
-    info->lost_blocks = root->lost_blocks;
-    info->lost_frames = root->lost_frames;
+    info->tracer.leaves = root->leaves;
+    info->tracer.mapped = root->mapped;
+    info->tracer.lost_blocks = root->lost_blocks;
+    info->tracer.lost_frames = root->lost_frames;
     for (size_t i = 0; i < TM_RESIZES; i++)
-        info->resizing += root->resize[i].state == TM_RESIZE_BUSY;
+        info->tracer.resizing += root->resize[i].state == TM_RESIZE_BUSY;
 }
 
 static void info_of_arrays(const struct native *native, struct tm_info *info)
@@ -308,13 +312,13 @@ static void info_of_arrays(const struct native *native, struct tm_info *info)
                                          &native->nodes, &native->sites,   &native->tracked};
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
         uint64_t used = arrays[i]->count * arrays[i]->array.record_size; // below 2^52
-        info->table_bytes = add_saturating(info->table_bytes, used);
+        info->tracer.table_bytes = add_saturating(info->tracer.table_bytes, used);
         if (arrays[i] != &native->sites) // whose damage is there, and has this in it
             merge_damage(&info->damage, &arrays[i]->claimed);
     }
-    info->strings = native->strings.count - 1;
-    info->codes = native->codes.count - 1;
-    info->nodes = native->nodes.count - 1;
+    info->tracer.strings = native->strings.count - 1;
+    info->tracer.codes = native->codes.count - 1;
+    info->tracer.nodes = native->nodes.count - 1;
 }
 
 // Adds a domain; false: no memory.
@@ -347,9 +351,9 @@ static struct tm_error *info_of_sites(struct native *native, const struct tm_hos
             tm_damage_add(&info->damage, &flaw, 1);
             continue;
         }
-        info->sites += site->allocations != 0;
-        info->allocations = add_saturating(info->allocations, site->allocations);
-        info->allocated = add_saturating(info->allocated, site->allocated);
+        info->tracer.sites += site->allocations != 0;
+        info->tracer.allocations = add_saturating(info->tracer.allocations, site->allocations);
+        info->tracer.allocated = add_saturating(info->tracer.allocated, site->allocated);
         if (liveness != LIVE)
             continue;
         info->sites_live++;
@@ -358,7 +362,7 @@ static struct tm_error *info_of_sites(struct native *native, const struct tm_hos
             cursor.error = tm_error_no_memory();
     }
     info->domains = domains.count;
-    info->in_flight = end_flight(native, &flight, &info->damage);
+    info->tracer.in_flight = end_flight(native, &flight, &info->damage);
     tm_set_deinit(&domains);
     return cursor.error;
 }

@@ -49,13 +49,23 @@ void tm_report_count(struct tm_text *text, uint64_t count, const char *noun)
 
 static bool is_damaged(const struct tm_damage *damage)
 {
-    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records;
+    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records;
+}
+
+// A kind of damage: what comes before the second one is a comma.
+static void begin_kind(struct tm_text *text, bool *first, uint64_t records)
+{
+    if (!*first)
+        tm_text_add(text, ", ");
+    *first = false;
+    tm_report_count(text, records, "record");
 }
 
 void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage)
 {
+    bool first = true;
     if (damage->unreadable_records || damage->unreadable_bytes) {
-        tm_report_count(text, damage->unreadable_records, "record");
+        begin_kind(text, &first, damage->unreadable_records);
         tm_text_add(text, " unreadable (");
         tm_report_count(text, damage->unreadable_bytes, "byte");
         tm_text_add(text, damage->why ? " of memory missing: " : " of memory missing");
@@ -63,9 +73,12 @@ void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage
         tm_text_add(text, ")");
     }
     if (damage->corrupt_records) {
-        tm_text_add(text, damage->unreadable_records || damage->unreadable_bytes ? ", " : "");
-        tm_report_count(text, damage->corrupt_records, "record");
+        begin_kind(text, &first, damage->corrupt_records);
         tm_text_add(text, " corrupt");
+    }
+    if (damage->torn_records) {
+        begin_kind(text, &first, damage->torn_records);
+        tm_text_add(text, " lost (the table was being changed)");
     }
     if (damage->first_address)
         tm_text_printf(text, ", the first at 0x%" PRIx64, damage->first_address);
@@ -145,6 +158,7 @@ void tm_report_damage_json(struct tm_json *json, const char *key, const struct t
     tm_json_number(json, "unreadable_records", damage->unreadable_records);
     tm_json_number(json, "unreadable_bytes", damage->unreadable_bytes);
     tm_json_number(json, "corrupt_records", damage->corrupt_records);
+    tm_json_number(json, "torn_records", damage->torn_records);
     if (damage->first_address)
         tm_json_number(json, "first_address", damage->first_address);
     else

@@ -9,14 +9,29 @@
 #include "native.h"
 #include "snapshot_file.h"
 #include "source_ops.h"
+#include "stock.h"
 #include "target.h"
+
+// Our tracer's table, or else those of CPython's own tracemalloc. Who is neither's hears what the nearer one says.
+static struct tm_error *open_memory(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+{
+    struct tm_error *error = tm_native_open(target, host, result);
+    if (!error || (tm_error_code(error) != TM_ERROR_NO_TABLE && tm_error_code(error) != TM_ERROR_NOT_TRACING))
+        return error;
+    struct tm_error *stock_error = tm_stock_open(target, host, result);
+    bool nearer = stock_error &&
+                  (tm_error_code(error) == TM_ERROR_NOT_TRACING || tm_error_code(stock_error) == TM_ERROR_NO_TABLE) &&
+                  tm_error_code(stock_error) != TM_ERROR_INTERRUPTED;
+    tm_error_destroy(nearer ? stock_error : error);
+    return nearer ? error : stock_error;
+}
 
 struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
 {
     if (!tm_target_source(target)) {
         struct tm_source *source = NULL;
         struct tm_error *error =
-            tm_target_is_file(target) ? tm_snapshot_file_open(target, &source) : tm_native_open(target, host, &source);
+            tm_target_is_file(target) ? tm_snapshot_file_open(target, &source) : open_memory(target, host, &source);
         if (error)
             return error;
         tm_target_set_source(target, source);

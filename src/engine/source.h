@@ -1,7 +1,7 @@
 /**
- * A source reads one kind of table from a target: `native` (our tracer's), `snapshot_file` (what tracemalloc's
- * Snapshot.dump() or tm-save wrote). Behind this seam all are the same: what comes out is tracemalloc's meaning, not a
- * layout.
+ * A source reads one kind of table from a target: `native` (our tracer's), `stock` (those of CPython's own tracemalloc),
+ * `snapshot_file` (what tracemalloc's Snapshot.dump() or tm-save wrote). Behind this seam all are the same: what comes out
+ * is tracemalloc's meaning, not a layout.
  */
 #ifndef TRACEMORTEM_ENGINE_SOURCE_H
 #define TRACEMORTEM_ENGINE_SOURCE_H
@@ -16,6 +16,7 @@ struct tm_damage {
     uint64_t unreadable_bytes;   // how much memory that is
     uint64_t corrupt_records;    // read, but contradicting the layout: a link out of range, a count too large
     uint64_t first_address;      // of the first such record; 0: none
+    uint64_t torn_records;       // out of reach: the process was stopped in the middle of a change of the table
     const char *why;             // why memory is missing, as the front end knows; NULL: not known. The target's
 };
 
@@ -68,23 +69,21 @@ struct tm_traces {
     struct tm_damage damage;
 };
 
-/** Facts for tm-info. A fact which a source cannot give has its `has_` false. */
-struct tm_info {
-    const char *source;   // "native"
-    const char *found_by; // "symbol", "mapping name", "search"
-    uint64_t table_address;
+/** Of a table which is changed under a lock. */
+enum tm_lock {
+    TM_LOCK_UNKNOWN = 0,
+    TM_LOCK_FREE,
+    TM_LOCK_HELD, // somebody was changing the table, or just about to
+};
+
+/** Facts for tm-info which only our tracer records. */
+struct tm_tracer_info {
     uint32_t layout_major, layout_minor;
-    char python_version[64]; // "3.11.7", escaped
-    char tracer_version[32];
-    bool debug_build, free_threaded, reuse_exact;
+    char version[32];
+    bool debug_build, reuse_exact;
     uint32_t pid;
-    uint32_t state; // enum tm_state
-    uint32_t frame_limit;
-    uint64_t started, cleared; // nanoseconds since 1970, 0: never
-    uint64_t traced, peak;     // bytes
-    uint64_t blocks;           // live
-    uint64_t sites;            // that ever had a block; sites_live of them have some now
-    uint64_t sites_live;
+    uint64_t started, cleared;       // nanoseconds since 1970, 0: never
+    uint64_t sites;                  // that ever had a block
     uint64_t allocations, allocated; // ever since started or cleared
     uint64_t strings, codes, nodes;
     uint64_t table_bytes; // used by the arrays
@@ -93,7 +92,28 @@ struct tm_info {
     uint64_t lost_blocks, lost_frames;
     uint64_t resizing;  // blocks inside realloc()
     uint64_t in_flight; // bytes of blocks which are being stored, freed or moved: sites count them, `traced` does not
-    uint64_t domains;  // distinct ones with live blocks
+};
+
+/** Facts for tm-info. A fact which a source cannot give has its `has_` false. */
+struct tm_info {
+    const char *source;   // "native", "stock"
+    const char *found_by; // "symbol", "mapping name", "search"
+    uint64_t table_address;
+    char python_version[64]; // "3.11.7", escaped
+    bool free_threaded;
+    uint32_t state; // enum tm_state
+    bool has_frame_limit;
+    uint32_t frame_limit;
+    uint64_t traced; // bytes
+    bool has_peak;
+    uint64_t peak;
+    uint64_t blocks;     // live
+    uint64_t sites_live; // places in the program which have live blocks: tracebacks, in each domain
+    uint64_t domains;    // distinct ones with live blocks
+    bool has_lock;
+    enum tm_lock lock;
+    bool has_tracer;
+    struct tm_tracer_info tracer;
     struct tm_damage damage;
 };
 
@@ -115,7 +135,9 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
  * "addresses" are mere numbers, the one with exactly this number). `capacity` is room for blocks; *count, at most
  * that, is how many were found. A block whose traceback cannot be told is left out and counted in `damage`. Reads only
  * what it needs: well under 64 KiB, but up to a quarter of the distance from a block's start to an address far inside
- * it. Fails with _INTERRUPTED, or with _NOT_FOUND where it gave up.
+inside it.
+ * (CPython's own tables know only where blocks start: for an address far inside of one all are looked at.) Fails
+ * with _INTERRUPTED, or with _NOT_FOUND where it gave up.
  */
 struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                 uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,

@@ -50,8 +50,12 @@ struct fake *fake_create(void)
     struct fake *fake = grown(NULL, 0, sizeof(*fake));
     memset(fake, 0, sizeof(*fake));
     fake->tracing = true;
-    fake->info = (struct tm_info){
-        .source = "fake", .found_by = "being told", .python_version = "3.11.7", .tracer_version = "0.1.0", .state = 1};
+    fake->info = (struct tm_info){.source = "fake",
+                                  .found_by = "being told",
+                                  .python_version = "3.11.7",
+                                  .state = 1,
+                                  .has_tracer = true,
+                                  .tracer = {.version = "0.1.0"}};
     return fake;
 }
 
@@ -102,7 +106,7 @@ void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t
 void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t unreadable_bytes,
                      uint64_t corrupt_records, uint64_t first_address)
 {
-    fake->damage = (struct tm_damage){unreadable_records, unreadable_bytes, corrupt_records, first_address, NULL};
+    fake->damage = (struct tm_damage){unreadable_records, unreadable_bytes, corrupt_records, first_address, 0, NULL};
     fake->info.damage = fake->damage;
 }
 

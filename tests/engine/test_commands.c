@@ -72,7 +72,7 @@ static void test_top_json(void **state)
         "\"filters\": [], \"statistics\": [{\"traceback\": [{\"filename\": \"a.py\", \"lineno\": 7}], \"filename\": "
         "\"a.py\", \"lineno\": 7, \"size\": 30, \"count\": 3}], \"other\": {\"statistics\": 1, \"size\": 20, "
         "\"count\": 2}, \"total_size\": 50, \"total_count\": 5, \"missing\": {\"unreadable_records\": 0, "
-        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"first_address\": null}}\n");
+        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n");
 }
 
 static void test_damage_is_said(void **state)
@@ -85,6 +85,7 @@ static void test_damage_is_said(void **state)
                         "what is shown is a subset\n");
     assert_contains(harness_run(harness, "tm-top", "--json"),
                     "\"missing\": {\"unreadable_records\": 2, \"unreadable_bytes\": 8192, \"corrupt_records\": 1, "
+                    "\"torn_records\": 0, "
                     "\"first_address\": 32512}");
     assert_contains(harness_run(harness, "tm-info", ""),
                     "unreadable:        2 records unreadable (8192 bytes of memory missing), 1 record corrupt, the "
@@ -190,7 +191,7 @@ static void test_traceback_json(void **state)
         "{\"command\": \"tm-traceback\", \"address\": 32513, \"limit\": -2, \"blocks\": [{\"address\": 32512, "
         "\"size\": 96, \"offset\": 1, \"domain\": 0, \"resizing\": false, \"total_nframe\": 30, \"traceback\": "
         "[{\"filename\": \"main.py\", \"lineno\": 3}]}], \"missing\": {\"unreadable_records\": 0, "
-        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"first_address\": null}}\n");
+        "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n");
 }
 
 static void test_not_found_says_since_when(void **state)
@@ -285,34 +286,37 @@ static void test_info_text(void **state)
     *fake_info(harness->fake) = (struct tm_info){.source = "native",
                                                  .found_by = "symbol",
                                                  .table_address = 0x7f0000100000,
-                                                 .layout_major = 1,
-                                                 .layout_minor = 2,
                                                  .python_version = "3.11.7",
-                                                 .tracer_version = "0.1.0",
-                                                 .debug_build = true,
-                                                 .reuse_exact = true,
-                                                 .pid = 1234,
                                                  .state = 1,
+                                                 .has_frame_limit = true,
                                                  .frame_limit = 25,
-                                                 .started = UINT64_C(1700000000000000000),
-                                                 .cleared = UINT64_C(1700000060000000000),
                                                  .traced = 12345678,
+                                                 .has_peak = true,
                                                  .peak = 23456789,
                                                  .blocks = 1000,
-                                                 .sites = 30,
                                                  .sites_live = 20,
-                                                 .allocations = 5000,
-                                                 .allocated = 99999,
-                                                 .strings = 3,
-                                                 .codes = 1,
-                                                 .nodes = 40,
-                                                 .table_bytes = 4096,
-                                                 .leaves = 1,
-                                                 .mapped = 1 << 30,
-                                                 .lost_blocks = 1,
-                                                 .lost_frames = 2,
-                                                 .resizing = 1,
-                                                 .domains = 2};
+                                                 .domains = 2,
+                                                 .has_tracer = true,
+                                                 .tracer = {.layout_major = 1,
+                                                            .layout_minor = 2,
+                                                            .version = "0.1.0",
+                                                            .debug_build = true,
+                                                            .reuse_exact = true,
+                                                            .pid = 1234,
+                                                            .started = UINT64_C(1700000000000000000),
+                                                            .cleared = UINT64_C(1700000060000000000),
+                                                            .sites = 30,
+                                                            .allocations = 5000,
+                                                            .allocated = 99999,
+                                                            .strings = 3,
+                                                            .codes = 1,
+                                                            .nodes = 40,
+                                                            .table_bytes = 4096,
+                                                            .leaves = 1,
+                                                            .mapped = 1 << 30,
+                                                            .lost_blocks = 1,
+                                                            .lost_frames = 2,
+                                                            .resizing = 1}};
     assert_string_equal(harness_run(harness, "tm-info", ""),
                         "tracing:           on since 2023-11-14T22:13:20Z\n"
                         "traces cleared:    2023-11-14T22:14:20Z\n"
@@ -334,6 +338,44 @@ static void test_info_text(void **state)
                         "unreadable:        nothing\n");
 }
 
+static void test_info_leaves_out_what_a_source_does_not_tell(void **state)
+{
+    struct harness *harness = *state;
+    *fake_info(harness->fake) = (struct tm_info){.source = "stock",
+                                                 .found_by = "search",
+                                                 .table_address = 0x7f0000100000,
+                                                 .python_version = "3.9 to 3.11",
+                                                 .state = 1,
+                                                 .traced = 1000,
+                                                 .blocks = 2,
+                                                 .sites_live = 1,
+                                                 .domains = 1,
+                                                 .has_lock = true,
+                                                 .damage = {.torn_records = 3}};
+    assert_string_equal(harness_run(harness, "tm-info", ""),
+                        "tracing:           on\n"
+                        "frame limit:       not known\n"
+                        "lock:              not known: somebody may have been changing the tables\n"
+                        "traced memory:     1000 B (1000 bytes)\n"
+                        "blocks:            2 live, in 1 domain\n"
+                        "sites:             1 with live blocks\n"
+                        "Python:            3.9 to 3.11\n"
+                        "table:             stock, CPython's own tracemalloc, at 0x7f0000100000, found by search\n"
+                        "unreadable:        3 records lost (the table was being changed)\n");
+    assert_string_equal(
+        harness_run(harness, "tm-info", "--json"),
+        "{\"command\": \"tm-info\", \"state\": \"tracing\", \"tracing\": true, \"traced_memory\": 1000, "
+        "\"blocks\": 2, \"sites_live\": 1, \"domains\": 1, \"python_version\": \"3.9 to 3.11\", "
+        "\"free_threaded\": false, \"source\": \"stock\", \"found_by\": \"search\", \"table_address\": "
+        "139637977776128, \"missing\": {\"unreadable_records\": 0, \"unreadable_bytes\": 0, "
+        "\"corrupt_records\": 0, \"torn_records\": 3, \"first_address\": null}}\n");
+    fake_info(harness->fake)->lock = TM_LOCK_HELD;
+    assert_contains(harness_run(harness, "tm-info", ""), "lock:              held: ");
+    assert_contains(harness_run(harness, "tm-info", "--json"), "\"locked\": true, ");
+    fake_info(harness->fake)->state = 0;
+    assert_contains(harness_run(harness, "tm-info", ""), "tracing:           off: not started, or stopped\n");
+}
+
 static void test_info_tells_the_states_apart(void **state)
 {
     struct harness *harness = *state;
@@ -351,10 +393,10 @@ static void test_info_tells_the_states_apart(void **state)
 static void test_info_json(void **state)
 {
     struct harness *harness = *state;
-    fake_info(harness->fake)->started = UINT64_C(1700000000000000000);
+    fake_info(harness->fake)->tracer.started = UINT64_C(1700000000000000000);
     const char *output = harness_run(harness, "tm-info", "--json");
     assert_contains(output, "{\"command\": \"tm-info\", \"state\": \"tracing\", \"tracing\": true, \"started\": "
-                            "\"2023-11-14T22:13:20Z\", \"cleared\": null, \"traceback_limit\": 0, ");
+                            "\"2023-11-14T22:13:20Z\", \"cleared\": null, \"traced_memory\": 0, ");
     assert_contains(output, "\"python_version\": \"3.11.7\", ");
     assert_contains(output, "\"first_address\": null}}\n");
     // The help names each key.
@@ -389,6 +431,7 @@ int main(void)
         TEST(test_filters_are_said_where_they_apply),
         TEST(test_wrong_filters_are_refused_and_change_nothing),
         TEST(test_info_text),
+        TEST(test_info_leaves_out_what_a_source_does_not_tell),
         TEST(test_info_tells_the_states_apart),
         TEST(test_info_json),
     };

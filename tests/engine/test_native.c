@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../../src/engine/host.h"
+#include "../../src/engine/native.h"
 #include "../../src/engine/source.h"
 #include "image.h"
 
@@ -460,8 +461,8 @@ static void test_python_without_tracer(void **state)
     struct fixture *f = *state;
     f->root->magic[0] = 0;
     image_set_symbol(f->image, "Py_GetVersion", 0x1234);
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "this Python runs without tracemortem's tracer");
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "LD_PRELOAD");
+    assert_open_fails(f, TM_ERROR_NOT_TRACING, "it runs without tracemortem's tracer");
+    assert_open_fails(f, TM_ERROR_NOT_TRACING, "LD_PRELOAD");
 }
 
 static void test_tracer_without_table(void **state)
@@ -590,7 +591,8 @@ static void test_search_is_cheap_and_can_be_stopped(void **state)
     f->root->magic[0] = 0;
     image_map(f->image, IMAGE_ROOT + 16 * MIB, 64 * MIB, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
     uint64_t before = tm_target_bytes_read(f->target);
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "no trace table");
+    struct tm_source *source; // not by tm_source_open(), which would search for other tables then
+    assert_error(tm_native_open(f->target, &f->host, &source), TM_ERROR_NO_TABLE, "no trace table");
     assert_true(tm_target_bytes_read(f->target) - before >= 64 * 16);
     assert_true(tm_target_bytes_read(f->target) - before < 128 * 64);
     assert_true(f->asked >= 4);
@@ -637,34 +639,34 @@ static void test_info(void **state)
     struct tm_info facts = info(f);
     assert_string_equal(facts.source, "native");
     assert_string_equal(facts.python_version, "3.11.7");
-    assert_string_equal(facts.tracer_version, "1.0");
-    assert_int_equal(facts.layout_major, TM_LAYOUT_MAJOR);
-    assert_int_equal(facts.layout_minor, TM_LAYOUT_MINOR);
-    assert_int_equal(facts.pid, 4711);
+    assert_string_equal(facts.tracer.version, "1.0");
+    assert_int_equal(facts.tracer.layout_major, TM_LAYOUT_MAJOR);
+    assert_int_equal(facts.tracer.layout_minor, TM_LAYOUT_MINOR);
+    assert_int_equal(facts.tracer.pid, 4711);
     assert_int_equal(facts.state, TM_STATE_TRACING);
     assert_int_equal(facts.frame_limit, 25);
-    assert_int_equal(facts.started, f->root->started);
-    assert_int_equal(facts.cleared, 77);
+    assert_int_equal(facts.tracer.started, f->root->started);
+    assert_int_equal(facts.tracer.cleared, 77);
     assert_int_equal(facts.traced, 1100);
     assert_int_equal(facts.peak, 5000);
     assert_int_equal(facts.blocks, 2);
-    assert_int_equal(facts.sites, 3);
+    assert_int_equal(facts.tracer.sites, 3);
     assert_int_equal(facts.sites_live, 2);
-    assert_int_equal(facts.allocations, 3);
-    assert_int_equal(facts.allocated, 1107);
+    assert_int_equal(facts.tracer.allocations, 3);
+    assert_int_equal(facts.tracer.allocated, 1107);
     assert_int_equal(facts.domains, 2);
-    assert_int_equal(facts.nodes, 5);
-    assert_int_equal(facts.codes, 5);
-    assert_int_equal(facts.strings, 3);
-    assert_int_equal(facts.table_bytes, f->root->bytes.count + 16 * f->root->strings.count + 48 * f->root->codes.count +
-                                            16 * f->root->nodes.count + 48 * f->root->sites.count +
-                                            32 * f->root->tracked.count);
-    assert_int_equal(facts.leaves, f->root->leaves);
-    assert_int_equal(facts.mapped, 5 * MIB);
-    assert_int_equal(facts.lost_blocks, 3);
-    assert_int_equal(facts.lost_frames, 4);
-    assert_int_equal(facts.resizing, 1);
-    assert_true(facts.debug_build && !facts.free_threaded && facts.reuse_exact);
+    assert_int_equal(facts.tracer.nodes, 5);
+    assert_int_equal(facts.tracer.codes, 5);
+    assert_int_equal(facts.tracer.strings, 3);
+    assert_int_equal(facts.tracer.table_bytes, f->root->bytes.count + 16 * f->root->strings.count +
+                                                   48 * f->root->codes.count + 16 * f->root->nodes.count +
+                                                   48 * f->root->sites.count + 32 * f->root->tracked.count);
+    assert_int_equal(facts.tracer.leaves, f->root->leaves);
+    assert_int_equal(facts.tracer.mapped, 5 * MIB);
+    assert_int_equal(facts.tracer.lost_blocks, 3);
+    assert_int_equal(facts.tracer.lost_frames, 4);
+    assert_int_equal(facts.tracer.resizing, 1);
+    assert_true(facts.tracer.debug_build && !facts.free_threaded && facts.tracer.reuse_exact);
     assert_true(undamaged(&facts.damage));
 }
 
@@ -679,8 +681,8 @@ static void test_info_of_an_untraced_table(void **state)
     root->state = TM_STATE_LOADED;
     root->directory = 0;
     struct tm_info facts = info(f);
-    assert_int_equal(facts.sites, 0);
-    assert_int_equal(facts.strings, 0);
+    assert_int_equal(facts.tracer.sites, 0);
+    assert_int_equal(facts.tracer.strings, 0);
     assert_true(undamaged(&facts.damage));
     struct tm_snapshot snapshot = take(f);
     assert_int_equal(snapshot.count, 0);
@@ -698,7 +700,7 @@ static void test_versions_cannot_harm_a_terminal(void **state)
     for (const char *c = facts.python_version; *c; c++)
         assert_int_equal(*c, '?');
     assert_int_equal(strlen(facts.python_version), 63);
-    assert_int_equal(strlen(facts.tracer_version), 31);
+    assert_int_equal(strlen(facts.tracer.version), 31);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

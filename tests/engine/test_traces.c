@@ -148,7 +148,7 @@ static void test_json(void **state)
         "false, \"domain\": null}], \"traces\": [{\"address\": 8192, \"size\": 100, \"domain\": 0, \"resizing\": true, "
         "\"total_nframe\": 1, \"traceback\": [{\"filename\": \"b.py\", \"lineno\": 2}]}], \"other\": {\"traces\": 2, "
         "\"size\": 2064}, \"total_size\": 2164, \"total_count\": 3, \"missing\": {\"unreadable_records\": 1, "
-        "\"unreadable_bytes\": 2, \"corrupt_records\": 3, \"first_address\": 16}}\n");
+        "\"unreadable_bytes\": 2, \"corrupt_records\": 3, \"torn_records\": 0, \"first_address\": 16}}\n");
     assert_contains(harness_run(harness, "tm-traces", ""), "1 record unreadable");
 }
 
@@ -231,7 +231,7 @@ static void test_save_json(void **state)
         "{\"command\": \"tm-save\", \"file\": \"a\", \"traces\": \"3.8\", \"bytes\": %zu, \"traceback_limit\": 25, "
         "\"filters\": [{\"number\": null, \"inclusive\": true, \"domain\": 5}], \"total_size\": 64, "
         "\"total_count\": 1, \"missing\": {\"unreadable_records\": 0, \"unreadable_bytes\": 0, "
-        "\"corrupt_records\": 0, \"first_address\": null}}\n",
+        "\"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n",
         harness->written.length);
     assert_string_equal(output, expected);
 }

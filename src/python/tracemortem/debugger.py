@@ -94,7 +94,7 @@ class Shell(_engine.Host):
             pieces = []
             with session.request("tm-save", "--json --traces %s snapshot" % form) as request:
                 answer = json.loads(self._ask(debugger, request, pieces.append))
-            missing = answer["missing"]["unreadable_records"] + answer["missing"]["corrupt_records"]
+            missing = sum(answer["missing"][kind + "_records"] for kind in ("unreadable", "corrupt", "torn"))
             if missing:
                 debugger.warn("%d records of the trace table are missing: the snapshot is a subset" % missing)
             # The engine wrote these bytes: of what the target says there are numbers and strings in them.
