@@ -349,7 +349,11 @@ class Target:
     def _list(self, array, capacity):
         if self._regions is None:
             self._regions = sorted(self._memory.regions())
-        rows = [_REGION.pack(start, end, flags, 0, name[:47]) for start, end, flags, name in self._regions[:capacity]]
+        last = _ADDRESS_SPACE - 1
+        rows = [
+            _REGION.pack(start, min(end, last), flags, 0, name[:47])
+            for start, end, flags, name in self._regions[:capacity]
+        ]
         if rows:
             ctypes.memmove(array, b"".join(rows), len(rows) * _REGION.size)
         return len(self._regions)

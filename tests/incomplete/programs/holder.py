@@ -40,14 +40,15 @@ fill(keep)
 large = [bytearray(b"%d" % n * 100000) for n in range(20)]
 ready = int(os.environ["TM_READY"])
 os.write(ready, b"%d %d %d\n" % (id(keep[777]), os.getpid(), 0x1000 + 640))
-for n in range(int(sys.stdin.readline() or 0)):
+children = int(sys.stdin.readline() or 0)
+for n in range(children):
     child = os.fork()
     if not child:
         while True:
             signal.pause()
     os.write(ready, b"%d\n" % child)
-while True:
-    try:
-        os.write(ready, b"%d\n" % os.wait()[0])
-    except ChildProcessError:
-        os.abort()
+for n in range(children):
+    os.write(ready, b"%d\n" % os.wait()[0])
+if children:
+    sys.stdin.readline()
+os.abort()
