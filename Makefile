@@ -121,6 +121,28 @@ test_programs := $(test_sources:%.c=$(BUILD)/%)
 checked_engine := $(BUILD)/sanitized/libengine.a
 checked_support := $(BUILD)/sanitized/libsupport.a
 
+# Steps a traced Python instruction by instruction, and has the engine look after each.
+torn_program := $(BUILD)/tests/torn/torn
+torn_corpus := $(BUILD)/tests/torn/corpus.py
+torn_objects := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/torn/*.c)))
+$(torn_objects): $(BUILD)/%.o: %.c $(prepared)
+	$(compile) $(engine_flags) -Isrc/engine -c -o $@ $<
+$(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources))
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+# Each __LINE__ is made into the number of its line.
+$(torn_corpus): tests/torn/corpus.py $(prepared)
+	@mkdir -p $(@D)
+	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
+
+# What takes long: every instruction, CPython's own tests.
+.PHONY: torn regrtest
+torn: all $(torn_program) $(torn_corpus)
+	@PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/torn/run.py
+regrtest: all
+	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
+
 .PHONY: test test-engine test-python
 # One after the other also under -j: the debuggers' tests measure nothing but they do wait for processes.
 test: all
@@ -131,7 +153,7 @@ test-engine: $(test_programs)
 	@failed=; for test in $^; do echo "$$test"; $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-test-python: all
+test-python: all $(torn_program) $(torn_corpus)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
 	@PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 \
 	    $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider $(PYTEST_ARGS)
@@ -152,21 +174,6 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
 
 .SECONDARY:
-
-# Steps a traced Python instruction by instruction, and has the engine look after each.
-torn_program := $(BUILD)/tests/torn/torn
-torn_corpus := $(BUILD)/tests/torn/corpus.py
-torn_objects := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/torn/*.c)))
-$(torn_objects): $(BUILD)/%.o: %.c $(prepared)
-	$(compile) $(engine_flags) -Isrc/engine -c -o $@ $<
-$(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources))
-	@mkdir -p $(@D)
-	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
-# Each __LINE__ is made into the number of its line.
-$(torn_corpus): tests/torn/corpus.py $(prepared)
-	@mkdir -p $(@D)
-	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
 
 # ----------------------------------------------------------------------------------------------------------------
 # Looks at the sources
@@ -289,6 +296,8 @@ help:
 	@echo 'make test         all tests; also test-engine, test-python'
 	@echo 'make check        format, warnings of gcc and clang, cppcheck, syntax of Python 3.8'
 	@echo 'make format       let clang-format lay out the C files'
+	@echo 'make torn         a process stopped at every instruction of the tracer, looked at by the engine (an hour)'
+	@echo 'make regrtest     CPython'\''s own tests, without and with the tracer (an hour)'
 	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem'
 	@echo 'make install      to PREFIX=$(PREFIX); also DESTDIR=, PYTHON=, PYTHON_SITE=, GDB_AUTO_LOAD='
 	@echo 'make uninstall    with the same variables as install'
