@@ -33,7 +33,7 @@ FULL = [
     ("tracked_growth", "-f 5 -e 15"),
 ]
 SAMPLE = [
-    ("sizes resizes giants objects nested births leaf tracked tracked_core fork", "-f 5 -e 90 -s 7"),
+    ("sizes resizes giants objects nested births leaf tracked tracked_core fork", "-f 5 -e 60 -s 7"),
     ("threads", "-f 5 -w 25 -l 4000"),
 ]
 

@@ -142,6 +142,7 @@ static void begin(struct torn *torn, struct thread *thread)
     }
     if (!nested && is_alone && random_below(torn, torn->options.every) != 0) {
         torn->counts.skipped++;
+        call->runs_through = true;
         at->stale = true;
         return;
     }
