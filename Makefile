@@ -124,6 +124,28 @@ test_programs := $(test_sources:%.c=$(BUILD)/%)
 checked_engine := $(BUILD)/sanitized/libengine.a
 checked_support := $(BUILD)/sanitized/libsupport.a
 
+# Steps a traced Python instruction by instruction, and has the engine look after each.
+torn_program := $(BUILD)/tests/torn/torn
+torn_corpus := $(BUILD)/tests/torn/corpus.py
+torn_objects := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/torn/*.c)))
+$(torn_objects): $(BUILD)/%.o: %.c $(prepared)
+	$(compile) $(engine_flags) -Isrc/engine -c -o $@ $<
+$(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources))
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+# Each __LINE__ is made into the number of its line.
+$(torn_corpus): tests/torn/corpus.py $(prepared)
+	@mkdir -p $(@D)
+	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
+
+# What takes long: every instruction, CPython's own tests.
+.PHONY: torn regrtest
+torn: all $(torn_program) $(torn_corpus)
+	@PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/torn/run.py
+regrtest: all
+	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
+
 .PHONY: test test-engine test-python
 # The C tests first, also under -j: what they find is nearer to its cause.
 test: all
@@ -135,7 +157,7 @@ test-engine: $(test_programs)
 	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-test-python: all
+test-python: all $(torn_program) $(torn_corpus)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
 	@PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 \
 	    $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile $(PYTEST_ARGS)
@@ -156,21 +178,6 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
 
 .SECONDARY:
-
-# Steps a traced Python instruction by instruction, and has the engine look after each.
-torn_program := $(BUILD)/tests/torn/torn
-torn_corpus := $(BUILD)/tests/torn/corpus.py
-torn_objects := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/torn/*.c)))
-$(torn_objects): $(BUILD)/%.o: %.c $(prepared)
-	$(compile) $(engine_flags) -Isrc/engine -c -o $@ $<
-$(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources))
-	@mkdir -p $(@D)
-	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
-# Each __LINE__ is made into the number of its line.
-$(torn_corpus): tests/torn/corpus.py $(prepared)
-	@mkdir -p $(@D)
-	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
 
 # ----------------------------------------------------------------------------------------------------------------
 # Fuzzing: libFuzzer on what eats foreign bytes. `make fuzz` goes on until it is interrupted, or for FUZZ_SECONDS a target,
@@ -374,6 +381,8 @@ help:
 	@echo 'make aarch64      the C tests and a core of the other machine, by qemu-user and gdb-multiarch'
 	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem; writes docs/performance.md'
 	@echo '                  also QUICK=1, PYTHON=, BENCH_ARGS=--help; bench-deps installs what it measures'
+	@echo 'make torn         a process stopped at every instruction of the tracer, looked at by the engine (an hour)'
+	@echo 'make regrtest     CPython'\''s own tests, without and with the tracer (an hour)'
 	@echo 'make install      to PREFIX=$(PREFIX); also DESTDIR=, PYTHON=, PYTHON_SITE=, GDB_AUTO_LOAD='
 	@echo 'make uninstall    with the same variables as install'
 	@echo 'make clean        remove build/'

@@ -134,11 +134,15 @@ static void begin(struct torn *torn, struct thread *thread)
     struct looked_at *at = looked_at(torn, thread->process);
     torn->counts.calls++;
     bool nested = thread->depth > 1;
+    // What other threads do in the midst of a call has to be known.
     bool is_alone = true;
-    for (struct flight *flight = at->oracle.flights; flight < at->oracle.flights + FLIGHTS; flight++)
-        is_alone &= !flight->used;
+    for (unsigned i = 0; i < torn->tracee.thread_count; i++) {
+        const struct thread *other = &torn->tracee.threads[i];
+        is_alone &= other == thread || other->ended || other->process != thread->process;
+    }
     if (!nested && is_alone && random_below(torn, torn->options.every) != 0) {
         torn->counts.skipped++;
+        call->runs_through = true;
         at->stale = true;
         return;
     }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,10 +285,22 @@ static enum event step_out(const struct places *places, struct thread *thread, s
     return call->in_libc ? EVENT_INSIDE : EVENT_OUTSIDE;
 }
 
+/** A breakpoint of the processor's, on one address; 0: none. */
+static void set_breakpoint(struct thread *thread, uint64_t address)
+{
+    ptrace(PTRACE_POKEUSER, thread->tid, offsetof(struct user, u_debugreg[0]), (void *)(uintptr_t)address);
+    ptrace(PTRACE_POKEUSER, thread->tid, offsetof(struct user, u_debugreg[7]), (void *)(uintptr_t)(address != 0));
+}
+
+static bool runs_through(const struct thread *thread)
+{
+    return thread->depth > 0 && thread->calls[thread->depth - 1].runs_through;
+}
+
 static bool steps(const struct thread *thread)
 {
     const struct call *call = thread->depth == 0 ? NULL : &thread->calls[thread->depth - 1];
-    return call != NULL && (call->callee_returns_to == 0 || call->in_libc);
+    return call != NULL && !call->runs_through && (call->callee_returns_to == 0 || call->in_libc);
 }
 
 static enum event on_stop(struct tracee *tracee, struct thread *thread, bool stepped, int status, struct stop *stop)
@@ -303,6 +316,12 @@ static enum event on_stop(struct tracee *tracee, struct thread *thread, bool ste
     if (event != 0) {
         thread->waits = true;
         return EVENT_WAITING;
+    }
+    if (signal == SIGTRAP && runs_through(thread)) {
+        set_breakpoint(thread, 0);
+        stop->ended_call = thread->calls[--thread->depth];
+        stop->result = thread->registers.rax;
+        return EVENT_LEFT;
     }
     bool is_inside = holds(&places->tracer, thread->registers.rip);
     if (signal == SIGSEGV && is_inside && !thread->process->text_is_open)
@@ -328,7 +347,10 @@ void tracee_go_on(struct tracee *tracee, struct thread *thread, struct stop *sto
     bool step = steps(thread) && !thread->process->let_go;
     *stop = (struct stop){.event = EVENT_OUTSIDE};
     thread->waits = false;
-    set_text(tracee, thread, step || thread->process->let_go);
+    bool through = runs_through(thread);
+    if (through)
+        set_breakpoint(thread, thread->calls[thread->depth - 1].return_to);
+    set_text(tracee, thread, step || through || thread->process->let_go);
     resume(thread, step);
     while (waitpid(thread->tid, &status, __WALL) < 0) {
         if (errno != EINTR)

@@ -54,6 +54,7 @@ struct call {
     uint64_t callee_returns_to;    // it called something outside, which will return there; 0: it did not
     uint64_t callee_returns_stack; // with this rsp
     bool in_libc;                  // and that is a function of libc, which is stepped through as well
+    bool runs_through;             // set by the user at its first instruction: no stop until it has returned
     void *owner;                   // the user's
 };
 
