@@ -69,7 +69,8 @@ def run(debugger, commands, times, folder, target):
     with open(path, encoding="utf-8") as file:
         costs = [json.loads(line) for line in file]
     if done.returncode or len(costs) != sum(times):
-        raise RuntimeError("%s failed:\n%s" % (debugger, done.stdout.decode(errors="replace")))
+        last_words = done.stdout.decode(errors="replace")[-2000:]
+        raise RuntimeError("%s failed:\n%s" % (debugger, last_words))
     taken, start = [], 0
     for count in times:
         runs = costs[start : start + count]
