@@ -75,7 +75,7 @@ def run(debugger, commands, times, folder, target):
     for count in times:
         runs = costs[start : start + count]
         cost = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
-        # Memory which was grown once serves the next time; the longest silence is the one which an impatient user meets.
+        # Memory which was grown once serves the next time; and it is the longest silence which an impatient user meets.
         cost.update((what, max(run[what] for run in runs)) for what in ("grown", "silence"))
         taken.append(cost)
         start += count
