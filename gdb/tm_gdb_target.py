@@ -4,6 +4,7 @@ Knows gdb and no trace table. Leaves gdb as it was: what is set for a while is s
 """
 
 import contextlib
+import os
 import re
 
 import gdb
@@ -25,6 +26,11 @@ class Gdb(Debugger):
 
     def warn(self, text):
         gdb.write("warning: %s\n" % text, gdb.STDERR)
+
+    def write_progress(self, text):
+        if os.isatty(1) and os.isatty(2):
+            gdb.write(text, gdb.STDERR)
+            gdb.flush(gdb.STDERR)
 
     @contextlib.contextmanager
     def current(self, shell):

@@ -6,6 +6,7 @@ live process, for it maps and writes memory there even where it runs nothing.
 
 import contextlib
 import os
+import sys
 
 import lldb
 from tracemortem import expression
@@ -40,6 +41,11 @@ class Lldb(Debugger):
 
     def warn(self, text):
         self.warnings.append(text)
+
+    def write_progress(self, text):
+        if sys.stderr.isatty():  # which is the debugger's own
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
     def should_stop(self):
         if hasattr(self._debugger, "InterruptRequested"):  # lldb 17

@@ -69,9 +69,9 @@ class Bench:
     def start(self, runner):
         """What starting costs: the call in a running program, and all of an empty one."""
         rounds = self.scale.start_rounds
-        modes = modes_of("untraced", "exact 1", "stock 1", "exact 25")
+        modes = [mode._replace(every=1) for mode in modes_of("untraced", "exact 1", "stock 1", "exact 25")]
         call = [runner.run(UNTRACED, "start") for _ in range(rounds)]
-        return {"call": call, "empty": interleaved(runner, [mode._replace(every=1) for mode in modes], rounds, ["nothing"])}
+        return {"call": call, "empty": interleaved(runner, modes, rounds, ["nothing"])}
 
     def programs(self, runner):
         results = {}
@@ -200,7 +200,8 @@ def about(found, quick):
         model = re.search(r"model name\s*: (.*)", file.read())
     with open("/proc/meminfo", encoding="utf-8") as file:
         memory = int(file.read().split()[1]) // 1048576
-    changed = first_line(["git", "status", "--porcelain", "--untracked-files=no", "--", "src", "gdb", "lldb", "tests/bench"])
+    measured = ["src", "gdb", "lldb", "tests/bench"]
+    changed = first_line(["git", "status", "--porcelain", "--untracked-files=no", "--"] + measured)
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": first_line(["git", "rev-parse", "--short=12", "HEAD"]) + ("" if changed == "none" else ", changed"),

@@ -1,7 +1,8 @@
 """Runs in the interpreter which is measured, in a process of its own, traced or not: `child.py WHAT ARGUMENT...`.
 
 Prints one JSON object about itself on what was its standard output; what the measured code prints is thrown away.
-What can be asked for is in WHAT below, or `nothing`: a program which is over before it begins. Knows nothing of how it is traced; 3.8 syntax.
+What can be asked for is in WHAT below, or `nothing`: a program which is over before it begins. Knows nothing of how it
+is traced.
 """
 
 import os
@@ -14,7 +15,7 @@ DEBIAN = "/usr/lib/python3/dist-packages"
 
 
 def status(field):
-    """A figure of /proc/self/status, in KiB. VmHWM is of this process only, where getrusage() begins with its parent."""
+    """A figure of /proc/self/status, in KiB. VmHWM is this process's own, where getrusage() begins with its parent."""
     with open("/proc/self/status", "rb") as file:
         for line in file:
             if line.startswith(field.encode() + b":"):

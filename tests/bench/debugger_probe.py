@@ -1,8 +1,8 @@
 """Loaded into gdb or lldb after the tm- commands: writes down what each of them costs there, a JSON object a line.
 
-The file's name is in $TM_BENCH_COSTS. Told are the seconds inside the engine ("seconds", "cpu"), how many of them it waited
-for reads of the target ("reading"), the bytes which it read, by how many KiB the debugger's resident memory grew at its
-most ("grown"), and the longest time for which the engine asked nobody whether it should stop ("silence").
+The file's name is in $TM_BENCH_COSTS. Told are the seconds inside the engine ("seconds", "cpu"), how many of them it
+waited for reads of the target ("reading"), the bytes which it read, by how many KiB the debugger's resident memory grew
+at its most ("grown"), and the longest time for which the engine asked nobody whether it should stop ("silence").
 """
 
 import json

@@ -63,8 +63,8 @@ class Runner:
         self._all_cores = os.sched_getaffinity(0) | (self._cores or set())
 
     def run(self, mode, *words, pinned=True, **variables):
-        """What child.py says on these words; and of the whole process, from its launch to its end, "process": seconds of
-        processor time, and "elapsed": seconds by the clock."""
+        """What child.py says on these words; and of the whole process, from its launch to its end, "process": seconds
+        of processor time, and "elapsed": seconds by the clock."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_THEIRS)}
         environment.update(PYTHONHASHSEED="0", PYTHONPATH=PACKAGE_PATH, **variables)
         environment["PYTHONPYCACHEPREFIX"] = os.path.join(SCRATCH, "pycache")

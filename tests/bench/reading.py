@@ -69,12 +69,13 @@ def run(debugger, commands, times, folder, target):
     with open(path, encoding="utf-8") as file:
         costs = [json.loads(line) for line in file]
     if done.returncode or len(costs) != sum(times):
-        raise RuntimeError("%s failed:\n%s" % (debugger, done.stdout.decode(errors="replace")))
+        last_words = done.stdout.decode(errors="replace")[-2000:]
+        raise RuntimeError("%s failed:\n%s" % (debugger, last_words))
     taken, start = [], 0
     for count in times:
         runs = costs[start : start + count]
         cost = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
-        # Memory which was grown once serves the next time; the longest silence is the one which an impatient user meets.
+        # Memory which was grown once serves the next time; and it is the longest silence which an impatient user meets.
         cost.update((what, max(run[what] for run in runs)) for what in ("grown", "silence"))
         taken.append(cost)
         start += count

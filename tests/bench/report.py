@@ -26,7 +26,7 @@ def table(header, rows, left=1):
     widths = [max([len(row[i]) for row in [header] + rows] + [3]) for i in range(len(header))]
 
     def line(cells):
-        laid = [cell.ljust(width) if i < left else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths))]
+        laid = [cell.ljust(widths[i]) if i < left else cell.rjust(widths[i]) for i, cell in enumerate(cells)]
         return "| %s |" % " | ".join(laid)
 
     rule = ["-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
@@ -86,7 +86,8 @@ VERDICTS = {True: "met", False: "**not met**", None: "–"}
 def _targets(results):
     checked = targets.check(results)
     rows = [(one.what, one.aim, one.measured, one.beside, VERDICTS[one.met]) for one in checked]
-    count = "%d of %d measured targets met." % (sum(one.met is True for one in checked), sum(one.met is not None for one in checked))
+    met, missed = (sum(one.met is verdict for one in checked) for verdict in (True, False))
+    count = "%d of %d measured targets met." % (met, met + missed)
     return "%s\n\n%s" % (table(["what", "target", "measured", "beside it", ""], rows), count)
 
 
@@ -118,13 +119,11 @@ def _programs(programs):
 def _start(start):
     runs, rows = start["empty"], []
     for mode in runs:
-        cpu, wall, memory = (median(runs[mode], what) for what in ("process", "elapsed", "resident"))
-        base = [median(runs["untraced"], what) for what in ("process", "elapsed", "resident")]
-        more = ["", "", ""]
-        if mode != "untraced":
-            more = ["+%.2f" % ((cpu - base[0]) * 1e3), "+%.2f" % ((wall - base[1]) * 1e3), "+%.2f" % ((memory - base[2]) / 1024)]
-        rows.append([MODE_TITLES.get(mode, mode), "%.2f" % (cpu * 1e3), more[0], "%.2f" % (wall * 1e3), more[1],
-                     "%.2f" % (memory / 1024), more[2]])  # fmt: skip
+        row = [MODE_TITLES.get(mode, mode)]
+        for what, unit in (("process", 1e3), ("elapsed", 1e3), ("resident", 1 / 1024)):
+            added = "+%.2f" % (targets.added_by(start, mode, what) * unit) if mode != "untraced" else ""
+            row += ["%.2f" % (median(runs[mode], what) * unit), added]
+        rows.append(row)
     call = "The call of `start()` in a running program, the first one: %.2f ms." % (median(start["call"], "cpu") * 1e3)
     return "%s\n\n%s" % (table(["an empty program", "processor ms", "", "clock ms", "", "memory MiB", ""], rows), call)
 
@@ -136,7 +135,8 @@ def _micro(runs):
     for stack, title in (("shallow", "shallow stack"), ("deep", "%d frames deep" % micro.DEEP)):
         rows, gains = [], {"1": [], "25": []}
         for case in cases:
-            row = [getattr(micro, case).__doc__, "%.0f" % median([run["cases"][case] for run in runs["untraced"]], stack)]
+            plain = median([run["cases"][case] for run in runs["untraced"]], stack)
+            row = [getattr(micro, case).__doc__, "%.0f" % plain]
             row += ["+%.0f" % targets.added(runs, mode, case, stack) for mode in modes]
             for frames in ("1", "25"):
                 gains[frames].append(targets.gain(runs, case, stack, frames))

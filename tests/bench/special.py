@@ -228,8 +228,7 @@ def churn(requests):
             thread.start()
             thread.join()
         if number % 5000 == 0:
-            burst = [bytes(200 + i % 400) for i in range(30000)]  # the heap grows and shrinks again
-            del burst
+            sum(map(len, [bytes(200 + i % 400) for i in range(30000)]))  # the heap grows and shrinks again
 
     before = None
     for number in range(requests):
@@ -258,9 +257,11 @@ def threads(count):
             [number, str(number)]
 
     result = {}
-    for name, pair in (("raw and raw", (raw, raw)), ("raw and mem", (raw, mem)), ("Python and Python", (python, python)),
-                       ("raw and Python", (raw, python))):  # fmt: skip
-        result[name] = {"together": min(_together(pair) for _ in range(2)), "in turn": min(_in_turn(pair) for _ in range(2))}
+    pairs = {"raw and raw": (raw, raw), "raw and mem": (raw, mem), "raw and Python": (raw, python)}
+    pairs["Python and Python"] = (python, python)
+    for name, pair in pairs.items():
+        ways = {"together": _together, "in turn": _in_turn}
+        result[name] = {way: min(run(pair) for _ in range(2)) for way, run in ways.items()}
     return {"pairs": result}
 
 

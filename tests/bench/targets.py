@@ -66,8 +66,9 @@ def _time(results):
 
 def added(runs, mode, case, stack):
     """Nanoseconds which a mode adds to an operation, at least 1; None if it was not measured."""
-    both = [(run["cases"][case][stack], base["cases"][case][stack]) for run, base in zip(runs[mode], runs["untraced"]) if run and base]
-    return max(1.0, statistics.median(traced - plain for traced, plain in both)) if both else None
+    rounds = [(run["cases"], base["cases"]) for run, base in zip(runs[mode], runs["untraced"]) if run and base]
+    more = [traced[case][stack] - plain[case][stack] for traced, plain in rounds]
+    return max(1.0, statistics.median(more)) if more else None
 
 
 def gain(runs, case, stack, frames):

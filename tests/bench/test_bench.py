@@ -61,7 +61,7 @@ def test_what_was_not_measured_says_so_and_the_words_around_it_stay(page):
     assert "## Known limits" in page
 
 
-def test_a_program_which_cannot_run_is_listed_with_its_reason(tmp_path):
+def test_a_program_which_cannot_run_is_listed_with_its_reason():
     sys.path.insert(0, HERE)
     try:
         import report
@@ -70,10 +70,10 @@ def test_a_program_which_cannot_run_is_listed_with_its_reason(tmp_path):
     text = report.sections(
         {
             "about": ABOUT,
-            "pythons": {"3.13.0": {"programs": {"web_site": {"problem": "ModuleNotFoundError: No module named 'cgi'"}}}},
+            "pythons": {"3.13.0": {"programs": {"web_site": {"problem": "no module named 'cgi'"}}}},
         }
     )["programs"]
-    assert "- web_site: ModuleNotFoundError: No module named 'cgi'" in text
+    assert "- web_site: no module named 'cgi'" in text
 
 
 ABOUT = {"date": "", "commit": "", "quick": True, "processor": "", "cores": 1, "memory": 1, "kernel": "", "load": 0.0,

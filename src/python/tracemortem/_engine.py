@@ -43,6 +43,9 @@ class Host:
     def write(self, text):
         """Show text to the user."""
 
+    def progress(self, what, done, total):
+        """A long piece of work, named by `what`, has come so far."""
+
     def source_line(self, file_name, line):
         """The line of the source file as linecache.getline() gives it, or ""."""
         return ""
@@ -271,7 +274,7 @@ class Session:
         self._struct = _HostCallbacks(
             should_stop=wrap(_SHOULD_STOP, self._should_stop, 1),
             write=wrap(_WRITE, self._write, None),
-            progress=_PROGRESS(),  # NULL: nobody cares
+            progress=wrap(_PROGRESS, self._progress, None),
             source_line=wrap(_SOURCE_LINE, self._source_line, None),
         )
         self._session = engine.create(engine.tm_session_create, ctypes.byref(self._struct), None)
@@ -293,6 +296,10 @@ class Session:
     def _write(self, text, length):
         if not self.callbacks.stopped:
             self._host.write(_text(ctypes.string_at(text, length)))
+
+    def _progress(self, what, done, total):
+        if not self.callbacks.stopped:
+            self._host.progress(_text(what), done, total)
 
     def _source_line(self, file_name, line):
         text = self._host.source_line(file_name.decode("utf-8", "surrogatepass"), line)

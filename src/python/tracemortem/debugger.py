@@ -13,6 +13,7 @@ import pickle
 import re
 import stat
 import sys
+import time
 import traceback
 
 from . import _engine
@@ -25,6 +26,8 @@ INTERRUPTED = "interrupted"
 RUNNING = "the process %d is running, and only a stopped one can be read\nStop it: %s"
 FILES = (_engine.CORE, _engine.OUTPUT, _engine.REPLACE)  # operands which are names of files
 GREATEST_SOURCE = 64 << 20  # bytes; what is bigger is no Python source, whatever the target says
+PROGRESS_AFTER = 0.5  # seconds for which a command may be silent
+PROGRESS_EVERY = 0.1
 
 
 class CommandError(Exception):
@@ -44,6 +47,9 @@ class Debugger:
         """A line for the user which is no part of the answer."""
         raise NotImplementedError
 
+    def write_progress(self, text):
+        """Show this at once where it disturbs no answer: on a terminal, or nowhere. It may begin with a \\r."""
+
     def should_stop(self):
         """Whether the user pressed Ctrl-C. A KeyboardInterrupt raised anywhere does as well."""
         return False
@@ -62,6 +68,28 @@ class Debugger:
         raise NotImplementedError
 
 
+class Progress:
+    """How far a command has come, in a line which is gone before anything else is shown."""
+
+    def __init__(self, write):
+        self._write = write
+        self._next = time.monotonic() + PROGRESS_AFTER
+        self._shown = 0  # characters of the line
+
+    def tell(self, what, done, total):
+        if time.monotonic() < self._next:
+            return
+        line = "%s: %d%%" % (what, min(100, done * 100 // total if total else 0))
+        self._write("\r" + line.ljust(self._shown))
+        self._shown = len(line)
+        self._next = time.monotonic() + PROGRESS_EVERY
+
+    def clear(self):
+        if self._shown:
+            self._write("\r" + " " * self._shown + "\r")
+            self._shown = 0
+
+
 class Shell(_engine.Host):
     """One engine session for a debugger. Raises EngineMissing when it is made."""
 
@@ -69,6 +97,7 @@ class Shell(_engine.Host):
         self.engine = _engine.Engine()
         self._session = _engine.Session(self.engine, self)
         self._debugger = None
+        self._progress = None
         self._warned = set()
         self._file_root = ""  # before the names of the target's source files
         self._held = None  # pieces of an answer which is not to be shown yet, or not at all
@@ -116,7 +145,8 @@ class Shell(_engine.Host):
     @contextlib.contextmanager
     def _guard(self, debugger):
         """Turns all which can go wrong into a CommandError."""
-        outer, self._debugger = self._debugger, debugger
+        outer = self._debugger, self._progress
+        self._debugger, self._progress = debugger, Progress(debugger.write_progress)
         try:
             yield
         except (_engine.EngineError, CoreError, SnapshotError) as error:
@@ -128,7 +158,8 @@ class Shell(_engine.Host):
         except Exception as error:
             raise CommandError(_internal_error(error)) from None
         finally:
-            self._debugger = outer
+            self._progress.clear()
+            self._debugger, self._progress = outer
 
     @contextlib.contextmanager
     def _unfiltered(self):
@@ -240,8 +271,12 @@ class Shell(_engine.Host):
     def should_stop(self):
         return self._debugger.should_stop()
 
+    def progress(self, what, done, total):
+        self._progress.tell(what, done, total)
+
     def write(self, text):
         if self._held is None:
+            self._progress.clear()
             self._debugger.write(text)
         else:
             self._held.append(text)

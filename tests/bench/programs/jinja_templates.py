@@ -8,7 +8,8 @@ TEMPLATES = {
 {% block title %}{{ title|upper }}{% endblock %}
 {% block body %}<table>{% for row in rows if row.number is divisibleby 1 %}
 <tr class="{{ loop.cycle("odd", "even") }}">{{ cell(row.number) }}{{ cell(row.name|title) }}
-{{ cell("%.2f"|format(row.price)) }}{{ cell(row.tags|join(", ")) }}</tr>{% else %}none{% endfor %}</table>{% endblock %}""",
+{{ cell("%.2f"|format(row.price)) }}{{ cell(row.tags|join(", ")) }}</tr>
+{% else %}none{% endfor %}</table>{% endblock %}""",
 }
 
 

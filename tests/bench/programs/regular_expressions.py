@@ -6,8 +6,8 @@ LINE = re.compile(r"(?P<host>\S+) - - \[(?P<time>[^]]+)\] \"(?P<method>[A-Z]+) (
 
 
 def run():
-    lines = ['10.0.%d.%d - - [21/Nov/2026:13:%02d:00] "GET /page/%d?q=%d HTTP/1.1" 200 %d' % (i % 7, i % 251, i % 60, i, i, i)
-             for i in range(6000)]
+    form = '10.0.%d.%d - - [21/Nov/2026:13:%02d:00] "GET /page/%d?q=%d HTTP/1.1" 200 %d'
+    lines = [form % (i % 7, i % 251, i % 60, i, i, i) for i in range(6000)]
     text = "\n".join(lines)
     for _ in range(3):
         hits = {}

@@ -21,8 +21,8 @@ class Links(html.parser.HTMLParser):
 
 
 def run():
-    rows = ("<tr><td>%d</td><td><a href=\"../item/%d?a=%d&amp;b=2\">%s</a></td></tr>" % (i, i, i, html.escape("<n & %d>" % i))
-            for i in range(1500))
+    form = "<tr><td>%d</td><td><a href=\"../item/%d?a=%d&amp;b=2\">%s</a></td></tr>"
+    rows = (form % (i, i, i, html.escape("<n & %d>" % i)) for i in range(1500))
     page = "<html><head><title>Items</title></head><body><table>%s</table></body></html>" % "\n".join(rows)
     for number in range(3):
         links = Links("http://shop.example/list/%d" % number)

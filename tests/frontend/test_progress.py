@@ -1,0 +1,72 @@
+"""How far a long command has come: shown on a terminal, gone before the answer, and nowhere else.
+
+No command here is long: the debuggers are told that nobody is patient.
+"""
+
+import os
+import pty
+import subprocess
+
+import debuggers
+import pytest
+from tracemortem.debugger import Progress
+
+IMPATIENT = "import tracemortem.debugger as d; d.PROGRESS_AFTER = d.PROGRESS_EVERY = 0"
+COMMANDS = {"gdb": ["python " + IMPATIENT, "tm-traces -n 1"], "lldb": ["script " + IMPATIENT, "tm-traces -n 1"]}
+
+
+def run_on_terminal(words):
+    """All that a program shows on a terminal of its own."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(words, stdin=its, stdout=its, stderr=its)
+    os.close(its)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # the program has ended
+            data = b""
+        if not data:
+            break
+        shown += data
+    os.close(ours)
+    assert process.wait(debuggers.PATIENCE) == 0, shown
+    return shown.decode(errors="replace")
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_on_a_terminal_progress_is_shown_and_gone_before_the_answer(debugger, service):
+    with debuggers.command_line(debugger, COMMANDS[debugger], pid=service.pid) as words:
+        shown = run_on_terminal(words)
+    (line,) = [line for line in shown.split("\n") if "Total allocated size" in line]
+    before, answer = shown[: shown.index(line)].rsplit("reading blocks: 100%", 1)
+    assert "reading allocation sites: " in before
+    blanks, first = answer.split("\r")[1:3]
+    assert blanks.strip() == "" and len(blanks) >= len("reading blocks: 100%")
+    assert first.startswith("0x") and ": size=" in first
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_on_no_terminal_there_is_no_progress(debugger, service):
+    run = debuggers.run_debugger(debugger, COMMANDS[debugger], pid=service.pid)
+    assert run.status == 0 and "Total allocated size" in run.stdout
+    assert "reading blocks" not in run.stdout + run.stderr
+
+
+def test_a_command_which_is_soon_done_shows_none():
+    written = []
+    progress = Progress(written.append)
+    progress.tell("reading blocks", 1, 2)
+    progress.clear()
+    assert written == []
+
+
+def test_a_share_which_makes_no_sense_is_shown_all_the_same(monkeypatch):
+    monkeypatch.setattr("tracemortem.debugger.PROGRESS_AFTER", 0)
+    monkeypatch.setattr("tracemortem.debugger.PROGRESS_EVERY", 0)
+    written = []
+    progress = Progress(written.append)
+    progress.tell("reading", 5, 0)
+    progress.tell("reading", 7, 5)
+    progress.clear()
+    assert [text.strip() for text in written] == ["reading: 0%", "reading: 100%", ""]
