@@ -42,7 +42,7 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
 {
     uint32_t site = HOOK(site)(allocator, caller);
     publish((uintptr_t)block, size, site);
-    if (allocator == TM_ALLOCATOR_OBJECT)
+    if (allocator == TM_ALLOCATOR_OBJECT && LIKELY(caller.owns_lock))
         fresh_block = (uintptr_t)block;
 }
 
