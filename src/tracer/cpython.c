@@ -123,6 +123,7 @@ const struct cpython_facts cpython_3_14 = {
     .code_bytecode = 208,
     .code_first_traceable = 192,
     .line_table_kind = TM_LINES_LOCATIONS,
+    .answers_unrecorded = true,
 };
 
 static const struct cpython_description descriptions[] = {

@@ -138,6 +138,8 @@ struct cpython_facts {
     uint16_t code_bytecode;        // to 3.10 a bytes object, from 3.11 on the code units themselves
     uint16_t code_first_traceable; // 0: there is no such field
     uint8_t line_table_kind;       // enum tm_line_table
+    // What tracemalloc makes for its own answers is not recorded: neither a single traceback, nor births in free lists.
+    bool answers_unrecorded;
 };
 
 // PyObject and PyVarObject, PyThreadState: the same in all of them.

@@ -131,18 +131,18 @@ static __attribute__((noinline)) void code_dies(uintptr_t address)
 static ALWAYS_INLINE struct old_block take(uintptr_t address)
 {
     uint32_t *slot = shadow_slot(address);
-    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : *slot;
+    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
     if (UNLIKELY(value == 0)) {
         if (UNLIKELY(address % SLOT_BYTES != 0) && code_forget(address))
             code_dies(address);
-        return UNLIKELY(tracked_in_domain_0 != 0) ? take_tracked(address) : (struct old_block){0};
+        return UNLIKELY(tracked_any_in_domain_0()) ? take_tracked(address) : (struct old_block){0};
     }
     if (UNLIKELY(value & TM_SLOT_WATCHED)) {
         code_dies(address);
         value &= ~TM_SLOT_WATCHED;
     }
     if (UNLIKELY(!(value & TM_SLOT_START)))
-        return UNLIKELY(tracked_in_domain_0 != 0) ? take_tracked(address) : (struct old_block){0};
+        return UNLIKELY(tracked_any_in_domain_0()) ? take_tracked(address) : (struct old_block){0};
     struct old_block old = {.slot = slot, .value = value, .site = value & TM_SLOT_SITE_MASK};
     old.size = shadow_size(slot, value, address);
     const struct tm_site *from = TABLE_SITE(old.site);
@@ -198,7 +198,7 @@ static ALWAYS_INLINE struct resize resize_begin(uintptr_t address, struct caller
 {
     struct resize resize = {.address = address};
     uint32_t *slot = shadow_slot(address);
-    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : *slot;
+    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
     if (LIKELY(value & TM_SLOT_START) && (resize.record = resize_claim(caller)) != NULL) {
         resize.record->address = address;
         resize.record->size = shadow_size(slot, value, address);
@@ -519,7 +519,7 @@ static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *
     (void)context;
     (void)entry;
     for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
-        uint32_t value = leaf[i];
+        uint32_t value = __atomic_load_n(&leaf[i], __ATOMIC_RELAXED);
         if (!(value & TM_SLOT_START))
             continue;
         struct tm_site *site = TABLE_SITE(value & TM_SLOT_SITE_MASK);
@@ -539,9 +539,8 @@ static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *
 static void clear_tracked(void)
 {
     for (uint32_t id = 1; id < table->tracked.count; id++) {
-        const struct tm_tracked *record = TABLE_TRACKED(id);
         struct tracked_block block;
-        if (record->site != 0 && tracked_take(record->domain, record->address, &block))
+        if (tracked_take_record(id, &block))
             count_out_of_site(TABLE_SITE(block.site), block.size);
     }
 }

@@ -42,15 +42,15 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
 {
     uint32_t site = HOOK(site)(allocator, caller);
     publish((uintptr_t)block, size, site);
-    if (allocator == TM_ALLOCATOR_OBJECT)
+    if (allocator == TM_ALLOCATOR_OBJECT && LIKELY(caller.owns_lock))
         fresh_block = (uintptr_t)block;
 }
 
-/** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. Also while
- * allocations are not recorded: a block which is in the table already has its new place told. */
+/** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. To 3.13 also
+ * while allocations are not recorded: a block which is in the table already has its new place told. */
 static void HOOK(reborn)(uintptr_t object)
 {
-    if (UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)))
+    if (UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) || (FACTS->answers_unrecorded && inside_a_hook))
         return;
     bool was_inside = tracing_pause();
     struct born born = find_born(object);

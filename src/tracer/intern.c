@@ -268,9 +268,9 @@ uint32_t intern_code(const void *object)
 bool code_forget(uintptr_t address)
 {
     uint32_t *mark = shadow_slot(mark_address(address));
-    if (mark == NULL || !(*mark & TM_SLOT_WATCHED))
+    if (mark == NULL || !(__atomic_load_n(mark, __ATOMIC_RELAXED) & TM_SLOT_WATCHED))
         return false;
-    *mark &= ~TM_SLOT_WATCHED;
+    __atomic_fetch_and(mark, ~TM_SLOT_WATCHED, __ATOMIC_RELAXED);
     return true;
 }
 

@@ -44,15 +44,15 @@ uint32_t *shadow_slot_create_locked(uintptr_t address)
     uint64_t *directory = (uint64_t *)(uintptr_t)table->directory;
     if (entry_create(&directory[address >> TM_BRANCH_SHIFT], sizeof(tm_branch)) == NULL)
         return NULL;
-    uint64_t *entry = shadow_entry(address);
-    if (*entry == 0) {
-        void *leaf = leaf_create();
-        if (leaf == NULL)
+    uint64_t *entry = shadow_entry(address), leaf = __atomic_load_n(entry, __ATOMIC_RELAXED);
+    if (leaf == 0) {
+        leaf = (uint64_t)(uintptr_t)leaf_create();
+        if (leaf == 0)
             return NULL;
-        __atomic_store_n(entry, (uint64_t)(uintptr_t)leaf, __ATOMIC_RELEASE);
+        __atomic_store_n(entry, leaf, __ATOMIC_RELEASE);
     }
     __atomic_fetch_or(entry, shadow_part_bit(address), __ATOMIC_RELEASE);
-    return shadow_slot_of(*entry, address);
+    return shadow_slot_of(leaf, address);
 }
 
 uint32_t *shadow_slot_create(uintptr_t address)
@@ -131,13 +131,14 @@ void shadow_reset(void)
 static void forget_parts(uintptr_t start, uintptr_t end)
 {
     uint64_t *entry = shadow_entry(start);
-    if (entry == NULL || *entry == 0)
+    uint64_t leaf = entry == NULL ? 0 : __atomic_load_n(entry, __ATOMIC_RELAXED);
+    if (leaf == 0)
         return;
     uint64_t bits = shadow_part_bit(start) * ((UINT64_C(1) << ((end - start) >> TM_LEAF_PART_SHIFT)) - 1);
-    if ((*entry & bits) == 0)
+    if ((leaf & bits) == 0)
         return;
     __atomic_fetch_and(entry, ~bits, __ATOMIC_RELEASE);
-    pages_discard(shadow_slot_of(*entry, start), (end - start) / SLOT_BYTES * sizeof(uint32_t));
+    pages_discard(shadow_slot_of(leaf, start), (end - start) / SLOT_BYTES * sizeof(uint32_t));
 }
 
 static void forget_range(uintptr_t start, uintptr_t end)

@@ -1,7 +1,8 @@
 /**
  * The shadow map: one 32-bit slot for each 16 bytes of address space, found by the address itself.
  *
- * Reading and writing a slot takes no lock: whoever owns a block owns its slots. Only making a leaf does.
+ * Reading and writing a slot takes no lock: whoever owns a block owns its slots. Only making a leaf does; what leads to it
+ * is read without order, for the processor keeps that of a pointer and what it points to.
  */
 #ifndef TRACEMORTEM_TRACER_SHADOW_H
 #define TRACEMORTEM_TRACER_SHADOW_H
@@ -16,7 +17,7 @@ static inline uint64_t *shadow_entry(uintptr_t address)
     if (__builtin_expect(address >> TM_ADDRESS_BITS != 0, 0))
         return NULL;
     const uint64_t *directory = (const uint64_t *)(uintptr_t)table->directory;
-    uint64_t *branch = (uint64_t *)(uintptr_t)directory[address >> TM_BRANCH_SHIFT];
+    uint64_t *branch = (uint64_t *)(uintptr_t)__atomic_load_n(&directory[address >> TM_BRANCH_SHIFT], __ATOMIC_RELAXED);
     if (__builtin_expect(branch == NULL, 0))
         return NULL;
     return &branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
@@ -38,16 +39,16 @@ static inline uint64_t shadow_part_bit(uintptr_t address)
 static inline uint32_t *shadow_slot(uintptr_t address)
 {
     const uint64_t *entry = shadow_entry(address);
-    return entry == NULL || *entry == 0 ? NULL : shadow_slot_of(*entry, address);
+    uint64_t leaf = entry == NULL ? 0 : __atomic_load_n(entry, __ATOMIC_RELAXED);
+    return leaf == 0 ? NULL : shadow_slot_of(leaf, address);
 }
 
 /** The slot of an address whose part of the leaf may hold a start, or else NULL. */
 static inline uint32_t *shadow_slot_in_use(uintptr_t address)
 {
     const uint64_t *entry = shadow_entry(address);
-    if (__builtin_expect(entry == NULL || !(*entry & shadow_part_bit(address)), 0))
-        return NULL;
-    return shadow_slot_of(*entry, address);
+    uint64_t leaf = __builtin_expect(entry == NULL, 0) ? 0 : __atomic_load_n(entry, __ATOMIC_RELAXED);
+    return __builtin_expect(!(leaf & shadow_part_bit(address)), 0) ? NULL : shadow_slot_of(leaf, address);
 }
 
 /** The same, making what is missing on the way. NULL: no memory, or no address of this map. Takes the lock. */

@@ -273,10 +273,13 @@ static bool append_traces(PyObject *list, const struct blocks *blocks)
 
 PyObject *traces_list(void)
 {
+    bool unrecorded = cpython.facts->answers_unrecorded, was_paused = unrecorded && tracing_pause();
     PyObject *list = PyList_New(0);
+    if (unrecorded)
+        tracing_resume(was_paused);
     if (list == NULL || !tracing_on())
         return list;
-    bool was_paused = tracing_pause();
+    was_paused = tracing_pause();
     struct blocks blocks;
     bool good = blocks_copy(&blocks) && append_traces(list, &blocks);
     blocks_deinit(&blocks);
@@ -307,7 +310,7 @@ static uint32_t site_of_object(uintptr_t address)
 // Each frame of a traceback is allocated under the stack as it is; with very many the time would be their square.
 enum { RECORDED_DEPTH = 4096 };
 
-/** A new reference to the frames of a site, or to None for site 0. They are recorded, as CPython's own tracer does. */
+/** A new reference to the frames of a site, or to None for site 0. They are recorded where CPython's own tracer does. */
 static PyObject *frames_of_site(uint32_t site)
 {
     PyObject *frames = NULL;
@@ -317,7 +320,8 @@ static PyObject *frames_of_site(uint32_t site)
         return Py_None;
     }
     uint32_t node = TABLE_SITE(site)->node;
-    bool paused = TABLE_NODE(node)->depth > RECORDED_DEPTH, was_paused = paused && tracing_pause();
+    bool paused = cpython.facts->answers_unrecorded || TABLE_NODE(node)->depth > RECORDED_DEPTH;
+    bool was_paused = paused && tracing_pause();
     if (maker_init(&maker, false))
         frames = make_frames(&maker, node);
     maker_deinit(&maker);

@@ -98,6 +98,11 @@ static void free_record(uint32_t id)
     free_records = id;
 }
 
+static void count_in_domain_0(uint64_t change)
+{
+    __atomic_store_n(&tracked_in_domain_0, tracked_in_domain_0 + change, __ATOMIC_RELAXED);
+}
+
 static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
 {
     uint32_t *slot = find(domain, address);
@@ -109,7 +114,7 @@ static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
     count_out_of_whole(TABLE_SITE(block->site), block->size);
     free_record(id);
     __atomic_store_n(slot, TM_TRACKED_REMOVED, __ATOMIC_RELEASE);
-    tracked_in_domain_0 -= domain == 0;
+    count_in_domain_0(domain == 0 ? (uint64_t)-1 : 0);
     return true;
 }
 
@@ -127,7 +132,7 @@ bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, 
         __atomic_store_n(&record->site, block.site, __ATOMIC_RELEASE);
         put(index_now(), id);
         used++;
-        tracked_in_domain_0 += domain == 0;
+        count_in_domain_0(domain == 0);
     }
     pthread_mutex_unlock(&table_lock);
     return id != 0;
@@ -137,6 +142,15 @@ bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block
 {
     pthread_mutex_lock(&table_lock);
     bool there = take(domain, address, block);
+    pthread_mutex_unlock(&table_lock);
+    return there;
+}
+
+bool tracked_take_record(uint32_t id, struct tracked_block *block)
+{
+    pthread_mutex_lock(&table_lock);
+    const struct tm_tracked *record = TABLE_TRACKED(id);
+    bool there = record->site != 0 && take(record->domain, record->address, block);
     pthread_mutex_unlock(&table_lock);
     return there;
 }
@@ -160,6 +174,6 @@ void tracked_reset(void)
         index->slot[i] = 0;
     }
     used = 0;
-    tracked_in_domain_0 = 0;
+    count_in_domain_0(-tracked_in_domain_0);
     pthread_mutex_unlock(&table_lock);
 }

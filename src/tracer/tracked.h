@@ -20,7 +20,14 @@ bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block
 uint32_t tracked_site(uint32_t domain, uint64_t address);
 /** Remove all. */
 void tracked_reset(void);
-/** How many there are in domain 0. */
-extern uint64_t tracked_in_domain_0;
+/** Remove the block of a record, whichever it is; false: the record is free. */
+bool tracked_take_record(uint32_t id, struct tracked_block *block);
+
+extern uint64_t tracked_in_domain_0; // changed under the lock
+/** Whether there are any in domain 0. */
+static inline bool tracked_any_in_domain_0(void)
+{
+    return __atomic_load_n(&tracked_in_domain_0, __ATOMIC_RELAXED) != 0;
+}
 
 #endif

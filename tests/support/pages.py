@@ -6,6 +6,7 @@ Usable inside of a debugger's Python, while the process is stopped.
 import hashlib
 
 PAGE = 4096
+CHUNK = 1 << 20
 
 
 def snapshot(pid):
@@ -19,11 +20,20 @@ def snapshot(pid):
             start, end = (int(bound, 16) for bound in bounds.split("-"))
             if "w" not in permissions:
                 continue
-            memory.seek(start)
-            data = memory.read(end - start)
-            for offset in range(0, len(data), PAGE):
-                pages[start + offset] = hashlib.md5(data[offset : offset + PAGE]).digest()
+            for address in range(start, end, CHUNK):
+                pages.update(_digests(memory, address, min(CHUNK, end - address)))
     return pages
+
+
+def _digests(memory, start, length):
+    memory.seek(start)
+    try:
+        data = memory.read(length)
+    except OSError:  # a guard page of a thread's stack, which no mapping of its own tells of
+        if length <= PAGE:
+            return {}
+        return {key: value for at in range(0, length, PAGE) for key, value in _digests(memory, start + at, PAGE).items()}
+    return {start + at: hashlib.md5(data[at : at + PAGE]).digest() for at in range(0, len(data), PAGE)}
 
 
 def differences(before, after):

@@ -17,7 +17,7 @@ def deep(n):
         return deep(n - 1)
     for limit in LIMITS:
         tracemalloc.start(limit)
-        block = bytearray(5000)
+        block = bytes(5001 - 33)  # what an empty one has
         # Without the classes around them: stock takes a while for each block which is allocated down here.
         traces = _tracemalloc._get_traces()
         tracemalloc.stop()

@@ -1,0 +1,375 @@
+/**
+ * The writer of the table driven by many real threads at once, none of which holds a lock of CPython's: a double for
+ * interpreters without one. Built with the tracer's own sources and ThreadSanitizer; the CPython around them is
+ * played by this file: allocators, thread states, frames, code objects.
+ *
+ * Every thread is of an interpreter of its own, so that all its blocks are counted as shared. In the end the table must say
+ * exactly what the threads say they hold; then all is freed, while another thread keeps clearing, and nothing may be left.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../src/tracer/count.h"
+#include "../../src/tracer/hooks.h"
+#include "../../src/tracer/shadow.h"
+
+enum { THREADS = 8, BLOCKS = 400, CODES = 5, DEPTH = 6, MAIN_INTERPRETER = 1 };
+
+// ---------------------------------------------------------------------------------------------------------------
+// CPython 3.12 as far as the tracer reads it: see cpython_3_12
+
+struct object {
+    long references;
+    const void *type;
+};
+
+struct text {
+    struct object head;
+    const char *characters;
+};
+
+struct code {
+    struct object head;
+    long size;     // code units
+    char gap1[44]; // to 68
+    int first_line;
+    char gap2[40]; // to 112
+    void *filename;
+    char gap3[8]; // to 128
+    void *qualname;
+    void *lines;
+    char gap4[32]; // to 176
+    int first_traceable;
+    char gap5[12]; // to 192
+    unsigned char bytecode[256];
+};
+
+struct frame {
+    struct code *code;
+    struct frame *previous;
+    char gap1[40]; // to 56
+    unsigned char *instruction;
+    char gap2[6]; // to 70
+    char owner;
+};
+
+struct thread_state {
+    char gap1[16];
+    uintptr_t interpreter;
+    char gap2[32]; // to 56
+    struct frame **cframe;
+    struct frame *current;
+};
+
+_Static_assert(__builtin_offsetof(struct code, first_line) == 68 && __builtin_offsetof(struct code, filename) == 112 &&
+                   __builtin_offsetof(struct code, qualname) == 128 && __builtin_offsetof(struct code, lines) == 136 &&
+                   __builtin_offsetof(struct code, first_traceable) == 176 &&
+                   __builtin_offsetof(struct code, bytecode) == 192 && __builtin_offsetof(struct frame, owner) == 70 &&
+                   __builtin_offsetof(struct thread_state, cframe) == 56,
+               "as CPython 3.12 has them");
+
+#define FAKE __attribute__((visibility("default"), used))
+
+struct type {
+    char bytes[512];
+};
+// The tracer knows the types by their addresses, and asks PyCode_Type for the size of a code object's head.
+FAKE struct type fake_code_type __asm__("PyCode_Type") = {.bytes = {[32] = (char)192}};
+FAKE struct type fake_str_type __asm__("PyUnicode_Type");
+FAKE struct type fake_bytes_type __asm__("PyBytes_Type");
+FAKE struct type fake_frame_type __asm__("PyFrame_Type");
+static struct inittab no_modules[1];
+FAKE struct inittab *fake_inittab __asm__("PyImport_Inittab") = no_modules;
+
+static PyMemAllocatorEx allocators[3];
+static PyObjectArenaAllocator arenas;
+static __thread struct thread_state *own_state;
+static pthread_mutex_t heap_lock = PTHREAD_MUTEX_INITIALIZER;
+
+FAKE const char *fake_version(void) __asm__("Py_GetVersion");
+const char *fake_version(void)
+{
+    return "3.12.99 (a double)";
+}
+FAKE void fake_get(int domain, PyMemAllocatorEx *allocator) __asm__("PyMem_GetAllocator");
+void fake_get(int domain, PyMemAllocatorEx *allocator)
+{
+    *allocator = allocators[domain];
+}
+FAKE void fake_set(int domain, PyMemAllocatorEx *allocator) __asm__("PyMem_SetAllocator");
+void fake_set(int domain, PyMemAllocatorEx *allocator)
+{
+    allocators[domain] = *allocator;
+}
+FAKE void fake_get_arenas(PyObjectArenaAllocator *allocator) __asm__("PyObject_GetArenaAllocator");
+void fake_get_arenas(PyObjectArenaAllocator *allocator)
+{
+    *allocator = arenas;
+}
+FAKE void fake_set_arenas(PyObjectArenaAllocator *allocator) __asm__("PyObject_SetArenaAllocator");
+void fake_set_arenas(PyObjectArenaAllocator *allocator)
+{
+    arenas = *allocator;
+}
+FAKE void *fake_current(void) __asm__("_PyThreadState_UncheckedGet");
+void *fake_current(void)
+{
+    return own_state;
+}
+FAKE void *fake_own(void) __asm__("PyGILState_GetThisThreadState");
+void *fake_own(void)
+{
+    return own_state;
+}
+FAKE void *fake_main(void) __asm__("PyInterpreterState_Main");
+void *fake_main(void)
+{
+    return (void *)(uintptr_t)MAIN_INTERPRETER;
+}
+FAKE int fake_initialized(void) __asm__("Py_IsInitialized");
+int fake_initialized(void)
+{
+    return 1;
+}
+FAKE long fake_length(const struct text *text) __asm__("PyUnicode_GetLength");
+long fake_length(const struct text *text)
+{
+    return (long)strlen(text->characters);
+}
+FAKE uint32_t fake_character(const struct text *text, long index) __asm__("PyUnicode_ReadChar");
+uint32_t fake_character(const struct text *text, long index)
+{
+    return (unsigned char)text->characters[index];
+}
+FAKE const char *fake_bytes(const struct text *text) __asm__("PyBytes_AsString");
+const char *fake_bytes(const struct text *text)
+{
+    return text->characters;
+}
+FAKE long fake_size(const struct text *text) __asm__("PyBytes_Size");
+long fake_size(const struct text *text)
+{
+    return (long)strlen(text->characters);
+}
+
+// A heap under a lock: who is given a block has seen all that its last owner did. Some of its blocks are no multiple of 16.
+static void *heap_malloc(void *context, size_t size)
+{
+    (void)context;
+    pthread_mutex_lock(&heap_lock);
+    char *block = malloc(size + 16);
+    pthread_mutex_unlock(&heap_lock);
+    return size % 7 == 3 ? block + 8 : block;
+}
+static void heap_free(void *context, void *block)
+{
+    (void)context;
+    pthread_mutex_lock(&heap_lock);
+    free((char *)block - (uintptr_t)block % 16);
+    pthread_mutex_unlock(&heap_lock);
+}
+static void *heap_realloc(void *context, void *block, size_t size)
+{
+    void *resized = heap_malloc(context, size);
+    heap_free(context, block);
+    return resized;
+}
+static void *heap_calloc(void *context, size_t count, size_t size)
+{
+    return heap_malloc(context, count * size);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The threads
+
+static struct text names[CODES], lines = {{1, &fake_bytes_type}, "\x81\x01\x82\x02"};
+static struct code codes[CODES];
+
+struct worker {
+    pthread_t thread;
+    unsigned random;
+    struct thread_state state;
+    struct frame frames[DEPTH];
+    struct {
+        void *block;
+        size_t size;
+        int domain;
+    } held[BLOCKS];
+};
+static struct worker workers[THREADS];
+static bool freeing; // the last phase: only free
+static bool cleared_enough;
+
+static unsigned draw(struct worker *worker, unsigned below)
+{
+    worker->random = worker->random * 1103515245u + 12345u;
+    return (worker->random >> 8) % below;
+}
+
+/** Another stack than before. */
+static void move_on(struct worker *worker)
+{
+    unsigned depth = 1 + draw(worker, DEPTH);
+    for (unsigned i = 0; i < depth; i++) {
+        struct code *code = &codes[draw(worker, CODES)];
+        worker->frames[i].code = code;
+        worker->frames[i].previous = i + 1 < depth ? &worker->frames[i + 1] : NULL;
+        worker->frames[i].instruction = code->bytecode + 2 * draw(worker, 100);
+    }
+    worker->state.current = &worker->frames[0];
+}
+
+static void step(struct worker *worker)
+{
+    unsigned at = draw(worker, BLOCKS);
+    int domain = worker->held[at].block != NULL ? worker->held[at].domain : (int)draw(worker, 3);
+    PyMemAllocatorEx *allocator = &allocators[domain];
+    size_t size = draw(worker, 4) == 0 ? draw(worker, 300000) : draw(worker, 600);
+    if (worker->held[at].block == NULL) {
+        worker->held[at].block = allocator->malloc(allocator->ctx, size);
+    } else if (draw(worker, 2) == 0) {
+        worker->held[at].block = allocator->realloc(allocator->ctx, worker->held[at].block, size);
+    } else {
+        allocator->free(allocator->ctx, worker->held[at].block);
+        worker->held[at].block = NULL;
+    }
+    worker->held[at].size = size;
+    worker->held[at].domain = domain;
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    own_state = &worker->state;
+    for (int i = 0; !freeing && i < 4000; i++) {
+        if (i % 5 == 0)
+            move_on(worker);
+        step(worker);
+    }
+    for (int i = 0; freeing && i < BLOCKS; i++)
+        if (worker->held[i].block != NULL)
+            allocators[worker->held[i].domain].free(allocators[worker->held[i].domain].ctx, worker->held[i].block);
+    return NULL;
+}
+
+static void *clear(void *argument)
+{
+    (void)argument;
+    while (!__atomic_load_n(&cleared_enough, __ATOMIC_ACQUIRE))
+        tracing_clear();
+    return NULL;
+}
+
+static void run_all(void)
+{
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(workers[i].thread, NULL);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// What the table says
+
+struct sum {
+    uint64_t blocks, bytes;
+};
+
+static struct sum held_by_workers(void)
+{
+    struct sum sum = {0};
+    for (int i = 0; i < THREADS; i++)
+        for (int j = 0; j < BLOCKS; j++)
+            if (workers[i].held[j].block != NULL) {
+                sum.blocks++;
+                sum.bytes += workers[i].held[j].size;
+            }
+    return sum;
+}
+
+static struct sum counted_by_sites(void)
+{
+    struct sum sum = {0};
+    for (uint32_t id = 1; id < table->sites.count; id++) {
+        sum.blocks += TABLE_SITE(id)->allocations - TABLE_SITE(id)->frees;
+        sum.bytes += TABLE_SITE(id)->allocated - TABLE_SITE(id)->freed;
+    }
+    return sum;
+}
+
+static void add_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
+{
+    struct sum *sum = context;
+    (void)entry;
+    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++)
+        if (leaf[i] & TM_SLOT_START) {
+            sum->blocks++;
+            sum->bytes += shadow_size(&leaf[i], leaf[i], base + (uintptr_t)i * SLOT_BYTES);
+        }
+}
+
+static struct sum stored_in_the_map(void)
+{
+    struct sum sum = {0};
+    shadow_walk(add_leaf, &sum);
+    for (uint32_t id = 1; id < table->tracked.count; id++)
+        if (TABLE_TRACKED(id)->site != 0) {
+            sum.blocks++;
+            sum.bytes += TABLE_TRACKED(id)->size;
+        }
+    return sum;
+}
+
+static void require_same(const char *what, struct sum a, struct sum b)
+{
+    printf("%s: %llu blocks of %llu bytes, and %llu of %llu\n", what, (unsigned long long)a.blocks,
+           (unsigned long long)a.bytes, (unsigned long long)b.blocks, (unsigned long long)b.bytes);
+    if (a.blocks != b.blocks || a.bytes != b.bytes)
+        exit(1);
+}
+
+int main(void)
+{
+    static char letters[CODES][8];
+    for (int i = 0; i < 3; i++)
+        allocators[i] = (PyMemAllocatorEx){NULL, heap_malloc, heap_calloc, heap_realloc, heap_free};
+    for (int i = 0; i < CODES; i++) {
+        snprintf(letters[i], sizeof letters[i], "f%d.py", i);
+        names[i] = (struct text){{1, &fake_str_type}, letters[i]};
+        codes[i].head.type = &fake_code_type;
+        codes[i].size = 100;
+        codes[i].first_line = 10 * i + 1;
+        codes[i].filename = codes[i].qualname = &names[i];
+        codes[i].lines = &lines;
+    }
+    for (int i = 0; i < THREADS; i++) {
+        workers[i].random = (unsigned)i * 7919u + 1;
+        workers[i].state.interpreter = MAIN_INTERPRETER + 1u + (unsigned)i;
+        workers[i].state.cframe = &workers[i].state.current;
+    }
+    const char *problem = cpython_attach();
+    if (problem == NULL)
+        problem = tracing_start(4);
+    if (problem != NULL) {
+        puts(problem);
+        return 1;
+    }
+    run_all();
+    require_same("held, and counted by the sites", held_by_workers(), counted_by_sites());
+    require_same("held, and stored in the map", held_by_workers(), stored_in_the_map());
+    uint64_t traced, peak;
+    tracing_memory(&traced, &peak);
+    require_same("held, and traced memory", held_by_workers(), (struct sum){held_by_workers().blocks, traced});
+
+    pthread_t clearer;
+    freeing = true;
+    pthread_create(&clearer, NULL, clear, NULL);
+    run_all();
+    __atomic_store_n(&cleared_enough, true, __ATOMIC_RELEASE);
+    pthread_join(clearer, NULL);
+    require_same("nothing, and counted by the sites", (struct sum){0}, counted_by_sites());
+    require_same("nothing, and stored in the map", (struct sum){0}, stored_in_the_map());
+    printf("%llu blocks lost\n", (unsigned long long)table->lost_blocks);
+    return table->lost_blocks != 0;
+}
