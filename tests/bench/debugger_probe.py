@@ -2,7 +2,8 @@
 
 The file's name is in $TM_BENCH_COSTS. Told are the seconds inside the engine ("seconds", "cpu"), how many of them it
 waited for reads of the target ("reading"), the bytes which it read, by how many KiB the debugger's resident memory grew
-at its most ("grown"), and the longest time for which the engine asked nobody whether it should stop ("silence").
+at its most ("grown"), and the longest that the engine worked and asked nobody whether it should stop ("silence", of
+processor time: that somebody else had the processor is not its doing).
 """
 
 import json
@@ -28,10 +29,10 @@ class _Watch:
 
     def __init__(self):
         self.reading = self.silence = 0.0
-        self.heard = time.perf_counter()
+        self.heard = time.thread_time()
 
     def hear(self):
-        now = time.perf_counter()
+        now = time.thread_time()
         self.silence = max(self.silence, now - self.heard)
         self.heard = now
 

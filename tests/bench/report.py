@@ -202,6 +202,7 @@ def _reading(rows):
             thousands(row["blocks"]),
             "%s, %s" % (row["debugger"], row["place"]),
             "%.2f" % (row["seconds"] * 1e3),
+            "%.2f" % (row["cpu"] * 1e3),
             "%.2f" % (row["reading"] * 1e3),
             thousands(round(row["bytes"] / 1024)),
             "%.1f" % (row["grown"] / 1024),
@@ -209,7 +210,7 @@ def _reading(rows):
         ]
         for row in sorted(rows, key=lambda row: (row["command"], row["blocks"]))
     ]
-    header = ["command", "live blocks", "where", "ms", "of them reading", "KiB read", "memory grown, MiB", "deaf, ms"]
+    header = ["command", "live blocks", "where", "ms", "processor", "reading", "KiB read", "memory grown, MiB", "deaf, ms"]
     return table(header, cells, left=3)
 
 

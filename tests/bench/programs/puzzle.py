@@ -21,6 +21,6 @@ def ways(amount, coins):
 
 
 def run():
-    assert len(list(queens(7))) == 40
-    assert len(list(itertools.islice(queens(8), 92))) == 92
+    for _ in range(3):
+        assert len(list(queens(8))) == 92
     ways(200, (50, 20, 10, 5, 2, 1))
