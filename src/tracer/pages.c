@@ -13,8 +13,9 @@
 #endif
 
 // Cores are written in the order of addresses, and what cuts them short (a limit, a full disk) cuts off the end. So the
-// table asks for addresses below the program's own, where it comes first and a core's beginning holds all of it. Which
-// ones is as random as our own address; where something else is already, the kernel chooses.
+// table asks for addresses below those of libraries, arenas and stacks, and of programs which the kernel places: then a core's
+// beginning holds all of it. Which ones is as random as our own address; where something else is already, the kernel
+// chooses.
 #define FIRST_ADDRESS UINT64_C(0x400000000000)
 #define RANDOM_BITS ((UINT64_C(1) << 40) - ((uint64_t)PAGE_BYTES))
 static uint64_t next_address; // 0: none was asked for yet
@@ -23,7 +24,8 @@ static char *map_low(size_t size)
 {
     uint64_t none = 0, first = FIRST_ADDRESS | ((uintptr_t)&next_address & RANDOM_BITS);
     __atomic_compare_exchange_n(&next_address, &none, first, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    uint64_t hint = __atomic_fetch_add(&next_address, size, __ATOMIC_RELAXED);
+    uint64_t whole = (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+    uint64_t hint = __atomic_fetch_add(&next_address, whole, __ATOMIC_RELAXED);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     return mmap((void *)(uintptr_t)hint, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 }

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import struct
 
 import asking
 import cores
@@ -76,6 +77,21 @@ def test_pages_of_zeros_may_be_left_out(dumped, whole, tmp_path, debugger):
     ((rows, blocks),) = checked(debugger, whole, [core])
     # What is zero in the table is nothing: it is missing, and counted, but no row is.
     assert (rows, blocks) == (len(whole.rows[subsets.LINES]) + len(whole.rows[subsets.TRACEBACKS]), len(whole.blocks))
+
+
+ARRAYS, ARRAY_SIZE, CHUNKS, DIRECTORY = range(384, 1728, 224), 224, 16, 184  # in the root: docs/layout.md
+
+
+def test_the_table_lies_below_what_the_kernel_places(dumped, whole):
+    """So that it is in the beginning of a core."""
+    root = dumped.segments.read(whole.table, 2752)
+    (directory,) = struct.unpack_from("<Q", root, DIRECTORY)
+    places = [directory]
+    places += [entry for (entry,) in struct.iter_unpack("<Q", dumped.segments.read(directory, 1 << 18)) if entry]
+    for at in ARRAYS:
+        places += [chunk for (chunk,) in struct.iter_unpack("<Q", root[at + CHUNKS : at + ARRAY_SIZE]) if chunk]
+    libraries = min(start for start, _, _, path in dumped.segments.files() if ".so" in path)
+    assert len(places) > 20 and max(places) < libraries and max(places) - min(places) < 1 << 30
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)

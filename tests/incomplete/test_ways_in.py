@@ -65,7 +65,7 @@ def test_a_mangled_core_gets_a_message_and_the_debugger_goes_on(dumped, whole, t
     pick, paths = random.Random(5), []
     with open(dumped.core, "rb") as file:
         beginning = bytearray(file.read(64 + 56 * len(dumped.segments.segments)))
-    for number in range(25):
+    for number in range(12):
         mangled = bytearray(beginning)
         for _ in range(pick.choice((1, 3, 30))):
             mangled[pick.randrange(4, len(mangled))] = pick.choice((0, 255, pick.randrange(256)))
