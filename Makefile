@@ -8,6 +8,7 @@
 # Variables for the command line:
 #
 #   CC CFLAGS LDFLAGS   as everywhere; WERROR=1 makes warnings errors
+#   DEBUG=1             the tracer checks its own table as it goes, and ends the process if it is wrong
 #   PYTHON              whose headers the tracer is built with, and for whom it is installed (one binary serves all)
 #   PYTHONS             the CPythons to test; default: all that tests/support/pythons.py finds
 #   PREFIX DESTDIR      where `make install` puts things; PYTHON_SITE and GDB_AUTO_LOAD move single parts
@@ -34,7 +35,7 @@ TRACER := $(PACKAGE)/_tracer.abi3.so
 
 layout_sources := $(sort $(wildcard src/layout/*.c))
 engine_sources := $(sort $(wildcard src/engine/*.c))
-tracer_sources := $(sort $(wildcard src/tracer/*.c))
+tracer_sources := $(sort $(filter-out src/tracer/selfcheck.c,$(wildcard src/tracer/*.c)))
 package_sources := $(sort $(wildcard src/python/tracemortem/*.py))
 test_sources := $(sort $(wildcard tests/engine/test_*.c))
 # Fakes take the place of a part of the engine: they are linked only where their headers (or the harness) are included.
@@ -42,7 +43,9 @@ test_fakes := $(sort $(wildcard tests/engine/fake_*.c))
 fake_header := \#include "(harness|fake_[a-z_]*)\.h"
 tests_with_fakes := $(if $(test_fakes),$(shell grep -lE '$(fake_header)' $(test_sources) /dev/null))
 test_support := $(filter-out $(test_sources) $(test_fakes),$(sort $(wildcard tests/engine/*.c)))
-c_sources := $(layout_sources) $(engine_sources) $(tracer_sources) $(sort $(wildcard tests/*/*.c))
+# Of debug builds alone: the tracer with the engine in it, which checks its table.
+selfcheck_sources := src/tracer/selfcheck.c
+c_sources := $(selfcheck_sources) $(layout_sources) $(engine_sources) $(tracer_sources) $(sort $(wildcard tests/*/*.c))
 c_files := $(c_sources) $(sort $(wildcard src/*/*.h tests/*/*.h))
 python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
 
@@ -69,6 +72,14 @@ engine_flags := $(common_flags) $(hardening)
 tracer_flags = $(common_flags) $(hardening) -ftls-model=initial-exec -fno-semantic-interposition \
     -DTRACEMORTEM_VERSION='"$(version)"' $(python_include)
 
+# The tracer checks its own table with the engine's checker, which is then part of it.
+ifdef DEBUG
+tracer_sources += $(selfcheck_sources)
+tracer_flags += -DTRACEMORTEM_SELFCHECK
+tracer_checker := $(BUILD)/lib/libchecker.a
+tracer_link_flags := -Wl,--exclude-libs,ALL
+endif
+
 # Said in one place.
 version := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/python/tracemortem/__init__.py)
 
@@ -81,8 +92,8 @@ find_python_include = $(shell for python in $(PYTHON) /usr/bin/python3; do \
 # Rewritten, and all that depends on it rebuilt, when the compiler or the flags change.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(WERROR)' | cmp -s - $@ || \
-	    echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(WERROR)' >$@
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(WERROR) $(DEBUG)' | cmp -s - $@ || \
+	    echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(WERROR) $(DEBUG)' >$@
 .PHONY: FORCE
 FORCE:
 
@@ -106,10 +117,13 @@ $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
 	$(compile) $(tracer_flags) -c -o $@ $<
 
 # Without libpython: its symbols are the interpreter's, or absent when the tracer is preloaded into another program.
-$(TRACER): $(call objects,$(tracer_sources) $(layout_sources))
+$(TRACER): $(call objects,$(tracer_sources) $(layout_sources)) $(tracer_checker)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(LDFLAGS) -o $@ $^ -lpthread
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(tracer_link_flags) $(LDFLAGS) -o $@ $^ -lpthread
+
+$(BUILD)/lib/libchecker.a: $(call objects,$(engine_sources))
+	@mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 
 $(PACKAGE)/%.py: src/python/tracemortem/%.py
 	@mkdir -p $(@D)
@@ -194,6 +208,8 @@ fuzz_programs := $(fuzz_names:%=$(BUILD)/fuzz/%)
 # 512 MiB: the sanitizers' own; one answer takes a few MiB, a traceback's or a table's bounds included.
 fuzz_limits := -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 -max_len=4096 -print_final_stats=1 -verbosity=0
 fuzz_flags := $(common_flags) -Isrc/engine -O1 $(SANITIZE) -fsanitize=fuzzer-no-link
+# Its loops over thousands of empty entries would spend most of the time on telling libFuzzer of each comparison with 0.
+$(BUILD)/fuzz/src/engine/walk.o: fuzz_flags += -fno-sanitize-coverage=trace-cmp
 fuzz_runs := match) runs=20000;; memory) runs=2000;; *) runs=4000;;
 
 $(BUILD)/fuzz/%.o: %.c $(prepared)

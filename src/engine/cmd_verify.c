@@ -30,10 +30,10 @@ static const char help[] = TM_HELP(
     "  damaged, missing, in_flight    records of each kind\n"
     "  unreadable_bytes\n"
     "  hidden_blocks, hidden_bytes    up to so many live ones have no traceback that can be told\n"
-    "  findings      the first of each kind: kind (\"damaged\", \"missing\", \"in flight\"), what, id (or null),\n"
-    "                address (or null), why\n"
-    "  checked       strings, codes, nodes, sites, branches, leaves, tracked, watched (code objects in the\n"
-    "                map), blocks, bytes\n");
+    "  findings      the first of each kind: kind (\"damaged\", \"missing\", \"in flight\"), what,\n"
+    "                id (or null), address (or null), why\n"
+    "  checked       strings, codes, nodes, sites, branches, leaves, tracked, watched (code objects in\n"
+    "                the map), blocks, bytes\n");
 
 static const char *const kind_names[TM_FINDING_KINDS] = {"damaged", "missing", "in flight"};
 

@@ -302,14 +302,12 @@ static struct tm_error *push_mark(struct reader *reader)
     return NULL;
 }
 
-// The values above the last mark, which is gone then.
-static struct tm_error *pop_mark(struct reader *reader, tm_pickled **values, uint64_t *count)
+// How many values are above the last mark, which is gone then.
+static struct tm_error *pop_mark(struct reader *reader, uint64_t *count)
 {
     if (reader->mark_count == 0)
         return corrupt(reader, "an opcode finds no mark");
-    uint64_t height = reader->marks[--reader->mark_count];
-    *values = reader->stack.items + height;
-    *count = reader->stack.count - height;
+    *count = reader->stack.count - reader->marks[--reader->mark_count];
     return NULL;
 }
 
@@ -453,9 +451,8 @@ static struct tm_error *make_tuple(struct reader *reader, uint64_t count)
 
 static struct tm_error *make_marked_tuple(struct reader *reader)
 {
-    tm_pickled *values = NULL;
     uint64_t count = 0;
-    struct tm_error *error = pop_mark(reader, &values, &count);
+    struct tm_error *error = pop_mark(reader, &count);
     return error ? error : make_tuple(reader, count);
 }
 
@@ -490,9 +487,8 @@ static struct tm_error *fill(struct reader *reader, enum tm_pickled_kind kind, u
 
 static struct tm_error *fill_marked(struct reader *reader, enum tm_pickled_kind kind)
 {
-    tm_pickled *values = NULL;
     uint64_t count = 0;
-    struct tm_error *error = pop_mark(reader, &values, &count);
+    struct tm_error *error = pop_mark(reader, &count);
     return error ? error : fill(reader, kind, count);
 }
 

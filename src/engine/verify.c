@@ -13,12 +13,16 @@
 // Marks
 
 #define MARKS_IN_PAGE (UINT32_C(1) << 15)
-#define MARK_PAGES (UINT32_C(1) << 17)
+
+static size_t mark_pages(const struct tm_marks *marks)
+{
+    return (size_t)(marks->limit / MARKS_IN_PAGE + 1);
+}
 
 bool tm_marks_set(struct tm_marks *marks, uint32_t id)
 {
     if (!marks->pages)
-        marks->pages = calloc(MARK_PAGES, sizeof(*marks->pages));
+        marks->pages = calloc(mark_pages(marks), sizeof(*marks->pages));
     if (!marks->pages)
         return false;
     uint8_t **page = &marks->pages[id / MARKS_IN_PAGE];
@@ -32,13 +36,13 @@ bool tm_marks_set(struct tm_marks *marks, uint32_t id)
 
 bool tm_marks_has(const struct tm_marks *marks, uint64_t id)
 {
-    const uint8_t *page = marks->pages && id <= UINT32_MAX ? marks->pages[id / MARKS_IN_PAGE] : NULL;
+    const uint8_t *page = marks->pages && id < marks->limit ? marks->pages[id / MARKS_IN_PAGE] : NULL;
     return page && page[id % MARKS_IN_PAGE / 8] >> id % 8 & 1;
 }
 
 void tm_marks_deinit(struct tm_marks *marks)
 {
-    for (size_t i = 0; marks->pages && i < MARK_PAGES; i++)
+    for (size_t i = 0; marks->pages && i < mark_pages(marks); i++)
         free(marks->pages[i]);
     free(marks->pages);
     marks->pages = NULL;
@@ -141,6 +145,9 @@ struct tm_error *tm_verify(const struct tm_verify_table *table, const struct tm_
 {
     struct tm_verifier verifier = {.table = table, .root = &table->place->root, .request = request, .result = result};
     *result = (struct tm_verification){.table_address = table->place->address};
+    verifier.strings.limit = table->strings->count;
+    verifier.codes.limit = table->codes->count;
+    verifier.nodes.limit = table->nodes->count;
     verifier.reserved_is_zero = verifier.root->layout_minor == TM_LAYOUT_MINOR;
     verifier.bytes_left = table->bytes->bytes_loaded;
     verifier.tallies = calloc(TM_SITE_LIMIT / TM_TALLIES_IN_PAGE, sizeof(*verifier.tallies));

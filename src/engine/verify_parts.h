@@ -7,9 +7,10 @@
 
 #include "verify.h"
 
-/** Marks on ids: a bit for each, made by the page as they are set. All zero: none is set. */
+/** Marks on the ids below `limit`: a bit for each, made by the page as they are set. */
 struct tm_marks {
-    uint8_t **pages;
+    uint64_t limit;
+    uint8_t **pages; // NULL: none is set
 };
 /** False: no memory. */
 bool tm_marks_set(struct tm_marks *marks, uint32_t id);

@@ -203,7 +203,7 @@ static struct tm_error *check_live(struct index *index)
 
 struct tm_error *tm_verify_tracked(struct tm_verifier *verifier)
 {
-    struct index index = {.verifier = verifier};
+    struct index index = {.verifier = verifier, .listed = {.limit = verifier->table->tracked->count}};
     uint64_t address = verifier->root->tracked_index;
     struct tm_error *error = address ? check_index(&index, address) : NULL;
     if (!error)

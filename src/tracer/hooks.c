@@ -9,6 +9,7 @@
 #include "count.h"
 #include "pages.h"
 #include "reuse.h"
+#include "selfcheck.h"
 #include "shadow.h"
 #include "stack.h"
 #include "tracked.h"
@@ -37,6 +38,7 @@ static ALWAYS_INLINE bool enter(void)
 static ALWAYS_INLINE void leave(void)
 {
     inside_a_hook = false;
+    selfcheck_now_and_then();
 }
 
 struct caller {
@@ -429,6 +431,8 @@ const char *tracing_start(unsigned frame_limit)
         return problem;
     if (!stack_reset() || (!forks_watched && pthread_atfork(NULL, NULL, undo_resizes) != 0))
         return "no memory to begin tracing";
+    if (!forks_watched)
+        selfcheck_install();
     forks_watched = true;
     reset_table();
     table->frame_limit = frame_limit;
@@ -447,6 +451,7 @@ void tracing_stop(void)
 {
     if (!tracing)
         return;
+    selfcheck("before tracing stops");
     __atomic_store_n(&tracing, false, __ATOMIC_RELEASE);
     table->state = TM_STATE_CLEARING;
     reuse_unwatch();
@@ -455,6 +460,7 @@ void tracing_stop(void)
     reset_table();
     table->started = 0;
     table->state = TM_STATE_STOPPED;
+    selfcheck("after tracing stopped");
 }
 
 bool tracing_on(void)
@@ -561,6 +567,7 @@ void tracing_clear(void)
 {
     if (!tracing)
         return;
+    selfcheck("before traces are cleared");
     table->state = TM_STATE_CLEARING;
     shadow_walk(clear_leaf, NULL);
     clear_tracked();
@@ -569,6 +576,7 @@ void tracing_clear(void)
     table->lost_blocks = table->lost_frames = 0;
     table->cleared = table_now();
     table->state = TM_STATE_TRACING;
+    selfcheck("after traces were cleared");
 }
 
 bool tracing_pause(void)

@@ -496,6 +496,7 @@ static void test_misused_opcodes(void **state)
         {"\x85", "finds too little on the stack"},
         {"N(\x85", "finds too little on the stack"},
         {")", "no object of the class Snapshot"}, // a tuple of nothing, on a stack of nothing
+        {"(t", "no object of the class Snapshot"},
         {"t", "finds no mark"},
         {"e", "finds no mark"},
         {"u", "finds no mark"},
