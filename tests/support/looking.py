@@ -17,6 +17,9 @@ sys.path.insert(0, os.path.join(debuggers.ROOT, "src", "python"))
 os.environ.setdefault("TRACEMORTEM_ENGINE", os.path.join(debuggers.BUILD, "lib", "libtracemortem.so"))
 
 from tracemortem import _engine, corefile, memory  # noqa: E402
+from tracemortem._engine import EngineError  # noqa: E402, F401
+
+NO_TABLE, NOT_TRACING = 4, 5  # of enum tm_error_code
 
 
 class _Output(_engine.Host):

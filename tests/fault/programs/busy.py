@@ -6,6 +6,10 @@ import os
 import re
 import sys
 
+if "TM_CGROUP" in os.environ:
+    with open(os.environ["TM_CGROUP"], "w") as file:
+        file.write(str(os.getpid()))
+
 digest = hashlib.sha256()
 kept = []
 

