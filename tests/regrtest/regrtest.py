@@ -43,6 +43,9 @@ MODULES = """
 # {test (as a pattern): why its result is not the same with the tracer}. Whatever differs beyond these is a failure.
 DIFFERENT = {
     r"test\.test_cmd_line\.CmdLineTest\.test_(pythonmalloc|xdev)": "asks for the name of the allocators, which are hooked",
+    r"test\.test_sys\.SysModuleTest\.test_debugmallocstats": "CPython shows pymalloc's statistics only where nobody hooks it",
+    r"test\.test_warnings\.\w+\.test_tracemalloc": "a program which does not trace itself is to have no traceback, and has one",
+    r"test\.test_tracemalloc\.TestCommandLine\..*": "tries tracemalloc's own switches on programs which are traced already",
 }
 # A test which says this does not run while tracemalloc is tracing, and with the tracer it is.
 SKIPS_ITSELF = "tracemalloc"

@@ -1,0 +1,39 @@
+"""Faults around the tracer: no memory, limits, signals, forks, ends. The program always runs on as if nobody traced it.
+
+Strategy: each program tells what came of it, and an untraced run of it must tell the same. What the tracer could not
+record it has to count; the engine must read what is there without finding damage, and blocks and counters must agree.
+"""
+
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
+
+import pytest  # noqa: E402
+import pythons  # noqa: E402
+
+PYTHONS = pythons.find()
+
+
+def pytest_generate_tests(metafunc):
+    """`any_python`: once with each CPython found."""
+    if "any_python" in metafunc.fixturenames:
+        ids = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in PYTHONS]
+        metafunc.parametrize("any_python", [python.path for python in PYTHONS], ids=ids, scope="module")
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The newest CPython here."""
+    return PYTHONS[-1].path
+
+
+@pytest.fixture(scope="session")
+def fail_mmap(tmp_path_factory):
+    """The library which makes the tracer's mmap() fail."""
+    library = str(tmp_path_factory.mktemp("fault") / "fail_mmap.so")
+    source = os.path.join(HERE, "fail_mmap.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library

@@ -1,0 +1,76 @@
+"""Signals in hooks, forks among threads, other processes, turning tracing off and on, and all ways to end."""
+
+import re
+
+import debuggers
+import fault_support
+import looking
+import pytest
+import scripts
+
+
+def test_signals_forks_and_spawns_among_threads_change_no_result(any_python):
+    plain = fault_support.digest(any_python, "storm.py")
+    with fault_support.start(any_python, "storm.py") as process:
+        assert process.first_line == plain
+        info = fault_support.check_table(process.pid)
+        assert info["lost_blocks"] == info["lost_frames"] == 0
+        fault_support.finish(process)
+
+
+@pytest.mark.parametrize("allocators", ["debug", "malloc", "malloc_debug", "pymalloc", "pymalloc_debug"])
+def test_other_allocators_change_no_result_and_are_recorded(python, allocators):
+    plain = fault_support.digest(python, "busy.py", PYTHONMALLOC=allocators)
+    with fault_support.start(python, "busy.py", PYTHONMALLOC=allocators) as process:
+        assert process.first_line == plain
+        info = fault_support.check_table(process.pid)
+        assert info["lost_blocks"] == 0 and info["blocks"] > 20000
+        fault_support.finish(process)
+
+
+def test_developer_mode_changes_no_result_and_is_recorded(python):
+    plain = fault_support.digest(python, "busy.py", PYTHONDEVMODE="1")
+    with fault_support.start(python, "busy.py", options=["-X", "dev"]) as process:
+        assert process.first_line == plain
+        assert fault_support.check_table(process.pid)["blocks"] > 20000
+        fault_support.finish(process)
+
+
+def test_stopping_and_clearing_while_threads_allocate(python):
+    """Nothing breaks meanwhile, and once all is quiet the record is exact again."""
+    with fault_support.start(python, "turning.py", ["2"]) as process:
+        assert process.first_line == "([], True)"
+        info = fault_support.check_table(process.pid)
+        assert info["lost_blocks"] == 0 and info["blocks"] > 200
+        fault_support.finish(process)
+
+
+@pytest.mark.parametrize("way", ["exit", "raise", "os._exit", "threads", "kill", "exec"])
+def test_the_end_is_the_same(python, way):
+    path = fault_support.program("ending.py")
+    plain = scripts.run(python, [path, way], check=False)
+    traced = scripts.run(python, [path, way], way="preloaded", frames=5, check=False)
+    assert traced == plain
+    assert re.match("so far", plain.stdout)
+
+
+def test_a_look_in_the_midst_of_a_storm_finds_no_damage(python):
+    """Stopped at random moments, with all threads at work: updates in flight are no damage."""
+    with debuggers.Process(
+        [python, fault_support.program("turning.py"), "3"],
+        environment=dict(LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="5"),
+    ) as process:
+        looks = seen = 0
+        while process.popen.poll() is None and looks < 60:
+            looks += 1
+            with looking.standing_still(process.pid):
+                try:
+                    info = looking.answer("tm-info", pid=process.pid)
+                    traces = looking.answer("tm-traces -n 1", pid=process.pid)
+                except looking.EngineError as error:
+                    assert error.code in (looking.NO_TABLE, looking.NOT_TRACING), error
+                    continue
+                if info["state"] == "tracing":
+                    assert not any(info["missing"].values()) and not any(traces["missing"].values())
+                    seen += 1
+        assert looks == 60 and seen > 10
