@@ -4,7 +4,7 @@ FOLDER has the generated modules, and program.json with what to run and to answe
 OBJECTS objects, stops, allocates and frees some more, stops again; and then answers, in answers.json.
 
 A stop is a copy of all traces, and then a wait which allocates nothing, so that the copy is exactly what the tables of the
-tracer hold meanwhile. For this the free lists are empty and the collector is off: nothing of what the copy itself is made of
+tracer, or of CPython's own tracemalloc, hold meanwhile. For this the free lists are empty and the collector is off: nothing of what the copy itself is made of
 can then come from a traced block. The copy is itself not traced, but for the list object, which it shows.
 """
 
@@ -42,9 +42,13 @@ def track(domains):
     """Blocks of other allocators', at addresses of their own choice."""
     import ctypes
 
-    from tracemortem import _tracer
+    try:
+        from tracemortem import _tracer
 
-    track = ctypes.PyDLL(_tracer.__file__).PyTraceMalloc_Track
+        library = ctypes.PyDLL(_tracer.__file__)
+    except ImportError:  # under CPython's own tracemalloc
+        library = ctypes.pythonapi
+    track = library.PyTraceMalloc_Track
     track.argtypes = [ctypes.c_uint, ctypes.c_size_t, ctypes.c_size_t]
     for domain in domains:
         for i in range(runtime.number(40)):

@@ -1,4 +1,5 @@
-"""Generated programs: tracemalloc inside and the debuggers outside give the same answers, to the byte.
+"""Generated programs: tracemalloc inside and the debuggers outside give the same answers, to the byte. The programs run under our
+tracer (the way "native") or under CPython's own tracemalloc ("stock").
 
 TM_ORACLE=N tries N more seeds on every CPython found, with more objects.
 """
@@ -144,16 +145,18 @@ def given_numbers(text, is_difference):
 class Stopped:
     """A generated program at its second stop, with cores of both; then, its own answers."""
 
-    def __init__(self, python, seed, objects, frames, folder, clear=True, queries=None):
+    def __init__(self, python, seed, objects, frames, folder, clear=True, queries=None, way="native"):
         names, sources = generate.write_program(folder, seed)
         self.folder = folder
         self.queries = queries or some_queries(random.Random(seed), folder, names)
         program = dict(modules=generate.MODULES, names=names, sources=sources, queries=self.queries, domains=DOMAINS)
         with open(folder / "program.json", "w", encoding="ascii") as file:
             json.dump(dict(program, probes=20, clear=clear), file)
-        self.process = debuggers.start_traced_process(
-            python, os.path.join(HERE, "target.py"), [seed, objects, folder], frames=frames
-        )
+        words = [os.path.join(HERE, "target.py"), seed, objects, folder]
+        if way == "native":
+            self.process = debuggers.start_traced_process(python, words[0], words[1:], frames=frames)
+        else:
+            self.process = debuggers.start_process([python, "-X", "tracemalloc=%d" % frames] + words)
         try:
             assert self.process.first_line == "old"
             self.old_core = debuggers.gcore(self.process.pid, folder / "old.core")
@@ -218,7 +221,8 @@ def compare(stopped, ways):
     for way, given in texts.items():
         info = json.loads(given[0])
         assert (info["blocks"], info["traced_memory"]) == (own["traces"][1], own["sizes"][1]), way
-        assert info["lost_blocks"] == info["lost_frames"] == 0
+        assert info.get("lost_blocks", 0) == info.get("lost_frames", 0) == 0
+        assert info["missing"]["first_address"] is None and info["missing"]["torn_records"] == 0
         for query, place, answer in zip(stopped.queries, places, own["answers"]):
             assert without_filters(given[place], query) == expected_text(query, answer), (way, query)
         plain = [answer for query, answer in zip(stopped.queries, own["answers"]) if not query["filters"]]
@@ -260,10 +264,19 @@ def test_generated_programs(python, frames, ways, tmp_path):
     try_seed(python.path, 100 * frames + python.version[1], 500, frames, tmp_path, ways)
 
 
-def test_a_large_program(tmp_path):
+@pytest.mark.parametrize("python", PYTHONS, ids=name_of)
+def test_generated_programs_under_cpythons_own_tracemalloc(python, tmp_path):
+    minor = python.version[1]
+    frames = (1, 25)[minor % 2]
+    seed = 100 * frames + 11  # of a program which keeps more than it drops
+    try_seed(python.path, seed, 100, frames, tmp_path, WAYS[:2] if minor % 4 < 2 else WAYS[2:], way="stock")
+
+
+@pytest.mark.parametrize("way", ("native", "stock"))
+def test_a_large_program(way, tmp_path):
     names = [str(tmp_path / name) for name in generate.EXEC_FILES]
     few = [query for query in some_queries(random.Random(3), tmp_path, names)[:40] if not query["cumulative"]]
-    own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few[::3])
+    own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few[::3], way=way)
     assert own["traces"][1] >= LARGEST
 
 

@@ -1,0 +1,148 @@
+"""What a stock process answers beside the oracle's questions; each refusal says what to type next; comparisons across kinds."""
+
+import json
+import os
+import struct
+
+import debuggers
+import pytest
+import pythons
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+PYTHONS = pythons.find()
+WAIT = "import os, sys\nos.write(int(os.environ['TM_READY']), b'ready\\n')\nsys.stdin.readline()\n"
+EVERY_WAY = [(debugger, kind) for debugger in debuggers.DEBUGGERS for kind in ("live", "core", "alone")]
+
+
+def name_of(python):
+    return ".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0]
+
+
+def start(python, code, *options, **more):
+    return debuggers.start_process([python.path] + list(options) + ["-c", code + WAIT], **more)
+
+
+def target_of(kind, process, core, python):
+    """A live process, a core with its executable, and a core alone: no symbols, no version, nothing but memory."""
+    return {"live": {"pid": process.pid}, "core": {"core": core, "program": python.path}, "alone": {"core": core}}[kind]
+
+
+def refused(debugger, *words, **target):
+    outcome = debuggers.run_debugger(debugger, ["tm-top"], **target)
+    said = outcome.stdout + outcome.stderr
+    assert outcome.status == 1 and "Traceback (most recent call last)" not in said, said
+    for word in words:
+        assert word in said, said
+
+
+# -- answers
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=name_of)
+def test_objects_and_names_of_every_kind(python, tmp_path):
+    """tm-traceback goes from an object to its block; names of all kinds of str are told; numpy's domain is."""
+    number = PYTHONS.index(python)
+    words = [python.path, "-X", "tracemalloc=7", os.path.join(HERE, "programs", "kinds.py")]
+    with debuggers.start_process(words, folder=tmp_path) as process:
+        core = debuggers.gcore(process.pid, tmp_path / "kinds.core")
+        with open(tmp_path / "answer.json", encoding="ascii") as file:
+            known = json.load(file)
+        for debugger, kind in (EVERY_WAY + EVERY_WAY)[number % 6 :][:2]:
+            lines = ["tm-info --json", "tm-top traceback --json -n 100000", "tm-top filename --domain 389047 --json"]
+            lines += ["tm-traceback --json %#x" % address for address, _ in known["objects"]]
+            # An address in the middle of a large block.
+            lines += ["tm-traceback --json %#x" % (known["objects"][5][0] + 24)]
+            given = [json.loads(text) for text in debuggers.answers(debugger, lines, **target_of(kind, process, core, python))]
+            assert given[0]["source"] == "stock" and given[0]["missing"]["first_address"] is None
+            assert given[0]["python_version"] == ".".join(map(str, python.version)) or python.version >= (3, 14)
+            rows = [
+                [row["size"], row["count"], [[frame["filename"], frame["lineno"]] for frame in row["traceback"]]]
+                for row in given[1]["statistics"]
+            ]
+            assert len(known["names"]) >= 11 and [row for row in known["names"] if row not in rows] == []
+            assert given[2]["total_size"] == known["numpy"]
+            for (address, frames), answer in zip(known["objects"], given[3:]):
+                own = [block for block in answer["blocks"] if block["domain"] == 0]
+                assert [[frame["filename"], frame["lineno"]] for frame in own[0]["traceback"]] == frames, hex(address)
+                assert own[0]["address"] <= address
+
+
+def test_stock_native_and_saved_snapshots_are_compared_in_every_combination(tmp_path):
+    python = PYTHONS[-1]
+    code = "kept = [bytes(500) for _ in range(%d)]\n"
+    totals, sides = {}, {}
+    with start(python, code % 1000, "-X", "tracemalloc=3") as stock:
+        sides["stock"] = debuggers.gcore(stock.pid, tmp_path / "stock.core")
+        sides["saved"] = str(tmp_path / "saved.snapshot")
+        debuggers.answers("gdb", ["tm-save %s" % sides["saved"]], pid=stock.pid)
+    script = tmp_path / "native.py"
+    script.write_text(code % 3000 + WAIT)
+    with debuggers.start_traced_process(python.path, script, frames=3) as native:
+        sides["native"] = debuggers.gcore(native.pid, tmp_path / "native.core")
+    for name in ("stock", "native"):
+        totals[name] = json.loads(debuggers.answers("gdb", ["tm-top --json"], core=sides[name])[0])["total_size"]
+    totals["saved"] = totals["stock"]
+    pairs = [(old, new) for old in sides for new in sides if old != new]
+    for debugger in debuggers.DEBUGGERS:
+        lines = ["tm-diff %s %s --json" % (sides[old], sides[new]) for old, new in pairs]
+        for (old, new), text in zip(pairs, debuggers.answers(debugger, lines, core=sides["stock"])):
+            assert json.loads(text)["total_size_diff"] == totals[new] - totals[old], (old, new)
+
+
+def test_the_debuggers_python_has_tracemallocs_objects_of_a_stock_process(tmp_path):
+    python = PYTHONS[-1]
+    code = "big = bytearray(123456)\nprint(id(big))\nos = __import__('os')\nos.write(int(os.environ['TM_READY']), b'%d\\n' % id(big))\n"
+    with start(python, code, "-X", "tracemalloc=3") as process:
+        address = int(process.first_line)
+        for debugger, word in (("gdb", "python"), ("lldb", "script")):
+            line = "%s import tm_%s as t; s = t.take_snapshot(); print(max(x.size for x in s.traces), " % (word, debugger)
+            line += "len(s.statistics('lineno')) > 1, t.get_object_traceback(%d)[-1])" % address
+            (text,) = debuggers.answers(debugger, [line], pid=process.pid)
+            assert text == "123457 True <string>:1\n"
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
+def test_never_started(python, tmp_path):
+    with start(python, "") as process:
+        core = debuggers.gcore(process.pid, tmp_path / "core")
+        for debugger in debuggers.DEBUGGERS:
+            refused(debugger, "never started", "-X tracemalloc", "LD_PRELOAD", pid=process.pid)
+        # Nothing tells more than the version, and that there is no table.
+        refused("gdb", "this is Python %d.%d.%d, but" % python.version, "gcore", "file PATH", core=core)
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=name_of)
+def test_started_and_stopped(python):
+    with start(python, "import tracemalloc\ntracemalloc.start()\ntracemalloc.stop()\n") as process:
+        refused("gdb", "stopped", "tracemalloc.start()", pid=process.pid)
+        info = json.loads(debuggers.answers("gdb", ["tm-info --json"], pid=process.pid)[0])
+        assert (info["source"], info["tracing"]) == ("stock", False)
+
+
+def test_an_unknown_version():
+    newer = [python for python in PYTHONS if python.version >= (3, 13)]
+    if not newer:
+        pytest.skip("no CPython which tells its version in _PyRuntime")
+    with start(newer[-1], "", "-X", "tracemalloc") as process:
+        with open("/proc/%d/maps" % process.pid) as file:
+            lines = [line.split() for line in file]
+        with open("/proc/%d/mem" % process.pid, "r+b", buffering=0) as memory:
+            for words in lines:
+                start_, end = (int(bound, 16) for bound in words[0].split("-"))
+                if "w" not in words[1] or "python" not in words[-1]:
+                    continue
+                memory.seek(start_)
+                at = memory.read(end - start_).find(b"xdebugpy")
+                if at >= 0:
+                    memory.seek(start_ + at + 8)
+                    memory.write(struct.pack("<Q", 0x031D00F0))
+        for debugger in debuggers.DEBUGGERS:
+            refused(debugger, "3.29.0", "3.8 to 3.15", "later tracemortem", pid=process.pid)
+
+
+def test_no_python_at_all():
+    with debuggers.start_process(["sh", "-c", "echo ready >&$TM_READY; read line"]) as process:
+        refused("gdb", "not a Python process", pid=process.pid)
