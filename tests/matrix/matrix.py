@@ -175,10 +175,9 @@ def rows_of(system, outcomes):
         passed, counted = sum(o.passed for o in others), sum(not o.skipped for o in others)
         name = python.partition(":")[0]
         name = name[:-1] + " debug" if name.endswith("d") else name
-        where = " (%s)" % python.partition(":")[2] if system.root is None else ""
-        yield [name + where, system.description(), versions["gdb"], cells[0], cells[1], versions["lldb"], cells[2], cells[3]] + [
-            "%d of %d" % (passed, counted)
-        ]
+        where = "" if python.endswith(":usr") else " (not Debian's)"
+        row = [name + where, system.description(), versions["gdb"]] + cells[:2] + [versions["lldb"]] + cells[2:]
+        yield row + ["%d of %d" % (passed, counted) if counted else "not run"]
 
 
 def reds_of(system, outcomes):
