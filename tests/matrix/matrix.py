@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the end-to-end tests on other systems with the tracer and the engine built here, and writes the table of what held.
+"""Runs the end-to-end tests on other systems with the tracer and engine built here, and writes the table of what held.
 
     python3 tests/matrix/matrix.py --roots DIR [--here] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
 
-A system is a folder DIR/SUITE which debootstrap makes of Debian's packages, if it is not there yet; `--here` adds this one.
+A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here`: this one too.
 In each, pytest runs with all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every test which
 names its CPython, debugger and way to look passed; the tests which name no debugger are in the last column. What
 is red is told below the table. docs/compatibility.md has it between two marks.
