@@ -3,10 +3,10 @@
 
     python3 tests/matrix/matrix.py --roots DIR [--here] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
 
-A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here`: this one too.
-In each, pytest runs with all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every test which
-names its CPython, debugger and way to look passed; the tests which name no debugger are in the last column. What
-is red is told below the table. docs/compatibility.md has it between two marks.
+A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here` is this one
+too. In each, pytest runs with all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every
+test which names its CPython, debugger and way to look passed; the tests which name no debugger are in the last column.
+What is red is told below the table. docs/compatibility.md has it between two marks.
 
 Needs root: for chroot and for /proc in it. The mounts are in a namespace of their own and vanish with it.
 """
@@ -194,8 +194,10 @@ def table(results):
     rows = [row for system, outcomes in results for row in rows_of(system, outcomes)]
     lines = ["| %s |" % " | ".join(row) for row in [HEAD, ["---"] * len(HEAD)] + rows]
     reds = [line for system, outcomes in results for line in reds_of(system, outcomes)]
-    counts = [(system, sum(o.passed for o in outcomes), sum(o.skipped for o in outcomes)) for system, outcomes in results]
-    lines += [""] + ["%s: %d tests passed, %d were skipped." % (s.description(), p, k) for s, p, k in counts]
+    lines.append("")
+    for system, outcomes in results:
+        counts = sum(o.passed for o in outcomes), sum(o.skipped for o in outcomes)
+        lines.append("%s: %d tests passed, %d were skipped." % ((system.description(),) + counts))
     return "\n".join(lines + (["", "What is red:", ""] + reds if reds else ["", "Nothing is red."]))
 
 
