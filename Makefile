@@ -160,11 +160,14 @@ torn: all $(torn_program) $(torn_corpus)
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
 
+# Unless make was told how many jobs to run already.
+in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
+
 .PHONY: test test-engine test-python
 # The C tests first, also under -j: what they find is nearer to its cause.
 test: all
-	@$(MAKE) --no-print-directory test-engine
-	@$(MAKE) --no-print-directory test-fuzz
+	@$(MAKE) --no-print-directory $(in_parallel) test-engine
+	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz
 	@$(MAKE) --no-print-directory test-python
 
 test-engine: $(test_programs)

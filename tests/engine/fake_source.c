@@ -37,9 +37,12 @@ struct fake {
     uint32_t python_version;
 };
 
+// Room for one more item: a list which has had its first doubles when it is full.
 static void *grown(void *items, size_t count, size_t size)
 {
-    void *result = reallocarray(items, count + 1, size);
+    if (items && (count & (count - 1)))
+        return items;
+    void *result = reallocarray(items, items ? 2 * count : count + 1, size);
     if (!result)
         abort();
     return result;
