@@ -21,7 +21,7 @@ LONG = bool(os.environ.get("TM_TORN"))
 OPERATIONS = ["PyTraceMalloc_Track", "PyTraceMalloc_Untrack", "tracemalloc_malloc_gil", "tracemalloc_free"]
 CLEARING = ["_PyTraceMalloc_ClearTraces", "_tracemalloc_clear_traces", "tracemalloc_clear_traces"]
 MOST_ENTRIES = 400
-STRIDE = 1 if LONG else 7  # instructions from one look to the next
+STRIDE = 1 if LONG else 17  # instructions from one look to the next
 
 
 def with_symbols():
@@ -65,6 +65,10 @@ class Table:
             heads = self._stepper.read(array, 8 * buckets)
         except OSError:
             heads = b""
+        # All that lies between them, where that is little: one read for each instruction is faster than hundreds.
+        first, last = min(entries, default=0), max(entries, default=0)
+        if last - first < 1 << 16:
+            return head, heads, self._stepper.read(first, last + 40 - first) if entries else b""
         return head, heads, [self._stepper.read(entry, 40) for entry in entries]
 
 
@@ -128,7 +132,7 @@ def torn(python, rounds, chance, domain=0):
     """`chance` picks operations, of those which do not rehash, and states, of those which do."""
     rng = random.Random(python.version[1])
     tally = Tally()
-    command = [python.path, os.path.join(HERE, "programs", "torn.py"), rounds, 64, domain]
+    command = [python.path, os.path.join(HERE, "programs", "torn.py"), rounds, 24, domain]
     with debuggers.start_process(command) as process:
         with Stepper(process) as stepper:
             process.tell()
@@ -137,8 +141,8 @@ def torn(python, rounds, chance, domain=0):
             assert (info["source"], info["tracing"]) == ("stock", True)
             table = Table(stepper, info["table_address"])
             while stepper.run_to_break():
-                if table.is_full():
-                    step_through(stepper, table, max(chance, 0.1), rng, tally)
+                if table.is_full() and (LONG or tally.partial < 10):
+                    step_through(stepper, table, max(chance, 0.4), rng, tally)
                 elif rng.random() < chance:
                     step_through(stepper, table, 1, rng, tally)
                 else:
@@ -156,7 +160,7 @@ def test_no_torn_state_gives_a_wrong_traceback(python):
     print("%d states, %d of them with losses, at most %d traces" % (tally.states, tally.partial, tally.most_lost))
     assert tally.states > 20
     # Tables were met in the middle of a rehash.
-    assert tally.partial > 0 and tally.most_lost >= 5
+    assert tally.partial > 0 and tally.most_lost > 1
 
 
 @pytest.mark.skipif(not LONG, reason="a longer run: set TM_TORN")
