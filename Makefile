@@ -307,7 +307,7 @@ demo: all
 # Dependencies: Debian packages. Nothing is asked of apt when all are there.
 
 PACKAGES := gcc libc6-dev make clang libclang-rt-dev python3-dev gdb lldb-19 python3-lldb-19 libcmocka-dev \
-    python3-pytest python3-pytest-xdist python3-numpy libpython3.11-testsuite clang-format clang-tidy cppcheck \
+    python3-pytest python3-pytest-xdist python3-numpy python3-greenlet python3.11-dbg libpython3.11-testsuite clang-format clang-tidy cppcheck \
     procps binutils
 
 # The applications which the benchmark runs, where they are there.

@@ -552,18 +552,23 @@ static struct tm_error *make_origins(struct reading *reading, struct tm_origin *
     return error;
 }
 
+static struct tm_error *visit_trace(const struct tm_stock_trace *item, struct tm_origin *origin, tm_trace_visitor visit,
+                                    void *context)
+{
+    const struct tm_trace trace = {.address = item->address, .size = item->size, .origin = origin};
+    return origin->traceback ? visit(context, &trace) : NULL;
+}
+
 static struct tm_error *visit_traces(const struct stock *stock, const struct tm_host *host, struct tm_origin *origins,
                                      tm_trace_visitor visit, void *context)
 {
     struct tm_error *error = NULL;
     for (size_t i = 0; i < stock->traces.count && !error; i++) {
         const struct tm_stock_trace *item = &stock->traces.items[i];
-        struct tm_origin *origin = &origins[stock->group_of[item->group]];
-        const struct tm_trace trace = {.address = item->address, .size = item->size, .origin = origin};
         if (i % BETWEEN_CHECKS == 0)
             error = tm_host_check(host);
-        if (!error && origin->traceback)
-            error = visit(context, &trace);
+        if (!error)
+            error = visit_trace(item, &origins[stock->group_of[item->group]], visit, context);
     }
     return error;
 }

@@ -203,10 +203,12 @@ int main(void)
 
 @each_python
 def test_a_program_which_embeds_python_twice_in_its_life(python, tmp_path):
-    probe = "import sysconfig as s; print(s.get_path('include'), s.get_config_var('LIBDIR'), s.get_config_var('LDVERSION'))"
-    include, folder, version = subprocess.check_output([python, "-c", probe], universal_newlines=True).split()
-    library = os.path.join(folder, "libpython%s.so" % version)
-    if not os.path.exists(os.path.join(include, "Python.h")) or not os.path.exists(library):
+    probe = "import sysconfig as s; print(s.get_path('include'), *map(s.get_config_var, ('LIBDIR', 'MULTIARCH', 'LDVERSION')))"
+    include, folder, machine, version = subprocess.check_output([python, "-c", probe], universal_newlines=True).split()
+    folders = [folder, os.path.join(folder, machine)]
+    folder = next((name for name in folders if os.path.exists("%s/libpython%s.so" % (name, version))), None)
+    library = "%s/libpython%s.so" % (folder, version)
+    if folder is None or not os.path.exists(os.path.join(include, "Python.h")):
         pytest.skip("%s has no headers or no shared library" % python)
     source, embedding = tmp_path / "embedding.c", tmp_path / "embedding"
     source.write_text(EMBEDDING)

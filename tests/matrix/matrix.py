@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the end-to-end tests on other systems with the tracer and the engine built here, and writes the table of what held.
+"""Runs the end-to-end tests on other systems with the tracer and engine built here, and writes the table of what held.
 
     python3 tests/matrix/matrix.py --roots DIR [--here] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
 
-A system is a folder DIR/SUITE which debootstrap makes of Debian's packages, if it is not there yet; `--here` adds this one.
-In each, pytest runs with all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every test which
-names its CPython, debugger and way to look passed; the tests which name no debugger are in the last column. What
-is red is told below the table. docs/compatibility.md has it between two marks.
+A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here` is this one
+too. In each, pytest runs with all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every
+test which names its CPython, debugger and way to look passed; the tests which name no debugger are in the last column.
+What is red is told below the table. docs/compatibility.md has it between two marks.
 
 Needs root: for chroot and for /proc in it. The mounts are in a namespace of their own and vanish with it.
 """
@@ -175,10 +175,9 @@ def rows_of(system, outcomes):
         passed, counted = sum(o.passed for o in others), sum(not o.skipped for o in others)
         name = python.partition(":")[0]
         name = name[:-1] + " debug" if name.endswith("d") else name
-        where = " (%s)" % python.partition(":")[2] if system.root is None else ""
-        yield [name + where, system.description(), versions["gdb"], cells[0], cells[1], versions["lldb"], cells[2], cells[3]] + [
-            "%d of %d" % (passed, counted)
-        ]
+        where = "" if python.endswith(":usr") else " (not Debian's)"
+        row = [name + where, system.description(), versions["gdb"]] + cells[:2] + [versions["lldb"]] + cells[2:]
+        yield row + ["%d of %d" % (passed, counted) if counted else "not run"]
 
 
 def reds_of(system, outcomes):
@@ -195,8 +194,10 @@ def table(results):
     rows = [row for system, outcomes in results for row in rows_of(system, outcomes)]
     lines = ["| %s |" % " | ".join(row) for row in [HEAD, ["---"] * len(HEAD)] + rows]
     reds = [line for system, outcomes in results for line in reds_of(system, outcomes)]
-    counts = [(system, sum(o.passed for o in outcomes), sum(o.skipped for o in outcomes)) for system, outcomes in results]
-    lines += [""] + ["%s: %d tests passed, %d were skipped." % (s.description(), p, k) for s, p, k in counts]
+    lines.append("")
+    for system, outcomes in results:
+        counts = sum(o.passed for o in outcomes), sum(o.skipped for o in outcomes)
+        lines.append("%s: %d tests passed, %d were skipped." % ((system.description(),) + counts))
     return "\n".join(lines + (["", "What is red:", ""] + reds if reds else ["", "Nothing is red."]))
 
 

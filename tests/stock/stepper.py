@@ -22,7 +22,7 @@ import debuggers
 sys.path.insert(0, debuggers.PACKAGE_PATH)
 
 from tracemortem import _engine  # noqa: E402
-from tracemortem.memory import FILE, WRITABLE, LocalProcess, parse_maps  # noqa: E402
+from tracemortem.memory import WRITABLE, LocalProcess, parse_maps  # noqa: E402
 
 _CONT, _SINGLESTEP, _GETREGS, _SETREGS, _ATTACH = 7, 9, 12, 13, 16
 _RIP, _RSP = 16, 19  # in struct user_regs_struct
@@ -65,7 +65,7 @@ class _Memory(_engine.Memory):
         self._symbols = symbols
         with open("/proc/%d/maps" % pid, "rb") as file:
             regions = parse_maps(file.read())
-        self._regions = [region for region in regions if region[2] & WRITABLE and not region[2] & FILE]
+        self._regions = [region for region in regions if region[2] & WRITABLE]
 
     def read(self, address, length):
         return self._process.read(address, length)

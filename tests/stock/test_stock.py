@@ -51,7 +51,7 @@ def test_objects_and_names_of_every_kind(python, tmp_path):
             lines = ["tm-info --json", "tm-top traceback --json -n 100000", "tm-top filename --domain 389047 --json"]
             lines += ["tm-traceback --json %#x" % address for address, _ in known["objects"]]
             # An address in the middle of a large block.
-            lines += ["tm-traceback --json %#x" % (known["objects"][5][0] + 24)]
+            lines += ["tm-traceback --json %#x" % (known["objects"][0][0] + 24)]
             given = [json.loads(text) for text in debuggers.answers(debugger, lines, **target_of(kind, process, core, python))]
             assert given[0]["source"] == "stock" and given[0]["missing"]["first_address"] is None
             assert given[0]["python_version"] == ".".join(map(str, python.version)) or python.version >= (3, 14)
@@ -59,8 +59,9 @@ def test_objects_and_names_of_every_kind(python, tmp_path):
                 [row["size"], row["count"], [[frame["filename"], frame["lineno"]] for frame in row["traceback"]]]
                 for row in given[1]["statistics"]
             ]
-            assert len(known["names"]) >= 11 and [row for row in known["names"] if row not in rows] == []
+            assert len(known["names"]) >= 10 and [row for row in known["names"] if row not in rows] == []
             assert given[2]["total_size"] == known["numpy"]
+            assert len(known["objects"]) >= 5
             for (address, frames), answer in zip(known["objects"], given[3:]):
                 own = [block for block in answer["blocks"] if block["domain"] == 0]
                 assert [[frame["filename"], frame["lineno"]] for frame in own[0]["traceback"]] == frames, hex(address)
@@ -144,5 +145,5 @@ def test_an_unknown_version():
 
 
 def test_no_python_at_all():
-    with debuggers.start_process(["sh", "-c", "echo ready >&$TM_READY; read line"]) as process:
+    with debuggers.start_process(["bash", "-c", "echo ready >&$TM_READY; read line"]) as process:
         refused("gdb", "not a Python process", pid=process.pid)

@@ -1,15 +1,15 @@
-"""A recursion of 20000 calls, in which every frame keeps a block of its own."""
+"""A recursion of 5000 calls, in which every frame keeps a block of its own."""
 
 import os
 import sys
 import threading
 
-DEPTH = 20000
+DEPTH = 5000
 kept = [None] * DEPTH
 
 
 def deeper(n):
-    kept[n] = bytes(67)  # 20000 x 100
+    kept[n] = bytes(67)  # 5000 x 100
     if n:
         deeper(n - 1)
 
