@@ -36,8 +36,8 @@ static bool harmless_two_bytes(unsigned char opcode, const unsigned char *modrm)
     case 0x7f:
         return to_register(modrm);
     default:
-        return (opcode & 0xf0) == 0x40 ||                        // cmov
-               (opcode & 0xf0) == 0x80 ||                        // jumps
+        return (opcode & 0xf0) == 0x40 ||                       // cmov
+               (opcode & 0xf0) == 0x80 ||                       // jumps
                ((opcode & 0xf0) == 0x90 && to_register(modrm)); // set
     }
 }

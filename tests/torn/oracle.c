@@ -28,7 +28,7 @@ void oracle_adopt(struct oracle *oracle, const struct seen *seen)
     oracle->blocks = copy_of(seen->blocks, seen->count * sizeof *seen->blocks);
     oracle->count = seen->count;
     oracle->tracing = seen->info.state == TM_STATE_TRACING;
-    oracle->lost = seen->info.lost_blocks;
+    oracle->lost = seen->info.tracer.lost_blocks;
 }
 
 void oracle_copy(struct oracle *oracle, const struct oracle *parent)
@@ -151,7 +151,7 @@ struct flight *oracle_begin(struct oracle *oracle, const struct process *process
     read_kind(flight, process, call->arguments, name);
     read_lines(flight, cells, thread);
     const struct seen_block *old = flight->kind == KIND_REBORN ? block_of_object(oracle, flight->address)
-                                                                : find_block(oracle, flight->address, flight->domain);
+                                                               : find_block(oracle, flight->address, flight->domain);
     flight->old_size = old == NULL ? 0 : old->size;
     return flight;
 }
@@ -237,8 +237,9 @@ static struct flight *explain(const struct check *check, const struct seen_block
         if (!flight->used)
             continue;
         bool explains = before == NULL ? may_add(flight, now)
-                        : now == NULL  ? may_remove(flight, before)
-                                       : may_move(flight, before, now) || (may_remove(flight, before) && may_add(flight, now));
+                        : now == NULL
+                            ? may_remove(flight, before)
+                            : may_move(flight, before, now) || (may_remove(flight, before) && may_add(flight, now));
         if (explains && (found == NULL || flight == check->ended))
             found = flight;
     }
@@ -311,8 +312,8 @@ static bool check_blocks(struct check *check, const struct seen *seen)
     const struct seen_block *before = check->oracle->blocks, *before_end = before + check->oracle->count;
     const struct seen_block *now = seen->blocks, *now_end = now + seen->count;
     while (before < before_end || now < now_end) {
-        int order = before == before_end ? 1
-                    : now == now_end     ? -1
+        int order = before == before_end              ? 1
+                    : now == now_end                  ? -1
                     : before->address != now->address ? (before->address < now->address ? -1 : 1)
                                                       : (before->domain > now->domain) - (before->domain < now->domain);
         if (!check_change(check, order <= 0 ? before : NULL, order >= 0 ? now : NULL))
@@ -355,7 +356,8 @@ static bool check_counters(struct check *check, const struct seen *seen, const s
     if (allowance->any)
         return true;
     if (seen->count_off > allowance->count || seen->bytes_off > allowance->bytes || off > allowance->bytes)
-        return refuse(check, "counters are off by %llu blocks, %llu bytes, traced memory by %llu; in flight are %llu, %llu",
+        return refuse(check,
+                      "counters are off by %llu blocks, %llu bytes, traced memory by %llu; in flight are %llu, %llu",
                       (unsigned long long)seen->count_off, (unsigned long long)seen->bytes_off, (unsigned long long)off,
                       (unsigned long long)allowance->count, (unsigned long long)allowance->bytes);
     return true;
@@ -364,14 +366,15 @@ static bool check_counters(struct check *check, const struct seen *seen, const s
 /** tm-info names an update exactly while the counters and the blocks differ by one. */
 static bool check_naming(struct check *check, const struct seen *seen, const struct allowance *allowance)
 {
-    bool named = seen->info.in_flight != 0 || seen->info.resizing != 0 || seen->info.state == TM_STATE_CLEARING;
+    bool named =
+        seen->info.tracer.in_flight != 0 || seen->info.tracer.resizing != 0 || seen->info.state == TM_STATE_CLEARING;
     bool differ = seen->count_off != 0 || seen->bytes_off != 0;
     if (differ && !named && allowance->sized)
         return refuse(check, "tm-info names no update in flight, but counters are off by %llu blocks, %llu bytes",
                       (unsigned long long)seen->count_off, (unsigned long long)seen->bytes_off);
     if (named && !allowance->in_flight)
         return refuse(check, "tm-info names an update in flight (%llu bytes), and there is none",
-                      (unsigned long long)seen->info.in_flight);
+                      (unsigned long long)seen->info.tracer.in_flight);
     return true;
 }
 
@@ -402,7 +405,7 @@ static bool check_ended(struct check *check, const struct seen *seen, uint64_t r
 {
     const struct flight *flight = check->ended;
     struct oracle *oracle = check->oracle;
-    oracle->lost = seen->info.lost_blocks;
+    oracle->lost = seen->info.tracer.lost_blocks;
     if (flight->kind == KIND_CLEAR)
         oracle->tracing = seen->info.state == TM_STATE_TRACING;
     if (flight->kind == KIND_FREE || flight->kind == KIND_UNTRACK || (flight->kind == KIND_RESIZE && result != 0)) {
@@ -413,7 +416,7 @@ static bool check_ended(struct check *check, const struct seen *seen, uint64_t r
                           (unsigned long long)flight->address);
     }
     if ((flight->kind != KIND_ALLOCATE && flight->kind != KIND_RESIZE) || result == 0 || flight->optional ||
-        seen->info.lost_blocks > flight->lost_before)
+        seen->info.tracer.lost_blocks > flight->lost_before)
         return true;
     const struct seen_block *block = find_block(oracle, result, 0);
     if (block == NULL || block->size != flight->size)

@@ -214,7 +214,8 @@ static struct thread *next_thread(struct torn *torn, struct thread *now, enum ev
 {
     struct tracee *tracee = &torn->tracee;
     bool inside = event == EVENT_INSIDE || event == EVENT_ENTERED;
-    bool stay = inside ? random_below(torn, torn->options.switch_every) != 0 : event != EVENT_WAITING && event != EVENT_ENDED;
+    bool stay =
+        inside ? random_below(torn, torn->options.switch_every) != 0 : event != EVENT_WAITING && event != EVENT_ENDED;
     // Who has left the tracer gives others a turn, too.
     if (event == EVENT_LEFT)
         stay = random_below(torn, 4) != 0;
@@ -330,7 +331,8 @@ int main(int count, char **words)
             return 2;
     }
     if (count - optind < 3 || torn.options.every == 0 || torn.options.switch_every == 0) {
-        fputs("usage: torn [-f FRAMES] [-e EVERY] [-s SEED] [-w STEPS] [-l STOPS] TRACER PYTHON CORPUS [PART]...\n", stderr);
+        fputs("usage: torn [-f FRAMES] [-e EVERY] [-s SEED] [-w STEPS] [-l STOPS] TRACER PYTHON CORPUS [PART]...\n",
+              stderr);
         return 2;
     }
     if (!start(&torn, words + optind, count - optind)) {

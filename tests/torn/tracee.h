@@ -64,7 +64,7 @@ struct thread {
     unsigned number; // in the order of their beginnings
     int signal;      // to be delivered when it goes on
     bool ended;
-    bool waits; // when it last went on, nothing happened
+    bool waits;                      // when it last went on, nothing happened
     struct call calls[TRACEE_CALLS]; // the newest last
     unsigned depth;
     struct user_regs_struct registers; // at the last stop

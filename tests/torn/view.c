@@ -35,7 +35,7 @@ struct view {
         const struct tm_traceback *traceback;
         uint32_t domain;
         int64_t count, bytes;
-    } *balances;
+    } * balances;
     size_t balance_mask;
 };
 
@@ -207,8 +207,8 @@ static struct tm_error *add_block(void *context, const struct tm_trace *trace)
         if (seen->blocks == NULL)
             exit(2);
     }
-    seen->blocks[seen->count++] =
-        (struct seen_block){trace->address, trace->size, trace->origin->domain, trace->resizing, trace->origin->traceback};
+    seen->blocks[seen->count++] = (struct seen_block){trace->address, trace->size, trace->origin->domain,
+                                                      trace->resizing, trace->origin->traceback};
     return NULL;
 }
 
@@ -315,8 +315,7 @@ bool view_find(struct view *view, uint64_t address, struct seen_block *block)
     tm_error_destroy(error);
     for (size_t i = 0; i < count; i++)
         if (found[i].domain == 0) {
-            *block =
-                (struct seen_block){found[i].address, found[i].size, 0, found[i].resizing, found[i].traceback};
+            *block = (struct seen_block){found[i].address, found[i].size, 0, found[i].resizing, found[i].traceback};
             return true;
         }
     return false;
@@ -338,7 +337,8 @@ static size_t no_regions(void *context, struct tm_region *regions, size_t capaci
 
 struct view *view_create(const struct process *process, uint64_t root_variable, const struct view *like)
 {
-    static const struct tm_target_callbacks callbacks = {read_memory, find_symbol, no_regions};
+    static const struct tm_target_callbacks callbacks = {
+        .read = read_memory, .symbol = find_symbol, .regions = no_regions};
     struct view *view = allocate(1, sizeof *view);
     view->process = process;
     view->root_variable = root_variable;
