@@ -232,10 +232,11 @@ fuzz: $(fuzz_programs)
 	done; [ '$(FUZZ_SECONDS)' = 0 ] || exit 0; done
 
 test-fuzz: $(fuzz_programs)
-	@rm -rf $(BUILD)/fuzz/new; mkdir -p $(FUZZ_FOUND) $(BUILD)/fuzz/new; \
-	for name in $(fuzz_names); do echo "fuzz: $$name"; case $$name in $(fuzz_runs) esac; \
+	@rm -rf $(BUILD)/fuzz/new; mkdir -p $(FUZZ_FOUND); \
+	for name in $(fuzz_names); do case $$name in $(fuzz_runs) esac; echo "fuzz: $$name, $$runs executions"; \
+	    new=$(BUILD)/fuzz/new/$$name; mkdir -p $$new; \
 	    $(BUILD)/fuzz/$$name $(fuzz_limits) -seed=1 -runs=$$runs -artifact_prefix=$(FUZZ_FOUND)/$$name- \
-	        $(BUILD)/fuzz/new tests/fuzz/corpus/$$name || exit 1; done
+	        $$new tests/fuzz/corpus/$$name >$$new.log 2>&1 || { cat $$new.log; exit 1; }; done
 
 # ----------------------------------------------------------------------------------------------------------------
 # Looks at the sources

@@ -205,8 +205,9 @@ static bool try_range(struct loader *loader, uint64_t from, uint64_t to)
 static void set_missing(struct loader *loader, uint64_t from, uint64_t to)
 {
     loader->bytes_missing += to - from;
-    for (uint64_t at = from; at < to; at = (at / PAGE + 1) * PAGE)
-        loader->missing[page_in_piece(loader, at)] = true;
+    // By number: behind the last page of the address space there is no address.
+    for (uint64_t page = from / PAGE; page <= (to - 1) / PAGE; page++)
+        loader->missing[page - loader->address / PAGE] = true;
 }
 
 // [from, to) could not be read as a whole: read what can be read of it. At most 9 calls deep: it halves 257 pages.

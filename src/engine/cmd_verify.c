@@ -11,29 +11,29 @@
 
 static const struct tm_option options[] = {VERIFY_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP(
-    "Check the whole trace table: whether all it says agrees.", "tm-verify [OPTION]...",
-    "Other commands leave out what is damaged or missing, and count it. This one names it: each record\n"
-    "which contradicts the others or cannot be read, its address, and what is wrong, and how many blocks\n"
-    "have no traceback for it. A core taken in the middle of an update is not damaged: an \"update in\n"
-    "flight\" is a block which is recorded and not yet counted, or the other way round. The command\n"
-    "fails unless the table is healthy.\n",
-    VERIFY_OPTIONS,
-    "Examples:\n"
-    "  tm-verify\n"
-    "  tm-verify -n 100\n"
-    "  tm-verify --json\n"
-    "\n"
-    "The JSON object has:\n"
-    "  command, limit, strict, table_address\n"
-    "  verdict       \"healthy\", \"incomplete\" (not all can be read), \"damaged\"\n"
-    "  damaged, missing, in_flight    records of each kind\n"
-    "  unreadable_bytes\n"
-    "  hidden_blocks, hidden_bytes    up to so many live ones have no traceback that can be told\n"
-    "  findings      the first of each kind: kind (\"damaged\", \"missing\", \"in flight\"), what,\n"
-    "                id (or null), address (or null), why\n"
-    "  checked       strings, codes, nodes, sites, branches, leaves, tracked, watched (code objects in\n"
-    "                the map), blocks, bytes\n");
+static const char help[] =
+    TM_HELP("Check the whole trace table: whether all it says agrees.", "tm-verify [OPTION]...",
+            "Other commands leave out what is damaged or missing, and count it. This one names it: each record\n"
+            "which contradicts the others or cannot be read, its address, and what is wrong, and how many blocks\n"
+            "have no traceback for it. A core taken in the middle of an update is not damaged: an \"update in\n"
+            "flight\" is a block which is recorded and not yet counted, or the other way round. The command\n"
+            "fails unless the table is healthy.\n",
+            VERIFY_OPTIONS,
+            "Examples:\n"
+            "  tm-verify\n"
+            "  tm-verify -n 100\n"
+            "  tm-verify --json\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command, limit, strict, table_address\n"
+            "  verdict       \"healthy\", \"incomplete\" (not all can be read), \"damaged\"\n"
+            "  damaged, missing, in_flight    records of each kind\n"
+            "  unreadable_bytes\n"
+            "  hidden_blocks, hidden_bytes    up to so many live ones have no traceback that can be told\n"
+            "  findings      the first of each kind: kind (\"damaged\", \"missing\", \"in flight\"), what,\n"
+            "                id (or null), address (or null), why\n"
+            "  checked       strings, codes, nodes, sites, branches, leaves, tracked, watched (code objects in\n"
+            "                the map), blocks, bytes\n");
 
 static const char *const kind_names[TM_FINDING_KINDS] = {"damaged", "missing", "in flight"};
 

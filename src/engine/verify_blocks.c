@@ -12,8 +12,6 @@
 #include "verify_parts.h"
 #include "walk.h"
 
-// No program has so many live blocks or bytes.
-#define COUNTER_LIMIT (UINT64_C(1) << 60)
 // What the holder of the main interpreter's lock is doing touches two sites at most: the old one and the new one.
 #define OWNED_IN_FLIGHT 2u
 // What other threads are doing: so many of them are inside the tracer at once, at most.
@@ -206,7 +204,7 @@ static void compare_site(struct counters *counters, uint32_t id, const struct tm
     struct tm_verifier *verifier = counters->verifier;
     const struct tm_tally *tally = tm_verify_tally(verifier, id);
     uint64_t blocks = site->allocations - site->frees, bytes = site->allocated - site->freed;
-    bool plausible = blocks <= COUNTER_LIMIT && bytes <= COUNTER_LIMIT;
+    bool plausible = blocks <= TM_VERIFY_COUNTER_LIMIT && bytes <= TM_VERIFY_COUNTER_LIMIT;
     counters->blocks += plausible ? blocks : 0;
     counters->bytes += plausible ? bytes : 0;
     counters->tellable_blocks += tally->tells ? tally->blocks : 0;
@@ -280,15 +278,11 @@ static void tell_hidden(const struct counters *counters)
     result->hidden_bytes = bytes > counters->tellable_bytes ? bytes - counters->tellable_bytes : 0;
 }
 
-// The greatest that a block in flight can be: as large as all that ever lived at once.
+// A block in flight is in the map still, or its site has counted it once. The root's word is what is to be judged.
 static uint64_t largest_update(const struct tm_verifier *verifier)
 {
-    const struct tm_root *root = verifier->root;
-    const uint64_t sizes[] = {verifier->result->bytes, root->owned.peak, root->shared.peak};
-    uint64_t largest = 0;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        largest = sizes[i] > largest && sizes[i] <= COUNTER_LIMIT ? sizes[i] : largest;
-    return largest;
+    uint64_t bytes = verifier->result->bytes, allocated = verifier->most_allocated;
+    return bytes > allocated ? bytes : allocated;
 }
 
 static struct tm_error *compare_counters(struct tm_verifier *verifier)

@@ -46,6 +46,7 @@ struct tm_verifier {
     struct tm_marks strings, codes, nodes; // those which are good, with all they lead to
     uint64_t bytes_left;                   // of `bytes`, for what records refer to: nothing is referred to twice
     struct tm_tally **tallies;             // by site
+    uint64_t most_allocated;               // bytes ever, by any one site
     struct tm_taken *taken;
     size_t taken_count, taken_capacity;
 };
@@ -61,6 +62,8 @@ enum tm_finding_kind tm_verify_in_flight(const struct tm_verifier *verifier);
 /** Remember that this memory is the table's. */
 void tm_verify_take(struct tm_verifier *verifier, uint64_t start, uint64_t length, const char *what);
 
+/** No program has so many live blocks or bytes. */
+#define TM_VERIFY_COUNTER_LIMIT (UINT64_C(1) << 60)
 /** The loops over records ask for Ctrl-C now and then. */
 #define TM_VERIFY_BETWEEN_CHECKS 4096u
 

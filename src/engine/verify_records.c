@@ -326,6 +326,8 @@ static void check_site(struct tm_verifier *verifier, uint64_t id, const struct t
 {
     const struct tm_records *sites = verifier->table->sites;
     tally->known = true;
+    if (site->allocated > verifier->most_allocated && site->allocated <= TM_VERIFY_COUNTER_LIMIT)
+        verifier->most_allocated = site->allocated;
     tally->foreign = site->domain != 0;
     tally->tells = check_traceback(verifier, id, site);
     if (site->allocator > TM_ALLOCATOR_TRACKED)

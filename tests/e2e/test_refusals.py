@@ -14,6 +14,7 @@ sys.stdin.readline()
 """
 # In the root: docs/layout.md.
 BYTE_ORDER_OFFSET, MAJOR_OFFSET, POINTER_SIZE_OFFSET, SELF_OFFSET = 16, 20, 28, 32
+TRACED_OFFSET = 256
 
 
 @pytest.fixture
@@ -126,3 +127,14 @@ def test_the_kernels_core_says_what_the_process_said(python, script, tmp_path):
     for debugger in debuggers.DEBUGGERS:
         assert debuggers.answers(debugger, commands, core=core, program=python) == alive
     os.unlink(core)
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_a_damaged_table_makes_tm_verify_fail(python, script, debugger):
+    with debuggers.start_traced_process(python, script) as process:
+        root = info_of(process)["table_address"]
+        with open("/proc/%d/mem" % process.pid, "r+b", 0) as memory:
+            memory.seek(root + TRACED_OFFSET)
+            memory.write(struct.pack("<Q", 1 << 50))
+        said = refused(debugger, "tm-verify", "damaged: ", "traced memory is 112589990", pid=process.pid)
+        assert "root at 0x%x" % (root + TRACED_OFFSET) in said

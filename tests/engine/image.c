@@ -42,6 +42,7 @@ struct image {
     uint64_t next; // for image_map_anywhere()
     uint64_t reads;
     uint64_t longest_read;
+    uint64_t bytes_read;
 };
 
 static void require(bool condition, const char *what)
@@ -164,6 +165,11 @@ uint64_t image_reads(const struct image *image)
     return image->reads;
 }
 
+uint64_t image_bytes_read(const struct image *image)
+{
+    return image->bytes_read;
+}
+
 uint64_t image_longest_read(const struct image *image)
 {
     return image->longest_read;
@@ -191,6 +197,7 @@ static int read_memory(void *context, uint64_t address, void *buffer, uint64_t l
         memcpy((unsigned char *)buffer + done, mapping->bytes + offset, part);
         done += part;
     }
+    image->bytes_read += length;
     return 0;
 }
 

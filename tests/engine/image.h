@@ -41,6 +41,8 @@ struct tm_target *image_new_target(struct image *image);
 /** What was asked of the image: calls of read, and the longest of them. */
 uint64_t image_reads(const struct image *image);
 uint64_t image_longest_read(const struct image *image);
+/** Bytes that were had from it. */
+uint64_t image_bytes_read(const struct image *image);
 
 // ---------------------------------------------------------------------------------------------------------------
 // A table in an image

@@ -639,6 +639,15 @@ static void test_missing_pages_are_incomplete_and_no_damage(void **state)
     }
 }
 
+static void test_an_array_at_the_end_of_the_address_space_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    f->root->sites.chunk[0] = UINT64_MAX - 7 * sizeof(struct tm_site);
+    verify(f, "");
+    assert_int_equal(f->code, TM_ERROR_CORRUPT); // it is not aligned
+    assert_contains(f->output.bytes, "sites at 0xfffffffffffffeaf: 6 cannot be read: 336 bytes of memory are missing");
+}
+
 static void test_findings_are_limited_and_all_are_counted(void **state)
 {
     struct fixture *f = *state;
@@ -749,6 +758,7 @@ int main(void)
         TEST(test_while_traces_are_cleared_counters_are_not_compared),
         TEST(test_a_peak_which_lags_behind_is_in_flight),
         TEST(test_missing_pages_are_incomplete_and_no_damage),
+        TEST(test_an_array_at_the_end_of_the_address_space_is_missing),
         TEST(test_findings_are_limited_and_all_are_counted),
         TEST(test_it_can_be_stopped_at_every_question),
         cmocka_unit_test(test_random_damage_does_no_harm),

@@ -240,8 +240,9 @@ static uint64_t pick_address(const struct memory *memory, uint8_t choice)
 
 // What a command may cost on images of a few MiB: these are bounds to be hit by a loop which no longer depends on what
 // there is to read, and far above what is ever needed.
-#define BYTES_LIMIT (UINT64_C(1) << 30)
-#define STEPS_LIMIT (UINT64_C(1) << 22)
+#define BYTES_LIMIT (UINT64_C(1) << 28)
+#define READS_LIMIT (UINT64_C(1) << 20)
+#define STEPS_LIMIT (UINT64_C(1) << 20)
 
 static void ask(struct memory *memory, const uint8_t *choices)
 {
@@ -249,10 +250,12 @@ static void ask(struct memory *memory, const uint8_t *choices)
     const char *command = pick_command(choices[1]), *line = lines[choices[2] % (sizeof(lines) / sizeof(lines[0]))];
     struct tm_target *target = image_new_target(memory->image), *other = image_new_target(memory->image);
     uint64_t address = pick_address(memory, choices[3]);
+    uint64_t bytes = image_bytes_read(memory->image), reads = image_reads(memory->image);
     fuzz_run(session, command, line, target, other, address);
     if (choices[2] & 0x80) // what was remembered of the target must be as good
         fuzz_run(session, pick_command(choices[3]), "", target, other, address);
-    fuzz_require(tm_target_bytes_read(target) <= BYTES_LIMIT && fuzz_steps() <= STEPS_LIMIT);
+    fuzz_require(image_bytes_read(memory->image) - bytes <= BYTES_LIMIT);
+    fuzz_require(image_reads(memory->image) - reads <= READS_LIMIT && fuzz_steps() <= STEPS_LIMIT);
     tm_target_destroy(target);
     tm_target_destroy(other);
     tm_session_destroy(session);

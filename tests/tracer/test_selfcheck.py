@@ -1,7 +1,7 @@
 """A debug build of the tracer checks its own table, with tm-verify's checker: all programs run under it to their end.
 
-A check which finds damage ends the program, so that a program which is done has passed every one of them. That the checks
-take place is seen with a program which damages the table.
+A check which finds damage ends the program, so that a program which is done has passed every one of them. That the
+checks take place is seen with a program which damages the table.
 """
 
 import os
@@ -36,11 +36,8 @@ tracemortem.stop()
 @pytest.fixture(scope="module", autouse=True)
 def debug_build():
     """It is a build of its own, beside the one which all other tests use."""
-    subprocess.run(
-        ["make", "--no-print-directory", "-j2", "-C", debuggers.ROOT, "DEBUG=1", "BUILD=build/debug", "tracer", "package"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    make = ["make", "--no-print-directory", "-j2", "-C", debuggers.ROOT, "DEBUG=1", "BUILD=build/debug"]
+    subprocess.run(make + ["tracer", "package"], check=True, stdout=subprocess.DEVNULL)
 
 
 def run(command, every, **variables):
