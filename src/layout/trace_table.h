@@ -121,7 +121,7 @@ enum tm_allocator {
 /** Live blocks are allocations - frees and live bytes allocated - freed, modulo 2^64. */
 struct tm_site {
     uint32_t node;
-    uint16_t total_frames; // of the whole stack, at most 65535; at least the node's depth
+    uint16_t total_frames; // of the whole stack, at most 65535; at least the node's depth, which it is for CPython 3.8
     uint8_t allocator;     // enum tm_allocator
     uint8_t flags;
     uint32_t domain; // tracemalloc's domain: 0 for CPython's own allocators

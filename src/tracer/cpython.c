@@ -1,4 +1,4 @@
-// The interpreter facts, one row per version family, and the check that the running interpreter keeps to them.
+// The running interpreter: its version, whether it keeps to the facts of it, and its thread states.
 // Knows nothing of the trace table but the names of the line table formats.
 
 #define _GNU_SOURCE
@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -16,115 +17,6 @@
 #include "../layout/trace_table.h"
 
 struct cpython cpython;
-
-// 3.8 and 3.9 are alike.
-const struct cpython_facts cpython_3_8 = {
-    .version = 0x308,
-    .thread_frame = 24,
-    .cframe_frame = -1,
-    .frame_code = 32,
-    .frame_previous = 24,
-    .frame_instruction = 104,
-    .frame_owner = -1,
-    .instruction_unit = 1,
-    .code_first_line = 40,
-    .code_filename = 104,
-    .code_name = 112,
-    .code_lines = 120,
-    .code_bytecode = 48,
-    .line_table_kind = TM_LINES_LNOTAB,
-};
-
-const struct cpython_facts cpython_3_10 = {
-    .version = 0x30a,
-    .thread_frame = 24,
-    .cframe_frame = -1,
-    .frame_code = 32,
-    .frame_previous = 24,
-    .frame_instruction = 96,
-    .frame_owner = -1,
-    .instruction_unit = CODE_UNIT,
-    .code_first_line = 40,
-    .code_filename = 104,
-    .code_name = 112,
-    .code_lines = 120,
-    .code_bytecode = 48,
-    .line_table_kind = TM_LINES_3_10,
-};
-
-const struct cpython_facts cpython_3_11 = {
-    .version = 0x30b,
-    .thread_frame = 56,
-    .cframe_frame = 8,
-    .frame_code = 32,
-    .frame_previous = 48,
-    .frame_instruction = 56,
-    .frame_owner = 69,
-    .code_first_line = 72,
-    .code_filename = 112,
-    .code_name = 128,
-    .code_lines = 136,
-    .code_bytecode = 184,
-    .code_first_traceable = 168,
-    .line_table_kind = TM_LINES_LOCATIONS,
-};
-
-const struct cpython_facts cpython_3_12 = {
-    .version = 0x30c,
-    .thread_frame = 56,
-    .cframe_frame = 0,
-    .frame_code = 0,
-    .frame_previous = 8,
-    .frame_instruction = 56,
-    .frame_owner = 70,
-    .owner_skip = 3,
-    .code_first_line = 68,
-    .code_filename = 112,
-    .code_name = 128,
-    .code_lines = 136,
-    .code_bytecode = 192,
-    .code_first_traceable = 176,
-    .line_table_kind = TM_LINES_LOCATIONS,
-};
-
-const struct cpython_facts cpython_3_13 = {
-    .version = 0x30d,
-    .thread_frame = 72,
-    .cframe_frame = -1,
-    .frame_code = 0,
-    .frame_previous = 8,
-    .frame_instruction = 56,
-    .frame_owner = 70,
-    .owner_skip = 3,
-    .code_first_line = 68,
-    .code_filename = 112,
-    .code_name = 128,
-    .code_lines = 136,
-    .code_bytecode = 200,
-    .code_first_traceable = 184,
-    .line_table_kind = TM_LINES_LOCATIONS,
-};
-
-// 3.14 and 3.15 are alike. A frame's code is a tagged reference.
-const struct cpython_facts cpython_3_14 = {
-    .version = 0x30e,
-    .thread_frame = 72,
-    .cframe_frame = -1,
-    .frame_code = 0,
-    .frame_code_tags = 3,
-    .frame_previous = 8,
-    .frame_instruction = 56,
-    .frame_owner = 74,
-    .owner_skip = 3,
-    .code_first_line = 68,
-    .code_filename = 112,
-    .code_name = 128,
-    .code_lines = 136,
-    .code_bytecode = 208,
-    .code_first_traceable = 192,
-    .line_table_kind = TM_LINES_LOCATIONS,
-    .answers_unrecorded = true,
-};
 
 static const struct cpython_description descriptions[] = {
     {.version = 0x30d, .thread = 176, .frame = 232, .code = 280},
@@ -257,11 +149,76 @@ const char *cpython_attach(void)
         return "this CPython does not keep its code objects and frames as its version should; a build of its own?";
     cpython.debug_build = _Py_NegativeRefcount != NULL;
     cpython.lock_is_global = version < 0x30c;
+    cpython.counts_frames = version >= 0x309;
     cpython.current_thread =
         PyThreadState_GetUnchecked != NULL ? PyThreadState_GetUnchecked : _PyThreadState_UncheckedGet;
     if (cpython.current_thread == NULL)
         return "this CPython does not export its thread state";
     return NULL;
+}
+
+// From 3.12 on the current thread state is in a thread-local variable, and where CPython is a shared library its function
+// has to ask the dynamic linker for it at each call. We ask once a thread. The variable is the only thread-local one which
+// holds a thread state: the only word of CPython's thread-local memory which equals what the function answers.
+
+__thread PyThreadState *const *cpython_thread_variable;
+
+static struct {
+    unsigned long module, offset; // as the dynamic linker wants them; it calls this a tls_index
+} thread_variable;                // module 0: not found
+
+extern void *__tls_get_addr(void *index);
+
+static bool module_holds(const struct dl_phdr_info *module, uintptr_t address)
+{
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
+        if (segment->p_type == PT_LOAD && address - (module->dlpi_addr + segment->p_vaddr) < segment->p_memsz)
+            return true;
+    }
+    return false;
+}
+
+/** Look for the thread state which `context` points to in the thread-local memory of CPython's module. */
+static int search_thread_locals(struct dl_phdr_info *module, size_t size, void *context)
+{
+    const PyThreadState *thread = context;
+    if (size < sizeof *module || !module_holds(module, (uintptr_t)cpython.current_thread))
+        return 0;
+    const char *memory = module->dlpi_tls_data;
+    unsigned long found = 0, offset = 0;
+    for (int i = 0; i < module->dlpi_phnum && memory != NULL; i++) {
+        if (module->dlpi_phdr[i].p_type != PT_TLS)
+            continue;
+        for (unsigned long at = 0; at + sizeof thread <= module->dlpi_phdr[i].p_memsz; at += sizeof thread)
+            if (FIELD(const PyThreadState *, memory, at) == thread) {
+                found++;
+                offset = at;
+            }
+    }
+    if (found == 1) {
+        thread_variable.offset = offset;
+        thread_variable.module = module->dlpi_tls_modid;
+    }
+    return 1;
+}
+
+void cpython_find_current_thread(void)
+{
+    PyThreadState *thread = cpython.current_thread();
+    if (cpython.facts->version >= 0x30c && thread_variable.module == 0 && thread != NULL)
+        dl_iterate_phdr(search_thread_locals, thread);
+}
+
+PyThreadState *cpython_ask_current_thread(void)
+{
+    PyThreadState *thread = cpython.current_thread();
+    if (thread_variable.module != 0) {
+        PyThreadState *const *variable = __tls_get_addr(&thread_variable);
+        if (*variable == thread)
+            cpython_thread_variable = variable;
+    }
+    return thread;
 }
 
 bool cpython_is_finalizing(void)

@@ -2,7 +2,7 @@
  * CPython as the tracer sees it: the few functions it calls, and the few interpreter fields it reads.
  *
  * Every symbol of CPython's is weak: preloaded into a program that is no Python they are NULL, and the tracer does
- * nothing. The fields are mirrored per version below, in one table (cpython.c); a test compares it with the
+ * nothing. The fields are mirrored per version in one table (facts.h); a test compares it with the
  * real headers, and cpython_attach() with the running interpreter. One which it does not know is refused.
  */
 #ifndef TRACEMORTEM_TRACER_CPYTHON_H
@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "facts.h"
 
 // Not in the limited API, but stable since 3.5 (PEP 445) and the reason why we are here.
 typedef struct {
@@ -115,38 +117,6 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak _Py_NoneStruct
 // clang-format on
 
-/** Where CPython keeps what a traceback needs: offsets in bytes, sizes of x86-64 and aarch64 builds with a GIL. */
-struct cpython_facts {
-    uint32_t version; // (major << 8) | minor
-    // PyThreadState
-    uint16_t thread_frame; // the current frame, or the cframe which holds it
-    int16_t cframe_frame;  // in _PyCFrame: the current frame; -1: PyThreadState itself has it
-    // PyFrameObject (to 3.10), _PyInterpreterFrame (3.11)
-    uint16_t frame_code;
-    uint16_t frame_code_tags; // bits of it which are no part of the address
-    uint16_t frame_previous;
-    uint16_t frame_instruction;
-    int16_t frame_owner; // -1: frames have no owner, and all are complete
-    uint8_t owner_skip;  // frames with an owner from this on are the interpreter's own; 0: none are
-    // how frame_instruction counts: the address of a code unit, or an int of so many bytes
-    uint8_t instruction_unit; // 0: an address
-    // PyCodeObject
-    uint16_t code_first_line;
-    uint16_t code_filename;
-    uint16_t code_name;            // the qualified one from 3.11 on
-    uint16_t code_lines;           // the bytes object with the line table
-    uint16_t code_bytecode;        // to 3.10 a bytes object, from 3.11 on the code units themselves
-    uint16_t code_first_traceable; // 0: there is no such field
-    uint8_t line_table_kind;       // enum tm_line_table
-    // What tracemalloc makes for its own answers is not recorded: neither a single traceback, nor births in free lists.
-    bool answers_unrecorded;
-};
-
-// PyObject and PyVarObject, PyThreadState: the same in all of them.
-enum { OBJECT_TYPE = 8, VAR_OBJECT_SIZE = 16, THREAD_INTERPRETER = 16, CODE_UNIT = 2, OWNER_GENERATOR = 1 };
-
-extern const struct cpython_facts cpython_3_8, cpython_3_10, cpython_3_11, cpython_3_12, cpython_3_13, cpython_3_14;
-
 /** The facts of a version, (major << 8) | minor; NULL: we do not know it. */
 const struct cpython_facts *cpython_facts_of(uint32_t version);
 
@@ -167,8 +137,9 @@ struct cpython {
     uint32_t version_hex; // PY_VERSION_HEX
     bool debug_build;
     bool lock_is_global; // one lock for all interpreters (to 3.11): the current thread state is its holder's
-    PyThreadState *(*current_thread)(void);
-    PyInterpreterState *main; // the main interpreter as last seen
+    bool counts_frames;  // tracemalloc tells how deep the whole stack was (from 3.9 on)
+    PyThreadState *(*current_thread)(void); // see cpython_current_thread()
+    PyInterpreterState *main;               // the main interpreter as last seen
 };
 extern struct cpython cpython;
 
@@ -180,6 +151,22 @@ bool cpython_present(void);
  * or why it cannot be traced (a static text).
  */
 const char *cpython_attach(void);
+
+/** Where the calling thread has CPython's variable for its current thread state; NULL: not known, or there is none. */
+extern __thread PyThreadState *const *cpython_thread_variable;
+
+/** cpython_current_thread() where the variable is not known. */
+PyThreadState *cpython_ask_current_thread(void);
+
+/** The current thread state, or NULL: what CPython's function of that purpose answers, mostly without a call. */
+static inline PyThreadState *cpython_current_thread(void)
+{
+    PyThreadState *const *variable = cpython_thread_variable;
+    return __builtin_expect(variable != NULL, 1) ? *variable : cpython_ask_current_thread();
+}
+
+/** Find that variable among CPython's thread-local ones (from 3.12 on), once there is a current thread. */
+void cpython_find_current_thread(void);
 
 /** Whether the interpreter is going away: thread states are no longer to be trusted by those who hold no lock. */
 bool cpython_is_finalizing(void);

@@ -61,10 +61,12 @@ static ALWAYS_INLINE bool in_main_interpreter(const PyThreadState *thread)
 /** Who calls. mem and object are only called with the lock; raw by anybody. */
 static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
 {
-    PyThreadState *thread = cpython.current_thread();
+    const PyThreadState *thread = cpython_current_thread();
     if (allocator == TM_ALLOCATOR_RAW) {
         // To 3.11 the current state is that of whoever holds the lock, from 3.12 on it is the calling thread's.
-        PyThreadState *own = cpython.lock_is_global || thread == NULL ? PyGILState_GetThisThreadState() : thread;
+        const PyThreadState *own = thread;
+        if (cpython.lock_is_global || thread == NULL)
+            own = PyGILState_GetThisThreadState();
         if (own == NULL || own != thread)
             return (struct caller){.thread = cpython_is_finalizing() ? NULL : own};
     }
@@ -74,8 +76,8 @@ static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
     return (struct caller){.thread = thread, .owns_lock = cpython.lock_is_global || in_main_interpreter(thread)};
 }
 
-/** Put a block among the tracked ones, in the place of one with the same key. */
-static bool store_tracked(uint32_t domain, uintptr_t address, struct tracked_block block)
+/** Put a block among the tracked ones, in the place of one with the same key. False: no memory. */
+static __attribute__((noinline)) bool store_tracked(uint32_t domain, uintptr_t address, struct tracked_block block)
 {
     struct tracked_block replaced;
     bool stored = tracked_put(domain, address, block, &replaced);
@@ -94,7 +96,7 @@ static ALWAYS_INLINE void publish(uintptr_t address, size_t size, uint32_t site)
     struct tm_site *from = TABLE_SITE(site);
     bool stored;
     count_in_site(from, size);
-    if (LIKELY(address % SLOT_BYTES == 0))
+    if (LIKELY(shadow_is_key(address)))
         stored = shadow_store(address, size, site);
     else
         stored = store_tracked(0, address, (struct tracked_block){.size = size, .site = site});
@@ -107,19 +109,11 @@ static ALWAYS_INLINE void publish(uintptr_t address, size_t size, uint32_t site)
 }
 
 struct old_block {
-    uint32_t *slot; // NULL: the block was tracked, not in the map
-    uint32_t value; // of the slot
-    uint32_t site;  // 0: the block is not in the table
+    struct tm_site *counters; // its site's; NULL: the block is not in the table
     uint64_t size;
+    uint32_t site;
+    bool tracked; // it was not in the map
 };
-
-/** The block is no longer the map's: take it from the tracked ones. */
-static __attribute__((noinline)) struct old_block take_tracked(uintptr_t address)
-{
-    struct tracked_block block = {0};
-    tracked_take(0, address, &block);
-    return (struct old_block){.site = block.site, .size = block.size};
-}
 
 /** A code object dies, or moves, which is as much. */
 static __attribute__((noinline)) void code_dies(uintptr_t address)
@@ -129,37 +123,57 @@ static __attribute__((noinline)) void code_dies(uintptr_t address)
         stack_forget_code(address);
 }
 
-/** Take a block out of the table, and out of the whole; its site still counts it. */
-static ALWAYS_INLINE struct old_block take(uintptr_t address)
+/** The block is none of the map's: take it from the tracked ones. */
+static struct old_block take_tracked(uintptr_t address)
 {
-    uint32_t *slot = shadow_slot(address);
-    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
-    if (UNLIKELY(value == 0)) {
-        if (UNLIKELY(address % SLOT_BYTES != 0) && code_forget(address))
+    struct tracked_block block = {0};
+    if (!tracked_any_in_domain_0() || !tracked_take(0, address, &block))
+        return (struct old_block){0};
+    return (struct old_block){
+        .counters = TABLE_SITE(block.site), .size = block.size, .site = block.site, .tracked = true};
+}
+
+/** take() for all that is not plain: code objects, blocks outside of the map, those of threads without the lock. */
+static __attribute__((noinline)) struct old_block take_slowly(uintptr_t address)
+{
+    if (!shadow_is_key(address)) {
+        if (code_forget(address))
             code_dies(address);
-        return UNLIKELY(tracked_any_in_domain_0()) ? take_tracked(address) : (struct old_block){0};
+        return take_tracked(address);
     }
-    if (UNLIKELY(value & TM_SLOT_WATCHED)) {
+    uint32_t *slot = shadow_slot(address), value = slot == NULL ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
+    if (value & TM_SLOT_WATCHED) {
         code_dies(address);
         value &= ~TM_SLOT_WATCHED;
     }
-    if (UNLIKELY(!(value & TM_SLOT_START)))
-        return UNLIKELY(tracked_any_in_domain_0()) ? take_tracked(address) : (struct old_block){0};
-    struct old_block old = {.slot = slot, .value = value, .site = value & TM_SLOT_SITE_MASK};
-    old.size = shadow_size(slot, value, address);
-    const struct tm_site *from = TABLE_SITE(old.site);
-    count_out_of_whole(from, old.size);
-    if (count_is_shared(from)) {
-        // Whoever clears all traces may be faster.
-        if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            count_out_of_whole(from, -old.size);
-            return (struct old_block){0};
-        }
-    } else {
-        __atomic_store_n(slot, 0, __ATOMIC_RELEASE);
+    if (!(value & TM_SLOT_START))
+        return take_tracked(address);
+    struct old_block old = {.site = value & TM_SLOT_SITE_MASK, .size = shadow_size(slot, value, address)};
+    old.counters = TABLE_SITE(old.site);
+    count_out_of_whole(old.counters, old.size);
+    // Whoever clears all traces may be faster.
+    if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        count_out_of_whole(old.counters, -old.size);
+        return (struct old_block){0};
     }
-    if (UNLIKELY(old.size > TM_SIZE_MASK))
+    if (old.size > TM_SIZE_MASK)
         shadow_erase_escape(address);
+    return old;
+}
+
+/** Take a block out of the table, and out of the whole; its site still counts it. */
+static ALWAYS_INLINE struct old_block take(uintptr_t address)
+{
+    uint32_t *slot = LIKELY(shadow_is_key(address)) ? shadow_slot(address) : NULL;
+    uint32_t value = LIKELY(slot != NULL) ? __atomic_load_n(slot, __ATOMIC_RELAXED) : 0;
+    if (UNLIKELY((value & (TM_SLOT_START | TM_SLOT_WATCHED)) != TM_SLOT_START))
+        return take_slowly(address);
+    struct old_block old = {.site = value & TM_SLOT_SITE_MASK, .size = shadow_size(slot, value, address)};
+    old.counters = TABLE_SITE(old.site);
+    if (count_is_shared(old.counters) || UNLIKELY(old.size > TM_SIZE_MASK))
+        return take_slowly(address);
+    count_out_of_whole(old.counters, old.size);
+    __atomic_store_n(slot, 0, __ATOMIC_RELEASE);
     return old;
 }
 
@@ -168,8 +182,8 @@ static void hook_free(void *context, void *block)
     struct hook *hook = context;
     if (LIKELY(block != NULL) && LIKELY(__atomic_load_n(&tracing, __ATOMIC_RELAXED))) {
         struct old_block old = take((uintptr_t)block);
-        if (LIKELY(old.site != 0))
-            count_out_of_site(TABLE_SITE(old.site), old.size);
+        if (LIKELY(old.counters != NULL))
+            count_out_of_site(old.counters, old.size);
     }
     hook->inner.free(hook->inner.ctx, block);
 }
@@ -213,19 +227,20 @@ static ALWAYS_INLINE struct resize resize_begin(uintptr_t address, struct caller
 
 static ALWAYS_INLINE void resize_commit(struct resize *resize)
 {
-    if (LIKELY(resize->old.site != 0))
-        count_out_of_site(TABLE_SITE(resize->old.site), resize->old.size);
+    if (LIKELY(resize->old.counters != NULL))
+        count_out_of_site(resize->old.counters, resize->old.size);
 }
 
 static void resize_undo(struct resize *resize)
 {
     const struct old_block *old = &resize->old;
-    if (old->slot != NULL)
-        shadow_store(resize->address, old->size, old->site);
-    else if (old->site != 0)
+    if (old->counters == NULL)
+        return;
+    if (old->tracked)
         store_tracked(0, resize->address, (struct tracked_block){.size = old->size, .site = old->site});
-    if (old->site != 0)
-        count_in_whole(TABLE_SITE(old->site), old->size);
+    else
+        shadow_store(resize->address, old->size, old->site);
+    count_in_whole(old->counters, old->size);
 }
 
 static ALWAYS_INLINE void resize_end(struct resize *resize)
@@ -237,7 +252,11 @@ static ALWAYS_INLINE void resize_end(struct resize *resize)
 // An object out of one of CPython's free lists has an old block, which no allocator is asked for. Where CPython tells
 // of each object's birth (reuse.h), such a block moves to the site of the birth.
 
-static uintptr_t fresh_block; // the lock holder's last block, whose object is not born yet
+// The thread's last block, whose object is not born yet: what it is born into has its place already.
+static __thread struct {
+    uintptr_t address;
+    size_t size;
+} fresh_block;
 
 struct born {
     uintptr_t block;
@@ -247,11 +266,11 @@ struct born {
 /** The block of an object: it begins with the object, or with its GC header, or with more before that. */
 static ALWAYS_INLINE struct born find_born(uintptr_t object)
 {
-    uintptr_t block = object;
-    for (unsigned i = 0; i < 3 && block % SLOT_BYTES == 0; i++, block -= SLOT_BYTES) {
+    for (uintptr_t before = 0; before < 3 * SLOT_BYTES && LIKELY(shadow_is_key(object)); before += SLOT_BYTES) {
+        uintptr_t block = object - before;
         uint32_t *slot = shadow_slot(block);
-        if (slot != NULL && *slot & TM_SLOT_START)
-            return object - block < shadow_size(slot, *slot, block) ? (struct born){block, slot} : (struct born){0};
+        if (LIKELY(slot != NULL) && *slot & TM_SLOT_START)
+            return before < shadow_size(slot, *slot, block) ? (struct born){block, slot} : (struct born){0};
     }
     return (struct born){0};
 }
@@ -317,7 +336,7 @@ static const struct family {
 static const struct family *family_now(void)
 {
     const struct family *family = families;
-    while (family->facts != cpython.facts)
+    while (family->facts->version != cpython.facts->version)
         family++;
     return family;
 }
@@ -330,6 +349,8 @@ static PyObjectArenaAllocator inner_arenas;
 static void *arena_alloc(void *context, size_t size)
 {
     (void)context;
+    if (__atomic_load_n(&tracing, __ATOMIC_RELAXED) && find_caller(TM_ALLOCATOR_OBJECT).owns_lock)
+        stack_forget();
     return inner_arenas.alloc(inner_arenas.ctx, size);
 }
 
@@ -410,6 +431,7 @@ static void undo_resizes(void)
 
 void tracing_watch_births(void)
 {
+    cpython_find_current_thread();
     if (!tracing || !reuse_wanted())
         return;
     // What it takes to hear of them is not the program's.
@@ -424,7 +446,7 @@ const char *tracing_start(unsigned frame_limit)
     static bool forks_watched;
     if (tracing)
         return NULL;
-    if (!cpython_frames_make_sense(cpython.current_thread()))
+    if (!cpython_frames_make_sense(cpython_current_thread()))
         return CPYTHON_STRANGE_FRAMES;
     const char *problem = table_create();
     if (problem != NULL)
@@ -440,7 +462,6 @@ const char *tracing_start(unsigned frame_limit)
     table->starts++;
     table->state = TM_STATE_TRACING;
     tracing_rehook();
-    fresh_block = 0;
     __atomic_store_n(&tracing, true, __ATOMIC_RELEASE);
     tracing_watch_births();
     bind_modules();
@@ -479,9 +500,9 @@ static void forget_tracked(uint32_t domain, uintptr_t address)
     if (domain == 0)
         old = take(address);
     else if (tracked_take(domain, address, &block))
-        old = (struct old_block){.site = block.site, .size = block.size};
-    if (old.site != 0)
-        count_out_of_site(TABLE_SITE(old.site), old.size);
+        old = (struct old_block){.counters = TABLE_SITE(block.site), .size = block.size};
+    if (old.counters != NULL)
+        count_out_of_site(old.counters, old.size);
 }
 
 bool tracing_track(uint32_t domain, uintptr_t address, size_t size)

@@ -3,10 +3,15 @@
 //
 // The order of the stores, which is what a debugger sees of an update in flight, is told in docs/layout.md.
 
+static __attribute__((noinline)) struct transition *HOOK(follow)(uintptr_t newest, uint32_t lowest)
+{
+    return stack_follow(FACTS, newest, lowest);
+}
+
 /** stack_here(), once: the hooks' own code stays small. */
 static __attribute__((noinline)) struct transition *HOOK(here)(const PyThreadState *thread)
 {
-    return stack_here(FACTS, thread);
+    return stack_here(FACTS, thread, HOOK(follow));
 }
 
 /** The site, shared, of what any thread allocates now, by walking its frames; 0: not to be had. */
@@ -42,27 +47,28 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
 {
     uint32_t site = HOOK(site)(allocator, caller);
     publish((uintptr_t)block, size, site);
-    if (allocator == TM_ALLOCATOR_OBJECT && LIKELY(caller.owns_lock))
-        fresh_block = (uintptr_t)block;
+    if (allocator == TM_ALLOCATOR_OBJECT) {
+        fresh_block.address = (uintptr_t)block;
+        fresh_block.size = size;
+    }
 }
 
 /** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. To 3.13 also
  * while allocations are not recorded: a block which is in the table already has its new place told. */
 static void HOOK(reborn)(uintptr_t object)
 {
-    if (UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) || (FACTS->answers_unrecorded && inside_a_hook))
+    bool is_fresh = object - fresh_block.address < fresh_block.size;
+    fresh_block.size = 0;
+    if (is_fresh || UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) ||
+        (FACTS->answers_unrecorded && inside_a_hook))
         return;
-    bool was_inside = tracing_pause();
     struct born born = find_born(object);
-    struct caller caller;
-    if (LIKELY(born.slot != NULL) && born.block != fresh_block &&
-        (caller = find_caller(TM_ALLOCATOR_OBJECT)).owns_lock) {
-        uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
-        if (site != 0)
-            move_block(born, site);
-    }
-    fresh_block = 0;
-    tracing_resume(was_inside);
+    struct caller caller = find_caller(TM_ALLOCATOR_OBJECT);
+    if (UNLIKELY(born.slot == NULL) || UNLIKELY(!caller.owns_lock))
+        return;
+    uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
+    if (LIKELY(site != 0))
+        move_block(born, site);
 }
 
 static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count, size_t size)

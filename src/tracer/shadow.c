@@ -70,21 +70,20 @@ static uint32_t *slot_after(uintptr_t address, unsigned slots)
     return slot != NULL ? slot : shadow_slot_create(address);
 }
 
-bool shadow_store_far(uintptr_t address, size_t size, uint32_t site)
+static bool store_size(uintptr_t address, size_t size)
 {
-    uint32_t *start = slot_after(address, 0), *low = slot_after(address, 1);
-    if (start == NULL || low == NULL || size >> (2 * TM_SIZE_BITS) != 0)
+    uint32_t *low = slot_after(address, 1);
+    if (low == NULL)
         return false;
     if (size <= TM_SIZE_MASK) {
         *low = (uint32_t)size;
-    } else {
-        uint32_t *high = slot_after(address, 2);
-        if (high == NULL)
-            return false;
-        *high = (uint32_t)(size >> TM_SIZE_BITS);
-        *low = TM_SIZE_ESCAPE | (uint32_t)(size & TM_SIZE_MASK);
+        return true;
     }
-    __atomic_store_n(start, TM_SLOT_START | site, __ATOMIC_RELEASE);
+    uint32_t *high = slot_after(address, 2);
+    if (high == NULL)
+        return false;
+    *high = (uint32_t)(size >> TM_SIZE_BITS);
+    *low = TM_SIZE_ESCAPE | (uint32_t)(size & TM_SIZE_MASK);
     return true;
 }
 
@@ -153,10 +152,20 @@ static void forget_range(uintptr_t start, uintptr_t end)
     }
 }
 
-void shadow_clear_inside(uintptr_t address, size_t size)
+bool shadow_store_slowly(uintptr_t address, size_t size, uint32_t site)
 {
-    // The block's own start and size are in its first slots.
-    forget_range(address + 3 * SLOT_BYTES, address + size);
+    uint32_t *start = shadow_slot_create(address), value = TM_SLOT_START | site;
+    if (start == NULL || size >> (2 * TM_SIZE_BITS) != 0)
+        return false;
+    // What a large block covers is forgotten, but for its own start and size in the first slots.
+    if (size >= SHADOW_LARGE)
+        forget_range(address + 3 * SLOT_BYTES, address + size);
+    if (size <= TM_SLOT_SMALL_LIMIT)
+        value |= (uint32_t)(size + 1) << TM_SLOT_SMALL_SHIFT;
+    else if (!store_size(address, size))
+        return false;
+    __atomic_store_n(start, value, __ATOMIC_RELEASE);
+    return true;
 }
 
 void shadow_discard(uintptr_t address, size_t size)

@@ -62,32 +62,33 @@ static inline bool shadow_has_room(const uint32_t *slot)
     return ((uintptr_t)slot / sizeof *slot & (TM_LEAF_SLOTS - 1)) < TM_LEAF_SLOTS - 2;
 }
 
-/** Store a block whose size does not fit beside its start: more than 1 GiB, or at a leaf's end. False: no memory. */
-bool shadow_store_far(uintptr_t address, size_t size, uint32_t site);
-/** The size of such a block, by its address. */
+/** The size of a block whose size does not fit beside its start: more than 1 GiB, or at a leaf's end. */
 size_t shadow_size_far(uintptr_t address);
 
 /** A block of this size covers parts of leaves: nothing starts in them now. Their bits are cleared and their memory
  * given back, so that a search from inside the block does not read what is left there of earlier blocks. */
 enum { SHADOW_LARGE = 2 << TM_LEAF_PART_SHIFT };
-void shadow_clear_inside(uintptr_t address, size_t size);
+
+/** Whether the map has slots for an address: others are kept as tracked blocks. */
+static inline bool shadow_is_key(uintptr_t address)
+{
+    return (address & ~(((UINT64_C(1) << TM_ADDRESS_BITS) - 1) & -(uint64_t)SLOT_BYTES)) == 0;
+}
+
+/** shadow_store() of a block which makes work: a new leaf or part, a large one, one at a leaf's end. */
+bool shadow_store_slowly(uintptr_t address, size_t size, uint32_t site);
 
 /** Publish a live block of at least 1 slot: from the last store on a reader sees it. False: no memory. */
 static inline bool shadow_store(uintptr_t address, size_t size, uint32_t site)
 {
     uint32_t *slot = shadow_slot_in_use(address);
-    if (__builtin_expect(slot == NULL, 0) && (slot = shadow_slot_create(address)) == NULL)
-        return false;
-    if (__builtin_expect(size >= SHADOW_LARGE, 0))
-        shadow_clear_inside(address, size);
+    if (__builtin_expect(slot == NULL || size >= SHADOW_LARGE || !shadow_has_room(slot), 0))
+        return shadow_store_slowly(address, size, site);
     uint32_t start = TM_SLOT_START | site;
-    if (size <= TM_SLOT_SMALL_LIMIT) {
+    if (size <= TM_SLOT_SMALL_LIMIT)
         start |= (uint32_t)(size + 1) << TM_SLOT_SMALL_SHIFT;
-    } else if (__builtin_expect(size <= TM_SIZE_MASK && shadow_has_room(slot), 1)) {
+    else
         slot[1] = (uint32_t)size;
-    } else {
-        return shadow_store_far(address, size, site);
-    }
     __atomic_store_n(slot, start, __ATOMIC_RELEASE);
     return true;
 }

@@ -9,17 +9,50 @@
 struct stack stack;
 struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
+// The transitions begin with four pages, and double as long as those in use displace each other.
+enum { FIRST_LOG = 9, LAST_LOG = 14, IN_USE = 8 };
+
+static size_t transitions_count(void)
+{
+    return stack.transitions == NULL ? 0 : (size_t)1 << (64 - stack.transitions_shift);
+}
+
+/** An empty table of 1 << log transitions. False: no memory; then the old one stays. */
+static bool new_transitions(unsigned log)
+{
+    struct transition *transitions = pages_map(sizeof *transitions << log);
+    if (transitions == NULL)
+        return false;
+    stack.transitions = transitions;
+    stack.transitions_shift = 64 - log;
+    stack.evicted = 0;
+    stack.last = NULL;
+    return true;
+}
+
 bool stack_reset(void)
 {
+    if (stack.frames == NULL)
+        stack.frames = pages_map(STACK_ENTRIES * sizeof *stack.frames);
     if (stack.entries == NULL)
         stack.entries = pages_map(STACK_ENTRIES * sizeof *stack.entries);
-    if (stack.entries == NULL)
+    struct transition *old = stack.transitions;
+    size_t old_size = transitions_count() * sizeof *old;
+    if (stack.frames == NULL || stack.entries == NULL || !new_transitions(FIRST_LOG))
         return false;
-    stack.count = 0;
-    stack.entries[0] = (struct stack_entry){.frame = 0};
-    memset(stack.transitions, 0, sizeof stack.transitions);
-    stack.no_frames = (struct transition){.nodes = {.newest = TM_NODE_UNKNOWN}, .depth = 1};
+    if (old != NULL)
+        pages_unmap(old, old_size);
+    stack_forget();
+    stack.counted = cpython.counts_frames;
+    stack.no_frames = (struct transition){.node = TM_NODE_UNKNOWN, .depth = 1};
     return true;
+}
+
+void stack_forget(void)
+{
+    stack.count = stack.floor = 0;
+    stack.unsettled = STACK_ENTRIES;
+    stack.last = NULL;
 }
 
 void stack_forget_code(uintptr_t code)
@@ -31,58 +64,98 @@ void stack_forget_code(uintptr_t code)
     uintptr_t size = 1;
     if (facts->instruction_unit == 0)
         size = facts->code_bytecode + (uintptr_t)FIELD(Py_ssize_t, code, VAR_OBJECT_SIZE) * CODE_UNIT + CODE_UNIT;
-    stack.count = 0;
-    for (unsigned i = 0; i < TRANSITIONS; i++)
+    stack_forget();
+    for (size_t i = 0; i < transitions_count(); i++)
         if ((stack.transitions[i].word & address_bits) - code < size)
-            stack.transitions[i].word = 0;
+            stack.transitions[i] = (struct transition){.word = WORD_NONE};
 }
 
-/** The path to `node` without its oldest frame: the window moves on by one. */
-static uint32_t slide(uint32_t node)
+/** A table twice as large, with all that is in this one; where there is no memory, this one does. */
+static void grow_transitions(void)
 {
-    uint32_t kept = table->frame_limit - 1;
+    struct transition *old = stack.transitions;
+    size_t count = transitions_count();
+    if (!new_transitions(64 - stack.transitions_shift + 1))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (old[i].word != WORD_NONE)
+            *stack_place(old[i].word, old[i].callers, old[i].depth) = old[i];
+    pages_unmap(old, count * sizeof *old);
+}
+
+/** Whether it was worth to be remembered. */
+static bool in_use(const struct transition *transition)
+{
+    if (transition->word == WORD_NONE)
+        return false;
+    if (transition->depth == 0)
+        return true;
+    uint64_t blocks = 0;
+    for (int i = 0; i < 2; i++)
+        if (transition->site[i] != 0)
+            blocks += TABLE_SITE(transition->site[i])->allocations;
+    return blocks >= IN_USE;
+}
+
+static struct transition *remember(const struct transition *key)
+{
+    if (key->word == WORD_NONE)
+        return &stack.passing;
+    struct transition *place = stack_place(key->word, key->callers, key->depth);
+    if (in_use(place) && ++stack.evicted > transitions_count() && stack.transitions_shift > 64 - LAST_LOG) {
+        grow_transitions();
+        place = stack_place(key->word, key->callers, key->depth);
+    }
+    return place;
+}
+
+/** The newest `kept` frames of a path. False: no memory. */
+static bool shorten(uint32_t *path, uint32_t kept)
+{
+    uint32_t node = *path;
     for (uint32_t i = 0; i < kept; i++) {
         const struct tm_node *record = TABLE_NODE(node);
         stack_window[i] = (struct stack_frame){.code = record->code, .instruction = record->instruction};
         node = record->parent;
     }
-    uint32_t moved = 0;
+    *path = 0;
     while (kept > 0) {
         const struct stack_frame *oldest = &stack_window[--kept];
-        moved = intern_node(moved, oldest->code, oldest->instruction);
-        if (moved == 0)
-            return 0;
+        *path = intern_node(*path, oldest->code, oldest->instruction);
+        if (*path == 0)
+            return false;
     }
-    return moved;
+    return true;
 }
 
-static struct stack_nodes child(uint32_t parent, const void *object, int32_t instruction)
+/** The path of a frame called from `callers`: the oldest frame makes room for it. 0: no memory. */
+static uint32_t extend(uint32_t callers, uint32_t code, int32_t instruction)
 {
-    struct stack_nodes nodes = {0};
-    uint32_t code = intern_code(object);
-    bool full = parent != 0 && TABLE_NODE(parent)->depth >= table->frame_limit;
-    if (full && (parent = slide(parent)) == 0)
-        return nodes;
-    nodes.newest = intern_node(parent, code, instruction);
-    if (table->frame_limit > 1)
-        nodes.caller = intern_node(parent, code, code_line_start(code, instruction));
-    if (table->frame_limit > 1 && nodes.caller == 0)
-        nodes.newest = 0;
-    return nodes;
+    uint32_t room = table->frame_limit - 1;
+    if (callers != 0 && TABLE_NODE(callers)->depth >= room && !shorten(&callers, room - 1))
+        return 0;
+    return intern_node(callers, code, code_line_start(code, instruction));
 }
 
-struct stack_nodes stack_child(uint32_t caller, const void *object, int32_t instruction)
+struct transition *stack_learn(const struct transition *key, const void *object, int32_t instruction)
 {
     pthread_mutex_lock(&table_lock);
-    struct stack_nodes nodes = child(caller, object, instruction);
+    uint32_t code = intern_code(object);
+    uint32_t node =
+        key->depth == 0 ? extend(key->callers, code, instruction) : intern_node(key->callers, code, instruction);
     pthread_mutex_unlock(&table_lock);
-    return nodes;
+    if (node == 0)
+        return NULL;
+    struct transition *transition = remember(key);
+    *transition = *key;
+    transition->node = node;
+    return transition;
 }
 
 uint32_t stack_find_site(struct transition *transition, unsigned allocator)
 {
-    uint32_t total = transition->depth < TOTAL_FRAMES_LIMIT ? transition->depth : TOTAL_FRAMES_LIMIT;
-    struct site_key key = {.node = transition->nodes.newest,
+    uint32_t total = stack.counted ? transition->depth : TABLE_NODE(transition->node)->depth;
+    struct site_key key = {.node = transition->node,
                            .total_frames = (uint16_t)total,
                            .allocator = (uint8_t)allocator,
                            .flags = allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0};

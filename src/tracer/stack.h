@@ -1,9 +1,10 @@
 /**
  * The calling stack as a site: who allocates, found again without walking what has not changed.
  *
- * Two ways lead there. The lock holder's way remembers the stack as it was at the last allocation. Each frame of it is
- * compared with what is there now, from the newest on: where a frame's caller is the one we remember, we go on to
- * *our* copy of its address, so the processor need not wait for one load to start the next. What changed,
+ * Two ways lead there. The lock holder's way remembers the stack as it was at the last allocation, and compares it with
+ * what is there now. A frame whose caller is the one we remember lets us go on to *our* copy of its address, so the
+ * processor need not wait for one load to start the next. Of the frames in the window, those which a traceback keeps,
+ * the instructions are compared too; of the older ones only that they are there, for they are but counted. What changed,
  * mostly the newest frame's instruction, is looked up in a small table of transitions. The other way, for threads which
  * hold no lock or another interpreter's, walks and interns every frame under table_lock.
  *
@@ -19,46 +20,49 @@
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 enum {
-    STACK_ENTRIES = 1 << 15, // deeper stacks are walked anew at each allocation
-    TRANSITIONS_LOG = 11,
-    TRANSITIONS = 1 << TRANSITIONS_LOG,
+    STACK_ENTRIES = 1 << 15,    // deeper stacks are walked anew at each allocation
+    STACK_STEPS = 16,           // frames entered, or left, between two allocations: more is rare
     TOTAL_FRAMES_LIMIT = 65535, // tracemalloc counts no further
 };
 
-struct stack_entry {
-    uintptr_t frame;
-    uintptr_t word; // of its code and instruction, unique as long as the code object lives; or WORD_NONE
-    uint32_t node;  // of this frame as a caller; 0: not known
-    uint32_t depth; // complete frames up to this one
-    bool skipped;   // not complete: no part of a traceback
-};
-
 /**
- * A frame has two nodes: as the newest, with the very instruction which allocates, and as a caller, with the first instruction
- * of the line it calls from, since tracemalloc knows lines only, and a line which calls itself twice, as one that walks a
- * tree does, would otherwise double the tracebacks with each level.
+ * A frame is told in two ways. As the newest it has the very instruction which allocates. As a caller it has the first
+ * instruction of the line it calls from, since tracemalloc knows lines only, and a line which calls itself twice, as one
+ * that walks a tree does, would otherwise double the tracebacks with each level. A *path* is the node of the callers that a
+ * traceback has room for beside the newest frame: frame_limit - 1 of them, or all there are; 0 where there are none.
  */
-struct stack_nodes {
-    uint32_t newest;
-    uint32_t caller;
+#define PATH_UNTOLD UINT32_MAX // not looked up yet
+
+struct stack_entry {
+    uintptr_t word;       // of its code and instruction, unique as long as the code object lives; or WORD_NONE
+    uint32_t path;        // which ends with this frame
+    uint32_t depth : 31;  // complete frames up to this one
+    uint32_t skipped : 1; // not complete: no part of a traceback
 };
 
-/** From the caller's node to that of a frame it calls: exact, for the window of frame_limit frames moves on with it. */
+/** What follows from the path of the callers and the instruction which a frame is at. */
 struct transition {
     uintptr_t word;
-    uint32_t caller; // the caller's node as one; 0 where only one frame is kept
-    uint32_t depth;
-    struct stack_nodes nodes;
+    uint32_t callers; // a path
+    uint32_t depth;   // of the newest frame; 0: this is about the frame as a caller
+    uint32_t node;    // of the newest frame, or the path which ends with it as a caller
     uint32_t site[2]; // of the allocators mem and object; 0: not known
 };
 
 /** What the holder of the main interpreter's lock remembers; nobody else touches it. */
 struct stack {
-    struct stack_entry *entries; // [0] stands for no frame; the oldest frame is [1]
+    uintptr_t *frames;           // [0] is no frame, the oldest is [1]
+    struct stack_entry *entries; // likewise
     uint32_t count;              // the newest frame's index
+    uint32_t floor;              // the window is above it: what a traceback keeps is there
+    uint32_t unsettled;          // the oldest entry whose function has not begun; STACK_ENTRIES: there is none
+    bool counted;                // frames below the window count: tracemalloc tells of them from 3.9 on
+    struct transition *last;     // of the stack as it stands here; NULL: to be looked up
+    struct transition *transitions;
+    unsigned transitions_shift;  // 64 - log2 of how many
+    unsigned evicted;            // transitions which others have displaced since the table grew, and which were in use
     struct transition no_frames; // where nothing runs yet
-    struct transition passing;   // into a frame with WORD_NONE
-    struct transition transitions[TRANSITIONS];
+    struct transition passing;   // of a frame with WORD_NONE
 };
 extern struct stack stack;
 
@@ -71,6 +75,8 @@ extern struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
 /** Forget everything, at a start; false: no memory. */
 bool stack_reset(void);
+/** Forget the frames, not what follows from them. */
+void stack_forget(void);
 /** A code object dies: what is remembered by its address goes. */
 void stack_forget_code(uintptr_t code);
 
@@ -123,102 +129,165 @@ static ALWAYS_INLINE int32_t frame_instruction(facts_t facts, uintptr_t frame)
     return FIELD(int, frame, facts->frame_instruction) * facts->instruction_unit;
 }
 
-/** Frames which are the interpreter's own, or whose function has not begun, are in no traceback. */
-static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
+/** Frames of the interpreter's own, in no traceback. They live in the C stack, where no other frames do. */
+static ALWAYS_INLINE bool frame_is_internal(facts_t facts, uintptr_t frame)
+{
+    return facts->owner_skip != 0 && frame_owner(facts, frame) >= facts->owner_skip;
+}
+
+/** Whether the function has come past its preparations. */
+static ALWAYS_INLINE bool frame_has_begun(facts_t facts, uintptr_t frame)
 {
     if (facts->code_first_traceable == 0)
-        return true;
-    unsigned owner = frame_owner(facts, frame);
-    if (facts->owner_skip != 0 && owner >= facts->owner_skip)
-        return false;
-    if (owner == OWNER_GENERATOR)
         return true;
     int first = FIELD(int, frame_code(facts, frame), facts->code_first_traceable);
     return frame_instruction(facts, frame) >= first * CODE_UNIT;
 }
 
+/** Frames which are the interpreter's own, or whose function has not begun, are in no traceback. */
+static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
+{
+    if (frame_is_internal(facts, frame))
+        return false;
+    return frame_owner(facts, frame) == OWNER_GENERATOR || frame_has_begun(facts, frame);
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // The lock holder's way
 
-/** The nodes of a frame called from `caller`; takes the lock. newest 0: no memory. */
-struct stack_nodes stack_child(uint32_t caller, const void *code, int32_t instruction);
+/** Fill in a transition which is not known, or only by WORD_NONE; takes the lock. NULL: no memory. */
+struct transition *stack_learn(const struct transition *key, const void *code, int32_t instruction);
 /** The site of a transition which it has not, or not yet; takes the lock. 0: not to be had. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
-/** The transition into an entry whose caller's node is known. NULL: no memory. */
-static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, struct stack_entry *entry)
+static ALWAYS_INLINE struct transition *stack_place(uintptr_t word, uint32_t callers, uint32_t depth)
 {
-    uint32_t caller = table->frame_limit == 1 ? 0 : entry[-1].node;
-    uint64_t key = entry->word ^ (uint64_t)caller << 24 ^ (uint64_t)entry->depth << 48;
-    struct transition *transition = &stack.transitions[key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TRANSITIONS_LOG)];
-    if (LIKELY(transition->word == entry->word && transition->caller == caller && transition->depth == entry->depth))
+    uint64_t key = word ^ (uint64_t)callers << 24 ^ (uint64_t)depth << 48;
+    return &stack.transitions[key * UINT64_C(0x9e3779b97f4a7c15) >> stack.transitions_shift];
+}
+
+static ALWAYS_INLINE bool transition_is(const struct transition *transition, uintptr_t word, uint32_t callers,
+                                        uint32_t depth)
+{
+    return transition->word == word && transition->callers == callers && transition->depth == depth;
+}
+
+/** What follows for an entry in the window. NULL: no memory. */
+static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index, uint32_t callers,
+                                                         uint32_t depth)
+{
+    uintptr_t word = stack.entries[index].word, frame = stack.frames[index];
+    struct transition *transition = stack_place(word, callers, depth);
+    if (LIKELY(word != WORD_NONE) && LIKELY(transition_is(transition, word, callers, depth)))
         return transition;
-    struct stack_nodes nodes =
-        stack_child(caller, (const void *)frame_code(facts, entry->frame), frame_instruction(facts, entry->frame));
-    if (nodes.newest == 0)
-        return NULL;
-    if (UNLIKELY(entry->word == WORD_NONE))
-        transition = &stack.passing;
-    *transition = (struct transition){.word = entry->word, .caller = caller, .depth = entry->depth, .nodes = nodes};
-    return transition;
+    struct transition key = {.word = word, .callers = callers, .depth = depth};
+    return stack_learn(&key, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
+}
+
+/** The depth by which transitions to the newest frame are told apart: it is part of the site. */
+static ALWAYS_INLINE uint32_t stack_depth(uint32_t depth)
+{
+    return stack.counted ? depth : 1;
+}
+
+/** Below the window of an entry: nothing there is part of a traceback. */
+static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
+{
+    uint32_t limit = table->frame_limit, floor = top > limit ? top - limit : 0;
+    while (floor > 0 && stack.entries[floor].depth + limit > stack.entries[top].depth)
+        floor--;
+    return floor < stack.unsettled ? floor : stack.unsettled - 1;
 }
 
 /** Fill in the entry of a frame whose caller's entry stands below it. */
-static ALWAYS_INLINE void stack_set(facts_t facts, struct stack_entry *entry, uintptr_t frame)
+static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index)
 {
-    uintptr_t word = frame_word(facts, frame);
-    bool complete = frame_is_complete(facts, frame);
-    entry->frame = frame;
+    struct stack_entry *entry = &stack.entries[index];
+    uintptr_t frame = stack.frames[index], word = frame_word(facts, frame);
+    bool complete = !frame_is_internal(facts, frame);
+    if (complete && UNLIKELY(!frame_has_begun(facts, frame))) {
+        // The word of a generator's frame shall not tell of another one's that it has begun.
+        word = WORD_UNTOLD;
+        complete = frame_owner(facts, frame) == OWNER_GENERATOR;
+        if (!complete && stack.unsettled > index)
+            stack.unsettled = index;
+    }
     entry->word = word == WORD_UNTOLD ? WORD_NONE : word;
-    entry->node = 0;
-    entry->depth = entry[-1].depth + complete;
+    entry->path = PATH_UNTOLD;
+    entry->depth = (entry[-1].depth + complete) & INT32_MAX;
     entry->skipped = !complete;
 }
 
-/**
- * Compare the entries up to `top`, whose frame is alive, with the frames as they are now, and mend those which went on
- * to another instruction. False: the frames below are not those we know.
- */
-static ALWAYS_INLINE bool stack_compare(facts_t facts, struct stack_entry *top)
+/** Take the entries from `lowest` on anew, in the frames which stand there. */
+static ALWAYS_INLINE void stack_mend(facts_t facts, uint32_t lowest)
 {
-    struct stack_entry *lowest = top + 1;
-    for (struct stack_entry *entry = top; entry > stack.entries; entry--) {
-        uintptr_t frame = entry->frame; // ours, which is what entry[1]'s frame says is its caller
-        if (UNLIKELY(frame_word(facts, frame) != entry->word))
-            lowest = entry;
-        if (UNLIKELY(frame_previous(facts, frame) != entry[-1].frame))
-            return false;
+    if (stack.unsettled >= lowest)
+        stack.unsettled = STACK_ENTRIES;
+    for (; lowest <= stack.count; lowest++)
+        stack_set(facts, lowest);
+}
+
+enum { STACK_BROKEN = 0 };
+
+/**
+ * Compare the entries up to `top`, whose frame is alive, with the frames as they are now. The lowest which is at another
+ * instruction, or top + 1; STACK_BROKEN: the frames are not those we know.
+ *
+ * Below the window the callers alone are compared. That tells the number of complete frames: no Python runs above a frame
+ * which has not begun (or, to 3.11, such a frame is unsettled, and kept above the floor), and where an internal frame
+ * was, in the C stack, no other can be until the interpreter maps memory: see stack_forget().
+ */
+static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, uint32_t top, uint32_t floor)
+{
+    uint32_t lowest = top + 1;
+    const uintptr_t *known = &stack.frames[top], *end = &stack.frames[floor];
+    const struct stack_entry *entry = &stack.entries[top];
+    uintptr_t frame = *known;
+    while (known > end) {
+        if (frame_word(facts, frame) != entry->word)
+            lowest = (uint32_t)(entry - stack.entries);
+        entry--;
+        // Our copy of the caller's address is what the frame says it is.
+        if (UNLIKELY(frame_previous(facts, frame) != *--known))
+            return STACK_BROKEN;
+        frame = *known;
     }
-    for (; lowest <= top; lowest++)
-        stack_set(facts, lowest, lowest->frame);
-    return true;
+    end = stack.counted ? stack.frames : end;
+    for (; known - end >= 4; frame = *known) {
+        if (UNLIKELY(frame_previous(facts, frame) != known[-1] || frame_previous(facts, known[-1]) != known[-2] ||
+                     frame_previous(facts, known[-2]) != known[-3] || frame_previous(facts, known[-3]) != known[-4]))
+            return STACK_BROKEN;
+        known -= 4;
+    }
+    while (known > end) {
+        if (UNLIKELY(frame_previous(facts, frame) != *--known))
+            return STACK_BROKEN;
+        frame = *known;
+    }
+    return lowest;
 }
 
 /** Take the whole stack anew. False: it is deeper than we care to remember. */
 static ALWAYS_INLINE bool stack_rebuild(facts_t facts, uintptr_t newest)
 {
     uint32_t count = 0;
-    stack.count = 0;
+    stack_forget();
     for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame))
         if (++count >= STACK_ENTRIES)
             return false;
-    uint32_t index = count;
-    for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame))
-        stack.entries[index--].frame = frame;
-    for (index = 1; index <= count; index++)
-        stack_set(facts, &stack.entries[index], stack.entries[index].frame);
     stack.count = count;
+    for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame))
+        stack.frames[count--] = frame;
+    stack_mend(facts, 1);
     return true;
 }
-
-enum { STACK_STEPS = 16 }; // frames entered, or left, between two allocations: more is rare
 
 /** The entry of a frame among the newest ones; 0: it is not there. */
 static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame)
 {
     uint32_t lowest = stack.count > STACK_STEPS ? stack.count - STACK_STEPS : 0;
     for (uint32_t i = stack.count; i > lowest; i--)
-        if (stack.entries[i].frame == frame)
+        if (stack.frames[i] == frame)
             return i;
     return 0;
 }
@@ -228,63 +297,104 @@ static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
 {
     uintptr_t entered[STACK_STEPS];
     uint32_t count = 0, known = 0;
-    for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame)) {
-        if ((known = stack_find(frame)) != 0)
-            break;
+    uintptr_t frame = newest;
+    // Most often the newest which we know has called a function.
+    if (newest != 0 && stack.count > 0 && frame_previous(facts, newest) == stack.frames[stack.count]) {
+        entered[count++] = newest;
+        known = stack.count;
+        frame = 0;
+    }
+    for (; frame != 0 && (known = stack_find(frame)) == 0; frame = frame_previous(facts, frame)) {
         if (count == STACK_STEPS)
             return stack_rebuild(facts, newest);
         entered[count++] = frame;
     }
-    if (known + count >= STACK_ENTRIES || !stack_compare(facts, &stack.entries[known]))
+    uint32_t lowest = stack_compare(facts, known, stack_floor(known));
+    if (lowest == STACK_BROKEN || known + count >= STACK_ENTRIES)
         return stack_rebuild(facts, newest);
-    stack.count = known + count;
+    stack.count = known;
     while (count > 0)
-        stack_set(facts, &stack.entries[++known], entered[--count]);
+        stack.frames[++stack.count] = entered[--count];
+    stack_mend(facts, lowest);
     return true;
 }
 
-/** Find the nodes of all entries below `top`. False: no memory. */
-static ALWAYS_INLINE bool stack_resolve(facts_t facts, struct stack_entry *top)
+/** Find the path which ends with an entry inside of the window, or just below it. False: no memory. */
+static ALWAYS_INLINE bool stack_find_path(facts_t facts, uint32_t index)
 {
-    struct stack_entry *entry = top;
-    while (entry > stack.entries + 1 && entry[-1].node == 0)
-        entry--;
-    for (; entry < top; entry++) {
-        if (entry->skipped) {
-            entry->node = entry[-1].node;
-            continue;
-        }
-        struct transition *transition = stack_transition(facts, entry);
-        if (transition == NULL)
-            return false;
-        entry->node = transition->nodes.caller;
+    uint32_t i = index;
+    if (table->frame_limit == 1) {
+        stack.entries[index].path = 0;
+        return true;
     }
+    while (i > stack.floor && stack.entries[i].path == PATH_UNTOLD)
+        i--;
+    // From the floor on there are just as many frames as the path has room for; those on the way have got too few.
+    bool whole = i > stack.floor || i == 0;
+    uint32_t path = whole ? stack.entries[i].path : 0;
+    for (i++; i <= index; i++) {
+        if (!stack.entries[i].skipped) {
+            struct transition *transition = stack_transition(facts, i, path, 0);
+            if (transition == NULL)
+                return false;
+            path = transition->node;
+        }
+        if (whole)
+            stack.entries[i].path = path;
+    }
+    stack.entries[index].path = path;
     return true;
+}
+
+/** The stack is not quite as we know it, or what follows from it was not asked: `lowest` is from stack_compare(), or
+ * STACK_BROKEN where the newest frame is another one. Otherwise as stack_here(). */
+static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t newest, uint32_t lowest)
+{
+    stack.last = NULL;
+    if (lowest != STACK_BROKEN)
+        stack_mend(facts, lowest);
+    else if (!stack_move(facts, newest))
+        return NULL;
+    uint32_t top = stack.count;
+    stack.floor = stack_floor(top);
+    while (UNLIKELY(stack.entries[top].skipped))
+        top--;
+    if (UNLIKELY(top == 0))
+        return stack.last = &stack.no_frames;
+    if (stack.entries[top - 1].path == PATH_UNTOLD && !stack_find_path(facts, top - 1))
+        return NULL;
+    struct transition *transition =
+        stack_transition(facts, top, stack.entries[top - 1].path, stack_depth(stack.entries[top].depth));
+    if (transition != &stack.passing)
+        stack.last = transition;
+    return transition;
 }
 
 /**
  * The transition which leads to the lock holder's present stack; its node and depth tell of it. NULL: not to be had (no
- * memory, or too deep: see stack_walk). `thread` is the holder's state.
+ * memory, or too deep: see stack_walk). `thread` is the holder's state, `follow` is stack_follow() out of line.
  */
-static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThreadState *thread)
+static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThreadState *thread,
+                                                   struct transition *(*follow)(uintptr_t newest, uint32_t lowest))
 {
     uintptr_t newest = current_frame(facts, thread);
-    struct stack_entry *top = &stack.entries[stack.count];
-    if (UNLIKELY(newest != top->frame) || UNLIKELY(!stack_compare(facts, top))) {
-        if (!stack_move(facts, newest))
-            return NULL;
-        top = &stack.entries[stack.count];
-    }
-    while (UNLIKELY(top->skipped))
-        top--;
-    if (UNLIKELY(top == stack.entries))
-        return &stack.no_frames;
-    if (table->frame_limit > 1 && UNLIKELY(top[-1].node == 0) && !stack_resolve(facts, top))
-        return NULL;
-    struct transition *transition = stack_transition(facts, top);
-    if (LIKELY(transition != NULL))
-        top->node = transition->nodes.caller;
-    return transition;
+    uint32_t top = stack.count;
+    if (UNLIKELY(newest != stack.frames[top]))
+        return follow(newest, STACK_BROKEN);
+    uint32_t lowest = stack_compare(facts, top, stack.floor);
+    if (lowest > top && LIKELY(stack.last != NULL))
+        return stack.last;
+    struct stack_entry *entry = &stack.entries[top];
+    if (UNLIKELY(lowest != top) || UNLIKELY(entry[-1].path == PATH_UNTOLD) || UNLIKELY(stack.unsettled <= top))
+        return follow(newest, lowest);
+    // The newest frame went on. A known word is that of a function which has begun.
+    uint32_t callers = entry[-1].path, depth = entry[-1].depth + 1u;
+    uintptr_t word = frame_word(facts, newest);
+    struct transition *transition = stack_place(word, callers, stack_depth(depth));
+    if (UNLIKELY(!transition_is(transition, word, callers, stack_depth(depth))))
+        return follow(newest, lowest);
+    *entry = (struct stack_entry){.word = word, .path = PATH_UNTOLD, .depth = depth & INT32_MAX};
+    return stack.last = transition;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -301,7 +411,8 @@ static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThread
     struct stack_trace trace = {0};
     uint32_t kept = 0;
     uintptr_t frame = thread == NULL ? 0 : current_frame(facts, thread);
-    for (; frame != 0 && trace.total_frames < TOTAL_FRAMES_LIMIT; frame = frame_previous(facts, frame)) {
+    uint32_t counted = cpython.counts_frames ? TOTAL_FRAMES_LIMIT : table->frame_limit;
+    for (; frame != 0 && trace.total_frames < counted; frame = frame_previous(facts, frame)) {
         if (!frame_is_complete(facts, frame))
             continue;
         trace.total_frames++;

@@ -161,12 +161,12 @@ static void describe(struct tm_root *root)
 
 static bool create_arrays(struct tm_root *root)
 {
-    // The first chunks are of a page or less; a small program touches little more than their beginnings.
-    return array_create(&root->bytes, 1, 14) && array_create(&root->strings, sizeof(struct tm_string), 8) &&
-           array_create(&root->codes, sizeof(struct tm_code), 7) &&
-           array_create(&root->nodes, sizeof(struct tm_node), 9) &&
-           array_create(&root->sites, sizeof(struct tm_site), 8) &&
-           array_create(&root->tracked, sizeof(struct tm_tracked), 5) && create_unknown();
+    return array_create(&root->bytes, 1, BYTES_SHIFT) &&
+           array_create(&root->strings, sizeof(struct tm_string), STRINGS_SHIFT) &&
+           array_create(&root->codes, sizeof(struct tm_code), CODES_SHIFT) &&
+           array_create(&root->nodes, sizeof(struct tm_node), NODES_SHIFT) &&
+           array_create(&root->sites, sizeof(struct tm_site), SITES_SHIFT) &&
+           array_create(&root->tracked, sizeof(struct tm_tracked), TRACKED_SHIFT) && create_unknown();
 }
 
 // In a forked child the table is the child's own; only what names the process has to be told anew. The lock is held

@@ -37,27 +37,35 @@ uint32_t table_publish(struct tm_array *array);
 /** Copy bytes into the table; false: no memory. Holding the lock. */
 bool table_append_bytes(const void *bytes, uint32_t length, tm_position *position);
 
+/** log2 of the number of records in the first chunk. Chunks of a page or less: a small program touches little more. */
+enum {
+    BYTES_SHIFT = 14,
+    STRINGS_SHIFT = 8,
+    CODES_SHIFT = 7,
+    NODES_SHIFT = 9,
+    SITES_SHIFT = 8,
+    TRACKED_SHIFT = 5,
+};
+
 /** The address of record `id` < count of an array of records of `size` bytes. */
-static inline void *table_record(const struct tm_array *array, uint32_t id, size_t size)
+static inline void *table_record(const struct tm_array *array, uint64_t id, unsigned first_shift, size_t size)
 {
-    uint64_t index = (uint64_t)id + (UINT64_C(1) << array->first_shift);
-    unsigned log = 63 - (unsigned)__builtin_clzll(index);
-    return (char *)array->chunk[log - array->first_shift] + (index - (UINT64_C(1) << log)) * size;
+    uint64_t index = id + (UINT64_C(1) << first_shift);
+    unsigned log = 63 ^ (unsigned)__builtin_clzll(index);
+    return (char *)array->chunk[log - first_shift] + (index - (UINT64_C(1) << log)) * size;
 }
 
-#define TABLE_SITE(id) ((struct tm_site *)table_record(&table->sites, (id), sizeof(struct tm_site)))
-#define TABLE_NODE(id) ((struct tm_node *)table_record(&table->nodes, (id), sizeof(struct tm_node)))
-#define TABLE_CODE(id) ((struct tm_code *)table_record(&table->codes, (id), sizeof(struct tm_code)))
-#define TABLE_STRING(id) ((struct tm_string *)table_record(&table->strings, (id), sizeof(struct tm_string)))
-#define TABLE_TRACKED(id) ((struct tm_tracked *)table_record(&table->tracked, (id), sizeof(struct tm_tracked)))
+#define TABLE_SITE(id) ((struct tm_site *)table_record(&table->sites, (id), SITES_SHIFT, sizeof(struct tm_site)))
+#define TABLE_NODE(id) ((struct tm_node *)table_record(&table->nodes, (id), NODES_SHIFT, sizeof(struct tm_node)))
+#define TABLE_CODE(id) ((struct tm_code *)table_record(&table->codes, (id), CODES_SHIFT, sizeof(struct tm_code)))
+#define TABLE_STRING(id) \
+    ((struct tm_string *)table_record(&table->strings, (id), STRINGS_SHIFT, sizeof(struct tm_string)))
+#define TABLE_TRACKED(id) \
+    ((struct tm_tracked *)table_record(&table->tracked, (id), TRACKED_SHIFT, sizeof(struct tm_tracked)))
 
 static inline const char *table_bytes(tm_position position)
 {
-    // Positions are 64 bits wide, ids are not.
-    const struct tm_array *array = &table->bytes;
-    uint64_t index = position + (UINT64_C(1) << array->first_shift);
-    unsigned log = 63 - (unsigned)__builtin_clzll(index);
-    return (const char *)array->chunk[log - array->first_shift] + (index - (UINT64_C(1) << log));
+    return table_record(&table->bytes, position, BYTES_SHIFT, 1);
 }
 
 static inline void table_lost_block(void)
