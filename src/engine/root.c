@@ -375,7 +375,7 @@ static struct tm_error *cannot_tell(const struct search *search)
                        "settings set target.exec-search-paths DIR in lldb, before the core is opened.");
     struct tm_error *error = tm_text_check(&text);
     if (!error)
-        error = tm_error_create(TM_ERROR_NO_TABLE, "%s", tm_text_string(&text));
+        error = tm_error_create(TM_ERROR_CORRUPT, "%s", tm_text_string(&text));
     tm_text_deinit(&text);
     return error;
 }

@@ -50,7 +50,7 @@ enum tm_error_code {
     TM_ERROR_NO_TABLE = 4,     // no trace table in the target: no Python, or one without the tracer
     TM_ERROR_NOT_TRACING = 5,  // the tracer is there but tracing is off
     TM_ERROR_UNSUPPORTED = 6,  // a table of another layout version, byte order or pointer size
-    TM_ERROR_CORRUPT = 7,      // the table contradicts itself beyond use
+    TM_ERROR_CORRUPT = 7,      // the table contradicts itself beyond use, or another says that it is the one
     TM_ERROR_FAULT = 8,        // the target's memory cannot be read there
     TM_ERROR_NOT_FOUND = 9,    // no such address in the table
     TM_ERROR_INTERRUPTED = 10, // the user asked to stop

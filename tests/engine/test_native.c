@@ -316,10 +316,10 @@ static void test_of_two_tables_the_process_owns_one(void **state)
     image_set_process(f->image, 100);
     assert_found_by(f, "search");
     image_set_process(f->image, 0);
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "there are 3 trace tables");
+    assert_open_fails(f, TM_ERROR_CORRUPT, "there are 3 trace tables");
     image_set_process(f->image, 55);
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "at 0x7f5500200000, of process 99");
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "at 0x7f5500300000, of process 100");
+    assert_open_fails(f, TM_ERROR_CORRUPT, "at 0x7f5500200000, of process 99");
+    assert_open_fails(f, TM_ERROR_CORRUPT, "at 0x7f5500300000, of process 100");
     root_variable(f, IMAGE_ROOT);
     assert_found_by(f, "symbol");
 }
@@ -329,7 +329,7 @@ static void test_two_tables_of_one_process_cannot_be_told_apart(void **state)
     struct fixture *f = *state;
     struct tm_root *other = second_root(f, IMAGE_ROOT - MIB, f->root->pid);
     image_set_process(f->image, f->root->pid);
-    assert_open_fails(f, TM_ERROR_NO_TABLE, TM_ROOT_SYMBOL);
+    assert_open_fails(f, TM_ERROR_CORRUPT, TM_ROOT_SYMBOL);
     other->self = 0;
     assert_found_by(f, "search");
 }
@@ -340,7 +340,7 @@ static void test_among_many_tables_none_is_chosen(void **state)
     for (uint32_t i = 1; i <= 6; i++)
         second_root(f, IMAGE_ROOT + i * MIB, f->root->pid + i);
     image_set_process(f->image, f->root->pid);
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "there are 7 trace tables");
+    assert_open_fails(f, TM_ERROR_CORRUPT, "there are 7 trace tables");
 }
 
 static void test_root_must_be_aligned(void **state)
@@ -522,7 +522,7 @@ static void test_what_the_core_left_out_is_not_searched(void **state)
     struct tm_root *absent = image_at(f->image, IMAGE_ROOT + 2 * MIB, sizeof(*absent));
     *absent = *f->root;
     absent->self = IMAGE_ROOT + 2 * MIB;
-    assert_open_fails(f, TM_ERROR_NO_TABLE, "there are 2 trace tables");
+    assert_open_fails(f, TM_ERROR_CORRUPT, "there are 2 trace tables");
 }
 
 static void test_damage_says_why_memory_is_missing(void **state)

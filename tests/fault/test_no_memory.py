@@ -54,12 +54,12 @@ def test_any_one_mmap_may_fail_and_all_is_recorded_or_counted(counted, fail_mmap
         info = run_with_failure(counted, fail_mmap, str(call))
         untraced += info is None
         lossy += info is not None and info["lost_blocks"] > 0
-    assert untraced == 2 and lossy > 0  # the table itself; the memory of the stack
+    assert untraced == 4 and lossy > 0  # the table itself; the stack's frames, its entries and transitions
 
 
 @pytest.mark.parametrize("part", ["early", "half", "late"])
 def test_all_mmap_from_one_on_may_fail_and_all_is_recorded_or_counted(counted, fail_mmap, part):
-    first = {"early": 3, "half": counted.calls // 2, "late": counted.calls - 2}[part]
+    first = {"early": 5, "half": counted.calls // 2, "late": counted.calls - 2}[part]
     info = run_with_failure(counted, fail_mmap, "%d+" % first)
     assert info["lost_blocks"] > 0
 

@@ -143,11 +143,13 @@ def main(seed, least, folder):
     linecache.getline = getline
     limit = tracemalloc.get_traceback_limit()
     snapshots = [tracemalloc.Snapshot(traces, limit) for traces in (old, new)]
+    described = [describe(thing) for thing in probes]
+    tracemalloc.stop()  # what follows takes the stock tracer minutes
     answers = {
         "traces": [len(old), len(new)],
         "sizes": [sum(trace[1] for trace in traces) for traces in (old, new)],
         "answers": [answer(query, *snapshots) for query in program["queries"]],
-        "probes": [describe(thing) for thing in probes],
+        "probes": described,
         "strange": sorted({frame[0] for trace in new for frame in trace[2]}),
         "domains": sorted({trace[0] for trace in new}),
     }

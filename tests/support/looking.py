@@ -51,7 +51,7 @@ def _ask(line, target_memory):
 def answer(line, pid=None, core=None):
     """What the command prints with --json. Raises EngineError where it fails."""
     if core is not None:
-        with memory.FileMemory(corefile.CoreFile(str(core))) as held:
+        with memory.CoreMemory(corefile.CoreFile(str(core))) as held:
             return _ask(line, held)
     process = _Process(pid)
     try:
