@@ -622,6 +622,7 @@ struct visit {
     struct known_site **pages[TM_SITE_LIMIT / PAGE_ORIGINS]; // by site id
     tm_trace_visitor visitor;
     void *context;
+    struct tm_trace trace; // being visited
     struct tm_damage *damage;
 };
 
@@ -689,8 +690,8 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_live_bl
         tm_damage_add(visit->damage, &flaw, 1);
         return NULL;
     }
-    const struct tm_trace trace = {block->address, block->size, &site->origin, block->resizing};
-    return visit->visitor(visit->context, &trace);
+    visit->trace = (struct tm_trace){block->address, block->size, &site->origin, block->resizing};
+    return visit->visitor(visit->context, &visit->trace);
 }
 
 static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *host)

@@ -254,6 +254,7 @@ static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, uint32_t top, uint32_
     }
     end = stack.counted ? stack.frames : end;
     for (; known - end >= 4; frame = *known) {
+        // cppcheck-suppress objectIndex // `frames` is an array, not the local variable which it is taken for
         if (UNLIKELY(frame_previous(facts, frame) != known[-1] || frame_previous(facts, known[-1]) != known[-2] ||
                      frame_previous(facts, known[-2]) != known[-3] || frame_previous(facts, known[-3]) != known[-4]))
             return STACK_BROKEN;
