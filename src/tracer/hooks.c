@@ -438,6 +438,8 @@ void tracing_watch_births(void)
     bool was_paused = tracing_pause();
     if (reuse_watch(family_now()->reborn))
         table->flags |= TM_ROOT_REUSE_EXACT;
+    else
+        table->flags &= ~TM_ROOT_REUSE_EXACT; // as when -X tracemalloc has taken our place meanwhile
     tracing_resume(was_paused);
 }
 

@@ -45,7 +45,7 @@ static void restore_environment(void)
 // PYTHONMALLOC and -X dev make the interpreter set its allocators up anew after we hooked them, and births can be watched
 // only once it has a thread. These built-in modules are among the first things it makes then, so we look again there; for
 // the last of them Python code runs already, and its frames are checked before a program sees any.
-#define EARLY_MODULES(X) X(_imp) X(_thread) X(_warnings) X(_weakref) X(_io) X(marshal) X(posix)
+#define EARLY_MODULES(X) X(_imp) X(_thread) X(_warnings) X(_weakref) X(_io) X(marshal) X(posix) X(_abc)
 
 enum early_module {
 #define ENUM(name) EARLY_##name,

@@ -36,7 +36,8 @@ static bool watch_references(void)
 {
     void *data;
     // There is one place for a reference tracer, and whoever has it keeps it.
-    return PyRefTracer_GetTracer(&data) == NULL && PyRefTracer_SetTracer(on_event, NULL) == 0;
+    const void *tracer = (const void *)PyRefTracer_GetTracer(&data);
+    return tracer == (const void *)on_event || (tracer == NULL && PyRefTracer_SetTracer(on_event, NULL) == 0);
 }
 
 static void unwatch_references(void)

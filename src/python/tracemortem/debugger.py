@@ -10,7 +10,6 @@ import json
 import linecache
 import os
 import pickle
-import re
 import stat
 import sys
 import time

@@ -1,9 +1,14 @@
-"""numpy's arrays, as tracemalloc tells of them: what they hold is in the domain 389047."""
+"""numpy's arrays, as tracemalloc tells of them: what they hold is in the domain 389047.
+
+The argument is the folder of a numpy which the interpreter can load."""
 
 import gc
+import sys
 import tracemalloc
 
-import numpy
+sys.path.append(sys.argv[1])
+
+import numpy  # noqa: E402
 
 DOMAIN = 389047
 
