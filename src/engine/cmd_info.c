@@ -38,6 +38,8 @@ static const char help[] = TM_HELP(
     "  strings, codes, nodes, table_bytes    records of the table, and what all of them take\n"
     "  leaves, mapped    of the shadow map; address space mapped by the tracer, in bytes\n"
     "  lost_blocks, lost_frames    not recorded\n"
+    "  shortened     live blocks whose traceback lacks frames: the table had no room for them\n"
+    "  record_limit  sites which the tracer makes at most (TRACEMORTEM_RECORDS)\n"
     "  reuse_exact   whether a block reborn from a free list has its latest traceback\n"
     "  python_version, debug_build, free_threaded, tracer_version, pid\n"
     "  source        \"native\": the tracer's; \"stock\": CPython's own tracemalloc, which has fewer keys:\n"
@@ -171,7 +173,7 @@ static void write_memory(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "sites");
     tm_text_printf(out, "%" PRIu64 " with live blocks", info->sites_live);
     if (info->has_tracer)
-        tm_text_printf(out, ", %" PRIu64 " ever", tracer->sites);
+        tm_text_printf(out, ", %" PRIu64 " ever, room for %" PRIu64, tracer->sites, tracer->record_limit);
     tm_text_add(out, "\n");
 }
 
@@ -190,6 +192,11 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     tm_text_add(out, ", ");
     tm_report_count(out, info->tracer.nodes, "node");
     tm_text_add(out, "\n");
+    if (info->tracer.shortened) {
+        begin_fact(out, "shortened");
+        tm_report_count(out, info->tracer.shortened, "live block");
+        tm_text_add(out, " whose traceback lacks its oldest frames: there was no room for them\n");
+    }
     begin_fact(out, "free lists");
     tm_text_add(out, info->tracer.reuse_exact ? "exact: a block reborn from one has its latest traceback\n"
                                               : "not exact: a block reborn from one may have an earlier traceback\n");
@@ -295,6 +302,8 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
                                      {"mapped", tracer->mapped},
                                      {"lost_blocks", tracer->lost_blocks},
                                      {"lost_frames", tracer->lost_frames},
+                                     {"shortened", tracer->shortened},
+                                     {"record_limit", tracer->record_limit},
                                      {"pid", tracer->pid},
                                      {"layout_major", tracer->layout_major},
                                      {"layout_minor", tracer->layout_minor}};

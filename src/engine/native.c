@@ -302,6 +302,7 @@ static void info_of_root(const struct native *native, struct tm_info *info)
     info->tracer.mapped = root->mapped;
     info->tracer.lost_blocks = root->lost_blocks;
     info->tracer.lost_frames = root->lost_frames;
+    info->tracer.record_limit = root->record_limit;
     for (size_t i = 0; i < TM_RESIZES; i++)
         info->tracer.resizing += root->resize[i].state == TM_RESIZE_BUSY;
 }
@@ -358,6 +359,8 @@ static struct tm_error *info_of_sites(struct native *native, const struct tm_hos
             continue;
         info->sites_live++;
         info->blocks = add_saturating(info->blocks, count);
+        if (site->flags & TM_SITE_SHORTENED)
+            info->tracer.shortened = add_saturating(info->tracer.shortened, count);
         if (!note_domain(&domains, site->domain))
             cursor.error = tm_error_no_memory();
     }

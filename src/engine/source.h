@@ -90,7 +90,9 @@ struct tm_tracer_info {
     uint64_t leaves;      // of the shadow map, tm_leaf each
     uint64_t mapped;      // address space mapped by the tracer
     uint64_t lost_blocks, lost_frames;
-    uint64_t resizing;  // blocks inside realloc()
+    uint64_t shortened;    // live blocks whose traceback lacks frames which there was no room for
+    uint64_t record_limit; // sites which the tracer makes at most
+    uint64_t resizing;     // blocks inside realloc()
     uint64_t in_flight; // bytes of blocks which are being stored, freed or moved: sites count them, `traced` does not
 };
 

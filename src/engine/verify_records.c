@@ -335,7 +335,7 @@ static void check_site(struct tm_verifier *verifier, uint64_t id, const struct t
     else if (site->domain && site->allocator != TM_ALLOCATOR_TRACKED)
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "an allocator of CPython's, %u, in domain %" PRIu32,
                           site->allocator, site->domain);
-    if (verifier->reserved_is_zero && (site->_reserved || site->flags & ~TM_SITE_SHARED))
+    if (verifier->reserved_is_zero && (site->_reserved || site->flags & ~(TM_SITE_SHARED | TM_SITE_SHORTENED)))
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "what is reserved is not 0");
 }
 

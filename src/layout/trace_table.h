@@ -117,6 +117,8 @@ enum tm_allocator {
 
 /** In tm_site.flags: counters are updated atomically, by threads which need not hold the main interpreter's lock. */
 #define TM_SITE_SHARED 1u
+/** In tm_site.flags: the traceback lacks frames which the limit has room for, its oldest ones: the table had not. */
+#define TM_SITE_SHORTENED 2u
 
 /** Live blocks are allocations - frees and live bytes allocated - freed, modulo 2^64. */
 struct tm_site {
@@ -277,7 +279,8 @@ struct tm_root {
     uint64_t lost_blocks; // allocations left out of the table: no memory or no room for them
     uint64_t lost_frames; // frames kept as TM_CODE_UNKNOWN: no memory, or not understood
 
-    uint64_t _reserved1[3];
+    uint64_t record_limit; // sites which the tracer makes at most; the other records are bounded by it too
+    uint64_t _reserved1[2];
 
     struct tm_memory owned;  // written by holders of the main interpreter's lock
     struct tm_memory shared; // written atomically by everyone else
@@ -314,6 +317,7 @@ TM_PIN(tm_root, python_text, 56);
 TM_PIN(tm_root, state, 152);
 TM_PIN(tm_root, directory, 184);
 TM_PIN(tm_root, lost_blocks, 216);
+TM_PIN(tm_root, record_limit, 232);
 TM_PIN(tm_root, owned, 256);
 TM_PIN(tm_root, bytes, 384);
 TM_PIN(tm_root, resize, 1728);

@@ -23,9 +23,9 @@ static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState 
     struct site_key key = {.node = trace.node,
                            .total_frames = (uint16_t)trace.total_frames,
                            .allocator = (uint8_t)allocator,
-                           .flags = TM_SITE_SHARED,
+                           .flags = TM_SITE_SHARED | (trace.shortened ? TM_SITE_SHORTENED : 0),
                            .domain = domain};
-    uint32_t site = trace.node == 0 ? 0 : intern_site(&key);
+    uint32_t site = intern_site(&key);
     pthread_mutex_unlock(&table_lock);
     return site;
 }

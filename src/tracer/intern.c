@@ -81,6 +81,21 @@ static uint32_t index_at(const struct index *index, uint32_t probe)
     probe++, id = index_at((index), probe)
 
 // ---------------------------------------------------------------------------------------------------------------
+// Room
+//
+// docs/layout.md tells how much there is of each kind, for a `record_limit`.
+
+static void *append(struct tm_array *array, uint64_t limit)
+{
+    return array->count < limit ? table_append(array) : NULL;
+}
+
+static bool append_bytes(const char *bytes, uint32_t length, tm_position *position)
+{
+    return table->bytes.count + length <= table->record_limit * 32 && table_append_bytes(bytes, length, position);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // Strings
 
 static uint64_t string_hash(uint32_t id)
@@ -111,8 +126,8 @@ static uint32_t intern_string(const char *bytes, uint32_t length)
             return id;
     }
     tm_position position;
-    struct tm_string *string = table_append(&table->strings);
-    if (string == NULL || !index_reserve(&strings) || !table_append_bytes(bytes, length, &position))
+    struct tm_string *string = append(&table->strings, table->record_limit / 4);
+    if (string == NULL || !index_reserve(&strings) || !append_bytes(bytes, length, &position))
         return 0;
     *string = (struct tm_string){.position = position, .length = length, .hash = hash};
     index_add(&strings, hash, (uint32_t)table->strings.count);
@@ -214,9 +229,8 @@ static uint32_t intern_code_contents(const void *object)
     for (INDEX_PROBE(&codes, code.hash, id))
         if (same_code(TABLE_CODE(id), &code, lines))
             return id;
-    struct tm_code *record = table_append(&table->codes);
-    if (record == NULL || !index_reserve(&codes) ||
-        !table_append_bytes(lines, code.line_table_length, &code.line_table))
+    struct tm_code *record = append(&table->codes, table->record_limit / 4);
+    if (record == NULL || !index_reserve(&codes) || !append_bytes(lines, code.line_table_length, &code.line_table))
         return 0;
     *record = code;
     index_add(&codes, code.hash, (uint32_t)table->codes.count);
@@ -326,7 +340,7 @@ uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction)
         if (node->parent == parent && node->code == code && node->instruction == instruction)
             return id;
     }
-    struct tm_node *node = table_append(&table->nodes);
+    struct tm_node *node = append(&table->nodes, table->record_limit / 2 * (parent == 0 ? 4 : 3));
     if (node == NULL || !index_reserve(&nodes))
         return 0;
     uint32_t depth = parent == 0 ? 1 : TABLE_NODE(parent)->depth + 1;
@@ -350,7 +364,7 @@ static uint64_t site_hash(uint32_t id)
 }
 static struct index sites = {.hash_of = site_hash};
 
-uint32_t intern_site(const struct site_key *key)
+static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
 {
     uint32_t kind = site_kind(key->total_frames, key->allocator, key->flags);
     uint64_t hash = site_hash_of(key->node, kind, key->domain);
@@ -360,9 +374,7 @@ uint32_t intern_site(const struct site_key *key)
             site_kind(site->total_frames, site->allocator, site->flags) == kind)
             return id;
     }
-    if (table->sites.count >= TM_SITE_LIMIT)
-        return 0;
-    struct tm_site *site = table_append(&table->sites);
+    struct tm_site *site = append(&table->sites, limit);
     if (site == NULL || !index_reserve(&sites))
         return 0;
     *site = (struct tm_site){.node = key->node,
@@ -372,4 +384,20 @@ uint32_t intern_site(const struct site_key *key)
                              .domain = key->domain};
     index_add(&sites, hash, (uint32_t)table->sites.count);
     return table_publish(&table->sites);
+}
+
+uint32_t intern_site(const struct site_key *key)
+{
+    const struct tm_node *node = TABLE_NODE(key->node);
+    uint64_t limit = table->record_limit;
+    uint32_t site = intern_site_within(key, node->parent == 0 ? limit : limit / 4 * 3);
+    struct site_key shorter = *key;
+    shorter.flags |= TM_SITE_SHORTENED;
+    if (site == 0 && node->parent != 0 && (shorter.node = intern_node(0, node->code, node->instruction)) != 0)
+        site = intern_site_within(&shorter, limit);
+    if (site != 0)
+        return site;
+    shorter.node = TM_NODE_UNKNOWN;
+    shorter.total_frames = 1;
+    return intern_site_within(&shorter, TM_SITE_LIMIT);
 }

@@ -2,7 +2,7 @@
  * Interning: each string, code, node and site is recorded once, and found again by its contents.
  *
  * All functions here are for the slow path and want table_lock held. An id of 0 says that there was no memory, or no
- * room left in the table.
+ * room left in the table: a program which never stops to make new tracebacks may fill it only so far.
  */
 #ifndef TRACEMORTEM_TRACER_INTERN_H
 #define TRACEMORTEM_TRACER_INTERN_H
@@ -18,7 +18,7 @@ uint32_t intern_code(const void *code);
 /** The first instruction of the line which an instruction belongs to; itself where that is not known. */
 int32_t code_line_start(uint32_t code, int32_t instruction);
 
-/** The child of `parent` (0: none) in the tree of nodes. */
+/** The child of `parent` (0: none) in the tree of nodes. The last quarter of them is for those without a parent. */
 uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction);
 
 struct site_key {
@@ -28,6 +28,7 @@ struct site_key {
     uint8_t flags;
     uint32_t domain;
 };
+/** Where there is no room for it, that of its newest frame alone, or of TM_NODE_UNKNOWN, marked as shortened. */
 uint32_t intern_site(const struct site_key *key);
 
 /**

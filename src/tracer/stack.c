@@ -109,32 +109,56 @@ static struct transition *remember(const struct transition *key)
     return place;
 }
 
-/** The newest `kept` frames of a path. False: no memory. */
-static bool shorten(uint32_t *path, uint32_t kept)
+/** A path of the `kept` frames in stack_window; PATH_LOST: no room. */
+static uint32_t intern_window(uint32_t kept)
 {
-    uint32_t node = *path;
-    for (uint32_t i = 0; i < kept; i++) {
-        const struct tm_node *record = TABLE_NODE(node);
-        stack_window[i] = (struct stack_frame){.code = record->code, .instruction = record->instruction};
-        node = record->parent;
-    }
-    *path = 0;
-    while (kept > 0) {
+    uint32_t path = 0;
+    while (kept > 0 && path != PATH_LOST) {
         const struct stack_frame *oldest = &stack_window[--kept];
-        *path = intern_node(*path, oldest->code, oldest->instruction);
-        if (*path == 0)
-            return false;
+        path = intern_node(path, oldest->code, oldest->instruction);
+        if (path == 0)
+            path = PATH_LOST;
     }
-    return true;
+    return path;
 }
 
-/** The path of a frame called from `callers`: the oldest frame makes room for it. 0: no memory. */
+/** The newest frame's node: below `callers`, or where there is no room, alone. */
+static uint32_t intern_newest(uint32_t callers, uint32_t code, int32_t instruction)
+{
+    uint32_t node = callers == PATH_LOST ? 0 : intern_node(callers, code, instruction);
+    if (node == 0)
+        node = intern_node(0, code, instruction);
+    if (node != 0)
+        return node;
+    table_lost_frame();
+    return TM_NODE_UNKNOWN;
+}
+
+uint32_t stack_intern_window(uint32_t kept)
+{
+    uint32_t path = intern_window(kept);
+    return path == PATH_LOST ? intern_newest(path, stack_window[0].code, stack_window[0].instruction) : path;
+}
+
+/** The newest `kept` frames of a path. */
+static uint32_t shorten(uint32_t path, uint32_t kept)
+{
+    for (uint32_t i = 0; i < kept; i++) {
+        const struct tm_node *record = TABLE_NODE(path);
+        stack_window[i] = (struct stack_frame){.code = record->code, .instruction = record->instruction};
+        path = record->parent;
+    }
+    return intern_window(kept);
+}
+
+/** The path of a frame called from `callers`: the oldest frame makes room for it. */
 static uint32_t extend(uint32_t callers, uint32_t code, int32_t instruction)
 {
     uint32_t room = table->frame_limit - 1;
-    if (callers != 0 && TABLE_NODE(callers)->depth >= room && !shorten(&callers, room - 1))
-        return 0;
-    return intern_node(callers, code, code_line_start(code, instruction));
+    if (callers != 0 && callers != PATH_LOST && TABLE_NODE(callers)->depth >= room)
+        callers = shorten(callers, room - 1);
+    uint32_t path = callers == PATH_LOST ? 0 : intern_node(callers, code, code_line_start(code, instruction));
+    return path == 0 ? PATH_LOST : path;
 }
 
 struct transition *stack_learn(const struct transition *key, const void *object, int32_t instruction)
@@ -142,11 +166,11 @@ struct transition *stack_learn(const struct transition *key, const void *object,
     pthread_mutex_lock(&table_lock);
     uint32_t code = intern_code(object);
     uint32_t node =
-        key->depth == 0 ? extend(key->callers, code, instruction) : intern_node(key->callers, code, instruction);
+        key->depth == 0 ? extend(key->callers, code, instruction) : intern_newest(key->callers, code, instruction);
     pthread_mutex_unlock(&table_lock);
-    if (node == 0)
-        return NULL;
-    struct transition *transition = remember(key);
+    // What there was no room for is tried again.
+    bool lost = node == PATH_LOST || node == TM_NODE_UNKNOWN;
+    struct transition *transition = lost ? &stack.passing : remember(key);
     *transition = *key;
     transition->node = node;
     return transition;
@@ -154,11 +178,14 @@ struct transition *stack_learn(const struct transition *key, const void *object,
 
 uint32_t stack_find_site(struct transition *transition, unsigned allocator)
 {
-    uint32_t total = stack.counted ? transition->depth : TABLE_NODE(transition->node)->depth;
+    uint32_t kept = TABLE_NODE(transition->node)->depth;
+    uint32_t there = stack.counted ? transition->depth : stack.entries[stack.count].depth;
+    bool shortened = kept < there && kept < table->frame_limit;
     struct site_key key = {.node = transition->node,
-                           .total_frames = (uint16_t)total,
+                           .total_frames = (uint16_t)(stack.counted ? there : kept),
                            .allocator = (uint8_t)allocator,
-                           .flags = allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0};
+                           .flags = (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0) |
+                                    (shortened ? TM_SITE_SHORTENED : 0)};
     pthread_mutex_lock(&table_lock);
     uint32_t site = intern_site(&key);
     pthread_mutex_unlock(&table_lock);

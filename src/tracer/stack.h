@@ -32,6 +32,8 @@ enum {
  * traceback has room for beside the newest frame: frame_limit - 1 of them, or all there are; 0 where there are none.
  */
 #define PATH_UNTOLD UINT32_MAX // not looked up yet
+#define PATH_LOST \
+    (UINT32_MAX - 1) // there was no room for it: of a traceback which it leads to, only the newest frame is kept
 
 struct stack_entry {
     uintptr_t word;       // of its code and instruction, unique as long as the code object lives; or WORD_NONE
@@ -155,9 +157,9 @@ static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 // ---------------------------------------------------------------------------------------------------------------
 // The lock holder's way
 
-/** Fill in a transition which is not known, or only by WORD_NONE; takes the lock. NULL: no memory. */
+/** Fill in a transition which is not known, or only by WORD_NONE; takes the lock. */
 struct transition *stack_learn(const struct transition *key, const void *code, int32_t instruction);
-/** The site of a transition which it has not, or not yet; takes the lock. 0: not to be had. */
+/** The site of the transition to the present stack, which it has not, or not yet; takes the lock. 0: not to be had. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
 static ALWAYS_INLINE struct transition *stack_place(uintptr_t word, uint32_t callers, uint32_t depth)
@@ -172,7 +174,7 @@ static ALWAYS_INLINE bool transition_is(const struct transition *transition, uin
     return transition->word == word && transition->callers == callers && transition->depth == depth;
 }
 
-/** What follows for an entry in the window. NULL: no memory. */
+/** What follows for an entry in the window. */
 static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index, uint32_t callers,
                                                          uint32_t depth)
 {
@@ -320,13 +322,13 @@ static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
     return true;
 }
 
-/** Find the path which ends with an entry inside of the window, or just below it. False: no memory. */
-static ALWAYS_INLINE bool stack_find_path(facts_t facts, uint32_t index)
+/** Find the path which ends with an entry inside of the window, or just below it. */
+static ALWAYS_INLINE void stack_find_path(facts_t facts, uint32_t index)
 {
     uint32_t i = index;
     if (table->frame_limit == 1) {
         stack.entries[index].path = 0;
-        return true;
+        return;
     }
     while (i > stack.floor && stack.entries[i].path == PATH_UNTOLD)
         i--;
@@ -334,17 +336,12 @@ static ALWAYS_INLINE bool stack_find_path(facts_t facts, uint32_t index)
     bool whole = i > stack.floor || i == 0;
     uint32_t path = whole ? stack.entries[i].path : 0;
     for (i++; i <= index; i++) {
-        if (!stack.entries[i].skipped) {
-            struct transition *transition = stack_transition(facts, i, path, 0);
-            if (transition == NULL)
-                return false;
-            path = transition->node;
-        }
+        if (!stack.entries[i].skipped)
+            path = stack_transition(facts, i, path, 0)->node;
         if (whole)
             stack.entries[i].path = path;
     }
     stack.entries[index].path = path;
-    return true;
 }
 
 /** The stack is not quite as we know it, or what follows from it was not asked: `lowest` is from stack_compare(), or
@@ -362,8 +359,8 @@ static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t ne
         top--;
     if (UNLIKELY(top == 0))
         return stack.last = &stack.no_frames;
-    if (stack.entries[top - 1].path == PATH_UNTOLD && !stack_find_path(facts, top - 1))
-        return NULL;
+    if (stack.entries[top - 1].path == PATH_UNTOLD)
+        stack_find_path(facts, top - 1);
     struct transition *transition =
         stack_transition(facts, top, stack.entries[top - 1].path, stack_depth(stack.entries[top].depth));
     if (transition != &stack.passing)
@@ -372,8 +369,8 @@ static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t ne
 }
 
 /**
- * The transition which leads to the lock holder's present stack; its node and depth tell of it. NULL: not to be had (no
- * memory, or too deep: see stack_walk). `thread` is the holder's state, `follow` is stack_follow() out of line.
+ * The transition which leads to the lock holder's present stack; its node and depth tell of it. NULL: the stack is too
+ * deep, see stack_walk(). `thread` is the holder's state, `follow` is stack_follow() out of line.
  */
 static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThreadState *thread,
                                                    struct transition *(*follow)(uintptr_t newest, uint32_t lowest))
@@ -404,9 +401,13 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThread
 struct stack_trace {
     uint32_t node;
     uint32_t total_frames;
+    bool shortened; // there was no room for all frames which a traceback keeps
 };
 
-/** Walk and intern the frames of `thread`, the calling thread's own state or NULL. Holding table_lock. node 0: no memory. */
+/** The node of the `kept` frames in stack_window, or where there is no room, of the newest one of them. Holding table_lock. */
+uint32_t stack_intern_window(uint32_t kept);
+
+/** Walk and intern the frames of `thread`, the calling thread's own state or NULL. Holding table_lock. */
 static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThreadState *thread)
 {
     struct stack_trace trace = {0};
@@ -427,12 +428,8 @@ static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThread
     }
     if (kept == 0)
         return (struct stack_trace){.node = TM_NODE_UNKNOWN, .total_frames = 1};
-    while (kept > 0) {
-        const struct stack_frame *oldest = &stack_window[--kept];
-        trace.node = intern_node(trace.node, oldest->code, oldest->instruction);
-        if (trace.node == 0)
-            break;
-    }
+    trace.node = stack_intern_window(kept);
+    trace.shortened = TABLE_NODE(trace.node)->depth < kept;
     return trace;
 }
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "table.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -137,6 +138,16 @@ static bool create_unknown(void)
            table_publish(&table->nodes) == TM_NODE_UNKNOWN;
 }
 
+/** How many sites there may be, as the environment says. */
+static uint64_t record_limit(void)
+{
+    const char *wanted = getenv("TRACEMORTEM_RECORDS");
+    uint64_t limit = wanted == NULL ? 0 : strtoull(wanted, NULL, 10);
+    if (limit == 0)
+        return RECORDS_DEFAULT;
+    return limit < RECORDS_LEAST ? RECORDS_LEAST : limit > RECORDS_MOST ? RECORDS_MOST : limit;
+}
+
 static void describe(struct tm_root *root)
 {
     root->byte_order = TM_BYTE_ORDER;
@@ -151,6 +162,7 @@ static void describe(struct tm_root *root)
     root->pid = (uint32_t)getpid();
     root->flags = cpython.debug_build ? TM_ROOT_DEBUG_BUILD : 0;
     root->python_version = cpython.version_hex;
+    root->record_limit = record_limit();
     const char *text = Py_GetVersion();
     memcpy(root->python_text, text, strnlen(text, sizeof root->python_text - 1));
     char *space = memchr(root->python_text, ' ', sizeof root->python_text);

@@ -47,6 +47,9 @@ enum {
     TRACKED_SHIFT = 5,
 };
 
+/** The least, usual and greatest number of sites; TRACEMORTEM_RECORDS in the environment sets it. */
+enum { RECORDS_LEAST = 1 << 10, RECORDS_DEFAULT = 1 << 21, RECORDS_MOST = TM_SITE_LIMIT / 2 };
+
 /** The address of record `id` < count of an array of records of `size` bytes. */
 static inline void *table_record(const struct tm_array *array, uint64_t id, unsigned first_shift, size_t size)
 {

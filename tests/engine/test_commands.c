@@ -306,6 +306,7 @@ static void test_info_text(void **state)
                                                             .started = UINT64_C(1700000000000000000),
                                                             .cleared = UINT64_C(1700000060000000000),
                                                             .sites = 30,
+                                                            .record_limit = 2000,
                                                             .allocations = 5000,
                                                             .allocated = 99999,
                                                             .strings = 3,
@@ -325,7 +326,7 @@ static void test_info_text(void **state)
                         "peak:              22.4 MiB (23456789 bytes)\n"
                         "blocks:            1000 live, 1 of them being resized just now, in 2 domains\n"
                         "allocations:       5000 of 97.7 KiB (99999 bytes) since tracing was cleared\n"
-                        "sites:             20 with live blocks, 30 ever\n"
+                        "sites:             20 with live blocks, 30 ever, room for 2000\n"
                         "tracer's memory:   4096 B (4096 bytes) in records, 1 shadow leaf, 1024 MiB (1073741824 "
                         "bytes) mapped\n"
                         "records:           3 strings, 1 code object, 40 nodes\n"

@@ -380,7 +380,7 @@ static void test_damaged_sites_are_named(void **state)
     assert_named(f, "site 2 at 0x%llx: an allocator of CPython's, 3, in domain 5", site_at(f, 2));
     assert_contains(f->output.bytes, "its site, 2, is of another domain than CPython's");
     *SITE(f, 2) = good;
-    SITE(f, 2)->flags = 2;
+    SITE(f, 2)->flags = 4;
     assert_named(f, "site 2 at 0x%llx: what is reserved is not 0", site_at(f, 2));
     *SITE(f, 2) = good;
     SITE(f, 2)->allocations += 1000;

@@ -1,0 +1,59 @@
+"""A program which never stops to make new tracebacks fills the table only so far, and what is kept of them is right."""
+
+import os
+
+import fault_support
+import looking
+import pytest
+import pythons
+
+TURNS = 4000
+RECORDS = 8000
+
+with open(fault_support.program("branching.py")) as source:
+    LINES = source.read().splitlines()
+
+
+def line_of(text):
+    return 1 + next(number for number, line in enumerate(LINES) if text in line)
+
+
+NEWEST, ODD, EVEN, LOOP = line_of("# each turn"), line_of("# odd"), line_of("# even"), line_of("    descend(turn, 0)")
+
+
+def whole(turn):
+    """The lines of the traceback of a turn, the newest first."""
+    callers = [ODD if turn >> depth & 1 else EVEN for depth in range(14)]
+    return [NEWEST] + callers[::-1] + [LOOP]
+
+
+OLDEST, NEWEST_PYTHON = (pythons.find()[i].path for i in (0, -1))
+
+
+# Of the oldest CPython tracemalloc does not count frames, so what is missing is told in another way.
+@pytest.mark.parametrize("python, frames", [(OLDEST, 25), (NEWEST_PYTHON, 25), (NEWEST_PYTHON, 5)])
+def test_a_full_table_shortens_tracebacks_and_says_how_many(python, frames):
+    with fault_support.start(
+        python, "branching.py", [str(TURNS)], frames=frames, TRACEMORTEM_RECORDS=str(RECORDS)
+    ) as process:
+        assert process.first_line == str(TURNS)
+        info = fault_support.check_table(process.pid)
+        assert looking.answer("tm-verify", pid=process.pid)["damaged"] == 0
+        traces = looking.answer("tm-traces -n 100000 --include *branching.py", pid=process.pid)["traces"]
+        top = looking.answer("tm-top lineno -n 5", pid=process.pid)["statistics"]
+        fault_support.finish(process)
+
+    assert info["lost_blocks"] == 0
+    assert info["record_limit"] == RECORDS >= info["sites"] and info["nodes"] <= 2 * RECORDS
+
+    # The line is right for every block; a traceback has all its frames, or its newest one.
+    here = [row for row in top if os.path.basename(row["filename"]) == "branching.py" and row["lineno"] == NEWEST]
+    truth = {tuple(whole(turn)[:frames]) for turn in range(TURNS)}
+    blocks = [trace for trace in traces if 1000 <= trace["size"] < 1100]
+    tracebacks = [tuple(frame["lineno"] for frame in reversed(trace["traceback"])) for trace in blocks]
+    tracebacks = [lines for lines in tracebacks if lines[0] == NEWEST]
+    assert set(tracebacks) <= truth | {(NEWEST,)}
+    shortened = sum(len(lines) == 1 for lines in tracebacks) if frames > 1 else 0
+    assert len(tracebacks) == TURNS <= here[0]["count"] <= TURNS + 2  # and the list itself
+    assert info["shortened"] >= shortened
+    assert (0 < shortened < TURNS) == (frames == 25)
