@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/hash.h"
+
 #define PAGE UINT64_C(4096)
 #define SYMBOLS 16
 #define TARGETS 16
@@ -373,7 +375,7 @@ uint32_t image_string(struct image_table *table, const char *bytes, uint32_t len
     tm_position position = add_bytes(table, bytes, length);
     uint32_t id = (uint32_t)array_add(table, strings);
     struct tm_string *string = image_record(table, strings, id);
-    *string = (struct tm_string){.position = position, .length = length};
+    *string = (struct tm_string){.position = position, .length = length, .hash = tm_string_hash(bytes, length)};
     return id;
 }
 
@@ -391,6 +393,7 @@ uint32_t image_code(struct image_table *table, const char *file_name, int32_t fi
                              .line_table = position,
                              .line_table_length = lines_length,
                              .code_length = code_length};
+    code->hash = tm_code_hash(code, lines);
     return id;
 }
 
