@@ -397,6 +397,20 @@ uint32_t image_code(struct image_table *table, const char *file_name, int32_t fi
     return id;
 }
 
+void image_rehash_string(struct image_table *table, uint32_t id)
+{
+    struct tm_string *string = image_record(table, &table->root->strings, id);
+    uint64_t address = image_record_address(table, &table->root->bytes, string->position);
+    string->hash = tm_string_hash(image_at(table->image, address, string->length), string->length);
+}
+
+void image_rehash_code(struct image_table *table, uint32_t id)
+{
+    struct tm_code *code = image_record(table, &table->root->codes, id);
+    uint64_t address = image_record_address(table, &table->root->bytes, code->line_table);
+    code->hash = tm_code_hash(code, image_at(table->image, address, code->line_table_length));
+}
+
 uint32_t image_node(struct image_table *table, uint32_t parent, uint32_t code, int32_t instruction)
 {
     struct tm_array *nodes = &table->root->nodes;
