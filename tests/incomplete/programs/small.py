@@ -19,14 +19,14 @@ track.argtypes = ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t
 
 
 def fill(keep):
-    for n in range(250):
+    for n in range(120):
         names = {}
         exec(compile(MAKER.format(n=n), "/srv/made/module_%d_of_a_long_enough_name.py" % n, "exec"), names)
         for times in range(3):
             names["make_%d" % n](keep, n % 6)
         track(7, 0x1000 + n * 64, 48)
     keep.append(bytearray(3 << 20))
-    for n in range(500):  # counters in which not only what lives counts
+    for n in range(300):  # counters in which not only what lives counts
         bytearray(n)
 
 
