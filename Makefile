@@ -218,7 +218,7 @@ fuzz_runs := match) runs=20000;; memory) runs=2000;; *) runs=4000;;
 $(BUILD)/fuzz/%.o: %.c $(prepared)
 	@mkdir -p $(@D) && echo "  CC    $@" && $(FUZZ_CC) -MMD -MP -g $(fuzz_flags) -c -o $@ $<
 $(BUILD)/fuzz/libengine.a: $(patsubst %.c,$(BUILD)/fuzz/%.o,$(engine_sources) $(layout_sources) \
-    tests/engine/image.c tests/fuzz/fuzz.c)
+    tests/engine/image.c tests/engine/stock_image.c tests/fuzz/fuzz.c)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(fuzz_programs): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libengine.a
 	@echo "  LINK  $@"
