@@ -153,10 +153,13 @@ $(torn_corpus): tests/torn/corpus.py $(prepared)
 	@mkdir -p $(@D)
 	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
 
-# What takes long: every instruction, CPython's own tests.
+# What takes long: every instruction, and TORN_CORES cores of random moments of each CPython; CPython's own tests.
+TORN_CORES ?= 100
 .PHONY: torn regrtest
 torn: all $(torn_program) $(torn_corpus)
 	@PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/torn/run.py
+	@PYTHONS='$(PYTHONS)' TM_CORES='$(TORN_CORES)' PYTHONDONTWRITEBYTECODE=1 \
+	    $(TEST_PYTHON) -m pytest tests/torn/test_cores.py -q -p no:cacheprovider
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
 
