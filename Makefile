@@ -153,10 +153,13 @@ $(torn_corpus): tests/torn/corpus.py $(prepared)
 	@mkdir -p $(@D)
 	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
 
-# What takes long: every instruction, CPython's own tests.
+# What takes long: every instruction, and TORN_CORES cores of random moments of each CPython; CPython's own tests.
+TORN_CORES ?= 100
 .PHONY: torn regrtest
 torn: all $(torn_program) $(torn_corpus)
 	@PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/torn/run.py
+	@PYTHONS='$(PYTHONS)' TM_CORES='$(TORN_CORES)' PYTHONDONTWRITEBYTECODE=1 \
+	    $(TEST_PYTHON) -m pytest tests/torn/test_cores.py -q -p no:cacheprovider
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
 
@@ -218,7 +221,7 @@ fuzz_runs := match) runs=20000;; memory) runs=2000;; *) runs=4000;;
 $(BUILD)/fuzz/%.o: %.c $(prepared)
 	@mkdir -p $(@D) && echo "  CC    $@" && $(FUZZ_CC) -MMD -MP -g $(fuzz_flags) -c -o $@ $<
 $(BUILD)/fuzz/libengine.a: $(patsubst %.c,$(BUILD)/fuzz/%.o,$(engine_sources) $(layout_sources) \
-    tests/engine/image.c tests/fuzz/fuzz.c)
+    tests/engine/image.c tests/engine/stock_image.c tests/fuzz/fuzz.c)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(fuzz_programs): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libengine.a
 	@echo "  LINK  $@"

@@ -173,7 +173,9 @@ static void write_memory(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "sites");
     tm_text_printf(out, "%" PRIu64 " with live blocks", info->sites_live);
     if (info->has_tracer)
-        tm_text_printf(out, ", %" PRIu64 " ever, room for %" PRIu64, tracer->sites, tracer->record_limit);
+        tm_text_printf(out, ", %" PRIu64 " ever", tracer->sites);
+    if (tracer->record_limit)
+        tm_text_printf(out, ", room for %" PRIu64, tracer->record_limit);
     tm_text_add(out, "\n");
 }
 

@@ -195,6 +195,8 @@ static enum liveness liveness_of(const struct tm_site *site, uint64_t *count, ui
 {
     *count = site->allocations - site->frees;
     *size = site->allocated - site->freed;
+    if (site->node == 0) // no site at all: a page of zeros has come in its place
+        return IMPLAUSIBLE;
     if (*count == 0 && *size == 0)
         return DEAD;
     if (*count > COUNTER_LIMIT || *size > COUNTER_LIMIT)
@@ -390,7 +392,8 @@ static struct tm_error *native_info(struct tm_source *source, const struct tm_ho
 static struct tm_error *init_paths(const struct native *native, struct tm_pool *pool, const struct tm_host *host,
                                    struct tm_paths *paths)
 {
-    const struct tm_path_records records = {&native->bytes, &native->strings, &native->codes, &native->nodes};
+    const struct tm_path_records records = {&native->bytes, &native->strings, &native->codes, &native->nodes,
+                                            tm_root_has_hashes(&native->place.root)};
     return tm_paths_init(paths, &records, pool, host);
 }
 
@@ -626,6 +629,7 @@ struct visit {
     tm_trace_visitor visitor;
     void *context;
     struct tm_trace trace; // being visited
+    uint64_t found, found_bytes;
     struct tm_damage *damage;
 };
 
@@ -675,6 +679,8 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_live_bl
 {
     struct known_site *site = NULL;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+    visit->found++;
+    visit->found_bytes = add_saturating(visit->found_bytes, block->size);
     // Site ids of slots are below the limit; those of records may be anything.
     struct tm_error *error = NULL;
     if (block->site < TM_SITE_LIMIT)
@@ -716,6 +722,26 @@ static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *
     return error;
 }
 
+// The whole counts a block after it is published, and no longer before it goes: what is found is never less. Where it is,
+// slots or records have become zeros, which look like those of no block.
+static struct tm_error *check_found(const struct visit *visit, const struct tm_host *host)
+{
+    const struct tm_root *root = &visit->native->place.root;
+    uint64_t traced = root->owned.traced + root->shared.traced, counted = 0;
+    bool said = visit->damage->unreadable_records || visit->damage->corrupt_records;
+    if (said || root->state != TM_STATE_TRACING || visit->found_bytes >= traced)
+        return NULL;
+    struct site_cursor cursor = {.sites = &visit->native->sites, .host = host};
+    while (next_site(&cursor)) {
+        uint64_t count, size;
+        if (liveness_of(&cursor.site, &count, &size) == LIVE)
+            counted = add_saturating(counted, count);
+    }
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = root->directory};
+    tm_damage_add(visit->damage, &flaw, counted > visit->found ? counted - visit->found : 1);
+    return cursor.error;
+}
+
 static struct tm_error *native_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                       tm_trace_visitor visitor, void *context, struct tm_traces *result)
 {
@@ -740,6 +766,8 @@ static struct tm_error *native_traces(struct tm_source *source, const struct tm_
     error = init_paths(native, pool, host, &visit->paths);
     if (!error)
         error = visit_blocks(visit, host);
+    if (!error)
+        error = check_found(visit, host);
     explain_damage(native, &result->damage);
     visit_deinit(visit);
     return error;

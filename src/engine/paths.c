@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/hash.h"
 #include "../layout/lines.h"
 #include "host.h"
 
-// Line tables are first read so far; most instructions lie in the part read then. Even, so that no pair is cut.
+// Line tables are first read so far; most are shorter.
 #define TABLE_FIRST_READ 512u
-// A checkpoint stands at each so many entries of a long line table.
+// A checkpoint stands at each so many entries of a line table of more than so many bytes.
+#define LONG_TABLE 512u
 #define CHECKPOINT_DISTANCE 64u
 // Every string and every line table stands once in `bytes`; a table in which they overlap without end is cut short.
 #define BYTES_FACTOR 8u
@@ -30,11 +32,8 @@ struct code_entry {
     uint64_t address;    // of the record
     const struct tm_name *file_name;
     uint32_t code_length;
-    struct tm_lines lines; // its length: what has been read of the table so far
-    uint32_t table_length; // all of it
-    uint32_t table_capacity;
-    tm_position position;
-    uint8_t *table;
+    struct tm_lines lines;
+    uint8_t *table; // theirs
     struct tm_line_cursor *checkpoints;
     uint32_t checkpoint_count;
 };
@@ -153,7 +152,10 @@ static struct tm_error *decode_name(struct tm_paths *paths, uint32_t id, struct 
     if (!bytes)
         return tm_error_no_memory();
     struct tm_error *error = NULL;
-    if (copy_bytes(paths, string.position, 0, string.length, bytes, &entry->flaw))
+    bool good = copy_bytes(paths, string.position, 0, string.length, bytes, &entry->flaw);
+    if (good && paths->records.hashed && tm_string_hash(bytes, string.length) != string.hash)
+        good = tm_flaw_corrupt(&entry->flaw, tm_records_address(paths->records.strings, id));
+    if (good)
         error = tm_pool_name(paths->pool, (const char *)bytes, string.length, &entry->name);
     free(bytes);
     return error;
@@ -175,21 +177,43 @@ static struct tm_error *get_name(struct tm_paths *paths, uint32_t id, const stru
 // ---------------------------------------------------------------------------------------------------------------
 // Codes and their lines
 
+// A code's line table, whole. Never allocates more than twice of what was read, plus the first read.
+static struct tm_error *read_table(struct tm_paths *paths, const struct tm_code *code, struct code_entry *entry)
+{
+    uint32_t length = code->line_table_length;
+    for (uint32_t have = 0; have < length;) {
+        uint32_t next = have ? have : TABLE_FIRST_READ, want = length - have > next ? have + next : length;
+        uint8_t *grown = realloc(entry->table, want);
+        if (!grown)
+            return tm_error_no_memory();
+        entry->table = grown;
+        if (!copy_bytes(paths, code->line_table, have, want, grown, &entry->flaw))
+            return NULL;
+        have = want;
+    }
+    entry->lines = (struct tm_lines){entry->table, length, code->line_table_kind, code->first_line};
+    return NULL;
+}
+
 static struct tm_error *decode_code(struct tm_paths *paths, uint32_t id, struct code_entry *entry)
 {
     struct tm_code code;
     if (!tm_records_get(paths->records.codes, id, &code, sizeof(code), &entry->flaw))
         return NULL;
     entry->address = tm_records_address(paths->records.codes, id);
+    entry->code_length = code.code_length;
     if (code.line_table_kind > TM_LINES_LOCATIONS || code.code_length > INT32_MAX ||
         !tm_records_in_chunk(paths->records.bytes, code.line_table, code.line_table_length)) {
         tm_flaw_corrupt(&entry->flaw, entry->address);
         return NULL;
     }
-    entry->code_length = code.code_length;
-    entry->position = code.line_table;
-    entry->table_length = code.line_table_length;
-    entry->lines = (struct tm_lines){.kind = code.line_table_kind, .first_line = code.first_line};
+    struct tm_error *error = read_table(paths, &code, entry);
+    if (error || entry->flaw.kind != TM_FLAW_NONE)
+        return error;
+    if (paths->records.hashed && tm_code_hash(&code, entry->table) != code.hash) {
+        tm_flaw_corrupt(&entry->flaw, entry->address);
+        return NULL;
+    }
     if (code.filename == TM_STRING_UNKNOWN) {
         entry->file_name = paths->unknown;
         return NULL;
@@ -206,28 +230,11 @@ static struct tm_error *get_code(struct tm_paths *paths, uint32_t id, struct cod
     return is_new ? decode_code(paths, id, *result) : NULL;
 }
 
-// Have more of the line table than before: never allocates more than twice of what was read, plus the next read.
-static struct tm_error *read_table(struct tm_paths *paths, struct code_entry *code, struct tm_flaw *flaw)
-{
-    uint32_t have = code->lines.length, want = code->table_length;
-    uint32_t next = have ? have : TABLE_FIRST_READ;
-    if (!paths->records.bytes->loaded && want - have > next)
-        want = have + (next < TM_READ_LIMIT ? next : (uint32_t)TM_READ_LIMIT);
-    uint8_t *grown = realloc(code->table, (size_t)want + 1);
-    if (!grown)
-        return tm_error_no_memory();
-    code->table = grown;
-    code->lines.table = grown;
-    if (copy_bytes(paths, code->position, have, want, grown, flaw))
-        code->lines.length = want;
-    return NULL;
-}
-
-// Where decoding of a long table may begin: a cursor at every CHECKPOINT_DISTANCE entries of a table read whole.
+// Where decoding of a long table may begin: a cursor at every CHECKPOINT_DISTANCE entries.
 static struct tm_error *make_checkpoints(struct code_entry *code)
 {
     // An entry takes at least one byte.
-    uint32_t capacity = code->table_length / CHECKPOINT_DISTANCE + 1;
+    uint32_t capacity = code->lines.length / CHECKPOINT_DISTANCE + 1;
     code->checkpoints = malloc(capacity * sizeof(*code->checkpoints));
     if (!code->checkpoints)
         return tm_error_no_memory();
@@ -257,28 +264,17 @@ static void start_cursor(const struct code_entry *code, uint64_t offset, struct 
         tm_line_cursor_init(cursor, &code->lines);
 }
 
-static struct tm_error *find_line(struct tm_paths *paths, struct code_entry *code, uint64_t offset, int64_t *line,
-                                  struct tm_flaw *flaw)
+static struct tm_error *find_line(struct code_entry *code, uint64_t offset, int64_t *line)
 {
-    for (;;) {
-        bool whole = code->lines.length == code->table_length;
-        if (whole && code->table_length > TABLE_FIRST_READ && !code->checkpoints) {
-            struct tm_error *error = make_checkpoints(code);
-            if (error)
-                return error;
-        }
-        struct tm_line_cursor cursor;
-        start_cursor(code, offset, &cursor);
-        bool found = tm_line_cursor_seek(&cursor, &code->lines, offset);
-        // Of a table read in part, an entry counts only if what follows it was read too: then it was read whole.
-        if (whole || (found && cursor.position < code->lines.length)) {
-            *line = found ? cursor.line : TM_LINE_NONE;
-            return NULL;
-        }
-        struct tm_error *error = read_table(paths, code, flaw);
-        if (error || flaw->kind != TM_FLAW_NONE)
+    if (code->lines.length > LONG_TABLE && !code->checkpoints) {
+        struct tm_error *error = make_checkpoints(code);
+        if (error)
             return error;
     }
+    struct tm_line_cursor cursor;
+    start_cursor(code, offset, &cursor);
+    *line = tm_line_cursor_seek(&cursor, &code->lines, offset) ? cursor.line : TM_LINE_NONE;
+    return NULL;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -304,7 +300,7 @@ static struct tm_error *decode_frame(struct tm_paths *paths, uint32_t code_id, i
     }
     int64_t line = code->lines.first_line;
     if (instruction >= 0 && code->lines.kind != TM_LINES_NONE)
-        error = find_line(paths, code, (uint64_t)instruction, &line, flaw);
+        error = find_line(code, (uint64_t)instruction, &line);
     if (line > INT32_MAX)
         tm_flaw_corrupt(flaw, code->address);
     // tracemalloc stores 0 where CPython gives a negative line.

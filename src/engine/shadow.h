@@ -36,11 +36,10 @@ struct tm_error *tm_shadow_find(struct tm_target *target, const struct tm_host *
 /** The size which the two slots after a start slot hold; `high` counts only if `low` says so. False: none does. */
 static inline bool tm_shadow_decode_size(uint64_t address, uint32_t low, uint32_t high, uint64_t *size)
 {
-    if (!(low & TM_SIZE_ESCAPE))
-        high = 0;
-    *size = (uint64_t)high << TM_SIZE_BITS | (low & TM_SIZE_MASK);
-    // Smaller ones have no size slot; larger ones would leave the map.
-    return !(low & TM_SLOT_START) && !(high & ~TM_SIZE_MASK) && *size > TM_SLOT_SMALL_LIMIT &&
+    bool goes_on = low & TM_SIZE_ESCAPE;
+    *size = (uint64_t)(goes_on ? high : 0) << TM_SIZE_BITS | (low & TM_SIZE_MASK);
+    // Smaller ones have no size slot, or no second one; larger ones would leave the map.
+    return !(low & TM_SLOT_START) && !(goes_on && (high == 0 || high & ~TM_SIZE_MASK)) && *size > TM_SLOT_SMALL_LIMIT &&
            *size <= (UINT64_C(1) << TM_ADDRESS_BITS) - address;
 }
 

@@ -12,10 +12,12 @@
 #include "verify_parts.h"
 #include "walk.h"
 
-// What the holder of the main interpreter's lock is doing touches two sites at most: the old one and the new one.
+// The holder of the main interpreter's lock makes one update at a time; a child which was forked by another thread keeps
+// that of its parent's holder.
 #define OWNED_IN_FLIGHT 2u
-// What other threads are doing: so many of them are inside the tracer at once, at most.
-#define SHARED_IN_FLIGHT 256u
+// A thread without the lock which allocates while tracing is stopped may leave a block behind which no site counts. How
+// many threads there were cannot be known.
+#define LEFT_BEHIND 256u
 #define BLOCKS_BETWEEN_CHECKS (1u << 16)
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -167,21 +169,14 @@ static struct tm_error *count_resizes(struct tm_verifier *verifier)
 // ---------------------------------------------------------------------------------------------------------------
 // Counters
 
-// A site whose blocks are not as many as it counts, but nearly.
-struct difference {
-    uint32_t site;
-    bool shared;
-    struct tm_site counters;
-};
-
 struct counters {
     struct tm_verifier *verifier;
     bool complete;          // all memory that was to be read could be
     uint64_t blocks, bytes; // live, of all sites together
     uint64_t tellable_blocks, tellable_bytes;
-    uint64_t largest_update; // no block is larger, so no update in flight is
-    struct difference near[OWNED_IN_FLIGHT + SHARED_IN_FLIGHT];
-    unsigned near_count, owned, shared;
+    uint64_t largest_update;     // no block is larger, so no update in flight is
+    uint64_t owned, left_behind; // sites which updates in flight explain; blocks which no site counts
+    bool fits;                   // all of them together
 };
 
 static uint64_t distance(uint64_t a, uint64_t b)
@@ -199,35 +194,73 @@ static void tell_difference(struct tm_verifier *verifier, enum tm_finding_kind k
                    tally->bytes);
 }
 
-static void compare_site(struct counters *counters, uint32_t id, const struct tm_site *site)
+static void add_site(struct counters *counters, const struct tm_tally *tally, uint64_t blocks, uint64_t bytes)
 {
-    struct tm_verifier *verifier = counters->verifier;
-    const struct tm_tally *tally = tm_verify_tally(verifier, id);
-    uint64_t blocks = site->allocations - site->frees, bytes = site->allocated - site->freed;
     bool plausible = blocks <= TM_VERIFY_COUNTER_LIMIT && bytes <= TM_VERIFY_COUNTER_LIMIT;
     counters->blocks += plausible ? blocks : 0;
     counters->bytes += plausible ? bytes : 0;
     counters->tellable_blocks += tally->tells ? tally->blocks : 0;
     counters->tellable_bytes += tally->tells ? tally->bytes : 0;
-    if (blocks == tally->blocks && bytes == tally->bytes)
-        return;
-    // Where memory is missing, so may be blocks which are counted; the missing memory was told.
-    if (!counters->complete && plausible && blocks >= tally->blocks && bytes >= tally->bytes)
-        return;
-    bool shared = site->flags & TM_SITE_SHARED;
-    uint64_t apart = distance(blocks, tally->blocks);
-    bool near = apart <= (shared ? SHARED_IN_FLIGHT - counters->shared : 1) &&
-                distance(bytes, tally->bytes) / (apart ? apart : 1) <= counters->largest_update;
-    unsigned *used = shared ? &counters->shared : &counters->owned;
-    if (!near || (!shared && *used == OWNED_IN_FLIGHT) || (shared && *used >= SHARED_IN_FLIGHT)) {
-        tell_difference(verifier, TM_FINDING_DAMAGE, id, site);
-        return;
-    }
-    *used += shared && apart ? (unsigned)apart : 1;
-    counters->near[counters->near_count++] = (struct difference){id, shared, *site};
 }
 
-static struct tm_error *compare_sites(struct counters *counters)
+enum difference { NO_DIFFERENCE, OWNED_UPDATE, SHARED_UPDATE, BEHIND, IMPOSSIBLE };
+
+// A site counts a block before it is found, and until it is not found any more: so it never counts less.
+static enum difference compare_site(const struct counters *counters, const struct tm_site *site,
+                                    const struct tm_tally *tally)
+{
+    uint64_t blocks = site->allocations - site->frees, bytes = site->allocated - site->freed;
+    bool plausible = blocks <= TM_VERIFY_COUNTER_LIMIT && bytes <= TM_VERIFY_COUNTER_LIMIT;
+    bool shared = site->flags & TM_SITE_SHARED;
+    if (blocks == tally->blocks && bytes == tally->bytes)
+        return NO_DIFFERENCE;
+    if (!plausible)
+        return IMPOSSIBLE;
+    if (blocks >= tally->blocks && bytes >= tally->bytes) {
+        // Where memory is missing, so may be blocks which are counted; the missing memory was told.
+        if (!counters->complete)
+            return NO_DIFFERENCE;
+        if (shared)
+            return SHARED_UPDATE;
+        return blocks - tally->blocks <= 1 ? OWNED_UPDATE : IMPOSSIBLE;
+    }
+    bool near = shared && tally->blocks >= blocks && tally->blocks - blocks <= LEFT_BEHIND &&
+                distance(bytes, tally->bytes) <= LEFT_BEHIND * counters->largest_update;
+    return near ? BEHIND : IMPOSSIBLE;
+}
+
+static void note_difference(struct counters *counters, uint32_t id, const struct tm_site *site)
+{
+    const struct tm_tally *tally = tm_verify_tally(counters->verifier, id);
+    uint64_t blocks = site->allocations - site->frees;
+    add_site(counters, tally, blocks, site->allocated - site->freed);
+    enum difference difference = compare_site(counters, site, tally);
+    counters->owned += difference == OWNED_UPDATE;
+    counters->left_behind += difference == BEHIND ? tally->blocks - blocks + 1 : 0;
+}
+
+// The whole counts a block only while it is found: what it counts beyond has vanished. While tracing is stopped it may
+// have been reset.
+static bool whole_is_found(const struct counters *counters)
+{
+    const struct tm_root *root = counters->verifier->root;
+    uint64_t traced = root->owned.traced + root->shared.traced;
+    return !counters->complete || root->state != TM_STATE_TRACING || (int64_t)traced < 0 ||
+           counters->verifier->result->bytes >= traced;
+}
+
+static void judge_difference(struct counters *counters, uint32_t id, const struct tm_site *site)
+{
+    struct tm_verifier *verifier = counters->verifier;
+    enum difference difference = compare_site(counters, site, tm_verify_tally(verifier, id));
+    if (difference == NO_DIFFERENCE)
+        return;
+    bool explained = difference != IMPOSSIBLE && counters->fits;
+    tell_difference(verifier, explained ? tm_verify_in_flight(verifier) : TM_FINDING_DAMAGE, id, site);
+}
+
+static struct tm_error *for_each_site(struct counters *counters,
+                                      void (*visit)(struct counters *counters, uint32_t id, const struct tm_site *site))
 {
     const struct tm_verify_table *table = counters->verifier->table;
     for (uint64_t id = 1; (id = tm_records_skip(table->sites, id)) < table->sites->count; id++) {
@@ -239,12 +272,19 @@ static struct tm_error *compare_sites(struct counters *counters)
         if (!bytes)
             continue;
         memcpy(&site, bytes, sizeof(site));
-        compare_site(counters, (uint32_t)id, &site);
+        visit(counters, (uint32_t)id, &site);
     }
-    for (unsigned i = 0; i < counters->near_count; i++)
-        tell_difference(counters->verifier, tm_verify_in_flight(counters->verifier), counters->near[i].site,
-                        &counters->near[i].counters);
     return NULL;
+}
+
+static struct tm_error *compare_sites(struct counters *counters)
+{
+    struct tm_error *error = for_each_site(counters, note_difference);
+    if (error)
+        return error;
+    counters->fits =
+        counters->owned <= OWNED_IN_FLIGHT && counters->left_behind <= LEFT_BEHIND && whole_is_found(counters);
+    return for_each_site(counters, judge_difference);
 }
 
 static void compare_root(struct counters *counters)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/hash.h"
 #include "host.h"
 #include "utf8.h"
 #include "verify_parts.h"
@@ -102,7 +103,9 @@ static void check_string(struct tm_verifier *verifier, uint64_t id, const struct
                           (uint64_t)string->position, why);
     if (!bytes)
         return;
-    if (!is_utf8(bytes, string->length))
+    if (verifier->hashed && tm_string_hash(bytes, string->length) != string->hash)
+        TM_VERIFY_DAMAGED(verifier, strings, "string", id, "its bytes, or its hash, are not what they were");
+    else if (!is_utf8(bytes, string->length))
         TM_VERIFY_DAMAGED(verifier, strings, "string", id, "it is not UTF-8");
     else if (id == TM_STRING_UNKNOWN && (string->length != strlen(UNKNOWN) || memcmp(bytes, UNKNOWN, strlen(UNKNOWN))))
         TM_VERIFY_DAMAGED(verifier, strings, "string", id, "it is not " UNKNOWN);
@@ -190,9 +193,13 @@ static bool check_lines(struct tm_verifier *verifier, uint64_t id, const struct 
                           code->line_table_length, (uint64_t)code->line_table, why);
     if (!table)
         return false;
-    bool good = lines_decode(code->line_table_kind, table, code->line_table_length);
-    if (!good)
+    bool good = !verifier->hashed || tm_code_hash(code, table) == code->hash;
+    if (!good) {
+        TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "it, or its line table, is not what it was");
+    } else if (!lines_decode(code->line_table_kind, table, code->line_table_length)) {
         TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "its line table does not decode");
+        good = false;
+    }
     free(table);
     return good;
 }

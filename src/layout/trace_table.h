@@ -19,7 +19,9 @@
  *
  * Conventions. All fields are little-endian and naturally aligned; addresses and sizes are 64 bits wide and in
  * bytes; `_reserved` fields are zero. Record 0 of every array is a placeholder and never live, so an id of 0 means
- * "none". Reading needs no lock: a record is complete before the count, id or slot which leads to it is stored.
+ * "none". Reading needs no lock: a record is complete before the count, id or slot which leads to it is stored. No record
+ * which counts is all zeros, and but for codes, which have a hash, none lies on two pages: a page of zeros in the place
+ * of one which was lost is told from records.
  */
 #ifndef TRACEMORTEM_LAYOUT_TRACE_TABLE_H
 #define TRACEMORTEM_LAYOUT_TRACE_TABLE_H
@@ -32,7 +34,7 @@
 
 /** A reader must refuse another major version; a higher minor version only adds what it may ignore. */
 #define TM_LAYOUT_MAJOR 1
-#define TM_LAYOUT_MINOR 0
+#define TM_LAYOUT_MINOR 1
 
 /** `byte_order` as the writer stores it. */
 #define TM_BYTE_ORDER 0x01020304u
@@ -69,7 +71,7 @@ typedef uint64_t tm_position;
 struct tm_string {
     tm_position position; // index of its first byte in `bytes`
     uint32_t length;      // bytes
-    uint32_t hash;        // the tracer's own; no meaning to a reader
+    uint32_t hash;        // tm_string_hash() of its bytes; before layout 1.1 the tracer's own
 };
 /** The string with this id is "<unknown>", as tracemalloc says where there is no frame. */
 #define TM_STRING_UNKNOWN 1u
@@ -92,7 +94,7 @@ struct tm_code {
     uint8_t line_table_kind;    // enum tm_line_table
     uint8_t _reserved[3];
     uint64_t address; // of the code object when it was copied; it may be dead since. For humans
-    uint64_t hash;    // of the contents; the tracer's own
+    uint64_t hash;    // tm_code_hash() of the contents; before layout 1.1 the tracer's own
 };
 /** The code with this id stands for a frame that could not be read: file name "<unknown>", line 0. */
 #define TM_CODE_UNKNOWN 1u

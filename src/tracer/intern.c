@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "../layout/hash.h"
 #include "../layout/lines.h"
 #include "pages.h"
 #include "shadow.h"
@@ -18,12 +19,6 @@ struct index {
     uint64_t used;
     uint64_t (*hash_of)(uint32_t id); // of a record which is there already
 };
-
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
 
 static void index_put(uint32_t *ids, uint64_t mask, uint64_t hash, uint32_t id)
 {
@@ -104,21 +99,9 @@ static uint64_t string_hash(uint32_t id)
 }
 static struct index strings = {.hash_of = string_hash};
 
-static uint32_t hash_bytes(const char *bytes, uint32_t length)
-{
-    uint64_t hash = length, word;
-    for (; length >= sizeof word; bytes += sizeof word, length -= sizeof word) {
-        memcpy(&word, bytes, sizeof word);
-        hash = mix(hash, word);
-    }
-    word = 0;
-    memcpy(&word, bytes, length);
-    return (uint32_t)mix(hash, word);
-}
-
 static uint32_t intern_string(const char *bytes, uint32_t length)
 {
-    uint32_t hash = hash_bytes(bytes, length);
+    uint32_t hash = tm_string_hash(bytes, length);
     for (INDEX_PROBE(&strings, hash, id)) {
         const struct tm_string *string = TABLE_STRING(id);
         if (string->hash == hash && string->length == length &&
@@ -206,8 +189,7 @@ static void describe_code(const void *object, struct tm_code *code, const char *
     else
         size = FIELD(Py_ssize_t, FIELD(PyObject *, object, facts->code_bytecode), VAR_OBJECT_SIZE);
     code->code_length = size > 0 && size <= INT32_MAX ? (uint32_t)size : 0;
-    code->hash = mix(mix(mix(hash_bytes(*lines, code->line_table_length), code->filename), code->qualname),
-                     (uint64_t)(uint32_t)code->first_line << 32 | code->code_length);
+    code->hash = tm_code_hash(code, *lines);
 }
 
 static bool same_code(const struct tm_code *a, const struct tm_code *b, const char *b_lines)
@@ -312,7 +294,7 @@ int32_t code_line_start(uint32_t code, int32_t instruction)
     } remembered[REMEMBERED]; // under the lock
     if (code == TM_CODE_UNKNOWN || instruction <= 0)
         return instruction;
-    struct line_start *line = &remembered[mix(code, (uint32_t)instruction) % REMEMBERED];
+    struct line_start *line = &remembered[tm_content_mix(code, (uint32_t)instruction) % REMEMBERED];
     if (line->code != code || line->instruction != instruction)
         *line = (struct line_start){code, instruction, find_line_start(TABLE_CODE(code), instruction)};
     return line->start;
@@ -323,7 +305,7 @@ int32_t code_line_start(uint32_t code, int32_t instruction)
 
 static uint64_t node_hash_of(uint32_t parent, uint32_t code, int32_t instruction)
 {
-    return mix(mix(parent, code), (uint32_t)instruction);
+    return tm_content_mix(tm_content_mix(parent, code), (uint32_t)instruction);
 }
 static uint64_t node_hash(uint32_t id)
 {
@@ -351,7 +333,7 @@ uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction)
 
 static uint64_t site_hash_of(uint32_t node, uint32_t kind, uint32_t domain)
 {
-    return mix(mix(node, kind), domain);
+    return tm_content_mix(tm_content_mix(node, kind), domain);
 }
 static uint32_t site_kind(uint16_t total_frames, uint8_t allocator, uint8_t flags)
 {

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../layout/hash.h"
 #include "pages.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -130,7 +131,9 @@ static bool create_unknown(void)
     string->length = sizeof unknown - 1;
     if (!table_append_bytes(unknown, string->length, &string->position))
         return false;
+    string->hash = tm_string_hash(unknown, string->length);
     code->filename = code->qualname = TM_STRING_UNKNOWN;
+    code->hash = tm_code_hash(code, "");
     node->code = TM_CODE_UNKNOWN;
     node->instruction = -1;
     node->depth = 1;
@@ -177,7 +180,7 @@ static bool create_arrays(struct tm_root *root)
            array_create(&root->strings, sizeof(struct tm_string), STRINGS_SHIFT) &&
            array_create(&root->codes, sizeof(struct tm_code), CODES_SHIFT) &&
            array_create(&root->nodes, sizeof(struct tm_node), NODES_SHIFT) &&
-           array_create(&root->sites, sizeof(struct tm_site), SITES_SHIFT) &&
+           array_create(&root->sites, SITE_BYTES, SITES_SHIFT) &&
            array_create(&root->tracked, sizeof(struct tm_tracked), TRACKED_SHIFT) && create_unknown();
 }
 

@@ -50,6 +50,9 @@ enum {
 /** The least, usual and greatest number of sites; TRACEMORTEM_RECORDS in the environment sets it. */
 enum { RECORDS_LEAST = 1 << 10, RECORDS_DEFAULT = 1 << 21, RECORDS_MOST = TM_SITE_LIMIT / 2 };
 
+/** From one site to the next: a divisor of a page, so that none lies on two; and a cache line. */
+enum { SITE_BYTES = 64 };
+
 /** The address of record `id` < count of an array of records of `size` bytes. */
 static inline void *table_record(const struct tm_array *array, uint64_t id, unsigned first_shift, size_t size)
 {
@@ -58,7 +61,7 @@ static inline void *table_record(const struct tm_array *array, uint64_t id, unsi
     return (char *)array->chunk[log - first_shift] + (index - (UINT64_C(1) << log)) * size;
 }
 
-#define TABLE_SITE(id) ((struct tm_site *)table_record(&table->sites, (id), SITES_SHIFT, sizeof(struct tm_site)))
+#define TABLE_SITE(id) ((struct tm_site *)table_record(&table->sites, (id), SITES_SHIFT, SITE_BYTES))
 #define TABLE_NODE(id) ((struct tm_node *)table_record(&table->nodes, (id), NODES_SHIFT, sizeof(struct tm_node)))
 #define TABLE_CODE(id) ((struct tm_code *)table_record(&table->codes, (id), CODES_SHIFT, sizeof(struct tm_code)))
 #define TABLE_STRING(id) \

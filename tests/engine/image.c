@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/hash.h"
+
 #define PAGE UINT64_C(4096)
 #define SYMBOLS 16
 #define TARGETS 16
@@ -373,7 +375,7 @@ uint32_t image_string(struct image_table *table, const char *bytes, uint32_t len
     tm_position position = add_bytes(table, bytes, length);
     uint32_t id = (uint32_t)array_add(table, strings);
     struct tm_string *string = image_record(table, strings, id);
-    *string = (struct tm_string){.position = position, .length = length};
+    *string = (struct tm_string){.position = position, .length = length, .hash = tm_string_hash(bytes, length)};
     return id;
 }
 
@@ -391,7 +393,22 @@ uint32_t image_code(struct image_table *table, const char *file_name, int32_t fi
                              .line_table = position,
                              .line_table_length = lines_length,
                              .code_length = code_length};
+    code->hash = tm_code_hash(code, lines);
     return id;
+}
+
+void image_rehash_string(struct image_table *table, uint32_t id)
+{
+    struct tm_string *string = image_record(table, &table->root->strings, id);
+    uint64_t address = image_record_address(table, &table->root->bytes, string->position);
+    string->hash = tm_string_hash(image_at(table->image, address, string->length), string->length);
+}
+
+void image_rehash_code(struct image_table *table, uint32_t id)
+{
+    struct tm_code *code = image_record(table, &table->root->codes, id);
+    uint64_t address = image_record_address(table, &table->root->bytes, code->line_table);
+    code->hash = tm_code_hash(code, image_at(table->image, address, code->line_table_length));
 }
 
 uint32_t image_node(struct image_table *table, uint32_t parent, uint32_t code, int32_t instruction)

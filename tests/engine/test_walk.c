@@ -207,6 +207,9 @@ static void test_parts(void **state)
     uint64_t *leaf = image_at(f->image, *branch + (HEAP >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)) * 8, 8);
     *leaf &= ~UINT64_C(0x0f09);
     visit(f);
+    assert_corrupt(f, 6, TM_LEAF_PARTS - 6); // they are counted
+    f->root->owned.traced -= UINT64_C(6 * 20);
+    visit(f);
     assert_undamaged(f);
     assert_int_equal(f->count, TM_LEAF_PARTS - 6);
     assert_seen(f, 0, HEAP + 0x10000 + 48, 20, 30);
@@ -474,6 +477,10 @@ static void test_bad_slots(void **state)
     // Watched, and without a start: not a block.
     *image_slot(&f->table, HEAP) = TM_SLOT_WATCHED | 77;
     *image_slot(&f->table, HEAP + 16) = TM_SLOT_WATCHED | 78;
+    visit(f);
+    assert_corrupt(f, 1, 1); // but one is counted
+    assert_int_equal(f->traces.damage.first_address, f->root->directory);
+    f->root->owned.traced -= 50;
     visit(f);
     assert_corrupt(f, 0, 1);
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../engine/image.h"
+#include "../engine/stock_image.h"
 #include "fuzz.h"
 
 #define HEAP UINT64_C(0x7f7000000000) // of the traced program: only compared, never read
@@ -91,7 +92,8 @@ static void make_table(struct memory *memory)
     add_area(memory, variable, 8);
 }
 
-// The same without a symbol, with two mappings of the root's name of which one holds a copy: it has to be searched for.
+// The same without a symbol, with two mappings of the root's name of which one holds a copy: it has to be searched for. It
+// is of layout 1.0, which has no hashes: bent names and line tables get further.
 static void make_hidden_table(struct memory *memory)
 {
     struct image_table table;
@@ -99,6 +101,7 @@ static void make_hidden_table(struct memory *memory)
     memory->image = image_create();
     image_table_create(&table, memory->image, IMAGE_ROOT);
     image_table_fill(&table, HEAP);
+    table.root->layout_minor = 0;
     add_resizes(&table);
     void *copy = image_map(memory->image, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, 4096, "[anon:" TM_MAPPING_NAME "]", flags);
     memcpy(copy, table.root, sizeof(*table.root));
@@ -120,7 +123,65 @@ static void make_empty_table(struct memory *memory)
     add_array_areas(memory, &table.root->sites);
 }
 
-static void (*const images[])(struct memory *memory) = {make_table, make_hidden_table, make_empty_table};
+// ---------------------------------------------------------------------------------------------------------------
+// CPython's own tables
+
+static void add_stock_table(struct memory *memory, const struct stock_image *stock, uint64_t table)
+{
+    uint64_t count;
+    if (!table)
+        return;
+    add_area(memory, table, 64);
+    uint64_t buckets = stock_image_buckets(stock, table, &count);
+    add_area(memory, buckets, count * sizeof(uint64_t));
+}
+
+static void make_stock(struct memory *memory, unsigned minor, bool free_threaded, bool symbols)
+{
+    struct stock_image stock;
+    memory->image = image_create();
+    stock_image_create(&stock, memory->image, minor, free_threaded, 5, 16);
+    stock_image_fill(&stock);
+    if (symbols)
+        stock_image_tell_symbols(&stock);
+    add_area(memory, stock.state, 512);
+    add_area(memory, stock.config, 16);
+    add_area(memory, stock.traces_at & ~UINT64_C(7), 64);
+    add_area(memory, stock.lock, 8);
+    add_area(memory, STOCK_IMAGE_MODULE, STOCK_IMAGE_MODULE_SIZE);
+    add_stock_table(memory, &stock, stock.traces);
+    add_stock_table(memory, &stock, stock.tracebacks);
+    add_stock_table(memory, &stock, stock.filenames);
+    add_stock_table(memory, &stock, stock.domains);
+    add_stock_table(memory, &stock, stock_image_domain(&stock, 389047));
+    for (uint64_t at = STOCK_IMAGE_HEAP; at < stock.heap_end; at += 1024) // entries, tracebacks, names
+        add_area(memory, at, 1024);
+}
+
+static void make_stock_3_8(struct memory *memory)
+{
+    make_stock(memory, 8, false, true);
+}
+
+static void make_stock_3_11(struct memory *memory)
+{
+    make_stock(memory, 11, false, false);
+}
+
+static void make_stock_3_13(struct memory *memory)
+{
+    make_stock(memory, 13, false, true);
+}
+
+static void make_stock_3_14t(struct memory *memory)
+{
+    make_stock(memory, 14, true, false);
+}
+
+// A new one goes to the end, and the kept corpus keeps its images: its first bytes are below IMAGES.
+static void (*const images[])(struct memory *memory) = {make_table,      make_hidden_table, make_empty_table,
+                                                        make_stock_3_8,  make_stock_3_11,   make_stock_3_13,
+                                                        make_stock_3_14t};
 enum { IMAGES = sizeof(images) / sizeof(images[0]) };
 
 static struct memory *get_memory(uint8_t choice)

@@ -70,6 +70,24 @@ def example_memory():
     return read, next(start for (start, _), (_, _, title) in zip(maps, parts) if title == "root")
 
 
+def mix(number, word):
+    number = (number ^ word) * 0x9E3779B97F4A7C15 % (1 << 64)
+    return number ^ number >> 32
+
+
+def content_hash(data):
+    number = mix(0x7472616365, len(data))
+    for at in range(0, len(data), 8):
+        number = mix(number, int.from_bytes(data[at : at + 8], "little"))
+    return number
+
+
+def code_hash(code, line_table):
+    number = mix(content_hash(line_table), code["filename"] << 32 | code["qualname"])
+    number = mix(number, code["first_line"] % (1 << 32) << 32 | code["code_length"])
+    return mix(number, code["line_table_kind"])
+
+
 class Table:
     """A trace table, read by `read(address, length)` from the root at `address`."""
 
@@ -120,7 +138,9 @@ class Table:
 
     def string(self, number):
         string = self.record("strings", "tm_string", number)
-        return self.bytes(string["position"], string["length"]).decode("utf-8", "surrogatepass")
+        data = self.bytes(string["position"], string["length"])
+        assert content_hash(data) & 0xFFFFFFFF == string["hash"]
+        return data.decode("utf-8", "surrogatepass")
 
     # -- tracebacks ---------------------------------------------------------------------------------------------------
 
@@ -138,6 +158,7 @@ class Table:
 
     def line(self, code, instruction):
         table = self.bytes(code["line_table"], code["line_table_length"])
+        assert code_hash(code, table) == code["hash"]
         kind = code["line_table_kind"]
         if instruction < 0 or kind == self.value["TM_LINES_NONE"]:
             return code["first_line"]

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layout/hash.h"
 #include "layout/trace_table.h"
 
 enum {
@@ -78,7 +79,7 @@ static uint32_t add_string(const char *text)
     uint32_t id = (uint32_t)root.strings.count++;
     uint32_t length = (uint32_t)strlen(text);
     *(id < 2 ? &strings[0][id] : &strings[1][id - 2]) =
-        (struct tm_string){.position = append(text, length), .length = length};
+        (struct tm_string){.position = append(text, length), .length = length, .hash = tm_string_hash(text, length)};
     return id;
 }
 
@@ -86,6 +87,7 @@ static struct tm_code *add_code(uint32_t filename, uint32_t qualname, int32_t fi
 {
     struct tm_code *code = &codes[root.codes.count++];
     *code = (struct tm_code){.filename = filename, .qualname = qualname, .first_line = first_line};
+    code->hash = tm_code_hash(code, "");
     return code;
 }
 
@@ -95,6 +97,7 @@ static void set_lines(struct tm_code *code, const void *table, uint32_t length, 
     code->line_table = append(table, length);
     code->line_table_length = length;
     code->code_length = code_length;
+    code->hash = tm_code_hash(code, table);
 }
 
 static uint32_t add_node(uint32_t parent, uint32_t code, int32_t instruction)

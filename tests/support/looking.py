@@ -35,7 +35,20 @@ class _Process(memory.LocalProcess):
         return 0  # the table is found by its mapping's name, or by searching
 
 
-def _ask(line, target_memory):
+def answer(line, pid=None, core=None):
+    """What the command prints with --json. Raises EngineError where it fails."""
+    if core is not None:
+        with memory.CoreMemory(corefile.CoreFile(str(core))) as held:
+            return ask(line, held)
+    process = _Process(pid)
+    try:
+        return ask(line, process)
+    finally:
+        process.close()
+
+
+def ask(line, target_memory):
+    """The same of a _engine.Memory."""
     output = _Output()
     session = _engine.Session(_engine.Engine(), output)
     try:
@@ -46,18 +59,6 @@ def _ask(line, target_memory):
     finally:
         session.close()
     return json.loads(output.text)
-
-
-def answer(line, pid=None, core=None):
-    """What the command prints with --json. Raises EngineError where it fails."""
-    if core is not None:
-        with memory.CoreMemory(corefile.CoreFile(str(core))) as held:
-            return _ask(line, held)
-    process = _Process(pid)
-    try:
-        return _ask(line, process)
-    finally:
-        process.close()
 
 
 class standing_still:

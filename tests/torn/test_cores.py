@@ -58,6 +58,7 @@ def test_a_core_of_any_moment_is_consistent(python, number, tmp_path):
     info = looking.answer("tm-info", core=core)
     top = looking.answer("tm-top traceback -n 1", core=core)
     traces = looking.answer("tm-traces -n 10000000", core=core)
+    assert looking.answer("tm-verify", core=core)["verdict"] == "healthy"
     for answer in (info, top, traces):
         assert not any(answer["missing"].values()), answer
     sizes = known_sizes()

@@ -1,0 +1,52 @@
+/**
+ * Hashes: what the writer stores in a string's and a code object's record, and a reader computes anew.
+ *
+ * They tell contents from what has come in their place, a page of zeros above all; docs/layout.md has them in words. Not
+ * against an enemy. Depends on nothing but the layout.
+ */
+#ifndef TRACEMORTEM_LAYOUT_HASH_H
+#define TRACEMORTEM_LAYOUT_HASH_H
+
+#include <string.h>
+
+#include "trace_table.h"
+
+/** One more word into a hash: another word gives another hash. */
+static inline uint64_t tm_content_mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+/** Of so many bytes. No bytes have a hash, too, which is not 0: a record of zeros is none of an empty string. */
+static inline uint64_t tm_content_hash(const void *bytes, uint32_t length)
+{
+    const char *at = bytes;
+    uint64_t hash = tm_content_mix(UINT64_C(0x7472616365), length), word;
+    for (; length >= sizeof word; at += sizeof word, length -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        hash = tm_content_mix(hash, word);
+    }
+    if (length == 0)
+        return hash;
+    word = 0;
+    memcpy(&word, at, length);
+    return tm_content_mix(hash, word);
+}
+
+/** tm_string.hash. */
+static inline uint32_t tm_string_hash(const void *bytes, uint32_t length)
+{
+    return (uint32_t)tm_content_hash(bytes, length);
+}
+
+/** tm_code.hash: of the contents, with the bytes of its line table; where these stand, and `address`, are no part. */
+static inline uint64_t tm_code_hash(const struct tm_code *code, const void *line_table)
+{
+    uint64_t hash = tm_content_hash(line_table, code->line_table_length);
+    hash = tm_content_mix(hash, (uint64_t)code->filename << 32 | code->qualname);
+    hash = tm_content_mix(hash, (uint64_t)(uint32_t)code->first_line << 32 | code->code_length);
+    return tm_content_mix(hash, code->line_table_kind);
+}
+
+#endif

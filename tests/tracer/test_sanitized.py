@@ -1,0 +1,92 @@
+"""The tracer compiled with AddressSanitizer and UndefinedBehaviorSanitizer, in CPythons which allocate by malloc().
+
+Each of Python's blocks is then a block of the sanitizer's: what the tracer reads of an interpreter, a frame or an object
+which is not there any more, or not yet, or beyond its end, ends the program with a report. The programs are those of
+other tests; that they come to their end, with the same results, is what is proved here.
+"""
+
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TESTS = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(TESTS, "support"))
+
+import debuggers  # noqa: E402
+import pytest  # noqa: E402
+import pythons  # noqa: E402
+
+BUILD = os.path.join("build", "checked")
+TRACER = os.path.join(debuggers.ROOT, BUILD, "python", "tracemortem", "_tracer.abi3.so")
+FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+PYTHONS = [python.path for python in pythons.find()]
+IDS = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in pythons.find()]
+BUSY = os.path.join(HERE, "programs", "busy.py")
+WITH_RESULTS = ["storm.py", "busy.py"]  # of tests/fault: what they tell does not depend on tracing
+OTHERS = ["dropin/programs/everything.py", "dropin/programs/deep.py", "dropin/programs/reborn.py"]
+OTHERS += ["fault/programs/turning.py", "lives/programs/coroutines.py", "lives/programs/deep.py", "lives/programs/threads.py"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def checked_build():
+    """It is a build of its own. Returns the sanitizer's library, which has to be the first to be loaded."""
+    make = ["make", "--no-print-directory", "-j2", "-C", debuggers.ROOT, "CC=gcc", "BUILD=" + BUILD, "CFLAGS=" + FLAGS]
+    subprocess.run(make + ["tracer", "package"], check=True, stdout=subprocess.DEVNULL)
+    found = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, stdout=subprocess.PIPE)
+    return os.path.realpath(found.stdout.decode().strip())
+
+
+def run(python, arguments, preload, frames=25):
+    environment = dict(
+        os.environ,
+        LD_PRELOAD=":".join(preload),
+        TRACEMORTEM=str(frames),
+        PYTHONPATH=os.path.join(debuggers.ROOT, BUILD, "python"),
+        PYTHONMALLOC="malloc",
+        PYTHONHASHSEED="0",
+        PYTHONDONTWRITEBYTECODE="1",
+        ASAN_OPTIONS="detect_leaks=0",  # Python's own
+        TM_READY="1",
+    )
+    return subprocess.run(
+        [python] + arguments,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=debuggers.PATIENCE,
+    )
+
+
+def assert_no_report(ended):
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert b"Sanitizer" not in ended.stderr and b"runtime error" not in ended.stderr, ended.stderr.decode()
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=IDS)
+def test_a_program_which_does_everything_ends_without_a_report(python, checked_build):
+    traced = run(python, [BUSY], [checked_build, TRACER])
+    assert (traced.returncode, traced.stdout) == (0, b"done\n"), traced.stderr.decode()
+
+
+@pytest.mark.parametrize("name", WITH_RESULTS)
+def test_programs_have_the_results_which_they_have_untraced(name, checked_build):
+    program = [os.path.join(TESTS, "fault", "programs", name), "2"]
+    traced = run(PYTHONS[-1], program, [checked_build, TRACER])
+    assert_no_report(traced)
+    assert traced.stdout and traced.stdout == run(PYTHONS[-1], program, [checked_build]).stdout
+
+
+@pytest.mark.parametrize("program", OTHERS)
+def test_programs_of_other_tests_end_without_a_report(program, checked_build):
+    assert_no_report(run(PYTHONS[-1], [os.path.join(TESTS, program), "3"], [checked_build, TRACER]))
+
+
+def test_it_traces_and_is_checked(checked_build):
+    code = "import tracemalloc; print(tracemalloc.get_object_traceback(object()), tracemalloc.__name__)"
+    traced = run(PYTHONS[-1], ["-c", code], [checked_build, TRACER])
+    assert b"<string>:1" in traced.stdout, traced.stderr.decode()
+    with open(TRACER, "rb") as file:
+        tracer = file.read()
+    assert b"__asan_report_load4" in tracer and b"__ubsan_handle_" in tracer
