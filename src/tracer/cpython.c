@@ -157,6 +157,139 @@ const char *cpython_attach(void)
     return NULL;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// What its frames tell, read without trust
+
+/** Where a sandbox forbids process_vm_readv(): the kernel tells as well when it is to write what is not there. */
+static bool read_through_pipe(const void *address, void *buffer, size_t length)
+{
+    int ends[2];
+    if (length > PIPE_BUF || pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    bool good = write(ends[1], address, length) == (ssize_t)length && read(ends[0], buffer, length) == (ssize_t)length;
+    close(ends[0]);
+    close(ends[1]);
+    return good;
+}
+
+bool cpython_read(const void *address, void *buffer, size_t length)
+{
+    struct iovec local = {buffer, length}, remote = {(void *)address, length};
+    ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+    if (got == (ssize_t)length)
+        return true;
+    return got < 0 && errno != EFAULT && read_through_pipe(address, buffer, length);
+}
+
+static bool read_word(const void *base, size_t offset, uintptr_t *word)
+{
+    return cpython_read((const char *)base + offset, word, sizeof *word);
+}
+
+static bool code_makes_sense(const struct cpython_facts *facts, const void *code)
+{
+    uintptr_t type, filename, filename_type, lines, lines_type;
+    return read_word(code, OBJECT_TYPE, &type) && type == (uintptr_t)&PyCode_Type &&
+           read_word(code, facts->code_filename, &filename) &&
+           read_word((const void *)filename, OBJECT_TYPE, &filename_type) &&
+           filename_type == (uintptr_t)&PyUnicode_Type && read_word(code, facts->code_lines, &lines) &&
+           read_word((const void *)lines, OBJECT_TYPE, &lines_type) && lines_type == (uintptr_t)&PyBytes_Type;
+}
+
+/** Whether a complete or nearly complete frame is at an instruction of its code; *behind: how far behind the first one. */
+static bool instruction_makes_sense(const struct cpython_facts *facts, const void *frame, const void *code,
+                                    intptr_t *behind)
+{
+    uintptr_t instruction, size, bytecode;
+    int offset;
+    if (facts->instruction_unit == 0) {
+        if (!read_word(frame, facts->frame_instruction, &instruction) || !read_word(code, VAR_OBJECT_SIZE, &size))
+            return false;
+        *behind = (intptr_t)(instruction - ((uintptr_t)code + facts->code_bytecode));
+        size *= CODE_UNIT;
+    } else {
+        if (!cpython_read((const char *)frame + facts->frame_instruction, &offset, sizeof offset) ||
+            !read_word(code, facts->code_bytecode, &bytecode) ||
+            !read_word((const void *)bytecode, VAR_OBJECT_SIZE, &size))
+            return false;
+        *behind = (intptr_t)offset * facts->instruction_unit;
+    }
+    return *behind >= -CODE_UNIT && *behind <= (intptr_t)size;
+}
+
+/** What a look at the frames has met so far. */
+struct look {
+    unsigned frames; // of Python's
+    unsigned idle;   // callers which are not behind their first instruction, where hardly anything is called
+    bool internal;   // one was the interpreter's own
+};
+
+static bool frame_makes_sense(const struct cpython_facts *facts, const void *frame, struct look *look)
+{
+    unsigned char owner = 0;
+    uintptr_t code;
+    intptr_t behind;
+    if (facts->frame_owner >= 0 && !cpython_read((const char *)frame + facts->frame_owner, &owner, 1))
+        return false;
+    if (owner > 4)
+        return false;
+    if (facts->owner_skip != 0 && owner >= facts->owner_skip) {
+        look->internal = true;
+        return true;
+    }
+    if (!read_word(frame, facts->frame_code, &code))
+        return false;
+    code &= ~(uintptr_t)facts->frame_code_tags;
+    if (!code_makes_sense(facts, (const void *)code) ||
+        !instruction_makes_sense(facts, frame, (const void *)code, &behind))
+        return false;
+    if (look->frames++ > 0 && behind <= 0)
+        look->idle++;
+    return true;
+}
+
+enum cpython_frames cpython_look_at_frames(const void *thread)
+{
+    const struct cpython_facts *facts = cpython.facts;
+    struct look look = {0};
+    uintptr_t frame;
+    int steps = 0;
+    if (thread == NULL)
+        return CPYTHON_FRAMES_NONE;
+    if (!read_word(thread, facts->thread_frame, &frame))
+        return CPYTHON_FRAMES_STRANGE;
+    if (facts->cframe_frame >= 0 && frame != 0 && !read_word((const void *)frame, (size_t)facts->cframe_frame, &frame))
+        return CPYTHON_FRAMES_STRANGE;
+    for (; frame != 0 && steps < 32; steps++) {
+        if (!frame_makes_sense(facts, (const void *)frame, &look) ||
+            !read_word((const void *)frame, facts->frame_previous, &frame))
+            return CPYTHON_FRAMES_STRANGE;
+    }
+    // Where the interpreter has frames of its own, the oldest is one.
+    if (steps > 0 && frame == 0 && facts->owner_skip != 0 && !look.internal)
+        return CPYTHON_FRAMES_STRANGE;
+    if (look.frames == 0)
+        return CPYTHON_FRAMES_NONE;
+    return look.frames > 1 && look.idle == 0 ? CPYTHON_FRAMES_CALL : CPYTHON_FRAMES_RUN;
+}
+
+/**
+ * Look at the frames before they are read for the first time, which is while the interpreter starts, at any allocation. One
+ * which keeps them elsewhere must come as far as to be refused.
+ */
+static bool frames_become_known(const PyThreadState *thread)
+{
+    static uintptr_t looked_at; // a word which did not lead to a frame
+    if (thread == NULL || FIELD(uintptr_t, thread, cpython.facts->thread_frame) == looked_at)
+        return false;
+    looked_at = FIELD(uintptr_t, thread, cpython.facts->thread_frame);
+    cpython.frames_are_known = cpython_look_at_frames(thread) > CPYTHON_FRAMES_NONE;
+    return cpython.frames_are_known;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Threads, and functions
+
 // From 3.12 on the current thread state is in a thread-local variable, and where CPython is a shared library its function
 // has to ask the dynamic linker for it at each call. We ask once a thread. The variable is the only thread-local one which
 // holds a thread state: the only word of CPython's thread-local memory which equals what the function answers.
@@ -213,6 +346,8 @@ void cpython_find_current_thread(void)
 PyThreadState *cpython_ask_current_thread(void)
 {
     PyThreadState *thread = cpython.current_thread();
+    if (!cpython.frames_are_known && !frames_become_known(thread))
+        return NULL;
     if (thread_variable.module != 0) {
         PyThreadState *const *variable = __tls_get_addr(&thread_variable);
         if (*variable == thread)
@@ -231,85 +366,4 @@ void *cpython_function(const char *name)
     // Preloaded, we come before the interpreter; imported, ours are not among the program's symbols.
     void *function = dlsym(RTLD_NEXT, name);
     return function != NULL ? function : dlsym(RTLD_DEFAULT, name);
-}
-
-/** Where a sandbox forbids process_vm_readv(): the kernel tells as well when it is to write what is not there. */
-static bool read_through_pipe(const void *address, void *buffer, size_t length)
-{
-    int ends[2];
-    if (length > PIPE_BUF || pipe2(ends, O_CLOEXEC) != 0)
-        return false;
-    bool good = write(ends[1], address, length) == (ssize_t)length && read(ends[0], buffer, length) == (ssize_t)length;
-    close(ends[0]);
-    close(ends[1]);
-    return good;
-}
-
-bool cpython_read(const void *address, void *buffer, size_t length)
-{
-    struct iovec local = {buffer, length}, remote = {(void *)address, length};
-    ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-    if (got == (ssize_t)length)
-        return true;
-    return got < 0 && errno != EFAULT && read_through_pipe(address, buffer, length);
-}
-
-static bool read_word(const void *base, size_t offset, uintptr_t *word)
-{
-    return cpython_read((const char *)base + offset, word, sizeof *word);
-}
-
-static bool code_makes_sense(const struct cpython_facts *facts, const void *code)
-{
-    uintptr_t type, filename, filename_type, lines, lines_type;
-    return read_word(code, OBJECT_TYPE, &type) && type == (uintptr_t)&PyCode_Type &&
-           read_word(code, facts->code_filename, &filename) &&
-           read_word((const void *)filename, OBJECT_TYPE, &filename_type) &&
-           filename_type == (uintptr_t)&PyUnicode_Type && read_word(code, facts->code_lines, &lines) &&
-           read_word((const void *)lines, OBJECT_TYPE, &lines_type) && lines_type == (uintptr_t)&PyBytes_Type;
-}
-
-/** Whether a complete or nearly complete frame is at an instruction of its code. */
-static bool instruction_makes_sense(const struct cpython_facts *facts, const void *frame, const void *code)
-{
-    uintptr_t instruction, size, bytecode;
-    int offset;
-    if (facts->instruction_unit == 0)
-        return read_word(frame, facts->frame_instruction, &instruction) && read_word(code, VAR_OBJECT_SIZE, &size) &&
-               instruction - ((uintptr_t)code + facts->code_bytecode - CODE_UNIT) <= (size + 1) * CODE_UNIT;
-    return cpython_read((const char *)frame + facts->frame_instruction, &offset, sizeof offset) &&
-           read_word(code, facts->code_bytecode, &bytecode) &&
-           read_word((const void *)bytecode, VAR_OBJECT_SIZE, &size) && offset >= -1 &&
-           (uintptr_t)(offset + 1) * facts->instruction_unit <= size + CODE_UNIT;
-}
-
-bool cpython_frames_make_sense(const void *thread)
-{
-    const struct cpython_facts *facts = cpython.facts;
-    uintptr_t frame;
-    if (thread == NULL)
-        return true;
-    if (!read_word(thread, facts->thread_frame, &frame))
-        return false;
-    if (facts->cframe_frame >= 0 && frame != 0 && !read_word((const void *)frame, (size_t)facts->cframe_frame, &frame))
-        return false;
-    for (int steps = 0; frame != 0 && steps < 16; steps++) {
-        unsigned char owner = 0;
-        uintptr_t code;
-        if (facts->frame_owner >= 0 && !cpython_read((const char *)frame + facts->frame_owner, &owner, 1))
-            return false;
-        if (owner > 4)
-            return false;
-        if (facts->owner_skip == 0 || owner < facts->owner_skip) {
-            if (!read_word((const void *)frame, facts->frame_code, &code))
-                return false;
-            code &= ~(uintptr_t)facts->frame_code_tags;
-            if (!code_makes_sense(facts, (const void *)code) ||
-                !instruction_makes_sense(facts, (const void *)frame, (const void *)code))
-                return false;
-        }
-        if (!read_word((const void *)frame, facts->frame_previous, &frame))
-            return false;
-    }
-    return true;
 }

@@ -136,8 +136,9 @@ struct cpython {
     const struct cpython_facts *facts;
     uint32_t version_hex; // PY_VERSION_HEX
     bool debug_build;
-    bool lock_is_global; // one lock for all interpreters (to 3.11): the current thread state is its holder's
-    bool counts_frames;  // tracemalloc tells how deep the whole stack was (from 3.9 on)
+    bool lock_is_global;   // one lock for all interpreters (to 3.11): the current thread state is its holder's
+    bool counts_frames;    // tracemalloc tells how deep the whole stack was (from 3.9 on)
+    bool frames_are_known; // frames were where the facts say; until then none are read
     PyThreadState *(*current_thread)(void); // see cpython_current_thread()
     PyInterpreterState *main;               // the main interpreter as last seen
 };
@@ -158,7 +159,10 @@ extern __thread PyThreadState *const *cpython_thread_variable;
 /** cpython_current_thread() where the variable is not known. */
 PyThreadState *cpython_ask_current_thread(void);
 
-/** The current thread state, or NULL: what CPython's function of that purpose answers, mostly without a call. */
+/**
+ * The current thread state: what CPython's function of that purpose answers, mostly without a call. NULL: there is none, or no
+ * frames are known yet.
+ */
 static inline PyThreadState *cpython_current_thread(void)
 {
     PyThreadState *const *variable = cpython_thread_variable;
@@ -171,11 +175,15 @@ void cpython_find_current_thread(void);
 /** Whether the interpreter is going away: thread states are no longer to be trusted by those who hold no lock. */
 bool cpython_is_finalizing(void);
 
-/**
- * Check the facts against the frames of the calling thread, which must hold the lock, reading without trust.
- * True where there are no frames yet.
- */
-bool cpython_frames_make_sense(const void *thread);
+/** What frames are found where the facts say, each of them more than the one before it. */
+enum cpython_frames {
+    CPYTHON_FRAMES_STRANGE, // what is there are no frames
+    CPYTHON_FRAMES_NONE,
+    CPYTHON_FRAMES_RUN,  // Python code runs
+    CPYTHON_FRAMES_CALL, // and was called by other Python code, which has come as far as to call it
+};
+/** Check the facts against the frames of the calling thread, which must hold the lock, reading without trust. */
+enum cpython_frames cpython_look_at_frames(const void *thread);
 #define CPYTHON_STRANGE_FRAMES "this CPython does not keep its frames as its version should; a build of its own?"
 
 /** CPython's own function, even where one of ours stands in front of it. NULL: there is none. */

@@ -68,7 +68,7 @@ static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
         if (cpython.lock_is_global || thread == NULL)
             own = PyGILState_GetThisThreadState();
         if (own == NULL || own != thread)
-            return (struct caller){.thread = cpython_is_finalizing() ? NULL : own};
+            return (struct caller){.thread = cpython.frames_are_known && !cpython_is_finalizing() ? own : NULL};
     }
     if (UNLIKELY(thread == NULL))
         return (struct caller){0};
@@ -448,7 +448,7 @@ const char *tracing_start(unsigned frame_limit)
     static bool forks_watched;
     if (tracing)
         return NULL;
-    if (!cpython_frames_make_sense(cpython_current_thread()))
+    if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE)
         return CPYTHON_STRANGE_FRAMES;
     const char *problem = table_create();
     if (problem != NULL)

@@ -43,8 +43,8 @@ static void restore_environment(void)
 }
 
 // PYTHONMALLOC and -X dev make the interpreter set its allocators up anew after we hooked them, and births can be watched
-// only once it has a thread. These built-in modules are among the first things it makes then, so we look again there; for
-// the last of them Python code runs already, and its frames are checked before a program sees any.
+// only once it has a thread. These built-in modules are among the first things it makes then, so we look again there. The
+// last of them is imported by Python code, which Python code has called: their frames must be where we look for them.
 #define EARLY_MODULES(X) X(_imp) X(_thread) X(_warnings) X(_weakref) X(_io) X(marshal) X(posix) X(_abc)
 
 enum early_module {
@@ -59,11 +59,12 @@ static void complain(const char *what, const char *why)
     fprintf(stderr, "tracemortem: %s: %s; the program runs on untraced\n", what, why);
 }
 
-static void look_again(void)
+static void look_again(enum early_module module)
 {
     if (!tracing_on())
         return;
-    if (!cpython_frames_make_sense(cpython.current_thread())) {
+    enum cpython_frames least = module == EARLY__abc ? CPYTHON_FRAMES_CALL : CPYTHON_FRAMES_NONE;
+    if (cpython_look_at_frames(cpython.current_thread()) < least) {
         tracing_stop();
         complain("cannot trace", CPYTHON_STRANGE_FRAMES);
         return;
@@ -75,7 +76,7 @@ static void look_again(void)
 #define INIT(name)                         \
     static PyObject *init_##name(void)     \
     {                                      \
-        look_again();                      \
+        look_again(EARLY_##name);          \
         return early_init[EARLY_##name](); \
     }
 EARLY_MODULES(INIT)
