@@ -28,6 +28,11 @@ def huge(domain, size):
     return size >= GIB
 
 
+def gained(before):
+    """GiB since, rounded: the program's own objects come and go, so the sum is some bytes off to either side."""
+    return round((tracemalloc.get_traced_memory()[0] - before) / GIB)
+
+
 print("huge")
 tracemalloc.stop()
 tracemalloc.start(2)
@@ -38,19 +43,19 @@ for domain in ("PyMem_Raw", "PyMem_", "PyObject_"):
     before = tracemalloc.get_traced_memory()[0]
     block = malloc(5 * GIB + 3)
     assert block, "no memory for 5 GiB"
-    print(domain, sizes(huge), (tracemalloc.get_traced_memory()[0] - before) // GIB)
+    print(domain, sizes(huge), gained(before))
     block = realloc(block, 6 * GIB + 1)
-    print(sizes(huge), (tracemalloc.get_traced_memory()[0] - before) // GIB)
+    print(sizes(huge), gained(before))
     block = realloc(block, 100)
-    print(sizes(huge), (tracemalloc.get_traced_memory()[0] - before) // GIB)
+    print(sizes(huge), gained(before))
     block = realloc(block, 4 * GIB)
-    print(sizes(huge), (tracemalloc.get_traced_memory()[0] - before) // GIB)
+    print(sizes(huge), gained(before))
     other = calloc(5, GIB)
-    print(sizes(huge), (tracemalloc.get_traced_memory()[0] - before) // GIB)
+    print(sizes(huge), gained(before))
     print("impossible", calloc(1 << 62, 8), malloc((1 << 63) - 1), realloc(block, (1 << 63) - 1), sizes(huge))
     free(block)
     free(other)
-    print(sizes(huge), (tracemalloc.get_traced_memory()[0] - before) // GIB)
+    print(sizes(huge), gained(before))
 
 print("zero")
 for domain in ("PyMem_Raw", "PyMem_", "PyObject_"):

@@ -1,0 +1,84 @@
+"""Blocks of other domains than CPython's: told apart from it, and by both debuggers alike, to the byte."""
+
+import json
+import re
+import subprocess
+
+import debuggers
+import pytest
+import pythons
+from e2e_programs import program
+
+CLAIM = re.compile(r"  # (\d+): (\d+) x (\d+)$")
+PYTHONS = pythons.find()
+
+
+def expected(name):
+    """{domain: {line: (size, count)}} of the lines of a program with a claim."""
+    domains = {}
+    with open(program(name)) as file:
+        for number, line in enumerate(file, 1):
+            claim = CLAIM.search(line.rstrip("\n"))
+            if claim:
+                domain, count, size = map(int, claim.groups())
+                domains.setdefault(domain, {})[number] = (count * size, count)
+    return domains
+
+
+def lines_of(text, name):
+    rows = [row for row in json.loads(text)["statistics"] if row["filename"] == program(name)]
+    return {row["lineno"]: (row["size"], row["count"]) for row in rows}
+
+
+def require_domains(name, process, folder):
+    """What both debuggers say of each domain but CPython's own, alive and in a core, is what the program claims."""
+    wanted = expected(name)
+    wanted.pop(0, None)
+    commands = ["tm-top --domain %d --json -n 100000" % domain for domain in sorted(wanted)]
+    core = debuggers.gcore(process.pid, folder / "core")
+    for debugger in debuggers.DEBUGGERS:
+        for target in ({"pid": process.pid}, {"core": core}):
+            texts = debuggers.answers(debugger, commands, **target)
+            for domain, text in zip(sorted(wanted), texts):
+                assert lines_of(text, name) == wanted[domain], (debugger, domain)
+
+
+def test_what_numpys_arrays_hold_is_its_domains(tmp_path):
+    """With the interpreter for which the system packages numpy."""
+    system = next((python.path for python in PYTHONS if python.path.startswith("/usr/bin/")), None)
+    if not system or subprocess.call([system, "-c", "import numpy"], stderr=subprocess.DEVNULL):
+        pytest.skip("no numpy (Debian: python3-numpy)")
+    with debuggers.start_traced_process(system, program("held_arrays.py"), frames=5) as process:
+        require_domains("held_arrays.py", process, tmp_path)
+
+
+@pytest.fixture
+def tracked(python):
+    arguments = [debuggers.TRACER]
+    with debuggers.start_traced_process(python, program("domains.py"), arguments, frames=5, preload=True) as process:
+        process.shared, process.alone = map(int, process.first_line.split())
+        yield process
+
+
+def test_each_domain_has_exactly_its_own_blocks(tracked, tmp_path):
+    require_domains("domains.py", tracked, tmp_path)
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_an_address_in_several_domains_is_told_with_all_of_them(tracked, debugger):
+    addresses = (tracked.shared, tracked.shared + 9, tracked.shared + 4000, tracked.alone)
+    commands = ["tm-traceback --json 0x%x" % address for address in addresses]
+    *texts, shown = debuggers.answers(debugger, commands + ["tm-traceback 0x%x" % tracked.shared], pid=tracked.pid)
+    found = [[(block["domain"], block["address"], block["size"]) for block in json.loads(text)["blocks"]] for text in texts]
+    of_python, of_77, of_78 = ((0, tracked.shared, 5000), (77, tracked.shared, 3000), (78, tracked.shared, 10))
+    assert [sorted(blocks) for blocks in found[:3]] == [[of_python, of_77, of_78], [of_python, of_77, of_78], [of_python]]
+    assert (78, tracked.alone, 1 << 20) in found[3] and {domain for domain, _, _ in found[3]} == {78}
+    wanted = {domain: min(lines) for domain, lines in expected("domains.py").items()}
+    blocks = json.loads(texts[0])["blocks"]
+    assert {block["domain"]: block["traceback"][-1]["lineno"] for block in blocks} == wanted
+    heads = re.findall("^block at 0x%x of ([0-9]+) bytes, domain ([0-9]+)$" % tracked.shared, shown, re.MULTILINE)
+    assert sorted(heads, key=lambda head: int(head[1])) == [("5000", "0"), ("3000", "77"), ("10", "78")]
+    with open(program("domains.py")) as file:
+        source = file.read().splitlines()
+    for line in wanted.values():
+        assert '  File "%s", line %d\n    %s\n' % (program("domains.py"), line, source[line - 1].strip()) in shown
