@@ -248,7 +248,7 @@ static bool frame_makes_sense(const struct cpython_facts *facts, const void *fra
     return true;
 }
 
-enum cpython_frames cpython_look_at_frames(const void *thread)
+static enum cpython_frames look_at_frames(const void *thread)
 {
     const struct cpython_facts *facts = cpython.facts;
     struct look look = {0};
@@ -273,6 +273,14 @@ enum cpython_frames cpython_look_at_frames(const void *thread)
     return look.frames > 1 && look.idle == 0 ? CPYTHON_FRAMES_CALL : CPYTHON_FRAMES_RUN;
 }
 
+enum cpython_frames cpython_look_at_frames(const void *thread)
+{
+    enum cpython_frames found = look_at_frames(thread);
+    if (found > cpython.frames)
+        cpython.frames = found;
+    return found;
+}
+
 /**
  * Look at the frames before they are read for the first time, which is while the interpreter starts, at any allocation. One
  * which keeps them elsewhere must come as far as to be refused.
@@ -283,8 +291,7 @@ static bool frames_become_known(const PyThreadState *thread)
     if (thread == NULL || FIELD(uintptr_t, thread, cpython.facts->thread_frame) == looked_at)
         return false;
     looked_at = FIELD(uintptr_t, thread, cpython.facts->thread_frame);
-    cpython.frames_are_known = cpython_look_at_frames(thread) > CPYTHON_FRAMES_NONE;
-    return cpython.frames_are_known;
+    return cpython_look_at_frames(thread) >= CPYTHON_FRAMES_RUN;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -346,7 +353,7 @@ void cpython_find_current_thread(void)
 PyThreadState *cpython_ask_current_thread(void)
 {
     PyThreadState *thread = cpython.current_thread();
-    if (!cpython.frames_are_known && !frames_become_known(thread))
+    if (cpython.frames < CPYTHON_FRAMES_RUN && !frames_become_known(thread))
         return NULL;
     if (thread_variable.module != 0) {
         PyThreadState *const *variable = __tls_get_addr(&thread_variable);

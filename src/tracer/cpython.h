@@ -131,14 +131,22 @@ struct cpython_description {
 /** That of a version; NULL: it has none. */
 const struct cpython_description *cpython_description_of(uint32_t version);
 
+/** What frames are found where the facts say, each of them more than the one before it. */
+enum cpython_frames {
+    CPYTHON_FRAMES_STRANGE, // what is there are no frames
+    CPYTHON_FRAMES_NONE,
+    CPYTHON_FRAMES_RUN,  // Python code runs
+    CPYTHON_FRAMES_CALL, // and was called by other Python code, which has come as far as to call it
+};
+
 /** The running interpreter, once attached. */
 struct cpython {
     const struct cpython_facts *facts;
     uint32_t version_hex; // PY_VERSION_HEX
     bool debug_build;
-    bool lock_is_global;   // one lock for all interpreters (to 3.11): the current thread state is its holder's
-    bool counts_frames;    // tracemalloc tells how deep the whole stack was (from 3.9 on)
-    bool frames_are_known; // frames were where the facts say; until then none are read
+    bool lock_is_global;        // one lock for all interpreters (to 3.11): the current thread state is its holder's
+    bool counts_frames;         // tracemalloc tells how deep the whole stack was (from 3.9 on)
+    enum cpython_frames frames; // the most which were found; below CPYTHON_FRAMES_RUN none are read
     PyThreadState *(*current_thread)(void); // see cpython_current_thread()
     PyInterpreterState *main;               // the main interpreter as last seen
 };
@@ -175,13 +183,6 @@ void cpython_find_current_thread(void);
 /** Whether the interpreter is going away: thread states are no longer to be trusted by those who hold no lock. */
 bool cpython_is_finalizing(void);
 
-/** What frames are found where the facts say, each of them more than the one before it. */
-enum cpython_frames {
-    CPYTHON_FRAMES_STRANGE, // what is there are no frames
-    CPYTHON_FRAMES_NONE,
-    CPYTHON_FRAMES_RUN,  // Python code runs
-    CPYTHON_FRAMES_CALL, // and was called by other Python code, which has come as far as to call it
-};
 /** Check the facts against the frames of the calling thread, which must hold the lock, reading without trust. */
 enum cpython_frames cpython_look_at_frames(const void *thread);
 #define CPYTHON_STRANGE_FRAMES "this CPython does not keep its frames as its version should; a build of its own?"

@@ -25,6 +25,7 @@ static struct hook hooks[HOOKED]; // their addresses are the hooks' contexts
 
 static bool tracing;                // the hooks record; else they only pass on
 static __thread bool inside_a_hook; // a nested call: the outer one records the block
+static __thread unsigned passed_on; // bits: the hooks which were called and did not record
 
 /** Whether to record what happens now; then leave() ends it. */
 static ALWAYS_INLINE bool enter(void)
@@ -68,7 +69,8 @@ static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
         if (cpython.lock_is_global || thread == NULL)
             own = PyGILState_GetThisThreadState();
         if (own == NULL || own != thread)
-            return (struct caller){.thread = cpython.frames_are_known && !cpython_is_finalizing() ? own : NULL};
+            return (struct caller){.thread =
+                                       cpython.frames >= CPYTHON_FRAMES_RUN && !cpython_is_finalizing() ? own : NULL};
     }
     if (UNLIKELY(thread == NULL))
         return (struct caller){0};
@@ -342,6 +344,78 @@ static const struct family *family_now(void)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
+// In a forked child there is only the thread which forked. The others stood anywhere, but for what they do under the lock.
+
+/** What they were resizing is as it was, if its place was not given to another block meanwhile. True: there was some. */
+static bool undo_resizes(void)
+{
+    bool undone = false;
+    for (unsigned i = 0; i < TM_RESIZES; i++) {
+        struct tm_resize *resize = &table->resize[i];
+        const uint32_t *slot = shadow_slot(resize->address);
+        if (resize->state == TM_RESIZE_BUSY && (slot == NULL || !(*slot & TM_SLOT_START)))
+            shadow_store(resize->address, resize->size, resize->site);
+        undone = undone || resize->state == TM_RESIZE_BUSY;
+        resize->state = TM_RESIZE_FREE;
+    }
+    return undone;
+}
+
+/** Whether the sites together count other bytes than the whole: so they do while an update is in flight. */
+static bool updates_in_flight(void)
+{
+    uint64_t live = 0;
+    for (uint32_t id = 1; id < table->sites.count; id++)
+        live += TABLE_SITE(id)->allocated - TABLE_SITE(id)->freed;
+    return live != table->owned.traced + table->shared.traced;
+}
+
+static void recount_block(uint32_t site, uint64_t size)
+{
+    struct tm_site *counters = TABLE_SITE(site);
+    counters->frees--;
+    counters->freed -= size;
+    *(count_is_shared(counters) ? &table->shared.traced : &table->owned.traced) += size;
+}
+
+static void recount_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
+{
+    (void)context;
+    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
+        uintptr_t address = base + (uintptr_t)i * SLOT_BYTES;
+        if (leaf[i] & TM_SLOT_START && *entry & shadow_part_bit(address))
+            recount_block(leaf[i] & TM_SLOT_SITE_MASK, shadow_size(&leaf[i], leaf[i], address));
+    }
+}
+
+/** The blocks which are published are there, and no others. */
+static void recount(void)
+{
+    table->owned.traced = table->shared.traced = 0;
+    for (uint32_t id = 1; id < table->sites.count; id++) {
+        struct tm_site *site = TABLE_SITE(id);
+        site->frees = site->allocations;
+        site->freed = site->allocated;
+    }
+    shadow_walk(recount_leaf, NULL);
+    for (uint32_t id = 1; id < table->tracked.count; id++) {
+        const struct tm_tracked *tracked = TABLE_TRACKED(id);
+        if (tracked->site != 0)
+            recount_block(tracked->site, tracked->size);
+    }
+    uint64_t whole = table->owned.traced + table->shared.traced;
+    if (whole > table->owned.peak)
+        table->owned.peak = whole;
+}
+
+static void after_fork_in_child(void)
+{
+    // Most often nothing is amiss, and the table's pages stay shared with the parent.
+    if (undo_resizes() || updates_in_flight())
+        recount();
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // On and off
 
 static PyObjectArenaAllocator inner_arenas;
@@ -363,13 +437,27 @@ static void arena_free(void *context, void *arena, size_t size)
     inner_arenas.free(inner_arenas.ctx, arena, size);
 }
 
+/** Whether an allocator which is not our hook ends in it, because somebody has wrapped us since. */
+static bool ends_in_hook(const PyMemAllocatorEx *allocator, int domain)
+{
+    if (hooks[domain].inner.malloc == NULL)
+        return false;
+    bool was_paused = tracing_pause();
+    passed_on = 0;
+    void *block = allocator->malloc(allocator->ctx, 1);
+    if (block != NULL)
+        allocator->free(allocator->ctx, block);
+    tracing_resume(was_paused);
+    return passed_on & 1u << domain;
+}
+
 void tracing_rehook(void)
 {
     const PyMemAllocatorEx *ours = family_now()->allocators;
     for (int domain = 0; domain < HOOKED; domain++) {
         PyMemAllocatorEx allocator;
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocator);
-        if (allocator.malloc == ours[domain].malloc)
+        if (allocator.malloc == ours[domain].malloc || ends_in_hook(&allocator, domain))
             continue;
         hooks[domain].inner = allocator;
         allocator = ours[domain];
@@ -416,19 +504,6 @@ static void reset_table(void)
     reset_counters();
 }
 
-// A child has only the thread which forked. What the others were resizing is, in the child, as it was.
-static void undo_resizes(void)
-{
-    for (unsigned i = 0; i < TM_RESIZES; i++) {
-        struct tm_resize *resize = &table->resize[i];
-        if (resize->state == TM_RESIZE_BUSY) {
-            shadow_store(resize->address, resize->size, resize->site);
-            count_in_whole(TABLE_SITE(resize->site), resize->size);
-        }
-        resize->state = TM_RESIZE_FREE;
-    }
-}
-
 void tracing_watch_births(void)
 {
     cpython_find_current_thread();
@@ -453,7 +528,7 @@ const char *tracing_start(unsigned frame_limit)
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
-    if (!stack_reset() || (!forks_watched && pthread_atfork(NULL, NULL, undo_resizes) != 0))
+    if (!stack_reset() || (!forks_watched && pthread_atfork(NULL, NULL, after_fork_in_child) != 0))
         return "no memory to begin tracing";
     if (!forks_watched)
         selfcheck_install();

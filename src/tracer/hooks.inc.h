@@ -75,8 +75,10 @@ static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator,
 {
     bool traced = enter();
     void *block = zeroed ? hook->inner.calloc(hook->inner.ctx, count, size) : hook->inner.malloc(hook->inner.ctx, size);
-    if (UNLIKELY(!traced))
+    if (UNLIKELY(!traced)) {
+        passed_on |= 1u << (hook - hooks);
         return block;
+    }
     if (LIKELY(block != NULL))
         HOOK(record)(allocator, find_caller(allocator), block, zeroed ? count * size : size);
     leave();

@@ -63,8 +63,8 @@ static void look_again(enum early_module module)
 {
     if (!tracing_on())
         return;
-    enum cpython_frames least = module == EARLY__abc ? CPYTHON_FRAMES_CALL : CPYTHON_FRAMES_NONE;
-    if (cpython_look_at_frames(cpython.current_thread()) < least) {
+    if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE ||
+        (module == EARLY__abc && cpython.frames < CPYTHON_FRAMES_CALL)) {
         tracing_stop();
         complain("cannot trace", CPYTHON_STRANGE_FRAMES);
         return;

@@ -99,6 +99,32 @@ def test_the_interpreters_own_choice_of_allocators_is_traced_too(any_python, all
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "True\nTrue\n", "")
 
 
+BESIDE = """
+import os, sys, tracemalloc
+kept = [bytes(967) for _ in range(50)]
+os.write(int(os.environ["TM_READY"]), b"%d\\n" % tracemalloc.is_tracing())
+sys.stdin.readline()
+"""
+
+
+def test_stock_tracemalloc_started_beside_us_is_told_where_it_hears_of_births_in_our_place(any_python, tmp_path):
+    """From 3.13 on there is one place to hear of them; before, the stock tracer, once ours, is not started again."""
+    script, version = tmp_path / "beside.py", subprocess.check_output([any_python, "-c", "import sys; print(*sys.version_info)"])
+    script.write_text(BESIDE)
+    takes_our_place = tuple(map(int, version.split()[:2])) >= (3, 13)
+    variables = {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "3"}
+    for options in ([], ["-X", "tracemalloc=2"]):
+        with debuggers.start_process([any_python] + options + [script], environment=variables) as process:
+            assert process.first_line == "1"
+            commands = ["tm-info --json", "tm-info", "tm-top --json --include %s" % script]
+            facts, info, top = debuggers.answers("gdb", commands, pid=process.pid)
+        exact = not (options and takes_our_place)
+        assert json.loads(facts)["reuse_exact"] == exact
+        assert ("free lists:        exact:" if exact else "free lists:        not exact:") in info
+        # Blocks of the allocators' are recorded as ever.
+        assert {row["lineno"]: row["size"] for row in json.loads(top)["statistics"]}[3] >= 50 * 1000
+
+
 def test_a_forked_child_has_a_table_of_its_own(any_python, tmp_path):
     with debuggers.start_traced_process(any_python, program("life.py")) as process:
         parent, child = map(int, process.first_line.split())

@@ -30,10 +30,20 @@ def python():
     return PYTHONS[-1].path
 
 
+def build_library(folder, name, *flags):
+    library = str(folder / (name + ".so"))
+    source = os.path.join(HERE, name + ".c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source] + list(flags), check=True)
+    return library
+
+
 @pytest.fixture(scope="session")
 def fail_mmap(tmp_path_factory):
     """The library which makes the tracer's mmap() fail."""
-    library = str(tmp_path_factory.mktemp("fault") / "fail_mmap.so")
-    source = os.path.join(HERE, "fail_mmap.c")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    return build_library(tmp_path_factory.mktemp("fault"), "fail_mmap", "-ldl")
+
+
+@pytest.fixture(scope="session")
+def storm(tmp_path_factory):
+    """The library whose threads allocate without the interpreter's lock."""
+    return build_library(tmp_path_factory.mktemp("fault"), "storm", "-lpthread")

@@ -18,6 +18,20 @@ def test_signals_forks_and_spawns_among_threads_change_no_result(any_python):
         fault_support.finish(process)
 
 
+def test_children_forked_while_other_threads_allocate_have_exact_tables(any_python, storm):
+    """What the threads which the child does not have were in the midst of is done with in it, one way or the other."""
+    forks = 20
+    with fault_support.start(any_python, "forks.py", [storm, forks]) as process:
+        children = [process.first_line] + [process.ready() for _ in range(forks - 1)]
+        for pid, number in (map(int, line.split()) for line in children):
+            fault_support.check_table(pid)
+            verified = looking.answer("tm-verify --strict", pid=pid)
+            assert verified["verdict"] == "healthy", verified
+            traces = looking.answer("tm-traces -n 1000000 --include '*/forks.py'", pid=pid)["traces"]
+            sizes = [trace["size"] for trace in traces if trace["size"] in (500, 600)]
+            assert (sizes.count(500), sizes.count(600)) == (number, 80)
+
+
 @pytest.mark.parametrize("allocators", ["debug", "malloc", "malloc_debug", "pymalloc", "pymalloc_debug"])
 def test_other_allocators_change_no_result_and_are_recorded(python, allocators):
     plain = fault_support.digest(python, "busy.py", PYTHONMALLOC=allocators)
