@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests on other systems with the tracer and engine built here, and writes the table of what held.
 
-    python3 tests/matrix/matrix.py --roots DIR [--here] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
+    python3 tests/matrix/matrix.py --roots DIR [--here] [--jobs N] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
 
 A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here` is this one
 too. In each, pytest runs with all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every
@@ -26,10 +26,10 @@ PAGE = os.path.join(ROOT, "docs", "compatibility.md")
 BEGIN, END = "<!-- begin of what `make matrix` writes -->", "<!-- end of what `make matrix` writes -->"
 MIRROR = "http://deb.debian.org/debian"
 INSIDE = "/tracemortem"  # where a system has a copy of what is tested
-COPIED = ["build/lib", "build/python", "src", "gdb", "lldb", "tests", "docs"]
+COPIED = ["Makefile", "build/lib", "build/python", "src", "gdb", "lldb", "tests", "docs"]
 TESTS = "tests/e2e tests/tracer tests/dropin/test_like_stock.py"
 
-COMMON = "gcc libc6-dev binutils procps gdb python3 python3-pytest"
+COMMON = "gcc libc6-dev make binutils procps gdb python3 python3-pytest python3-pytest-xdist"
 PACKAGES = {
     "trixie": COMMON + " python3.13-dev python3.13-dbg libpython3.13-testsuite lldb-22 python3-lldb-22",
     "sid": COMMON
@@ -76,8 +76,12 @@ class System:
             self.run(["sh", "-c", install + PACKAGES[self.name]], check=True)
         shutil.rmtree(self.folder(), ignore_errors=True)
         for part in COPIED:
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(os.path.join(ROOT, part), os.path.join(self.folder(), part), symlinks=True, ignore=ignore)
+            source, target = os.path.join(ROOT, part), os.path.join(self.folder(), part)
+            if os.path.isdir(source):
+                shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copy2(source, target)
 
     def description(self):
         line = self.output(["sh", "-c", '. /etc/os-release; echo "$PRETTY_NAME"'])
@@ -117,13 +121,14 @@ class System:
         names = [os.path.basename(path) for path in paths]
         return " ".join("/usr/bin/" + name for name in sorted(names) if re.fullmatch(r"python3\.\d+d?", name))
 
-    def test(self, tests, arguments):
-        """Run the tests; the outcomes."""
+    def test(self, tests, arguments, jobs):
+        """Run the tests, so many files at a time; the outcomes."""
         report = os.path.join(self.folder(), "build", "matrix.xml")
         gdb, lldb = (self.debuggers()[name][0] for name in DEBUGGERS)
         words = ["env", "-u", "LD_PRELOAD", "PYTHONDONTWRITEBYTECODE=1", "PYTHONS=" + self.chosen()]
         words += ["TM_TEST_GDB=" + gdb, "TM_TEST_LLDB=" + lldb, "sh", "-c", 'cd "$0" && exec "$@"', self.inside()]
         words += ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", "build/matrix.xml"]
+        words += ["-n", str(jobs), "--dist", "loadfile"]
         if os.path.exists(report):
             os.unlink(report)
         self.run(words + tests.split() + arguments)
@@ -214,6 +219,7 @@ def main():
     parser.add_argument("--roots", required=True, help="the folder of the systems' folders")
     parser.add_argument("--here", action="store_true", help="this system too")
     parser.add_argument("--tests", default=TESTS)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many test files run at a time")
     parser.add_argument("--pytest", default="", help="more arguments for pytest")
     parser.add_argument("--no-page", action="store_true", help="print the table only")
     parser.add_argument("suites", nargs="*", default=sorted(PACKAGES), help="of Debian: %s" % ", ".join(sorted(PACKAGES)))
@@ -224,7 +230,7 @@ def main():
     for system in systems:
         system.prepare()
         print("%s:" % system.description(), flush=True)
-        results.append((system, system.test(options.tests, options.pytest.split())))
+        results.append((system, system.test(options.tests, options.pytest.split(), options.jobs)))
     text = table(results)
     print(text)
     if not options.no_page:
