@@ -13,7 +13,7 @@
 enum tm_finding_kind {
     TM_FINDING_DAMAGE,    // contradicts the layout
     TM_FINDING_MISSING,   // cannot be read
-    TM_FINDING_IN_FLIGHT, // an update was going on when the target was stopped, or was cut off by a fork
+    TM_FINDING_IN_FLIGHT, // an update was going on when the target was stopped
 };
 #define TM_FINDING_KINDS 3
 

@@ -56,7 +56,7 @@ def require_claims(pid, name):
 
 
 @each_python
-@pytest.mark.parametrize("name", ["threads.py", "signals.py", "coroutines.py", "deep.py", "made.py"])
+@pytest.mark.parametrize("name", ["threads.py", "signals.py", "coroutines.py", "deep.py", "made.py", "daemons.py"])
 def test_what_the_program_says_is_what_the_table_says(python, name):
     with started(python, name) as process:
         require_claims(process.pid, name)
@@ -178,21 +178,88 @@ def test_modules_from_a_zip_file_from_bytecode_only_and_frozen_ones(python, tmp_
         assert blocks(process.pid, "<frozen importlib._bootstrap>")
 
 
-EMBEDDING = r"""
+def configuration(python, *names):
+    """Paths and variables of an interpreter's sysconfig; skips if it has no headers."""
+    code = "import sys, sysconfig as s; print(s.get_path('include'), *map(s.get_config_var, sys.argv[1:]))"
+    include, *values = subprocess.check_output([python, "-c", code] + list(names), universal_newlines=True).split()
+    if not os.path.exists(os.path.join(include, "Python.h")):
+        pytest.skip("%s has no headers" % python)
+    return [include] + values
+
+
+@each_python
+def test_code_of_c_extensions(python, tmp_path):
+    (include,) = configuration(python)
+    source, library = os.path.join(HERE, "native_code.c"), str(tmp_path / "native_code.so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-I" + include, "-o", library, source, "-lpthread"], check=True)
+    with started(python, "native.py", tmp_path) as process:
+        size = int(process.first_line)
+        require_claims(process.pid, "native.py")
+        assert blocks(process.pid, "compiled_in_c.py")[3, 300] == 50
+        # A frame which was made for a traceback has never run: nothing was allocated in it.
+        assert not blocks(process.pid, "made_in_c.pyx")
+        empty = blocks(process.pid, "empty.pyx")
+        assert empty == ({(42, size): 60} if empty or version_of(python) >= (3, 11) else {})
+
+
+def version_of(python):
+    return next(p.version for p in PYTHONS if p.path == python)
+
+
+FREEZERS = [p for p in TWO if p.version >= (3, 11)]  # before, importlib's modules alone were frozen
+
+
+@pytest.mark.parametrize("python", [p.path for p in FREEZERS], ids=map(pythons.name, FREEZERS))
+def test_modules_which_are_frozen_into_the_interpreter(python):
+    variables = {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "5"}
+    command = [python, "-X", "frozen_modules=on", program("frozen.py")]
+    with debuggers.start_process(command, environment=variables) as process:
+        size, folder = process.first_line.split(" ", 1)
+        with open(os.path.join(folder, "posixpath.py")) as file:
+            (line,) = [number for number, text in enumerate(file, 1) if "path += sep + b" in text]
+        assert blocks(process.pid, "<frozen posixpath>")[line, int(size)] == 45
+
+
+MAIN = r"""
 #include <Python.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-int main(void)
+static void wait_ready(void)
 {
     char line[8];
+    dprintf(atoi(getenv("TM_READY")), "ready\n");
+    if (fgets(line, sizeof line, stdin) == NULL)
+        exit(2);
+}
+"""
+
+
+def embed(python, folder, source):
+    """Build a program which embeds an interpreter, after MAIN. Its words, and variables with which it is traced."""
+    names = ("LIBDIR", "MULTIARCH", "LDVERSION")
+    include, libraries, machine, version = configuration(python, *names)
+    library = "libpython%s.so" % version
+    folders = [libraries, os.path.join(libraries, machine)]
+    folders = [name for name in folders if os.path.exists(os.path.join(name, library))]
+    if not folders:
+        pytest.skip("%s has no shared library" % python)
+    text, embedding = folder / "embedding.c", folder / "embedding"
+    text.write_text(MAIN + source)
+    link = ["-L" + folders[0], "-l:" + library, "-Wl,-rpath," + folders[0]]
+    subprocess.run(["gcc", "-I" + include, "-o", str(embedding), str(text)] + link, check=True)
+    home = subprocess.check_output([python, "-c", "import sys; print(sys.base_prefix, end='')"], universal_newlines=True)
+    return [embedding], {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "5", "PYTHONHOME": home}
+
+
+TWICE = r"""
+int main(void)
+{
     for (int life = 0; life < 2; life++) {
         Py_Initialize();
         if (PyRun_SimpleString("exec(compile('kept = [bytes(667) for _ in range(33)]', 'embedded.py', 'exec'))") != 0)
             return 1;
-        dprintf(atoi(getenv("TM_READY")), "ready\n");
-        if (fgets(line, sizeof line, stdin) == NULL)
-            return 2;
+        wait_ready();
         if (Py_FinalizeEx() != 0)
             return 3;
     }
@@ -203,25 +270,48 @@ int main(void)
 
 @each_python
 def test_a_program_which_embeds_python_twice_in_its_life(python, tmp_path):
-    probe = "import sysconfig as s; print(s.get_path('include'), *map(s.get_config_var, ('LIBDIR', 'MULTIARCH', 'LDVERSION')))"
-    include, folder, machine, version = subprocess.check_output([python, "-c", probe], universal_newlines=True).split()
-    folders = [folder, os.path.join(folder, machine)]
-    folder = next((name for name in folders if os.path.exists("%s/libpython%s.so" % (name, version))), None)
-    library = "%s/libpython%s.so" % (folder, version)
-    if folder is None or not os.path.exists(os.path.join(include, "Python.h")):
-        pytest.skip("%s has no headers or no shared library" % python)
-    source, embedding = tmp_path / "embedding.c", tmp_path / "embedding"
-    source.write_text(EMBEDDING)
-    subprocess.run(["gcc", "-I" + include, "-o", str(embedding), str(source), library, "-Wl,-rpath," + folder], check=True)
-    home = subprocess.check_output([python, "-c", "import sys; print(sys.base_prefix)"], universal_newlines=True).strip()
-    variables = {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "5", "PYTHONHOME": home}
-    with debuggers.start_process([embedding], environment=variables) as process:
+    command, variables = embed(python, tmp_path, TWICE)
+    with debuggers.start_process(command, environment=variables) as process:
         require_keep(process.pid, "embedded.py", 1)
         process.tell()
         assert process.ready() == "ready"
         require_keep(process.pid, "embedded.py", 1)
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0
+
+
+FREEZING = r"""
+static const unsigned char held[] = {BYTES};
+int main(void)
+{
+    // To 3.10 these are all frozen modules that there are, from 3.11 on those beside the interpreter's own.
+    int count = 0;
+    while (PyImport_FrozenModules != NULL && PyImport_FrozenModules[count].name != NULL)
+        count++;
+    struct _frozen *modules = calloc(count + 2, sizeof *modules);
+    if (count != 0)
+        memcpy(modules, PyImport_FrozenModules, count * sizeof *modules);
+    modules[count].name = "held";
+    modules[count].code = held;
+    modules[count].size = sizeof held;
+    PyImport_FrozenModules = modules;
+    Py_Initialize();
+    if (PyRun_SimpleString("import held") != 0)
+        return 1;
+    wait_ready();
+    return 0;
+}
+"""
+HELD = "def hold():\n    return [bytes(667) for _ in range(33)]\n\n\nkept = hold()\n"
+
+
+@each_python
+def test_a_module_which_a_program_has_frozen_into_itself(python, tmp_path):
+    freeze = "import marshal, sys; print(*marshal.dumps(compile(sys.argv[1], '<frozen held>', 'exec')), sep=',')"
+    frozen = subprocess.check_output([python, "-c", freeze, HELD], universal_newlines=True)
+    command, variables = embed(python, tmp_path, FREEZING.replace("BYTES", frozen))
+    with debuggers.start_process(command, environment=variables) as process:
+        require_keep(process.pid, "<frozen held>", 2)
 
 
 def test_greenlets_switch_stacks():
