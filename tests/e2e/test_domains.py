@@ -69,13 +69,13 @@ def test_an_address_in_several_domains_is_told_with_all_of_them(tracked, debugge
     addresses = (tracked.shared, tracked.shared + 9, tracked.shared + 4000, tracked.alone)
     commands = ["tm-traceback --json 0x%x" % address for address in addresses]
     *texts, shown = debuggers.answers(debugger, commands + ["tm-traceback 0x%x" % tracked.shared], pid=tracked.pid)
-    found = [[(block["domain"], block["address"], block["size"]) for block in json.loads(text)["blocks"]] for text in texts]
+    answers = [json.loads(text)["blocks"] for text in texts]
+    found = [sorted((block["domain"], block["address"], block["size"]) for block in blocks) for blocks in answers]
     of_python, of_77, of_78 = ((0, tracked.shared, 5000), (77, tracked.shared, 3000), (78, tracked.shared, 10))
-    assert [sorted(blocks) for blocks in found[:3]] == [[of_python, of_77, of_78], [of_python, of_77, of_78], [of_python]]
+    assert found[:3] == [[of_python, of_77, of_78], [of_python, of_77, of_78], [of_python]]
     assert (78, tracked.alone, 1 << 20) in found[3] and {domain for domain, _, _ in found[3]} == {78}
     wanted = {domain: min(lines) for domain, lines in expected("domains.py").items()}
-    blocks = json.loads(texts[0])["blocks"]
-    assert {block["domain"]: block["traceback"][-1]["lineno"] for block in blocks} == wanted
+    assert {block["domain"]: block["traceback"][-1]["lineno"] for block in answers[0]} == wanted
     heads = re.findall("^block at 0x%x of ([0-9]+) bytes, domain ([0-9]+)$" % tracked.shared, shown, re.MULTILINE)
     assert sorted(heads, key=lambda head: int(head[1])) == [("5000", "0"), ("3000", "77"), ("10", "78")]
     with open(program("domains.py")) as file:

@@ -109,9 +109,9 @@ sys.stdin.readline()
 
 def test_stock_tracemalloc_started_beside_us_is_told_where_it_hears_of_births_in_our_place(any_python, tmp_path):
     """From 3.13 on there is one place to hear of them; before, the stock tracer, once ours, is not started again."""
-    script, version = tmp_path / "beside.py", subprocess.check_output([any_python, "-c", "import sys; print(*sys.version_info)"])
+    script = tmp_path / "beside.py"
     script.write_text(BESIDE)
-    takes_our_place = tuple(map(int, version.split()[:2])) >= (3, 13)
+    takes_our_place = run([any_python, "-c", "import sys; print(sys.version_info >= (3, 13))"]).stdout == "True\n"
     variables = {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "3"}
     for options in ([], ["-X", "tracemalloc=2"]):
         with debuggers.start_process([any_python] + options + [script], environment=variables) as process:
