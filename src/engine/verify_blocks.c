@@ -13,7 +13,7 @@
 #include "walk.h"
 
 // The holder of the main interpreter's lock makes one update at a time; a child which was forked by another thread keeps
-// that of its parent's holder.
+// that of its parent's holder until fork() returns.
 #define OWNED_IN_FLIGHT 2u
 // A thread without the lock which allocates while tracing is stopped may leave a block behind which no site counts. How
 // many threads there were cannot be known.
