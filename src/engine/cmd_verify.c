@@ -165,7 +165,8 @@ static void write_text(const struct answer *answer, struct tm_text *out)
     write_verdict(verification, out);
     write_findings(answer, TM_FINDING_DAMAGE, "", out);
     write_findings(answer, TM_FINDING_MISSING, "", out);
-    write_findings(answer, TM_FINDING_IN_FLIGHT, ", as of a core taken in the middle of an update, which damage may look like", out);
+    write_findings(answer, TM_FINDING_IN_FLIGHT, ", as of a core taken in the middle of an update; damage can look so",
+                   out);
     if (verification->hidden_blocks || verification->hidden_bytes) {
         tm_text_printf(out, "hidden: up to %" PRIu64 " %s of ", verification->hidden_blocks,
                        verification->hidden_blocks == 1 ? "block" : "blocks");

@@ -2,7 +2,8 @@
 
 Each of Python's blocks is then a block of the sanitizer's: what the tracer reads of an interpreter, a frame or an object
 which is not there any more, or not yet, or beyond its end, ends the program with a report. The programs are those of
-other tests; that they come to their end, with the same results, is what is proved here.
+other tests; that they come to their end, with the same results, is what is proved here. None forks: in a child of a
+process with threads, the allocator of gcc 12's libasan may wait for ever for a lock of its own.
 """
 
 import os
@@ -23,7 +24,7 @@ FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit
 PYTHONS = [python.path for python in pythons.find()]
 IDS = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in pythons.find()]
 BUSY = os.path.join(HERE, "programs", "busy.py")
-WITH_RESULTS = ["storm.py", "busy.py"]  # of tests/fault: what they tell does not depend on tracing
+FAULT_BUSY = os.path.join(TESTS, "fault", "programs", "busy.py")
 OTHERS = ["dropin/programs/everything.py", "dropin/programs/deep.py", "dropin/programs/reborn.py"]
 OTHERS += ["fault/programs/turning.py", "lives/programs/coroutines.py", "lives/programs/deep.py", "lives/programs/threads.py"]
 
@@ -66,16 +67,14 @@ def assert_no_report(ended):
 
 @pytest.mark.parametrize("python", PYTHONS, ids=IDS)
 def test_a_program_which_does_everything_ends_without_a_report(python, checked_build):
-    traced = run(python, [BUSY], [checked_build, TRACER])
+    traced = run(python, [BUSY, "--no-fork"], [checked_build, TRACER])
     assert (traced.returncode, traced.stdout) == (0, b"done\n"), traced.stderr.decode()
 
 
-@pytest.mark.parametrize("name", WITH_RESULTS)
-def test_programs_have_the_results_which_they_have_untraced(name, checked_build):
-    program = [os.path.join(TESTS, "fault", "programs", name), "2"]
-    traced = run(PYTHONS[-1], program, [checked_build, TRACER])
+def test_a_program_has_the_results_which_it_has_untraced(checked_build):
+    traced = run(PYTHONS[-1], [FAULT_BUSY], [checked_build, TRACER])
     assert_no_report(traced)
-    assert traced.stdout and traced.stdout == run(PYTHONS[-1], program, [checked_build]).stdout
+    assert traced.stdout and traced.stdout == run(PYTHONS[-1], [FAULT_BUSY], [checked_build]).stdout
 
 
 @pytest.mark.parametrize("program", OTHERS)

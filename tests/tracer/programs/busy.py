@@ -1,5 +1,6 @@
 """Does all that changes a trace table: blocks of every form, reallocs, threads, births from free lists, tracked blocks, code
-which comes and goes, a fork, traces cleared, tracing stopped and started. Prints "done" at its end."""
+which comes and goes, a fork (but for `busy.py --no-fork`), traces cleared, tracing stopped and started. Prints "done" at
+its end."""
 
 import ctypes
 import gc
@@ -93,7 +94,8 @@ def forked():
 
 
 kept = all_of_it()
-forked()
+if "--no-fork" not in sys.argv:
+    forked()
 tracemortem.clear_traces()
 kept += all_of_it()
 tracemortem.stop()
