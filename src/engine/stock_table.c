@@ -58,6 +58,7 @@ bool tm_stock_table_decode(enum tm_stock_shape shape, uint64_t address, const un
             .compare = word_at(bytes, 6),
             .allocate = word_at(bytes, 7),
             .release = word_at(bytes, 8),
+            .lookup = word_at(bytes, 5),
         };
         return is_head(table) && (table->key_size == 8 || table->key_size == 12) &&
                (table->data_size == 0 || table->data_size == TRACE_SIZE);
@@ -74,9 +75,9 @@ bool tm_stock_table_decode(enum tm_stock_shape shape, uint64_t address, const un
         .value_destroy = word_at(bytes, 7),
         .allocate = word_at(bytes, 8),
         .release = word_at(bytes, 9),
+        .lookup = word_at(bytes, 3),
     };
-    return is_head(table) && is_address(word_at(bytes, 3)) &&
-           (table->key_destroy == 0 || is_address(table->key_destroy)) &&
+    return is_head(table) && is_address(table->lookup) && (table->key_destroy == 0 || is_address(table->key_destroy)) &&
            (table->value_destroy == 0 || is_address(table->value_destroy));
 }
 
@@ -246,8 +247,9 @@ struct walk {
     struct link *links;
     size_t link_count;
     size_t link_capacity;
-    uint64_t steps_left; // a table in use has half as many entries as buckets at most: what goes on longer is a ring
-    uint64_t unreadable; // entries
+    uint64_t steps_left;    // a table in use has half as many entries as buckets at most: what goes on longer is a ring
+    uint64_t missing_pages; // of the array
+    uint64_t unreadable;    // entries and pages of the array
     uint64_t corrupt;
     uint64_t first_address; // of these
     uint64_t last_flawed;   // the highest bucket in which something was wrong
@@ -292,6 +294,28 @@ static struct tm_error *add_trace(struct tm_stock_traces *traces, const struct t
 }
 
 #define HEADS_AT_ONCE 8192u
+#define PAGE_SIZE 4096u
+#define MISSING_PAGES_LIMIT 65536u // what is behind so many is not looked for: the table may only claim to be so large
+
+// Pages of an array are missing. Their heads are zeros; *count is less where no more are looked for.
+static struct tm_error *read_heads_by_pages(struct walk *walk, uint64_t bucket, uint64_t *heads, uint64_t *count)
+{
+    uint64_t first = walk->table->buckets + bucket * sizeof(*heads), step;
+    for (uint64_t i = 0; i < *count; i += step) {
+        uint64_t address = first + i * sizeof(*heads);
+        step = (PAGE_SIZE - address % PAGE_SIZE) / sizeof(*heads);
+        step = step < *count - i ? step : *count - i;
+        if (tm_heap_cache_read(walk->heap, address, heads + i, step * sizeof(*heads))) {
+            walk->steps_left += step;
+            continue;
+        }
+        memset(heads + i, 0, step * sizeof(*heads));
+        note_flaw(walk, bucket + i + step - 1, address, true);
+        if (++walk->missing_pages == MISSING_PAGES_LIMIT)
+            *count = i;
+    }
+    return tm_heap_cache_error(walk->heap);
+}
 
 // All chains' first entries. How many buckets can be read bounds all that comes after.
 static struct tm_error *read_heads(struct walk *walk)
@@ -303,23 +327,17 @@ static struct tm_error *read_heads(struct walk *walk)
         uint64_t count = table->bucket_count - bucket < HEADS_AT_ONCE ? table->bucket_count - bucket : HEADS_AT_ONCE;
         uint64_t address = table->buckets + bucket * sizeof(heads[0]);
         error = tm_host_check(walk->host);
-        if (!error && !tm_heap_cache_read(walk->heap, address, heads, count * sizeof(heads[0]))) {
-            // Pages are missing; what is behind a large hole is not looked for.
-            error = tm_heap_cache_error(walk->heap);
-            uint64_t there = 0;
-            while (!error && there < count && tm_heap_cache_read(walk->heap, address + there * 8, &heads[there], 8))
-                there++;
-            note_flaw(walk, bucket + there, address + there * 8, true);
-            if (there == 0)
-                break;
-            count = there;
-        }
+        if (!error && tm_heap_cache_read(walk->heap, address, heads, count * sizeof(heads[0])))
+            walk->steps_left += count;
+        else if (!error)
+            error = read_heads_by_pages(walk, bucket, heads, &count);
         for (uint64_t i = 0; i < count && !error; i++) {
             if (heads[i])
                 error = add_link(walk, heads[i], bucket + i);
         }
         bucket += count;
-        walk->steps_left += count;
+        if (walk->missing_pages == MISSING_PAGES_LIMIT)
+            break;
     }
     return error;
 }

@@ -20,6 +20,7 @@ struct tm_stock_table {
     uint64_t bucket_count;
     uint64_t key_size, data_size; // 3.8
     uint64_t hash, compare, key_destroy, value_destroy, allocate, release;
+    uint64_t lookup; // the function which finds an entry
 };
 
 /** Whether these bytes can be the head of a table of this shape. */
