@@ -130,6 +130,8 @@ static struct tm_error *stock_require_tracing(const struct tm_source *source)
                                "tracemalloc was stopped in this process, which cleared what was recorded\nStart it "
                                "again in the program with tracemalloc.start(), or do not stop it before the core is "
                                "made.");
+    if (place->layout->in_runtime)
+        return tm_stock_never_started(place->version_text);
     return tm_error_create(TM_ERROR_NOT_TRACING,
                            "tracemalloc is loaded in this Python %s and not tracing: it was not started, or was "
                            "stopped, which cleared what was recorded\nStart it in the program with "

@@ -634,6 +634,14 @@ static void note_version(struct search *search, uint64_t address, const unsigned
         find_version(bytes, (size_t)length, search->result);
 }
 
+struct tm_error *tm_stock_never_started(const char *version)
+{
+    return tm_error_create(TM_ERROR_NOT_TRACING,
+                           "this Python%s%s records nothing: tracemalloc was never started in it, and it runs without "
+                           "tracemortem's tracer\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
+                           version[0] ? " " : "", version);
+}
+
 // What symbols tell where no table was found. Before 3.12 the configuration is a variable of its own, which even a stripped
 // build exports.
 static void look_at_symbols(struct search *search)
@@ -671,10 +679,7 @@ static struct tm_error *explain(struct search *search)
         return error;
     const char *space = place->version_text[0] ? " " : "";
     if (search->never_started)
-        return tm_error_create(TM_ERROR_NOT_TRACING,
-                               "this Python%s%s records nothing: tracemalloc was never started in it, and it runs "
-                               "without tracemortem's tracer\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
-                               space, place->version_text);
+        return tm_stock_never_started(place->version_text);
     if (search->has_symbols)
         return tm_error_create(TM_ERROR_FAULT,
                                "this is Python%s%s, but the tables of tracemalloc cannot be read: the memory in which "

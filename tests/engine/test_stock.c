@@ -705,6 +705,21 @@ static void test_started_and_stopped(void **state)
     }
 }
 
+// From 3.13 on there can be tables though nobody ever started; before, nothing tells that from a stop.
+static void test_loaded_and_not_started(void **state)
+{
+    (void)state;
+    EVERY_KIND(f)
+    {
+        *(uint32_t *)image_at(f->image, f->stock.config + 4, 4) = 0;
+        stock_image_tell_symbols(&f->stock);
+        if (f->stock.layout->in_runtime)
+            *stock_image_word(&f->stock, f->stock.state + TM_STOCK_MEM_MALLOC) = 0;
+        assert_open_fails(f, TM_ERROR_NOT_TRACING, "-X tracemalloc=25");
+        assert_open_fails(f, TM_ERROR_NOT_TRACING, f->stock.layout->in_runtime ? "never started" : "not tracing");
+    }
+}
+
 static void test_never_started(void **state)
 {
     (void)state;
@@ -806,6 +821,7 @@ int main(void)
         cmocka_unit_test(test_every_state_of_a_rehash_tells_a_part),
         cmocka_unit_test(test_it_can_be_interrupted_anywhere),
         cmocka_unit_test(test_started_and_stopped),
+        cmocka_unit_test(test_loaded_and_not_started),
         cmocka_unit_test(test_never_started),
         cmocka_unit_test(test_missing_variables_are_not_called_never_started),
         cmocka_unit_test(test_without_symbols_and_tables_nothing_is_claimed),
