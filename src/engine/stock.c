@@ -36,9 +36,10 @@ struct stock {
     struct tm_target *target;
     struct tm_stock_place place;
     bool loaded;
-    struct tm_stock_traces traces; // ascending
-    struct group *groups;          // ascending by the tracebacks' addresses
-    uint32_t *group_of;            // the index of a group, by its number
+    struct tm_stock_traces traces;
+    bool sorted;          // the traces, ascending
+    struct group *groups; // ascending by the tracebacks' addresses
+    uint32_t *group_of;   // the index of a group, by its number
     size_t group_count;
     struct tm_damage damage; // of the traces
 };
@@ -71,6 +72,7 @@ static void forget_traces(struct stock *stock)
     stock->groups = NULL;
     stock->group_of = NULL;
     stock->group_count = 0;
+    stock->sorted = false;
     memset(&stock->damage, 0, sizeof(stock->damage));
 }
 
@@ -185,8 +187,6 @@ static struct tm_error *read_tables(struct stock *stock, struct tm_heap_cache *h
         else
             stock->damage.corrupt_records++;
     }
-    if (!error && domains.count > 0)
-        error = tm_stock_sort(&stock->traces);
     free(domains.items);
     return error;
 }
@@ -393,6 +393,14 @@ static struct tm_error *stock_snapshot(struct tm_source *source, const struct tm
     return error;
 }
 
+// Ascending by address, which only some questions need.
+static struct tm_error *sort_traces(struct stock *stock)
+{
+    struct tm_error *error = stock->sorted ? NULL : tm_stock_sort(&stock->traces);
+    stock->sorted = !error;
+    return error;
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Facts
 
@@ -530,6 +538,8 @@ static struct tm_error *look_at_all(struct finder *finder, struct tm_damage *dam
 {
     struct stock *stock = finder->reading.stock;
     struct tm_error *error = load(stock, finder->reading.heap, finder->host);
+    if (!error)
+        error = sort_traces(stock);
     *damage = stock->damage;
     for (size_t i = 0; i < stock->traces.count && !error; i++) {
         if (i % BETWEEN_CHECKS == 0)
@@ -641,6 +651,8 @@ static struct tm_error *stock_traces(struct tm_source *source, const struct tm_h
         origins = calloc(reading.stock->group_count + 1, sizeof(*origins));
         error = origins ? make_origins(&reading, origins, result) : tm_error_no_memory();
     }
+    if (!error)
+        error = sort_traces(reading.stock);
     if (!error)
         error = visit_traces(reading.stock, host, origins, visit, context);
     free(origins);

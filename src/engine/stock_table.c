@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "set.h"
+
 #define BUCKETS_AT_LEAST 16u
 #define BUCKETS_LIMIT (UINT64_C(1) << 40)
 #define ADDRESS_LIMIT (UINT64_C(1) << 56) // of user space, with five levels of page tables
@@ -222,9 +224,9 @@ static bool sort_by_trace(struct tm_stock_trace *items, size_t count)
 
 static bool sort_by_address(struct tm_stock_trace *items, size_t count)
 {
-    // The second pass keeps the order of the first; the domain's eight bytes end with the group, which is 0 yet.
-    _Static_assert(offsetof(struct tm_stock_trace, group) == offsetof(struct tm_stock_trace, domain) + 4, "64 bits");
-    return sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, domain), 0) &&
+    // The second keeps the order of the first, which is by the upper half of what the group begins.
+    _Static_assert(offsetof(struct tm_stock_trace, domain) == offsetof(struct tm_stock_trace, group) + 4, "64 bits");
+    return sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, group), 32) &&
            sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, address), 0);
 }
 
@@ -425,12 +427,55 @@ static bool is_same_key(const struct tm_stock_trace *a, const struct tm_stock_tr
     return a->address == b->address && a->domain == b->domain;
 }
 
-// Sort, and keep each key once: chains which run into each other repeat entries. Two different traces of one block
-// contradict each other, and neither is believed.
+// Slots of a hash table over traces: those of 16 MiB of addresses keep their order, so that neighbours are met together.
+#define WINDOW_SHIFT 24u
+static size_t slot_of(const struct tm_stock_trace *trace, size_t mask)
+{
+    return ((trace->address >> 4) + tm_hash_number(trace->address >> WINDOW_SHIFT)) & mask;
+}
+
+#define COLLISIONS_PER_TRACE 8u
+
+// Whether a key may be there more than once. Only if all is in order are all keys sure to be found different: it gives up,
+// with `true`, where too many share a slot.
+static struct tm_error *look_for_repeated(const struct walk *walk, bool *may_be)
+{
+    const struct tm_stock_trace *items = walk->traces->items + walk->first;
+    size_t count = walk->traces->count - walk->first, slots = 16;
+    while (slots < 2 * count)
+        slots *= 2;
+    *may_be = true;
+    if (count >= UINT32_MAX)
+        return NULL;
+    uint32_t *heads = calloc(slots, sizeof(*heads)), *nexts = reallocarray(NULL, count + 1, sizeof(*nexts));
+    struct tm_error *error = heads && nexts ? NULL : tm_error_no_memory();
+    uint64_t collisions_left = 1024 + (uint64_t)count * COLLISIONS_PER_TRACE;
+    bool repeated = false;
+    for (size_t i = 0; i < count && !error && !repeated; i++) {
+        uint32_t *head = &heads[slot_of(&items[i], slots - 1)];
+        for (uint32_t at = *head; at && !repeated; at = nexts[at - 1])
+            repeated = is_same_key(&items[at - 1], &items[i]) || collisions_left-- == 0;
+        nexts[i] = *head;
+        *head = (uint32_t)i + 1;
+        if (i % BETWEEN_CHECKS == 0)
+            error = tm_host_check(walk->host);
+    }
+    *may_be = repeated;
+    free(heads);
+    free(nexts);
+    return error;
+}
+
+// Keep each key once: chains which run into each other repeat entries. Two different traces of one block contradict each
+// other, and neither is believed.
 static struct tm_error *drop_repeated(struct walk *walk)
 {
     struct tm_stock_trace *items = walk->traces->items + walk->first;
     size_t count = walk->traces->count - walk->first, kept = 0;
+    bool may_be;
+    struct tm_error *error = look_for_repeated(walk, &may_be);
+    if (error || !may_be)
+        return error;
     if (!sort_by_address(items, count))
         return tm_error_no_memory();
     for (size_t i = 0; i < count;) {

@@ -546,8 +546,8 @@ static void test_any_word_may_be_wrong(void **state)
         stock_image_fill(&f->stock);
         stock_image_tell_symbols(&f->stock);
         struct told whole = sound(f);
-        uint64_t step = 8 * 101; // tables, entries, traces, tracebacks and names are all met
-        for (uint64_t at = STOCK_IMAGE_HEAP + f->stock.minor % 16 * 8; at < f->stock.heap_end; at += step) {
+        uint64_t step = 8 * 307; // tables, entries, traces, tracebacks and names are all met
+        for (uint64_t at = STOCK_IMAGE_HEAP + kind_ * 8 * 29; at < f->stock.heap_end; at += step) {
             uint64_t *word = stock_image_word(&f->stock, at), old = *word;
             const uint64_t values[] = {0, 1, UINT64_MAX, old + 8, old ^ 0x100, at, f->stock.traces};
             for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -569,8 +569,8 @@ static void test_each_page_may_be_missing(void **state)
 {
     (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
-        struct fixture *f = begin_with(kind, 1024);
-        for (uint32_t i = 0; i < 400; i++) {
+        struct fixture *f = begin_with(kind, 512);
+        for (uint32_t i = 0; i < 150; i++) {
             uint64_t traceback = one_traceback(f, "some name.py", i / 2);
             stock_image_trace(&f->stock, 0, HEAP + 48 * i, i, traceback);
         }

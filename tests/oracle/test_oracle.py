@@ -1,7 +1,8 @@
 """Generated programs: tracemalloc inside and the debuggers outside give the same answers, to the byte. The programs run under our
 tracer (the way "native") or under CPython's own tracemalloc ("stock").
 
-TM_ORACLE=N tries N more seeds on every CPython found, with more objects.
+TM_ORACLE=N tries N more seeds on every CPython found, with more objects; TM_ORACLE_LARGE=1 large programs under each one's own
+tracemalloc, in every way to look.
 """
 
 import itertools
@@ -277,6 +278,17 @@ def test_a_large_program(way, tmp_path):
     names = [str(tmp_path / name) for name in generate.EXEC_FILES]
     few = [query for query in some_queries(random.Random(3), tmp_path, names)[:40] if not query["cumulative"]]
     own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few[::3], way=way)
+    assert own["traces"][1] >= LARGEST
+
+
+@pytest.mark.skipif("TM_ORACLE_LARGE" not in os.environ, reason="a longer run: set TM_ORACLE_LARGE")
+@pytest.mark.parametrize("frames", (1, 25))
+@pytest.mark.parametrize("python", PYTHONS, ids=pythons.name)
+def test_a_large_program_under_cpythons_own_tracemalloc_in_every_way(python, frames, tmp_path, monkeypatch):
+    monkeypatch.setattr(debuggers, "PATIENCE", 3600)
+    names = [str(tmp_path / name) for name in generate.EXEC_FILES]
+    few = [query for query in some_queries(random.Random(3), tmp_path, names)[:40] if not query["cumulative"]]
+    own = try_seed(python.path, 3, 15000, frames, tmp_path, clear=False, queries=few[::3], way="stock")
     assert own["traces"][1] >= LARGEST
 
 
