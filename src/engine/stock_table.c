@@ -297,7 +297,7 @@ static struct tm_error *add_trace(struct tm_stock_traces *traces, const struct t
 
 #define HEADS_AT_ONCE 8192u
 #define PAGE_SIZE 4096u
-#define MISSING_PAGES_LIMIT 65536u // what is behind so many is not looked for: the table may only claim to be so large
+#define MISSING_PAGES_LIMIT 16384u // what is behind so many is not looked for: the table may only claim to be so large
 
 // Pages of an array are missing. Their heads are zeros; *count is less where no more are looked for.
 static struct tm_error *read_heads_by_pages(struct walk *walk, uint64_t bucket, uint64_t *heads, uint64_t *count)
