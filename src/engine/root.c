@@ -277,41 +277,23 @@ static bool looks_like_python(const struct tm_target *target)
            tm_target_symbol(target, "Py_GetVersion");
 }
 
-// Memory in which a table could be, had the core held it: how much, and where it begins.
-static uint64_t absent_bytes(const struct search *search, uint64_t *first)
-{
-    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT;
-    uint64_t bytes = 0;
-    for (size_t i = search->region_count; i-- > 0;) {
-        const struct tm_region *region = &search->regions[i];
-        if ((region->flags & (wanted | TM_REGION_FILE)) != wanted || region->start >= region->end)
-            continue;
-        *first = region->start;
-        bytes = bytes > UINT64_MAX - (region->end - region->start) ? UINT64_MAX : bytes + (region->end - region->start);
-    }
-    return bytes;
-}
-
-#define HOW_TO_DUMP                                                           \
-    "Make a core which holds anonymous memory: gcore PID, or by the kernel\n" \
-    "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited\n"        \
-    "(systemd-coredump: ProcessSizeMax= and ExternalSizeMax= in coredump.conf)"
-
 static struct tm_error *explain_missing(const struct search *search, uint64_t absent, uint64_t first)
 {
     const char *why = tm_target_why_missing(search->target, search->missing ? search->missing : first);
     if (search->missing)
-        return tm_error_create(
-            TM_ERROR_FAULT, "there is a trace table at 0x%" PRIx64 ", but its memory cannot be read: %s\n" HOW_TO_DUMP,
-            search->missing, why ? why : "the core does not hold it, or was cut short");
-    if (absent)
         return tm_error_create(TM_ERROR_FAULT,
-                               "no trace table in what can be read, but %" PRIu64
-                               " bytes of the process's memory are missing in which it may have been: %s\n" HOW_TO_DUMP,
-                               absent, why ? why : "the core does not hold them");
+                               "there is a trace table at 0x%" PRIx64
+                               ", but its memory cannot be read: %s\n" TM_HOW_TO_DUMP,
+                               search->missing, why ? why : "the core does not hold it, or was cut short");
+    if (absent)
+        return tm_error_create(
+            TM_ERROR_INCOMPLETE,
+            "no trace table in what can be read, but %" PRIu64
+            " bytes of the process's memory are missing in which it may have been: %s\n" TM_HOW_TO_DUMP,
+            absent, why ? why : "the core does not hold them");
     return tm_error_create(
-        TM_ERROR_FAULT,
-        "no trace table%s: the memory in which it would be is missing, perhaps by coredump_filter\n" HOW_TO_DUMP,
+        TM_ERROR_INCOMPLETE,
+        "no trace table%s: the memory in which it would be is missing, perhaps by coredump_filter\n" TM_HOW_TO_DUMP,
         search->symbol_missing ? ", but the tracer is loaded" : "");
 }
 
@@ -330,7 +312,7 @@ static bool searched_nothing(const struct search *search)
 
 static struct tm_error *explain(struct search *search)
 {
-    uint64_t first = 0, absent = absent_bytes(search, &first);
+    uint64_t first = 0, absent = tm_regions_absent(search->regions, search->region_count, &first);
     if (search->refusal) {
         struct tm_error *error = search->refusal;
         search->refusal = NULL;

@@ -17,8 +17,9 @@ struct tm_root_place {
 
 /**
  * Find the root: by its symbol, by the name of its mapping, by searching memory; the first which holds. Errors:
- * TM_ERROR_NO_TABLE; TM_ERROR_NOT_TRACING where the tracer was met without a table; TM_ERROR_UNSUPPORTED,
- * TM_ERROR_CORRUPT, TM_ERROR_FAULT for a root which was met but is of no use; TM_ERROR_INTERRUPTED.
+ * TM_ERROR_NO_TABLE; TM_ERROR_INCOMPLETE where memory is missing in which there may be one; TM_ERROR_NOT_TRACING where the
+ * tracer was met without a table; TM_ERROR_UNSUPPORTED, TM_ERROR_CORRUPT, TM_ERROR_FAULT for a root which was met but is of no
+ * use; TM_ERROR_INTERRUPTED.
  */
 struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result);
 
@@ -34,5 +35,11 @@ static inline bool tm_root_has_hashes(const struct tm_root *root)
     "    python3 -m tracemortem SCRIPT ...\n"                      \
     "or leave its command line as it is and preload the tracer:\n" \
     "    TRACEMORTEM=1 LD_PRELOAD=.../tracemortem/_tracer.abi3.so python3 SCRIPT ..."
+
+/** How to have all memory in the next core. */
+#define TM_HOW_TO_DUMP                                                        \
+    "Make a core which holds anonymous memory: gcore PID, or by the kernel\n" \
+    "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited\n"        \
+    "(systemd-coredump: ProcessSizeMax= and ExternalSizeMax= in coredump.conf)"
 
 #endif

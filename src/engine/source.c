@@ -12,16 +12,37 @@
 #include "stock.h"
 #include "target.h"
 
-// Our tracer's table, or else those of CPython's own tracemalloc. Who is neither's hears what the nearer one says.
+// Whether what CPython's tables have to say matters, be it only why they are of no use.
+static bool ask_stock(enum tm_error_code native)
+{
+    return native == TM_ERROR_NO_TABLE || native == TM_ERROR_NOT_TRACING || native == TM_ERROR_INCOMPLETE;
+}
+
+// Who of the two is nearer to the user: our tracer is there, or may be; or nothing is known of any tracemalloc.
+static bool native_is_nearer(enum tm_error_code native, enum tm_error_code stock)
+{
+    switch (stock) {
+    case TM_ERROR_INTERRUPTED:
+        return false;
+    case TM_ERROR_NO_TABLE:
+        return true;
+    case TM_ERROR_UNSUPPORTED:
+    case TM_ERROR_CORRUPT: // there are tables
+        return native == TM_ERROR_NOT_TRACING;
+    default:
+        return native != TM_ERROR_NO_TABLE;
+    }
+}
+
+// Our tracer's table, or else those of CPython's own tracemalloc, which our tracer may have to be there and empty.
 static struct tm_error *open_memory(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
 {
     struct tm_error *error = tm_native_open(target, host, result);
-    if (!error || (tm_error_code(error) != TM_ERROR_NO_TABLE && tm_error_code(error) != TM_ERROR_NOT_TRACING))
+    if (!error || !ask_stock(tm_error_code(error)))
         return error;
-    struct tm_error *stock_error = tm_stock_open(target, host, result);
-    bool nearer = stock_error &&
-                  (tm_error_code(error) == TM_ERROR_NOT_TRACING || tm_error_code(stock_error) == TM_ERROR_NO_TABLE) &&
-                  tm_error_code(stock_error) != TM_ERROR_INTERRUPTED;
+    bool may_be_ours = tm_error_code(error) == TM_ERROR_INCOMPLETE;
+    struct tm_error *stock_error = tm_stock_open(target, host, may_be_ours, result);
+    bool nearer = stock_error && native_is_nearer(tm_error_code(error), tm_error_code(stock_error));
     tm_error_destroy(nearer ? stock_error : error);
     return nearer ? error : stock_error;
 }

@@ -120,9 +120,10 @@ struct tm_info {
 };
 
 /**
- * A table which was found and whose head makes sense; owned by the target, found anew after tm_target_changed().
- * tm_source_open() fails with TM_ERROR_NO_TABLE, _UNSUPPORTED, _CORRUPT, _FAULT or _INTERRUPTED, and with _NOT_TRACING
- * where the tracer is there but never made a table. A table whose tracing is off opens (tm-info tells of it), and
+ * A table which was found and whose head makes sense; owned by the target, found anew after tm_target_changed(). Our
+ * tracer's comes first, then those of CPython's own tracemalloc; where memory is missing in which ours may be, they
+ * count only if there are traces in them. tm_source_open() fails with TM_ERROR_NO_TABLE, _INCOMPLETE, _UNSUPPORTED,
+ * _CORRUPT, _FAULT or _INTERRUPTED, and with _NOT_TRACING where the tracer is there but never made a table. A table whose tracing is off opens (tm-info tells of it), and
  * tm_source_require_tracing() then gives the error for the other commands.
  */
 struct tm_source;
@@ -137,7 +138,7 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
  * "addresses" are mere numbers, the one with exactly this number). `capacity` is room for blocks; *count, at most
  * that, is how many were found. A block whose traceback cannot be told is left out and counted in `damage`. Reads only
  * what it needs: well under 64 KiB, but up to a quarter of the distance from a block's start to an address far inside
-inside it.
+ * it.
  * (CPython's own tables know only where blocks start: for an address far inside of one all are looked at.) Fails
  * with _INTERRUPTED, or with _NOT_FOUND where it gave up.
  */

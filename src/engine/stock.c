@@ -36,9 +36,10 @@ struct stock {
     struct tm_target *target;
     struct tm_stock_place place;
     bool loaded;
-    struct tm_stock_traces traces; // ascending
-    struct group *groups;          // ascending by the tracebacks' addresses
-    uint32_t *group_of;            // the index of a group, by its number
+    struct tm_stock_traces traces;
+    bool sorted;          // the traces, ascending
+    struct group *groups; // ascending by the tracebacks' addresses
+    uint32_t *group_of;   // the index of a group, by its number
     size_t group_count;
     struct tm_damage damage; // of the traces
 };
@@ -71,6 +72,7 @@ static void forget_traces(struct stock *stock)
     stock->groups = NULL;
     stock->group_of = NULL;
     stock->group_count = 0;
+    stock->sorted = false;
     memset(&stock->damage, 0, sizeof(stock->damage));
 }
 
@@ -82,7 +84,22 @@ static void stock_destroy(struct tm_source *source)
 
 static const struct tm_source_ops stock_ops;
 
-struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+// Where nothing tells whether tracing is on, traces do: stop() clears them.
+static uint32_t state_of(const struct tm_stock_place *place)
+{
+    if (place->has_config ? place->tracing : place->traces.entries > 0)
+        return TM_STATE_TRACING;
+    return place->was_started ? TM_STATE_STOPPED : TM_STATE_LOADED;
+}
+
+// Of the core's domain, which never is without one while Python runs.
+static bool has_traces(const struct tm_stock_place *place)
+{
+    return state_of(place) == TM_STATE_TRACING && place->traces.entries > 0;
+}
+
+struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
+                               struct tm_source **result)
 {
     struct stock *stock = calloc(1, sizeof(*stock));
     if (!stock)
@@ -90,20 +107,14 @@ struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *h
     stock->source.ops = &stock_ops;
     stock->target = target;
     struct tm_error *error = tm_stock_find(target, host, &stock->place);
+    if (!error && only_with_traces && !has_traces(&stock->place))
+        error = tm_error_create(TM_ERROR_NO_TABLE, "no traces of tracemalloc");
     if (error) {
         stock_destroy(&stock->source);
         return error;
     }
     *result = &stock->source;
     return NULL;
-}
-
-// Where nothing tells whether tracing is on, traces do: stop() clears them.
-static uint32_t state_of(const struct tm_stock_place *place)
-{
-    if (place->has_config ? place->tracing : place->traces.entries > 0)
-        return TM_STATE_TRACING;
-    return place->was_started ? TM_STATE_STOPPED : TM_STATE_LOADED;
 }
 
 static struct tm_error *stock_require_tracing(const struct tm_source *source)
@@ -121,6 +132,8 @@ static struct tm_error *stock_require_tracing(const struct tm_source *source)
                                "tracemalloc was stopped in this process, which cleared what was recorded\nStart it "
                                "again in the program with tracemalloc.start(), or do not stop it before the core is "
                                "made.");
+    if (place->layout->in_runtime)
+        return tm_stock_never_started(place->version_text);
     return tm_error_create(TM_ERROR_NOT_TRACING,
                            "tracemalloc is loaded in this Python %s and not tracing: it was not started, or was "
                            "stopped, which cleared what was recorded\nStart it in the program with "
@@ -174,8 +187,6 @@ static struct tm_error *read_tables(struct stock *stock, struct tm_heap_cache *h
         else
             stock->damage.corrupt_records++;
     }
-    if (!error && domains.count > 0)
-        error = tm_stock_sort(&stock->traces);
     free(domains.items);
     return error;
 }
@@ -269,63 +280,6 @@ static struct tm_error *load(struct stock *stock, struct tm_heap_cache *heap, co
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Facts
-
-static struct tm_error *count_domains(const struct stock *stock, uint64_t *count)
-{
-    struct tm_set domains = {NULL, 0, 0};
-    for (size_t i = 0; i < stock->group_count; i++) {
-        if (!tm_set_reserve(&domains)) {
-            tm_set_deinit(&domains);
-            return tm_error_no_memory();
-        }
-        uint64_t hash = tm_hash_number(stock->groups[i].domain);
-        struct tm_set_entry *entry = tm_set_first(&domains, hash);
-        while (entry->item && entry->hash != hash)
-            entry = tm_set_next(&domains, entry);
-        if (!entry->item)
-            tm_set_put(&domains, entry, hash, &stock->groups[i]);
-    }
-    *count = domains.count;
-    tm_set_deinit(&domains);
-    return NULL;
-}
-
-static struct tm_error *stock_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
-{
-    struct stock *stock = stock_of(source);
-    const struct tm_stock_place *place = &stock->place;
-    struct tm_heap_cache *heap;
-    struct tm_error *error = tm_heap_cache_create(stock->target, host, &heap);
-    if (!error) {
-        error = load(stock, heap, host);
-        tm_heap_cache_destroy(heap);
-    }
-    if (error)
-        return error;
-    result->source = "stock";
-    result->found_by = place->found_by;
-    result->table_address = place->traces.address;
-    memcpy(result->python_version, place->version_text, sizeof(result->python_version));
-    result->free_threaded = place->layout->free_threaded;
-    result->state = state_of(place);
-    result->has_frame_limit = place->has_config;
-    result->frame_limit = place->frame_limit;
-    result->has_peak = place->has_memory;
-    result->peak = place->peak;
-    result->has_lock = true;
-    result->lock = place->lock;
-    for (size_t i = 0; i < stock->group_count; i++)
-        result->traced = tm_add_saturating(result->traced, stock->groups[i].size);
-    if (place->has_memory)
-        result->traced = place->traced;
-    result->blocks = stock->traces.count;
-    result->sites_live = stock->group_count;
-    result->damage = stock->damage;
-    return count_domains(stock, &result->domains);
-}
-
-// ---------------------------------------------------------------------------------------------------------------
 // Tracebacks
 
 // What a question needs, from its start to its end.
@@ -370,20 +324,42 @@ static struct tm_error *get_traceback(struct reading *reading, uint64_t address,
     return NULL;
 }
 
-// Where it is not known, what is seen of it.
-static uint32_t frame_limit(const struct stock *stock, uint32_t longest)
+// What the tracebacks which were read tell of the limit: one of them which was cut has as many frames as it allows.
+struct seen {
+    uint32_t longest;
+    uint32_t limit; // 0: none was cut
+};
+
+static void look_at_length(struct seen *seen, const struct tm_traceback *traceback)
 {
-    return stock->place.has_config ? stock->place.frame_limit : longest;
+    if (traceback->count > seen->longest)
+        seen->longest = traceback->count;
+    if (traceback->total_frames > traceback->count)
+        seen->limit = traceback->count;
+}
+
+// Where it is not known, a limit which would have let all of them be as they are.
+static uint32_t frame_limit(const struct stock *stock, const struct seen *seen)
+{
+    if (stock->place.has_config)
+        return stock->place.frame_limit;
+    return seen->limit ? seen->limit : seen->longest;
+}
+
+// Have the damage say why memory is missing, where the front end can tell.
+static void explain_damage(const struct stock *stock, struct tm_damage *damage)
+{
+    if (damage->unreadable_records || damage->unreadable_bytes)
+        damage->why = tm_target_why_missing(stock->target, damage->first_address);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Snapshots
 
-static struct tm_error *collect_groups(struct reading *reading, struct tm_snapshot *result)
+static struct tm_error *collect_groups(struct reading *reading, struct tm_snapshot *result, struct seen *seen)
 {
     struct stock *stock = reading->stock;
     struct tm_error *error = NULL;
-    uint32_t longest = 0;
     result->damage = stock->damage;
     result->groups = calloc(stock->group_count + 1, sizeof(*result->groups));
     if (!result->groups)
@@ -395,10 +371,11 @@ static struct tm_error *collect_groups(struct reading *reading, struct tm_snapsh
         error = get_traceback(reading, group->traceback, group->count, &result->damage, &to->traceback);
         if (error || !to->traceback)
             continue;
-        longest = to->traceback->count > longest ? to->traceback->count : longest;
+        look_at_length(seen, to->traceback);
         result->count++;
     }
-    result->frame_limit = frame_limit(stock, longest);
+    result->frame_limit = frame_limit(stock, seen);
+    explain_damage(stock, &result->damage);
     return error;
 }
 
@@ -406,12 +383,97 @@ static struct tm_error *stock_snapshot(struct tm_source *source, const struct tm
                                        struct tm_snapshot *result)
 {
     struct reading reading;
+    struct seen seen = {0, 0};
     struct tm_error *error = reading_init(&reading, stock_of(source), host, pool);
     if (!error)
         error = load(reading.stock, reading.heap, host);
     if (!error)
-        error = collect_groups(&reading, result);
+        error = collect_groups(&reading, result, &seen);
     reading_deinit(&reading);
+    return error;
+}
+
+// Ascending by address, which only some questions need.
+static struct tm_error *sort_traces(struct stock *stock)
+{
+    struct tm_error *error = stock->sorted ? NULL : tm_stock_sort(&stock->traces);
+    stock->sorted = !error;
+    return error;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Facts
+
+static struct tm_error *count_domains(const struct stock *stock, uint64_t *count)
+{
+    struct tm_set domains = {NULL, 0, 0};
+    for (size_t i = 0; i < stock->group_count; i++) {
+        if (!tm_set_reserve(&domains)) {
+            tm_set_deinit(&domains);
+            return tm_error_no_memory();
+        }
+        uint64_t hash = tm_hash_number(stock->groups[i].domain);
+        struct tm_set_entry *entry = tm_set_first(&domains, hash);
+        while (entry->item && entry->hash != hash)
+            entry = tm_set_next(&domains, entry);
+        if (!entry->item)
+            tm_set_put(&domains, entry, hash, &stock->groups[i]);
+    }
+    *count = domains.count;
+    tm_set_deinit(&domains);
+    return NULL;
+}
+
+static void tell_place(const struct tm_stock_place *place, struct tm_info *result)
+{
+    result->source = "stock";
+    result->found_by = place->found_by;
+    result->table_address = place->traces.address;
+    memcpy(result->python_version, place->version_text, sizeof(result->python_version));
+    result->free_threaded = place->layout->free_threaded;
+    result->state = state_of(place);
+    result->has_peak = place->has_memory;
+    result->peak = place->peak;
+    result->has_lock = true;
+    result->lock = place->lock;
+}
+
+static struct tm_error *tell_traces(struct reading *reading, struct tm_info *result)
+{
+    const struct stock *stock = reading->stock;
+    struct tm_snapshot snapshot = {.count = 0};
+    struct seen seen = {0, 0};
+    struct tm_error *error = collect_groups(reading, &snapshot, &seen);
+    for (size_t i = 0; i < stock->group_count; i++)
+        result->traced = tm_add_saturating(result->traced, stock->groups[i].size);
+    if (stock->place.has_memory)
+        result->traced = stock->place.traced;
+    result->blocks = stock->traces.count;
+    result->sites_live = snapshot.count;
+    result->has_frame_limit = stock->place.has_config || seen.limit;
+    result->frame_limit = snapshot.frame_limit;
+    result->damage = snapshot.damage;
+    tm_snapshot_deinit(&snapshot);
+    return error ? error : count_domains(stock, &result->domains);
+}
+
+// The tracebacks are read too: what cannot be told of them belongs to what is missing.
+static struct tm_error *stock_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
+{
+    struct stock *stock = stock_of(source);
+    struct reading reading;
+    struct tm_pool *pool;
+    struct tm_error *error = tm_pool_create(&pool);
+    if (error)
+        return error;
+    tell_place(&stock->place, result);
+    error = reading_init(&reading, stock, host, pool);
+    if (!error)
+        error = load(stock, reading.heap, host);
+    if (!error)
+        error = tell_traces(&reading, result);
+    reading_deinit(&reading);
+    tm_pool_destroy(pool);
     return error;
 }
 
@@ -476,6 +538,8 @@ static struct tm_error *look_at_all(struct finder *finder, struct tm_damage *dam
 {
     struct stock *stock = finder->reading.stock;
     struct tm_error *error = load(stock, finder->reading.heap, finder->host);
+    if (!error)
+        error = sort_traces(stock);
     *damage = stock->damage;
     for (size_t i = 0; i < stock->traces.count && !error; i++) {
         if (i % BETWEEN_CHECKS == 0)
@@ -526,6 +590,7 @@ static struct tm_error *stock_find(struct tm_source *source, const struct tm_hos
         error = find_traces(&finder, damage);
     if (!error)
         error = resolve_found(&finder, blocks, count, damage);
+    explain_damage(finder.reading.stock, damage);
     free(finder.found);
     reading_deinit(&finder.reading);
     return error;
@@ -538,16 +603,17 @@ static struct tm_error *make_origins(struct reading *reading, struct tm_origin *
 {
     const struct stock *stock = reading->stock;
     struct tm_error *error = NULL;
-    uint32_t longest = 0;
+    struct seen seen = {0, 0};
     result->damage = stock->damage;
     for (size_t i = 0; i < stock->group_count && !error; i++) {
         const struct group *group = &stock->groups[i];
         origins[i] = (struct tm_origin){.domain = group->domain};
         error = get_traceback(reading, group->traceback, group->count, &result->damage, &origins[i].traceback);
-        if (!error && origins[i].traceback && origins[i].traceback->count > longest)
-            longest = origins[i].traceback->count;
+        if (!error && origins[i].traceback)
+            look_at_length(&seen, origins[i].traceback);
     }
-    result->frame_limit = frame_limit(stock, longest);
+    result->frame_limit = frame_limit(stock, &seen);
+    explain_damage(stock, &result->damage);
     result->python_version = stock->place.python_version;
     return error;
 }
@@ -585,6 +651,8 @@ static struct tm_error *stock_traces(struct tm_source *source, const struct tm_h
         origins = calloc(reading.stock->group_count + 1, sizeof(*origins));
         error = origins ? make_origins(&reading, origins, result) : tm_error_no_memory();
     }
+    if (!error)
+        error = sort_traces(reading.stock);
     if (!error)
         error = visit_traces(reading.stock, host, origins, visit, context);
     free(origins);

@@ -7,9 +7,10 @@
 #include "source.h"
 
 /**
- * Fails as tm_source_open() does; with TM_ERROR_NO_TABLE only where nothing tells that this is a Python at all, and with
- * TM_ERROR_FAULT where it is one of which no table can be found.
+ * Fails as tm_source_open() does; with TM_ERROR_FAULT where this is a Python of which no table can be found, and with
+ * TM_ERROR_NO_TABLE where nothing tells that it is one at all; or, if `only_with_traces`, where the tables are empty.
  */
-struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
+struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
+                               struct tm_source **result);
 
 #endif

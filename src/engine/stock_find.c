@@ -12,15 +12,15 @@
 
 #include "root.h"
 
-#define RUNTIME_SPAN 65536u // so far from its start has _PyRuntime what is looked for
-#define NEIGHBOURS 256u     // bytes before and behind a static variable in which the others are
+#define RUNTIME_SPAN 65536u  // so far from its start has _PyRuntime what is looked for
+#define RUNTIME_LEAST 16384u // what tells of tracemalloc is in this much of it, from 3.12 on
+#define NEIGHBOURS 256u      // bytes before and behind a static variable in which the others are
 #define VERSION_SPAN (UINT64_C(4) << 20)
 // Of each region first so much is searched for tables, then the rest: they are made early.
 #define TABLES_FIRST (UINT64_C(64) << 20)
 // Variables are in a module's data, or in what is mapped behind it.
 #define VARIABLES_SPAN (UINT64_C(16) << 20)
 #define PIECE ((uint64_t)TM_READ_LIMIT)
-#define SMALL_PIECE UINT64_C(65536)
 #define CANDIDATES_LIMIT 4096u
 #define COOKIE "xdebugpy" // of _Py_DebugOffsets, at the start of _PyRuntime since 3.13
 
@@ -30,7 +30,9 @@ struct search {
     struct tm_stock_place *result;
     bool found;
     struct tm_error *refusal; // why tables which were met are of no use
-    bool no_table_yet;        // a symbol says that there is none
+    bool never_started;       // a symbol says that there is no table yet
+    bool is_ours;             // a table was met which serves our tracer
+    bool has_symbols;         // of an interpreter
     struct tm_region *regions;
     size_t region_count;
     unsigned char *piece;                  // PIECE bytes, and what a table's head is longer than its first word
@@ -272,9 +274,20 @@ static enum tm_lock semaphore_state(const struct search *search, uint64_t addres
     return value == 1 ? TM_LOCK_FREE : TM_LOCK_HELD;
 }
 
+// Our tracer has births told to it by a table which is empty and whose look-up function is the tracer's own: another file's
+// than the functions beside it.
+#define FILE_SPAN (UINT64_C(1) << 20) // of the functions of one file of C
+static bool serves_our_tracer(const struct tm_stock_table *traces)
+{
+    uint64_t distance =
+        traces->lookup > traces->compare ? traces->lookup - traces->compare : traces->compare - traces->lookup;
+    return traces->entries == 0 && distance > FILE_SPAN;
+}
+
 // A place which passed all checks. A second one is one too many.
 static void accept(struct search *search, const struct tm_stock_place *place)
 {
+    search->is_ours = search->is_ours || serves_our_tracer(&place->traces);
     if (search->found && search->result->variable != place->variable)
         refuse(search, tm_error_create(TM_ERROR_CORRUPT,
                                        "there are tables of two tracemallocs here, at 0x%" PRIx64 " and 0x%" PRIx64
@@ -286,14 +299,15 @@ static void accept(struct search *search, const struct tm_stock_place *place)
     search->found = true;
 }
 
-static void consider_state(struct search *search, uint64_t address, const unsigned char *state, const char *found_by)
+// False: it is none. One of an unknown version is refused.
+static bool consider_state(struct search *search, uint64_t address, const unsigned char *state, const char *found_by)
 {
     struct tm_stock_place place = {.found_by = found_by, .variable = address + TM_STOCK_TRACES};
     if (!is_state(search, state, &place.traces))
-        return;
+        return false;
     place.layout = layout_of_runtime(search, address, &place);
     if (!place.layout)
-        return;
+        return true;
     place.domains = word_at(state, TM_STOCK_DOMAINS);
     place.has_config = true;
     place.tracing = half_at(state, TM_STOCK_TRACING) == 1;
@@ -311,6 +325,7 @@ static void consider_state(struct search *search, uint64_t address, const unsign
                             &place.unknown_name, sizeof(place.unknown_name)))
         place.unknown_name = 0;
     accept(search, &place);
+    return true;
 }
 
 static void look_in_runtime(struct search *search)
@@ -354,13 +369,38 @@ static bool has_neighbours(const struct search *search, const struct tm_stock_ta
     return traces->shape == TM_STOCK_SHAPE_3_8 ? sets == 2 : tracebacks == 1 && domain_tables == 1;
 }
 
+// Where the allocators stand which tracemalloc calls, each of a context and four functions: those for objects, which come
+// last, have the functions of the first. 2 * NEIGHBOURS: nowhere.
+#define ALLOCATORS_SIZE 120u
+static size_t find_allocators(const unsigned char *around)
+{
+    for (size_t at = 0; at + ALLOCATORS_SIZE <= 2 * NEIGHBOURS; at += 8) {
+        bool all = memcmp(around + at + 8, around + at + 88, 32) == 0;
+        for (size_t i = 1; i < 5 && all; i++)
+            all = word_at(around, at + i * 8) != 0 && word_at(around, at + 40 + i * 8) != 0 &&
+                  (i == 1 || word_at(around, at + i * 8) != word_at(around, at + i * 8 - 8));
+        if (all)
+            return at;
+    }
+    return 2 * NEIGHBOURS;
+}
+
 // The lock is a semaphore which a variable near by points to, in a block of its own of glibc's malloc(): zeros anywhere
-// would do else. Of several it does not matter which, if they agree.
+// would do else. Compilers keep the order of variables or turn it round: it is between the tables and the allocators. Of
+// several it does not matter which, if they agree.
 #define SEMAPHORE_BLOCK 0x30u
 static enum tm_lock lock_among(const struct search *search, const unsigned char *around)
 {
     unsigned held = 0, count = 0;
-    for (size_t at = 0; at < 2 * NEIGHBOURS; at += 8) {
+    size_t first = 0, end = 2 * NEIGHBOURS, allocators = find_allocators(around);
+    if (allocators < NEIGHBOURS) {
+        first = allocators + ALLOCATORS_SIZE;
+        end = NEIGHBOURS;
+    } else if (allocators < 2 * NEIGHBOURS) {
+        first = NEIGHBOURS;
+        end = allocators;
+    }
+    for (size_t at = first; at < end; at += 8) {
         uint64_t address = word_at(around, at);
         uint32_t block[6]; // the block's size and flags, then value, waiters, whether it is shared, nothing
         const uint32_t *semaphore = block + 2;
@@ -453,7 +493,6 @@ static void look_at_static(struct search *search)
     uint64_t variable = tm_target_symbol(search->target, "tracemalloc_traces"), table;
     if (variable == 0 || !tm_target_try_read(search->target, variable, &table, sizeof(table)))
         return;
-    search->no_table_yet = table == 0;
     consider_static(search, variable, "symbol", true);
 }
 
@@ -463,7 +502,7 @@ static void look_at_static(struct search *search)
 static bool may_hold(const struct tm_region *region)
 {
     uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
-    return (region->flags & wanted) == wanted && region->end > region->start;
+    return (region->flags & (wanted | TM_REGION_ABSENT)) == wanted && region->end > region->start;
 }
 
 // Called with bytes which stand at `address`; behind them stand `more` others.
@@ -480,17 +519,9 @@ static struct tm_error *visit_range(struct search *search, uint64_t start, uint6
         tm_host_progress(search->host, "searching memory for tracemalloc's tables", search->done, search->total);
         step = end - at < PIECE - PIECE_OVERLAP ? end - at : PIECE - PIECE_OVERLAP;
         uint64_t length = end - at < PIECE ? end - at : PIECE;
-        if (tm_target_try_read(search->target, at, search->piece, length)) {
-            memset(search->piece + length, 0, PIECE_OVERLAP);
-            visit(search, at, search->piece, step);
-        } else if (step > SMALL_PIECE) { // in smaller steps, some of which can be read
-            step = SMALL_PIECE - PIECE_OVERLAP;
-            length = SMALL_PIECE;
-            if (tm_target_try_read(search->target, at, search->piece, length)) {
-                memset(search->piece + length, 0, PIECE_OVERLAP);
-                visit(search, at, search->piece, step);
-            }
-        }
+        read_range(search, at, search->piece, length);
+        memset(search->piece + length, 0, PIECE_OVERLAP);
+        visit(search, at, search->piece, step);
         search->done += step;
     }
     return NULL;
@@ -548,14 +579,12 @@ static bool is_candidate(const struct search *search, uint64_t address)
 static void consider_variable(struct search *search, uint64_t variable)
 {
     unsigned char state[TM_STOCK_STATE_SIZE];
-    bool found = search->found;
     if (variable > TM_STOCK_TRACES) {
         read_range(search, variable - TM_STOCK_TRACES, state, sizeof(state));
-        if (is_config(state))
-            consider_state(search, variable - TM_STOCK_TRACES, state, "search");
+        if (consider_state(search, variable - TM_STOCK_TRACES, state, "search"))
+            return;
     }
-    if (search->found == found)
-        consider_static(search, variable, "search", false);
+    consider_static(search, variable, "search", false);
 }
 
 #define VARIABLES_AT_ONCE 512u
@@ -605,7 +634,7 @@ static void note_version(struct search *search, uint64_t address, const unsigned
         find_version(bytes, (size_t)length, search->result);
 }
 
-static struct tm_error *never_started(const char *version)
+struct tm_error *tm_stock_never_started(const char *version)
 {
     return tm_error_create(TM_ERROR_NOT_TRACING,
                            "this Python%s%s records nothing: tracemalloc was never started in it, and it runs without "
@@ -613,22 +642,49 @@ static struct tm_error *never_started(const char *version)
                            version[0] ? " " : "", version);
 }
 
+// What symbols tell where no table was found. Before 3.12 the configuration is a variable of its own, which even a stripped
+// build exports.
+static void look_at_symbols(struct search *search)
+{
+    uint64_t config = tm_target_symbol(search->target, "_Py_tracemalloc_config");
+    uint64_t runtime = tm_target_symbol(search->target, "_PyRuntime");
+    uint32_t initialized = 1;
+    search->has_symbols = config || runtime || tm_target_symbol(search->target, "Py_GetVersion");
+    if (config)
+        search->never_started =
+            tm_target_try_read(search->target, config, &initialized, sizeof(initialized)) && initialized == 0;
+    else if (runtime)
+        search->never_started = tm_target_try_read(search->target, runtime, search->piece, RUNTIME_LEAST);
+}
+
+static struct tm_error *explain_version(const struct tm_stock_place *place)
+{
+    if (place->python_version && (place->python_version < 0x03080000 || place->python_version >= 0x03100000))
+        return unknown_version(place->version_text);
+    return NULL;
+}
+
 static struct tm_error *explain(struct search *search)
 {
     struct tm_stock_place *place = search->result;
-    bool has_symbols =
-        tm_target_symbol(search->target, "_PyRuntime") || tm_target_symbol(search->target, "Py_GetVersion");
     struct tm_error *error = NULL;
+    look_at_symbols(search);
     if (!search->regions)
         error = tm_target_regions(search->target, &search->regions, &search->region_count);
     if (!error)
         error = visit_regions(search, 0, VARIABLES_SPAN, note_version);
+    if (!error)
+        error = explain_version(place);
     if (error)
         return error;
-    if (place->python_version && (place->python_version < 0x03080000 || place->python_version >= 0x03100000))
-        return unknown_version(place->version_text);
-    if (search->no_table_yet || has_symbols)
-        return never_started(place->version_text);
+    const char *space = place->version_text[0] ? " " : "";
+    if (search->never_started)
+        return tm_stock_never_started(place->version_text);
+    if (search->has_symbols)
+        return tm_error_create(TM_ERROR_FAULT,
+                               "this is Python%s%s, but the tables of tracemalloc cannot be read: the memory in which "
+                               "they are, or in which it would say that there are none, is missing\n" TM_HOW_TO_DUMP,
+                               space, place->version_text);
     if (place->python_version)
         return tm_error_create(TM_ERROR_FAULT,
                                "this is Python %s, but no tables of tracemalloc can be found in it: it was never "
@@ -638,6 +694,15 @@ static struct tm_error *explain(struct search *search)
                                "never started:\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
                                place->version_text);
     return tm_error_create(TM_ERROR_NO_TABLE, "no tables of tracemalloc");
+}
+
+static struct tm_error *explain_ours(const struct tm_stock_place *place)
+{
+    return tm_error_create(
+        TM_ERROR_FAULT,
+        "this Python %s is traced by tracemortem's tracer, but its trace table is not in what can be "
+        "read\n" TM_HOW_TO_DUMP,
+        place->version_text);
 }
 
 struct tm_error *tm_stock_find(struct tm_target *target, const struct tm_host *host, struct tm_stock_place *result)
@@ -652,13 +717,15 @@ struct tm_error *tm_stock_find(struct tm_target *target, const struct tm_host *h
         look_at_static(search);
     if (!error && !search->found)
         look_in_runtime(search);
-    if (!error && !search->found && !search->refusal && !search->no_table_yet)
+    if (!error && !search->found && !search->refusal)
         error = search_memory(search);
     if (!error && search->refusal) {
         error = search->refusal;
         search->refusal = NULL;
     } else if (!error && !search->found) {
         error = explain(search);
+    } else if (!error && search->is_ours) {
+        error = explain_ours(result);
     }
     free(search->regions);
     free(search->piece);

@@ -31,6 +31,9 @@ struct tm_stock_place {
  */
 struct tm_error *tm_stock_find(struct tm_target *target, const struct tm_host *host, struct tm_stock_place *result);
 
+/** Tracemalloc was never started; `version` may be "". */
+struct tm_error *tm_stock_never_started(const char *version);
+
 /** How to have something to read next time, as lines before TM_HOW_TO_TRACE. */
 #define TM_HOW_TO_START_TRACEMALLOC                                                       \
     "Start the program with tracemalloc: python3 -X tracemalloc=25 SCRIPT ..., or with\n" \

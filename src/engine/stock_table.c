@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "set.h"
+
 #define BUCKETS_AT_LEAST 16u
 #define BUCKETS_LIMIT (UINT64_C(1) << 40)
 #define ADDRESS_LIMIT (UINT64_C(1) << 56) // of user space, with five levels of page tables
@@ -58,6 +60,7 @@ bool tm_stock_table_decode(enum tm_stock_shape shape, uint64_t address, const un
             .compare = word_at(bytes, 6),
             .allocate = word_at(bytes, 7),
             .release = word_at(bytes, 8),
+            .lookup = word_at(bytes, 5),
         };
         return is_head(table) && (table->key_size == 8 || table->key_size == 12) &&
                (table->data_size == 0 || table->data_size == TRACE_SIZE);
@@ -74,9 +77,9 @@ bool tm_stock_table_decode(enum tm_stock_shape shape, uint64_t address, const un
         .value_destroy = word_at(bytes, 7),
         .allocate = word_at(bytes, 8),
         .release = word_at(bytes, 9),
+        .lookup = word_at(bytes, 3),
     };
-    return is_head(table) && is_address(word_at(bytes, 3)) &&
-           (table->key_destroy == 0 || is_address(table->key_destroy)) &&
+    return is_head(table) && is_address(table->lookup) && (table->key_destroy == 0 || is_address(table->key_destroy)) &&
            (table->value_destroy == 0 || is_address(table->value_destroy));
 }
 
@@ -221,9 +224,9 @@ static bool sort_by_trace(struct tm_stock_trace *items, size_t count)
 
 static bool sort_by_address(struct tm_stock_trace *items, size_t count)
 {
-    // The second pass keeps the order of the first; the domain's eight bytes end with the group, which is 0 yet.
-    _Static_assert(offsetof(struct tm_stock_trace, group) == offsetof(struct tm_stock_trace, domain) + 4, "64 bits");
-    return sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, domain), 0) &&
+    // The second keeps the order of the first, which is by the upper half of what the group begins.
+    _Static_assert(offsetof(struct tm_stock_trace, domain) == offsetof(struct tm_stock_trace, group) + 4, "64 bits");
+    return sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, group), 32) &&
            sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, address), 0);
 }
 
@@ -246,8 +249,9 @@ struct walk {
     struct link *links;
     size_t link_count;
     size_t link_capacity;
-    uint64_t steps_left; // a table in use has half as many entries as buckets at most: what goes on longer is a ring
-    uint64_t unreadable; // entries
+    uint64_t steps_left;    // a table in use has half as many entries as buckets at most: what goes on longer is a ring
+    uint64_t missing_pages; // of the array
+    uint64_t unreadable;    // entries and pages of the array
     uint64_t corrupt;
     uint64_t first_address; // of these
     uint64_t last_flawed;   // the highest bucket in which something was wrong
@@ -292,6 +296,28 @@ static struct tm_error *add_trace(struct tm_stock_traces *traces, const struct t
 }
 
 #define HEADS_AT_ONCE 8192u
+#define PAGE_SIZE 4096u
+#define MISSING_PAGES_LIMIT 16384u // what is behind so many is not looked for: the table may only claim to be so large
+
+// Pages of an array are missing. Their heads are zeros; *count is less where no more are looked for.
+static struct tm_error *read_heads_by_pages(struct walk *walk, uint64_t bucket, uint64_t *heads, uint64_t *count)
+{
+    uint64_t first = walk->table->buckets + bucket * sizeof(*heads), step;
+    for (uint64_t i = 0; i < *count; i += step) {
+        uint64_t address = first + i * sizeof(*heads);
+        step = (PAGE_SIZE - address % PAGE_SIZE) / sizeof(*heads);
+        step = step < *count - i ? step : *count - i;
+        if (tm_heap_cache_read(walk->heap, address, heads + i, step * sizeof(*heads))) {
+            walk->steps_left += step;
+            continue;
+        }
+        memset(heads + i, 0, step * sizeof(*heads));
+        note_flaw(walk, bucket + i + step - 1, address, true);
+        if (++walk->missing_pages == MISSING_PAGES_LIMIT)
+            *count = i;
+    }
+    return tm_heap_cache_error(walk->heap);
+}
 
 // All chains' first entries. How many buckets can be read bounds all that comes after.
 static struct tm_error *read_heads(struct walk *walk)
@@ -303,23 +329,17 @@ static struct tm_error *read_heads(struct walk *walk)
         uint64_t count = table->bucket_count - bucket < HEADS_AT_ONCE ? table->bucket_count - bucket : HEADS_AT_ONCE;
         uint64_t address = table->buckets + bucket * sizeof(heads[0]);
         error = tm_host_check(walk->host);
-        if (!error && !tm_heap_cache_read(walk->heap, address, heads, count * sizeof(heads[0]))) {
-            // Pages are missing; what is behind a large hole is not looked for.
-            error = tm_heap_cache_error(walk->heap);
-            uint64_t there = 0;
-            while (!error && there < count && tm_heap_cache_read(walk->heap, address + there * 8, &heads[there], 8))
-                there++;
-            note_flaw(walk, bucket + there, address + there * 8, true);
-            if (there == 0)
-                break;
-            count = there;
-        }
+        if (!error && tm_heap_cache_read(walk->heap, address, heads, count * sizeof(heads[0])))
+            walk->steps_left += count;
+        else if (!error)
+            error = read_heads_by_pages(walk, bucket, heads, &count);
         for (uint64_t i = 0; i < count && !error; i++) {
             if (heads[i])
                 error = add_link(walk, heads[i], bucket + i);
         }
         bucket += count;
-        walk->steps_left += count;
+        if (walk->missing_pages == MISSING_PAGES_LIMIT)
+            break;
     }
     return error;
 }
@@ -407,12 +427,55 @@ static bool is_same_key(const struct tm_stock_trace *a, const struct tm_stock_tr
     return a->address == b->address && a->domain == b->domain;
 }
 
-// Sort, and keep each key once: chains which run into each other repeat entries. Two different traces of one block
-// contradict each other, and neither is believed.
+// Slots of a hash table over traces: those of 16 MiB of addresses keep their order, so that neighbours are met together.
+#define WINDOW_SHIFT 24u
+static size_t slot_of(const struct tm_stock_trace *trace, size_t mask)
+{
+    return ((trace->address >> 4) + tm_hash_number(trace->address >> WINDOW_SHIFT)) & mask;
+}
+
+#define COLLISIONS_PER_TRACE 8u
+
+// Whether a key may be there more than once. Only if all is in order are all keys sure to be found different: it gives up,
+// with `true`, where too many share a slot.
+static struct tm_error *look_for_repeated(const struct walk *walk, bool *may_be)
+{
+    const struct tm_stock_trace *items = walk->traces->items + walk->first;
+    size_t count = walk->traces->count - walk->first, slots = 16;
+    while (slots < 2 * count)
+        slots *= 2;
+    *may_be = true;
+    if (count >= UINT32_MAX)
+        return NULL;
+    uint32_t *heads = calloc(slots, sizeof(*heads)), *nexts = reallocarray(NULL, count + 1, sizeof(*nexts));
+    struct tm_error *error = heads && nexts ? NULL : tm_error_no_memory();
+    uint64_t collisions_left = 1024 + (uint64_t)count * COLLISIONS_PER_TRACE;
+    bool repeated = false;
+    for (size_t i = 0; i < count && !error && !repeated; i++) {
+        uint32_t *head = &heads[slot_of(&items[i], slots - 1)];
+        for (uint32_t at = *head; at && !repeated; at = nexts[at - 1])
+            repeated = is_same_key(&items[at - 1], &items[i]) || collisions_left-- == 0;
+        nexts[i] = *head;
+        *head = (uint32_t)i + 1;
+        if (i % BETWEEN_CHECKS == 0)
+            error = tm_host_check(walk->host);
+    }
+    *may_be = repeated;
+    free(heads);
+    free(nexts);
+    return error;
+}
+
+// Keep each key once: chains which run into each other repeat entries. Two different traces of one block contradict each
+// other, and neither is believed.
 static struct tm_error *drop_repeated(struct walk *walk)
 {
     struct tm_stock_trace *items = walk->traces->items + walk->first;
     size_t count = walk->traces->count - walk->first, kept = 0;
+    bool may_be;
+    struct tm_error *error = look_for_repeated(walk, &may_be);
+    if (error || !may_be)
+        return error;
     if (!sort_by_address(items, count))
         return tm_error_no_memory();
     for (size_t i = 0; i < count;) {

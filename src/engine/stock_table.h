@@ -20,6 +20,7 @@ struct tm_stock_table {
     uint64_t bucket_count;
     uint64_t key_size, data_size; // 3.8
     uint64_t hash, compare, key_destroy, value_destroy, allocate, release;
+    uint64_t lookup; // the function which finds an entry
 };
 
 /** Whether these bytes can be the head of a table of this shape. */
@@ -40,8 +41,8 @@ struct tm_stock_trace {
     uint64_t address;
     uint64_t size;
     uint64_t traceback; // address of the traceback_t
+    uint32_t group;     // the user's own: 0 at first
     uint32_t domain;
-    uint32_t group; // the user's own: 0 at first
 };
 
 struct tm_stock_traces {
@@ -51,7 +52,7 @@ struct tm_stock_traces {
 };
 
 /**
- * Add all that a table holds to `traces`, ascending by address, each key once. `busy`: somebody may have been changing the table,
+ * Add all that a table holds to `traces`, in no order, each key once. `busy`: somebody may have been changing the table,
  * so what looks torn is not believed. What is left out is added to `damage`.
  */
 struct tm_error *tm_stock_walk(struct tm_heap_cache *heap, const struct tm_host *host,

@@ -159,3 +159,17 @@ struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_reg
     *result = regions;
     return NULL;
 }
+
+uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first)
+{
+    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT;
+    uint64_t bytes = 0;
+    for (size_t i = count; i-- > 0;) {
+        const struct tm_region *region = &regions[i];
+        if ((region->flags & (wanted | TM_REGION_FILE)) != wanted || region->start >= region->end)
+            continue;
+        *first = region->start;
+        bytes = bytes > UINT64_MAX - (region->end - region->start) ? UINT64_MAX : bytes + (region->end - region->start);
+    }
+    return bytes;
+}

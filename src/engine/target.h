@@ -36,6 +36,9 @@ uint32_t tm_target_process(const struct tm_target *target);
 /** All regions, in a new array which the caller frees; *count 0: not known. Names are terminated, order is not sure. */
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count);
 
+/** Memory of regions which is missing from a dump, of the kind that tables are in: how many bytes, and where it begins. */
+uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first);
+
 /** Whether it is a file and no memory; then addresses are offsets below its size. */
 bool tm_target_is_file(const struct tm_target *target);
 uint64_t tm_target_file_size(const struct tm_target *target);

@@ -55,6 +55,7 @@ enum tm_error_code {
     TM_ERROR_NOT_FOUND = 9,    // no such address in the table
     TM_ERROR_INTERRUPTED = 10, // the user asked to stop
     TM_ERROR_OUTPUT = 11,      // what was to be written could not be
+    TM_ERROR_INCOMPLETE = 12,  // no trace table, but memory is missing in which one may be
 };
 
 /** A message for the user: what is wrong, why, and what to type next. May have several lines. */

@@ -138,7 +138,7 @@ class Bench:
         if not os.path.exists(program):
             return None
         say("stock tables")
-        words = [sys.executable, program, "--python", python, str(self.scale.stock_traces)]
+        words = [sys.executable, program, "--python", python, "--traces", str(self.scale.stock_traces)]
         done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         return done.stdout.decode() if done.returncode == 0 else "stock_reading.py ended with %d" % done.returncode
 

@@ -65,19 +65,19 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tm-bench-") as folder, debuggers.start_process(command) as process:
         core = debuggers.gcore(process.pid, os.path.join(folder, "core"))
         ways = [
-            ("gdb, core", "gdb", {"core": core, "program": arguments.python}),
-            ("gdb, core alone", "gdb", {"core": core}),
-            ("lldb, live", "lldb", {"pid": process.pid}),
-            ("gdb, live", "gdb", {"pid": process.pid}),
+            ("core in gdb", "gdb", {"core": core, "program": arguments.python}),
+            ("core in gdb, without the executable", "gdb", {"core": core}),
+            ("live in lldb", "lldb", {"pid": process.pid}),
+            ("live in gdb", "gdb", {"pid": process.pid}),
         ]
         rows = [(name,) + measure(debugger, **target) for name, debugger, target in ways]
         process.tell()
         seconds, memory, traces = (float(word) for word in process.ready().split())
-    print("%d traces of %d frames at most" % (traces, arguments.frames))
-    print("%-24s%10s%12s%24s" % ("", "seconds", "MiB", "in-process is slower"))
+    print("`tm-top` on %d traces of CPython's own, %d frames at most each:\n" % (traces, arguments.frames))
+    print("| stock | seconds | the debugger's memory, MiB | in-process takes |\n| --- | ---: | ---: | ---: |")
     for name, taken, used in rows:
-        print("%-24s%10.2f%12.0f%23.1fx" % (name, taken, used / 1024, seconds / taken))
-    print("%-24s%10.2f%12.0f" % ("in-process", seconds, memory / 1024))
+        print("| %s | %.2f | %.0f | %.1fx |" % (name, taken, used / 1024, seconds / taken))
+    print("| in-process `take_snapshot().statistics('lineno')` | %.2f | %.0f more | |" % (seconds, memory / 1024))
 
 
 if __name__ == "__main__":

@@ -460,7 +460,7 @@ static void test_python_without_tracer(void **state)
 {
     struct fixture *f = *state;
     f->root->magic[0] = 0;
-    image_set_symbol(f->image, "Py_GetVersion", 0x1234);
+    image_set_symbol(f->image, "_Py_tracemalloc_config", image_map_anywhere(f->image, 4096));
     assert_open_fails(f, TM_ERROR_NOT_TRACING, "it runs without tracemortem's tracer");
     assert_open_fails(f, TM_ERROR_NOT_TRACING, "LD_PRELOAD");
 }
@@ -492,11 +492,11 @@ static void test_memory_which_the_core_left_out_may_have_held_the_table(void **s
     assert_open_fails(f, TM_ERROR_NO_TABLE, "without tracemortem's tracer");
     image_map(f->image, IMAGE_ROOT + 6 * MIB, 8192, "", usual | TM_REGION_ABSENT);
     image_map(f->image, IMAGE_ROOT + 7 * MIB, 4096, "", usual | TM_REGION_ABSENT);
-    assert_open_fails(f, TM_ERROR_FAULT, "12288 bytes of the process's memory are missing");
+    assert_open_fails(f, TM_ERROR_INCOMPLETE, "12288 bytes of the process's memory are missing");
     root_variable(f, 0); // a symbol of another build says that tracing was never started
-    assert_open_fails(f, TM_ERROR_FAULT, "12288 bytes");
+    assert_open_fails(f, TM_ERROR_INCOMPLETE, "12288 bytes");
     image_set_why_missing(f->image, "it rained");
-    assert_open_fails(f, TM_ERROR_FAULT, "it rained");
+    assert_open_fails(f, TM_ERROR_INCOMPLETE, "it rained");
 }
 
 static void test_a_core_without_anonymous_memory(void **state)
@@ -506,11 +506,12 @@ static void test_a_core_without_anonymous_memory(void **state)
     struct tm_target *target = image_target(image);
     struct tm_source *source = NULL;
     image_map(image, IMAGE_ROOT, 4096, "", TM_REGION_READABLE);
-    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_FAULT, "the memory in which it would be is missing");
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_INCOMPLETE,
+                 "the memory in which it would be is missing");
     image_map(image, IMAGE_ROOT + MIB, 4096, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
     assert_error(tm_source_open(target, NULL, &source), TM_ERROR_NO_TABLE, "coredump_filter");
     image_set_symbol(image, TM_ROOT_SYMBOL, IMAGE_ROOT + 2 * MIB); // its page is missing
-    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_FAULT, "but the tracer is loaded");
+    assert_error(tm_source_open(target, NULL, &source), TM_ERROR_INCOMPLETE, "but the tracer is loaded");
     image_destroy(image);
 }
 

@@ -1,7 +1,8 @@
 """Generated programs: tracemalloc inside and the debuggers outside give the same answers, to the byte. The programs run under our
 tracer (the way "native") or under CPython's own tracemalloc ("stock").
 
-TM_ORACLE=N tries N more seeds on every CPython found, with more objects.
+TM_ORACLE=N tries N more seeds on every CPython found, with more objects; TM_ORACLE_LARGE=1 large programs under each one's own
+tracemalloc, in every way to look.
 """
 
 import itertools
@@ -11,6 +12,7 @@ import random
 import re
 import shlex
 import signal
+import subprocess
 
 import debuggers
 import generate
@@ -63,6 +65,13 @@ def some_queries(rng, folder, names):
         filters = [[rng.random() < 0.7, pattern, None, rng.random() < 0.3, None]]
         queries.append(dict(command="tm-top", key="lineno", cumulative=False, standing=False, limit=20, filters=filters))
     return queries
+
+
+def few_queries(folder):
+    """For programs whose own answers take their time."""
+    names = [str(folder / name) for name in generate.EXEC_FILES]
+    few = [query for query in some_queries(random.Random(3), folder, names)[:40] if not query["cumulative"]]
+    return few[::3]
 
 
 def pattern_words(pattern, lineno):
@@ -214,12 +223,13 @@ def check_probe(number, probe, text, json_text):
 WAYS = [("gdb", "live"), ("lldb", "core"), ("lldb", "live"), ("gdb", "core")]
 
 
-def compare(stopped, ways):
+def compare(stopped, ways, found_by=None):
     lines, places, probes = all_lines(stopped)
     texts = {way: debuggers.answers(way[0], lines, **stopped.targets[way[1]]) for way in ways}
     own = stopped.answers()
     for way, given in texts.items():
         info = json.loads(given[0])
+        assert way[0] != "gdb" or found_by in (None, info["found_by"]), way
         assert (info["blocks"], info["traced_memory"]) == (own["traces"][1], own["sizes"][1]), way
         assert info.get("lost_blocks", 0) == info.get("lost_frames", 0) == 0
         assert info["missing"]["first_address"] is None and info["missing"]["torn_records"] == 0
@@ -235,10 +245,10 @@ def compare(stopped, ways):
     return own
 
 
-def try_seed(python, seed, objects, frames, folder, ways=WAYS, **options):
+def try_seed(python, seed, objects, frames, folder, ways=WAYS, found_by=None, **options):
     stopped = Stopped(python, seed, objects, frames, folder, **options)
     with stopped.process:
-        own = compare(stopped, ways)
+        own = compare(stopped, ways, found_by)
     assert min(own["traces"]) >= objects
     assert set(own["domains"]) == {0} | set(DOMAINS)
     # The strange names are among what was compared.
@@ -272,11 +282,51 @@ def test_generated_programs_under_cpythons_own_tracemalloc(python, tmp_path):
     try_seed(python.path, seed, 100, frames, tmp_path, WAYS[:2] if minor % 4 < 2 else WAYS[2:], way="stock")
 
 
+def build_id(python):
+    notes = subprocess.run(["readelf", "-n", python], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return re.search(r"Build ID: (\w+)", notes).group(1)
+
+
+@pytest.fixture
+def stripped():
+    """Debian's interpreter, and its build-id, by which debuggers find the file of its debug package."""
+    path = os.path.realpath("/usr/bin/python3")
+    if not os.path.exists(path) or b".symtab" in subprocess.run(["readelf", "-S", path], stdout=subprocess.PIPE).stdout:
+        pytest.skip("no stripped interpreter in /usr/bin")
+    return path, build_id(path)
+
+
+def test_a_stripped_python_without_its_debug_package(stripped, tmp_path):
+    """No debugger finds a debug file for a build-id which nobody has."""
+    path, known = stripped
+    with open(path, "rb") as file:
+        data = file.read()
+    assert data.count(bytes.fromhex(known)) == 1
+    copy = tmp_path / os.path.basename(path)
+    copy.write_bytes(data.replace(bytes.fromhex(known), bytes(20)))
+    copy.chmod(0o755)
+    try_seed(str(copy), 111, 100, 25, tmp_path, queries=few_queries(tmp_path), found_by="search", way="stock")
+
+
+def test_a_stripped_python_with_its_debug_package(stripped, tmp_path):
+    path, known = stripped
+    if not os.path.exists("/usr/lib/debug/.build-id/%s/%s.debug" % (known[:2], known[2:])):
+        pytest.skip("no debug package of %s" % path)
+    try_seed(path, 111, 100, 1, tmp_path, queries=few_queries(tmp_path), found_by="symbol", way="stock")
+
+
 @pytest.mark.parametrize("way", ("native", "stock"))
 def test_a_large_program(way, tmp_path):
-    names = [str(tmp_path / name) for name in generate.EXEC_FILES]
-    few = [query for query in some_queries(random.Random(3), tmp_path, names)[:40] if not query["cumulative"]]
-    own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few[::3], way=way)
+    own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few_queries(tmp_path), way=way)
+    assert own["traces"][1] >= LARGEST
+
+
+@pytest.mark.skipif("TM_ORACLE_LARGE" not in os.environ, reason="a longer run: set TM_ORACLE_LARGE")
+@pytest.mark.parametrize("frames", (1, 25))
+@pytest.mark.parametrize("python", PYTHONS, ids=pythons.name)
+def test_a_large_program_under_cpythons_own_tracemalloc_in_every_way(python, frames, tmp_path, monkeypatch):
+    monkeypatch.setattr(debuggers, "PATIENCE", 3600)
+    own = try_seed(python.path, 3, 15000, frames, tmp_path, clear=False, queries=few_queries(tmp_path), way="stock")
     assert own["traces"][1] >= LARGEST
 
 

@@ -58,6 +58,14 @@ class Memory:
         """Exactly these bytes, or None if not all of them can be read. Never more than READ_LIMIT."""
         raise NotImplementedError
 
+    def read_into(self, address, buffer):
+        """Fill a memoryview of bytes from this address. False: it cannot be filled, and may hold anything."""
+        data = self.read(address, len(buffer))
+        if data is None or len(data) != len(buffer):
+            return False
+        buffer[:] = bytes(data)
+        return True
+
     def symbol(self, name):
         """The address of a global variable, or 0."""
         return 0
@@ -344,11 +352,8 @@ class Target:
     def _read(self, address, buffer, length):
         if self._callbacks.stopped or not 0 < length <= READ_LIMIT or address + length > _ADDRESS_SPACE:
             return 1
-        data = self._memory.read(address, length)
-        if data is None or len(data) != length:
-            return 1
-        ctypes.memmove(buffer, bytes(data), length)
-        return 0
+        view = memoryview((ctypes.c_char * length).from_address(buffer)).cast("B")
+        return 0 if self._memory.read_into(address, view) else 1
 
     def _symbol(self, name):
         return self._memory.symbol(_text(name)) % _ADDRESS_SPACE

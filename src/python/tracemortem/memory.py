@@ -54,22 +54,24 @@ class CoreMemory(Memory):
         os.close(self._file)
 
     def read(self, address, length):
-        if not self._core.holds(address, length):
-            return None
-        pieces = []
-        while length:
+        data = bytearray(length)
+        return data if self.read_into(address, memoryview(data)) else None
+
+    def read_into(self, address, buffer):
+        if not self._core.holds(address, len(buffer)):
+            return False
+        while buffer:
             segment = self._core.segment_at(address)
-            count = min(length, segment.held_end - address) if segment else 0
+            count = min(len(buffer), segment.held_end - address) if segment else 0
             try:
-                data = os.pread(self._file, count, segment.offset + address - segment.start) if count else b""
+                done = os.preadv(self._file, [buffer[:count]], segment.offset + address - segment.start) if count else 0
             except OSError:
-                data = b""
-            if not data:
-                return None
-            pieces.append(data)
-            address += len(data)
-            length -= len(data)
-        return b"".join(pieces)
+                done = 0
+            if not done:
+                return False
+            address += done
+            buffer = buffer[done:]
+        return True
 
 
 class LocalProcess:
