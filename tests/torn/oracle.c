@@ -328,7 +328,7 @@ struct allowance {
     uint64_t count, bytes;
     bool any;       // traces are being cleared
     bool in_flight; // there is a call which changes something
-    bool sized;     // and some of what it changes has a size
+    bool empty;     // and some of what it changes may be an empty block: an update of no bytes
 };
 
 static struct allowance allowance_of(const struct oracle *oracle)
@@ -342,7 +342,7 @@ static struct allowance allowance_of(const struct oracle *oracle)
         allowance.bytes += flight->size + (flight->kind == KIND_REBORN ? 2 : 1) * flight->old_size;
         allowance.any |= flight->kind == KIND_CLEAR;
         allowance.in_flight = true;
-        allowance.sized |= flight->size != 0 || flight->old_size != 0;
+        allowance.empty |= flight->size == 0 || flight->old_size == 0;
     }
     return allowance;
 }
@@ -363,13 +363,13 @@ static bool check_counters(struct check *check, const struct seen *seen, const s
     return true;
 }
 
-/** tm-info names an update exactly while the counters and the blocks differ by one. */
+/** tm-info names an update exactly while the counters and the blocks differ by one, unless it is one of no bytes. */
 static bool check_naming(struct check *check, const struct seen *seen, const struct allowance *allowance)
 {
     bool named =
         seen->info.tracer.in_flight != 0 || seen->info.tracer.resizing != 0 || seen->info.state == TM_STATE_CLEARING;
-    bool differ = seen->count_off != 0 || seen->bytes_off != 0;
-    if (differ && !named && allowance->sized)
+    bool differ = seen->bytes_off != 0 || (seen->count_off != 0 && !allowance->empty);
+    if (differ && !named)
         return refuse(check, "tm-info names no update in flight, but counters are off by %llu blocks, %llu bytes",
                       (unsigned long long)seen->count_off, (unsigned long long)seen->bytes_off);
     if (named && !allowance->in_flight)
