@@ -201,7 +201,7 @@ static bool instruction_makes_sense(const struct cpython_facts *facts, const voi
                                     intptr_t *behind)
 {
     uintptr_t instruction, size, bytecode;
-    int offset;
+    int offset = 0;
     if (facts->instruction_unit == 0) {
         if (!read_word(frame, facts->frame_instruction, &instruction) || !read_word(code, VAR_OBJECT_SIZE, &size))
             return false;
