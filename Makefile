@@ -83,10 +83,12 @@ endif
 # Said in one place.
 version := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/python/tracemortem/__init__.py)
 
-# The directory with Python.h: $(PYTHON)'s, or else Debian's. Asked when it is needed, which is after `make deps`.
+# The directory with Python.h: $(PYTHON)'s, or else Debian's. Asked when it is needed, which is after `make deps`. Headers of
+# a free-threaded build will not have the limited API.
 python_include = $(or $(addprefix -isystem ,$(call find_python_include)),$(error no Python.h: try `make deps`))
 find_python_include = $(shell for python in $(PYTHON) /usr/bin/python3; do \
-    dir=$$($$python -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null) && \
+    dir=$$($$python -c 'import sysconfig as s; s.get_config_var("Py_GIL_DISABLED") or print(s.get_path("include"))' \
+        2>/dev/null) && \
     test -f "$$dir/Python.h" && echo "$$dir" && break; done)
 
 # Rewritten, and all that depends on it rebuilt, when the compiler or the flags change.

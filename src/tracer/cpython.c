@@ -57,8 +57,10 @@ static uint32_t parse_version(const char *text)
     return (uint32_t)(major << 24 | minor << 16 | micro << 8 | level << 4 | serial);
 }
 
-const struct cpython_facts *cpython_facts_of(uint32_t version)
+const struct cpython_facts *cpython_facts_of(uint32_t version, bool free_threaded)
 {
+    if (free_threaded)
+        return version == 0x30d ? &cpython_3_13t : version == 0x30e || version == 0x30f ? &cpython_3_14t : NULL;
     switch (version) {
     case 0x308:
     case 0x309:
@@ -82,8 +84,8 @@ const struct cpython_facts *cpython_facts_of(uint32_t version)
 // ---------------------------------------------------------------------------------------------------------------
 // What the interpreter tells of itself, before it has any frame: the members of its types, and from 3.13 on the description.
 
-// PyTypeObject: the same in all builds with a GIL.
-enum { TYPE_BASIC_SIZE = 32, TYPE_MEMBERS = 240 };
+// PyTypeObject: the same in all of them, behind the head which all objects have.
+enum { TYPE_BASIC_SIZE = 16, TYPE_MEMBERS = 224 };
 
 struct member {
     const char *name; // NULL: the last one
@@ -96,7 +98,7 @@ struct member {
 /** Whether a type has its member there, or hides where it is. */
 static bool member_is_at(const PyTypeObject *type, const char *name, uint16_t offset)
 {
-    const struct member *member = FIELD(const struct member *, type, TYPE_MEMBERS);
+    const struct member *member = FIELD(const struct member *, type, cpython.facts->object_size + TYPE_MEMBERS);
     for (; member != NULL && member->name != NULL; member++)
         if (strcmp(member->name, name) == 0)
             return member->offset == offset;
@@ -111,10 +113,12 @@ static bool types_are_known(const struct cpython_facts *facts)
            member_is_at(&PyCode_Type, has_code ? "co_name" : "co_qualname", facts->code_name) &&
            member_is_at(&PyCode_Type, facts->version < 0x30a ? "co_lnotab" : "co_linetable", facts->code_lines) &&
            (has_code ? member_is_at(&PyCode_Type, "co_code", facts->code_bytecode)
-                     : FIELD(Py_ssize_t, &PyCode_Type, TYPE_BASIC_SIZE) == facts->code_bytecode) &&
+                     : FIELD(Py_ssize_t, &PyCode_Type, facts->object_size + TYPE_BASIC_SIZE) == facts->code_bytecode) &&
            (facts->frame_owner >= 0 || (member_is_at(&PyFrame_Type, "f_code", facts->frame_code) &&
                                         member_is_at(&PyFrame_Type, "f_back", facts->frame_previous)));
 }
+
+enum { DESCRIPTION_FREE_THREADED = 16 };
 
 static bool description_is_known(const struct cpython_facts *facts, uint32_t version)
 {
@@ -130,7 +134,17 @@ static bool description_is_known(const struct cpython_facts *facts, uint32_t ver
     return thread[0] == THREAD_INTERPRETER && thread[1] == facts->thread_frame && frame[0] == facts->frame_previous &&
            frame[1] == facts->frame_code && frame[2] == facts->frame_instruction &&
            frame[4] == (uint64_t)facts->frame_owner && code[0] == facts->code_filename && code[2] == facts->code_name &&
-           code[3] == facts->code_lines && code[4] == facts->code_first_line && code[8] == facts->code_bytecode;
+           code[3] == facts->code_lines && code[4] == facts->code_first_line && code[8] == facts->code_bytecode &&
+           (facts->code_copies == 0 || (frame[6] == facts->frame_copy && code[9] == facts->code_copies));
+}
+
+/** By the description, where there is one as we know it; the version's text tells too. */
+static bool is_free_threaded(uint32_t version, const char *text)
+{
+    bool described = cpython_description_of(version) != NULL && _PyRuntime != NULL &&
+                     memcmp(_PyRuntime, "xdebugpy", 8) == 0 &&
+                     FIELD(uint64_t, _PyRuntime, DESCRIPTION_FREE_THREADED) != 0;
+    return described || strstr(text, "free-threading") != NULL;
 }
 
 const char *cpython_attach(void)
@@ -138,13 +152,11 @@ const char *cpython_attach(void)
     const char *text = Py_GetVersion();
     cpython.version_hex = parse_version(text);
     uint32_t version = cpython.version_hex >> 16;
-    cpython.facts = cpython_facts_of(version);
+    cpython.facts = cpython_facts_of(version, is_free_threaded(version, text));
     if (cpython.facts == NULL)
         return "this CPython's version is not one of 3.8 to 3.15";
     if ((cpython.version_hex >> 4 & 0xf) < 0xc)
         return "alpha and beta releases of CPython are not supported";
-    if (strstr(text, "free-threading") != NULL)
-        return "free-threaded builds of CPython are not supported";
     if (!types_are_known(cpython.facts) || !description_is_known(cpython.facts, version))
         return "this CPython does not keep its code objects and frames as its version should; a build of its own?";
     cpython.debug_build = _Py_NegativeRefcount != NULL;
@@ -189,11 +201,25 @@ static bool read_word(const void *base, size_t offset, uintptr_t *word)
 static bool code_makes_sense(const struct cpython_facts *facts, const void *code)
 {
     uintptr_t type, filename, filename_type, lines, lines_type;
-    return read_word(code, OBJECT_TYPE, &type) && type == (uintptr_t)&PyCode_Type &&
+    return read_word(code, facts->object_type, &type) && type == (uintptr_t)&PyCode_Type &&
            read_word(code, facts->code_filename, &filename) &&
-           read_word((const void *)filename, OBJECT_TYPE, &filename_type) &&
+           read_word((const void *)filename, facts->object_type, &filename_type) &&
            filename_type == (uintptr_t)&PyUnicode_Type && read_word(code, facts->code_lines, &lines) &&
-           read_word((const void *)lines, OBJECT_TYPE, &lines_type) && lines_type == (uintptr_t)&PyBytes_Type;
+           read_word((const void *)lines, facts->object_type, &lines_type) && lines_type == (uintptr_t)&PyBytes_Type;
+}
+
+/** The address of the bytecode which a frame runs: its code object's, or one of the copies. */
+static bool read_bytecode(const struct cpython_facts *facts, const void *frame, const void *code, uintptr_t *bytecode)
+{
+    uintptr_t copies, count;
+    int32_t copy;
+    *bytecode = (uintptr_t)code + facts->code_bytecode;
+    if (facts->code_copies == 0)
+        return true;
+    return read_word(code, facts->code_copies, &copies) && read_word((const void *)copies, 0, &count) &&
+           cpython_read((const char *)frame + facts->frame_copy, &copy, sizeof copy) && copy >= 0 &&
+           (uintptr_t)copy < count &&
+           read_word((const void *)copies, COPIES_ENTRIES + (uintptr_t)copy * sizeof *bytecode, bytecode);
 }
 
 /** Whether a complete or nearly complete frame is at an instruction of its code; *behind: how far behind the first one. */
@@ -203,14 +229,15 @@ static bool instruction_makes_sense(const struct cpython_facts *facts, const voi
     uintptr_t instruction, size, bytecode;
     int offset = 0;
     if (facts->instruction_unit == 0) {
-        if (!read_word(frame, facts->frame_instruction, &instruction) || !read_word(code, VAR_OBJECT_SIZE, &size))
+        if (!read_word(frame, facts->frame_instruction, &instruction) || !read_word(code, facts->object_size, &size) ||
+            !read_bytecode(facts, frame, code, &bytecode))
             return false;
-        *behind = (intptr_t)(instruction - ((uintptr_t)code + facts->code_bytecode));
+        *behind = (intptr_t)(instruction - bytecode);
         size *= CODE_UNIT;
     } else {
         if (!cpython_read((const char *)frame + facts->frame_instruction, &offset, sizeof offset) ||
             !read_word(code, facts->code_bytecode, &bytecode) ||
-            !read_word((const void *)bytecode, VAR_OBJECT_SIZE, &size))
+            !read_word((const void *)bytecode, facts->object_size, &size))
             return false;
         *behind = (intptr_t)offset * facts->instruction_unit;
     }
@@ -338,7 +365,7 @@ static int search_thread_locals(struct dl_phdr_info *module, size_t size, void *
     }
     if (found == 1) {
         thread_variable.offset = offset;
-        thread_variable.module = module->dlpi_tls_modid;
+        __atomic_store_n(&thread_variable.module, module->dlpi_tls_modid, __ATOMIC_RELEASE);
     }
     return 1;
 }
@@ -355,7 +382,7 @@ PyThreadState *cpython_ask_current_thread(void)
     PyThreadState *thread = cpython.current_thread();
     if (cpython.frames < CPYTHON_FRAMES_RUN && !frames_become_known(thread))
         return NULL;
-    if (thread_variable.module != 0) {
+    if (__atomic_load_n(&thread_variable.module, __ATOMIC_ACQUIRE) != 0) {
         PyThreadState *const *variable = __tls_get_addr(&thread_variable);
         if (*variable == thread)
             cpython_thread_variable = variable;

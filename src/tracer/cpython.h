@@ -53,10 +53,24 @@ extern int (*PyRefTracer_GetTracer(void **data))(PyObject *, int event, void *da
 extern uintptr_t _Py_hashtable_hash_ptr(const void *key);                       // to 3.12: only its address is used
 extern int _Py_hashtable_compare_direct(const void *key1, const void *key2);    // likewise
 extern void _Py_NegativeRefcount(const char *file, int line, PyObject *object); // debug builds only
+extern int PyUnstable_Module_SetGIL(PyObject *module, void *gil);               // free-threaded builds only
+#define GIL_NOT_USED ((void *)1)                                                // to it
 extern PyTypeObject PyCode_Type;
 extern PyTypeObject PyFrame_Type;
 extern const char _PyRuntime[]; // from 3.13 on it begins with a description of itself
 extern struct inittab *PyImport_Inittab;
+
+// Inlined into us, these would count as the interpreter does whose headers we are built with.
+#undef Py_INCREF
+#undef Py_DECREF
+#undef Py_XDECREF
+#undef Py_TYPE
+#undef Py_SIZE
+#undef Py_REFCNT
+#undef Py_XINCREF
+#undef Py_CLEAR
+#undef Py_RETURN_NONE
+#pragma GCC poison Py_INCREF Py_DECREF Py_XDECREF Py_XINCREF Py_CLEAR Py_TYPE Py_SIZE Py_REFCNT Py_RETURN_NONE
 
 // clang-format off
 #pragma weak Py_GetVersion
@@ -89,6 +103,12 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak PyUnicode_ReadChar
 #pragma weak PyUnicode_DecodeUTF8
 #pragma weak PyType_IsSubtype
+#pragma weak PyType_GetFlags
+#pragma weak PyUnstable_Module_SetGIL
+#pragma weak Py_IncRef
+#pragma weak PyEval_SaveThread
+#pragma weak PyEval_RestoreThread
+#pragma weak Py_DecRef
 #pragma weak PyBytes_AsString
 #pragma weak PyBytes_Size
 #pragma weak PyArg_ParseTuple
@@ -113,12 +133,11 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak PyTuple_SetItem
 #pragma weak PyModule_Create2
 #pragma weak PyModule_AddStringConstant
-#pragma weak _Py_Dealloc
 #pragma weak _Py_NoneStruct
 // clang-format on
 
 /** The facts of a version, (major << 8) | minor; NULL: we do not know it. */
-const struct cpython_facts *cpython_facts_of(uint32_t version);
+const struct cpython_facts *cpython_facts_of(uint32_t version, bool free_threaded);
 
 /**
  * From 3.13 on _PyRuntime begins with the offsets of many fields, 8 bytes each, for debuggers. Where in it stand ours: the
@@ -196,9 +215,21 @@ bool cpython_read(const void *address, void *buffer, size_t length);
 /** A field of a CPython object. */
 #define FIELD(type, base, offset) (*(type const *)((const char *)(base) + (offset)))
 
+/** Py_TYPE() and the like are made for the interpreter whose headers we are built with, and would be wrong in others. */
+static inline PyTypeObject *cpython_type_of(const void *object)
+{
+    return FIELD(PyTypeObject *, object, cpython.facts->object_type);
+}
+
+/** Py_SIZE(): how many items a variable object has. */
+static inline Py_ssize_t cpython_items_of(const void *object)
+{
+    return FIELD(Py_ssize_t, object, cpython.facts->object_size);
+}
+
 static inline bool cpython_is_code(const void *object)
 {
-    return FIELD(const void *, object, OBJECT_TYPE) == (const void *)&PyCode_Type;
+    return cpython_type_of(object) == &PyCode_Type;
 }
 
 #endif

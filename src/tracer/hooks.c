@@ -13,6 +13,7 @@
 #include "shadow.h"
 #include "stack.h"
 #include "tracked.h"
+#include "writers.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // What the hooks share
@@ -42,6 +43,24 @@ static ALWAYS_INLINE void leave(void)
     selfcheck_now_and_then();
 }
 
+/** Whether to change the table now; then end_update(). Only where there is no lock, tracing may have ended since enter(). */
+static ALWAYS_INLINE bool begin_update(facts_t facts)
+{
+    if (!facts->free_threaded)
+        return true;
+    writer_begin();
+    if (LIKELY(__atomic_load_n(&tracing, __ATOMIC_RELAXED)))
+        return true;
+    writer_end();
+    return false;
+}
+
+static ALWAYS_INLINE void end_update(facts_t facts)
+{
+    if (facts->free_threaded)
+        writer_end();
+}
+
 struct caller {
     const PyThreadState *thread; // the calling thread's own state, or NULL
     bool owns_lock;              // it holds the main interpreter's lock
@@ -59,8 +78,8 @@ static ALWAYS_INLINE bool in_main_interpreter(const PyThreadState *thread)
     return true;
 }
 
-/** Who calls. mem and object are only called with the lock; raw by anybody. */
-static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
+/** Who calls. mem and object are only called with the lock, where there is one; raw by anybody. */
+static ALWAYS_INLINE struct caller find_caller(facts_t facts, unsigned allocator)
 {
     const PyThreadState *thread = cpython_current_thread();
     if (allocator == TM_ALLOCATOR_RAW) {
@@ -74,6 +93,8 @@ static ALWAYS_INLINE struct caller find_caller(unsigned allocator)
     }
     if (UNLIKELY(thread == NULL))
         return (struct caller){0};
+    if (facts->free_threaded)
+        return (struct caller){.thread = thread};
     // With one lock for all, its holder is alone, whichever interpreter it runs.
     return (struct caller){.thread = thread, .owns_lock = cpython.lock_is_global || in_main_interpreter(thread)};
 }
@@ -121,7 +142,7 @@ struct old_block {
 static __attribute__((noinline)) void code_dies(uintptr_t address)
 {
     code_forget(address);
-    if (find_caller(TM_ALLOCATOR_OBJECT).owns_lock)
+    if (find_caller(cpython.facts, TM_ALLOCATOR_OBJECT).owns_lock)
         stack_forget_code(address);
 }
 
@@ -189,6 +210,31 @@ static void hook_free(void *context, void *block)
     }
     hook->inner.free(hook->inner.ctx, block);
 }
+
+// Where there is no lock, CPython may be asked for a block while its allocators are being set, and call the function of one
+// with the context of the other. So our functions know by themselves which hook they are, and their context is the inner
+// allocator's, as it was before.
+
+static void free_without_lock(struct hook *hook, void *block)
+{
+    if (LIKELY(block != NULL) && LIKELY(__atomic_load_n(&tracing, __ATOMIC_RELAXED)) && begin_update(cpython.facts)) {
+        struct old_block old = take((uintptr_t)block);
+        if (LIKELY(old.counters != NULL))
+            count_out_of_site(old.counters, old.size);
+        end_update(cpython.facts);
+    }
+    hook->inner.free(hook->inner.ctx, block);
+}
+
+#define FREE_WITHOUT_LOCK(name, domain)                 \
+    static void free_##name(void *context, void *block) \
+    {                                                   \
+        (void)context;                                  \
+        free_without_lock(&hooks[domain], block);       \
+    }
+FREE_WITHOUT_LOCK(raw, PYMEM_DOMAIN_RAW)
+FREE_WITHOUT_LOCK(mem, PYMEM_DOMAIN_MEM)
+FREE_WITHOUT_LOCK(object, PYMEM_DOMAIN_OBJ)
 
 // A block inside realloc() belongs to the allocator, which may give its address to another thread before we hear of
 // it. So it leaves the map before, and the resize record tells of it meanwhile.
@@ -277,6 +323,16 @@ static ALWAYS_INLINE struct born find_born(uintptr_t object)
     return (struct born){0};
 }
 
+/** By the object's type, and by no look at what is before the object: that may be another thread's. */
+static struct born find_born_without_lock(uintptr_t object)
+{
+    enum { TYPE_FLAGS_PRE_HEADER = 3 << 3 }; // weak references or a dict, in two words before the object
+    unsigned long flags = PyType_GetFlags(cpython_type_of((const void *)object));
+    uintptr_t block = object - (flags & TYPE_FLAGS_PRE_HEADER ? 2 * sizeof(void *) : 0);
+    uint32_t *slot = shadow_is_key(block) ? shadow_slot(block) : NULL;
+    return slot != NULL && *slot & TM_SLOT_START ? (struct born){block, slot} : (struct born){0};
+}
+
 static ALWAYS_INLINE void move_block(struct born born, uint32_t site)
 {
     uint32_t value = *born.slot;
@@ -295,6 +351,8 @@ static ALWAYS_INLINE void move_block(struct born born, uint32_t site)
 
 // ---------------------------------------------------------------------------------------------------------------
 // The hooks of each version
+
+#define FREE(name) hook_free
 
 #define FACTS (&cpython_3_8)
 #define HOOK(name) name##_3_8
@@ -320,6 +378,17 @@ static ALWAYS_INLINE void move_block(struct born born, uint32_t site)
 #define HOOK(name) name##_3_14
 #include "hooks.inc.h"
 
+#undef FREE
+#define FREE(name) free_##name
+
+#define FACTS (&cpython_3_13t)
+#define HOOK(name) name##_3_13t
+#include "hooks.inc.h"
+
+#define FACTS (&cpython_3_14t)
+#define HOOK(name) name##_3_14t
+#include "hooks.inc.h"
+
 static const struct family {
     facts_t facts;
     const PyMemAllocatorEx *allocators;
@@ -332,13 +401,16 @@ static const struct family {
     {&cpython_3_12, allocators_3_12, reborn_3_12, walked_site_3_12},
     {&cpython_3_13, allocators_3_13, reborn_3_13, walked_site_3_13},
     {&cpython_3_14, allocators_3_14, reborn_3_14, walked_site_3_14},
+    {&cpython_3_13t, allocators_3_13t, reborn_3_13t, walked_site_3_13t},
+    {&cpython_3_14t, allocators_3_14t, reborn_3_14t, walked_site_3_14t},
 };
 
 /** That of the running interpreter, which cpython_attach() knows. */
 static const struct family *family_now(void)
 {
     const struct family *family = families;
-    while (family->facts->version != cpython.facts->version)
+    while (family->facts->version != cpython.facts->version ||
+           family->facts->free_threaded != cpython.facts->free_threaded)
         family++;
     return family;
 }
@@ -413,6 +485,7 @@ static void after_fork_in_child(void)
     // Most often nothing is amiss, and the table's pages stay shared with the parent.
     if (undo_resizes() || updates_in_flight())
         recount();
+    writers_after_fork_in_child();
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -423,7 +496,7 @@ static PyObjectArenaAllocator inner_arenas;
 static void *arena_alloc(void *context, size_t size)
 {
     (void)context;
-    if (__atomic_load_n(&tracing, __ATOMIC_RELAXED) && find_caller(TM_ALLOCATOR_OBJECT).owns_lock)
+    if (__atomic_load_n(&tracing, __ATOMIC_RELAXED) && find_caller(cpython.facts, TM_ALLOCATOR_OBJECT).owns_lock)
         stack_forget();
     return inner_arenas.alloc(inner_arenas.ctx, size);
 }
@@ -459,9 +532,10 @@ void tracing_rehook(void)
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocator);
         if (allocator.malloc == ours[domain].malloc || ends_in_hook(&allocator, domain))
             continue;
+        void *context = cpython.facts->free_threaded ? allocator.ctx : &hooks[domain];
         hooks[domain].inner = allocator;
         allocator = ours[domain];
-        allocator.ctx = &hooks[domain];
+        allocator.ctx = context;
         PyMem_SetAllocator((PyMemAllocatorDomain)domain, &allocator);
     }
     PyObjectArenaAllocator arenas;
@@ -472,9 +546,11 @@ void tracing_rehook(void)
     }
 }
 
-/** Where somebody has wrapped us since, we stay, and pass on. */
+/** Where somebody has wrapped us since, we stay, and pass on; also where other threads are allocating just now. */
 static void unhook(void)
 {
+    if (cpython.facts->free_threaded)
+        return;
     const PyMemAllocatorEx *ours = family_now()->allocators;
     for (int domain = 0; domain < HOOKED; domain++) {
         PyMemAllocatorEx allocator;
@@ -518,9 +594,22 @@ void tracing_watch_births(void)
     tracing_resume(was_paused);
 }
 
-const char *tracing_start(unsigned frame_limit)
+/** Once a process. False: no memory. */
+static bool prepare_process(void)
 {
-    static bool forks_watched;
+    static bool prepared;
+    if (prepared)
+        return true;
+    if (!writers_create() ||
+        pthread_atfork(writers_before_fork, writers_after_fork_in_parent, after_fork_in_child) != 0)
+        return false;
+    selfcheck_install();
+    return prepared = true;
+}
+
+/** With writers_lock(). */
+static const char *start(unsigned frame_limit)
+{
     if (tracing)
         return NULL;
     if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE)
@@ -528,42 +617,62 @@ const char *tracing_start(unsigned frame_limit)
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
-    if (!stack_reset() || (!forks_watched && pthread_atfork(NULL, NULL, after_fork_in_child) != 0))
+    if (!stack_reset() || !prepare_process())
         return "no memory to begin tracing";
-    if (!forks_watched)
-        selfcheck_install();
-    forks_watched = true;
+    tracing_rehook();
+    writers_hold();
     reset_table();
     table->frame_limit = frame_limit;
     table->started = table_now();
     table->starts++;
     table->state = TM_STATE_TRACING;
-    tracing_rehook();
     __atomic_store_n(&tracing, true, __ATOMIC_RELEASE);
-    tracing_watch_births();
-    bind_modules();
+    writers_release();
     return NULL;
 }
 
-void tracing_stop(void)
+const char *tracing_start(unsigned frame_limit)
+{
+    bool was_on = tracing_on();
+    writers_lock();
+    const char *problem = start(frame_limit);
+    writers_unlock();
+    if (problem == NULL && !was_on) {
+        tracing_watch_births();
+        bind_modules();
+    }
+    return problem;
+}
+
+/** With writers_lock(). */
+static void stop(void)
 {
     if (!tracing)
         return;
     selfcheck("before tracing stops");
-    __atomic_store_n(&tracing, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&tracing, false, __ATOMIC_SEQ_CST);
     table->state = TM_STATE_CLEARING;
     reuse_unwatch();
-    table->flags &= ~TM_ROOT_REUSE_EXACT;
     unhook();
+    writers_hold();
+    table->flags &= ~TM_ROOT_REUSE_EXACT;
     reset_table();
     table->started = 0;
     table->state = TM_STATE_STOPPED;
+    writers_release();
     selfcheck("after tracing stopped");
+}
+
+void tracing_stop(void)
+{
+    writers_lock();
+    stop();
+    writers_unlock();
 }
 
 bool tracing_on(void)
 {
-    return tracing;
+    return __atomic_load_n(&tracing, __ATOMIC_RELAXED);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -582,11 +691,10 @@ static void forget_tracked(uint32_t domain, uintptr_t address)
         count_out_of_site(old.counters, old.size);
 }
 
-bool tracing_track(uint32_t domain, uintptr_t address, size_t size)
+/** With enter() and begin_update(). */
+static bool track(uint32_t domain, uintptr_t address, size_t size)
 {
-    if (!enter())
-        return true;
-    struct caller caller = find_caller(TM_ALLOCATOR_RAW);
+    struct caller caller = find_caller(cpython.facts, TM_ALLOCATOR_RAW);
     struct tracked_block block = {.size = size};
     forget_tracked(domain, address);
     block.site = family_now()->walked_site(caller.thread, TM_ALLOCATOR_TRACKED, domain);
@@ -602,6 +710,18 @@ bool tracing_track(uint32_t domain, uintptr_t address, size_t size)
     }
     if (!stored)
         table_lost_block();
+    return stored;
+}
+
+bool tracing_track(uint32_t domain, uintptr_t address, size_t size)
+{
+    bool stored = true;
+    if (!enter())
+        return true;
+    if (begin_update(cpython.facts)) {
+        stored = track(domain, address, size);
+        end_update(cpython.facts);
+    }
     leave();
     return stored;
 }
@@ -610,7 +730,10 @@ void tracing_untrack(uint32_t domain, uintptr_t address)
 {
     if (!enter())
         return;
-    forget_tracked(domain, address);
+    if (begin_update(cpython.facts)) {
+        forget_tracked(domain, address);
+        end_update(cpython.facts);
+    }
     leave();
 }
 
@@ -661,20 +784,48 @@ static void clear_totals(void)
     }
 }
 
-void tracing_clear(void)
+void tracing_memory(uint64_t *traced, uint64_t *peak)
+{
+    if (table == NULL || !tracing) {
+        *traced = *peak = 0;
+        return;
+    }
+    uint64_t owned = atomic_load(&table->owned.peak), shared = atomic_load(&table->shared.peak);
+    *traced = atomic_load(&table->owned.traced) + atomic_load(&table->shared.traced);
+    *peak = owned > shared ? owned : shared;
+}
+
+static void reset_peak(void)
+{
+    uint64_t traced, peak;
+    tracing_memory(&traced, &peak);
+    table->owned.peak = table->shared.peak = traced;
+}
+
+/** With writers_lock(). */
+static void clear(void)
 {
     if (!tracing)
         return;
     selfcheck("before traces are cleared");
+    writers_hold();
     table->state = TM_STATE_CLEARING;
     shadow_walk(clear_leaf, NULL);
     clear_tracked();
     clear_totals();
-    tracing_reset_peak();
+    reset_peak();
     table->lost_blocks = table->lost_frames = 0;
     table->cleared = table_now();
     table->state = TM_STATE_TRACING;
+    writers_release();
     selfcheck("after traces were cleared");
+}
+
+void tracing_clear(void)
+{
+    writers_lock();
+    clear();
+    writers_unlock();
 }
 
 bool tracing_pause(void)
@@ -689,20 +840,11 @@ void tracing_resume(bool was_paused)
     inside_a_hook = was_paused;
 }
 
-void tracing_memory(uint64_t *traced, uint64_t *peak)
-{
-    if (table == NULL || !tracing) {
-        *traced = *peak = 0;
-        return;
-    }
-    uint64_t owned = atomic_load(&table->owned.peak), shared = atomic_load(&table->shared.peak);
-    *traced = atomic_load(&table->owned.traced) + atomic_load(&table->shared.traced);
-    *peak = owned > shared ? owned : shared;
-}
-
 void tracing_reset_peak(void)
 {
-    uint64_t traced, peak;
-    tracing_memory(&traced, &peak);
-    table->owned.peak = table->shared.peak = traced;
+    writers_lock();
+    writers_hold();
+    reset_peak();
+    writers_release();
+    writers_unlock();
 }

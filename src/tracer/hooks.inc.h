@@ -62,13 +62,16 @@ static void HOOK(reborn)(uintptr_t object)
     if (is_fresh || UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) ||
         (FACTS->answers_unrecorded && inside_a_hook))
         return;
-    struct born born = find_born(object);
-    struct caller caller = find_caller(TM_ALLOCATOR_OBJECT);
-    if (UNLIKELY(born.slot == NULL) || UNLIKELY(!caller.owns_lock))
+    if (UNLIKELY(!begin_update(FACTS)))
         return;
-    uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
-    if (LIKELY(site != 0))
-        move_block(born, site);
+    struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object);
+    struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
+    if (LIKELY(born.slot != NULL) && LIKELY(caller.owns_lock || FACTS->free_threaded)) {
+        uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
+        if (LIKELY(site != 0))
+            move_block(born, site);
+    }
+    end_update(FACTS);
 }
 
 static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count, size_t size)
@@ -79,8 +82,10 @@ static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator,
         passed_on |= 1u << (hook - hooks);
         return block;
     }
-    if (LIKELY(block != NULL))
-        HOOK(record)(allocator, find_caller(allocator), block, zeroed ? count * size : size);
+    if (LIKELY(block != NULL) && LIKELY(begin_update(FACTS))) {
+        HOOK(record)(allocator, find_caller(FACTS, allocator), block, zeroed ? count * size : size);
+        end_update(FACTS);
+    }
     leave();
     return block;
 }
@@ -91,7 +96,12 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
         return HOOK(allocate)(hook, allocator, false, 1, size);
     if (UNLIKELY(!enter()))
         return hook->inner.realloc(hook->inner.ctx, block, size);
-    struct caller caller = find_caller(allocator);
+    if (UNLIKELY(!begin_update(FACTS))) {
+        void *untraced = hook->inner.realloc(hook->inner.ctx, block, size);
+        leave();
+        return untraced;
+    }
+    struct caller caller = find_caller(FACTS, allocator);
     struct resize resize = resize_begin((uintptr_t)block, caller);
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
     if (LIKELY(resized != NULL)) {
@@ -101,35 +111,38 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
         resize_undo(&resize);
     }
     resize_end(&resize);
+    end_update(FACTS);
     leave();
     return resized;
 }
 
-#define HOOKS_OF(name, allocator)                                           \
-    static void *HOOK(name##_malloc)(void *hook, size_t size)               \
-    {                                                                       \
-        return HOOK(allocate)(hook, allocator, false, 1, size);             \
-    }                                                                       \
-    static void *HOOK(name##_calloc)(void *hook, size_t count, size_t size) \
-    {                                                                       \
-        return HOOK(allocate)(hook, allocator, true, count, size);          \
-    }                                                                       \
-    static void *HOOK(name##_realloc)(void *hook, void *block, size_t size) \
-    {                                                                       \
-        return HOOK(reallocate)(hook, allocator, block, size);              \
+#define OWN_HOOK(allocator) (FACTS->free_threaded ? &hooks[(allocator)-TM_ALLOCATOR_RAW] : context)
+#define HOOKS_OF(name, allocator)                                                 \
+    static void *HOOK(name##_malloc)(void *context, size_t size)                  \
+    {                                                                             \
+        return HOOK(allocate)(OWN_HOOK(allocator), allocator, false, 1, size);    \
+    }                                                                             \
+    static void *HOOK(name##_calloc)(void *context, size_t count, size_t size)    \
+    {                                                                             \
+        return HOOK(allocate)(OWN_HOOK(allocator), allocator, true, count, size); \
+    }                                                                             \
+    static void *HOOK(name##_realloc)(void *context, void *block, size_t size)    \
+    {                                                                             \
+        return HOOK(reallocate)(OWN_HOOK(allocator), allocator, block, size);     \
     }
 
 HOOKS_OF(raw, TM_ALLOCATOR_RAW)
 HOOKS_OF(mem, TM_ALLOCATOR_MEM)
 HOOKS_OF(object, TM_ALLOCATOR_OBJECT)
 
-#define ALLOCATOR(name)                                                                 \
-    {                                                                                   \
-        NULL, HOOK(name##_malloc), HOOK(name##_calloc), HOOK(name##_realloc), hook_free \
+#define ALLOCATOR(name)                                                                  \
+    {                                                                                    \
+        NULL, HOOK(name##_malloc), HOOK(name##_calloc), HOOK(name##_realloc), FREE(name) \
     }
 static const PyMemAllocatorEx HOOK(allocators)[HOOKED] = {ALLOCATOR(raw), ALLOCATOR(mem), ALLOCATOR(object)};
 
 #undef ALLOCATOR
 #undef HOOKS_OF
+#undef OWN_HOOK
 #undef HOOK
 #undef FACTS

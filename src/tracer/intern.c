@@ -150,7 +150,7 @@ static char name_buffer[NAME_BYTES]; // under the lock
 /** The string of a str object; TM_STRING_UNKNOWN where it is none, as tracemalloc does. */
 static uint32_t intern_str(PyObject *text)
 {
-    if (text == NULL || FIELD(PyTypeObject *, text, OBJECT_TYPE) != &PyUnicode_Type)
+    if (text == NULL || cpython_type_of(text) != &PyUnicode_Type)
         return TM_STRING_UNKNOWN;
     // Neither call allocates, and a str never changes, so this is safe without the interpreter's lock too.
     Py_ssize_t characters = PyUnicode_GetLength(text);
@@ -178,16 +178,16 @@ static void describe_code(const void *object, struct tm_code *code, const char *
     code->first_line = FIELD(int32_t, object, facts->code_first_line);
     code->address = (uint64_t)(uintptr_t)object;
     *lines = "";
-    if (line_table != NULL && FIELD(PyTypeObject *, line_table, OBJECT_TYPE) == &PyBytes_Type) {
+    if (line_table != NULL && cpython_type_of(line_table) == &PyBytes_Type) {
         *lines = PyBytes_AsString(line_table);
         code->line_table_length = (uint32_t)PyBytes_Size(line_table);
         code->line_table_kind = facts->line_table_kind;
     }
     Py_ssize_t size;
     if (facts->code_first_traceable != 0)
-        size = FIELD(Py_ssize_t, object, VAR_OBJECT_SIZE) * CODE_UNIT;
+        size = cpython_items_of(object) * CODE_UNIT;
     else
-        size = FIELD(Py_ssize_t, FIELD(PyObject *, object, facts->code_bytecode), VAR_OBJECT_SIZE);
+        size = cpython_items_of(FIELD(PyObject *, object, facts->code_bytecode));
     code->code_length = size > 0 && size <= INT32_MAX ? (uint32_t)size : 0;
     code->hash = tm_code_hash(code, *lines);
 }

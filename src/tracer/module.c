@@ -9,7 +9,7 @@
 
 static PyObject *none(void)
 {
-    Py_INCREF(Py_None);
+    Py_IncRef(Py_None);
     return Py_None;
 }
 
@@ -111,17 +111,44 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-#define DEFINITION(name)                                                                                           \
-    {                                                                                                              \
-        PyModuleDef_HEAD_INIT,                                                                                     \
-            .m_name = name,                                                                                        \
-            .m_doc =                                                                                               \
-                "The tracer: records who allocated each memory block, for tracemalloc's users and for debuggers.", \
-            .m_size = -1, .m_methods = functions,                                                                  \
-    }
-static struct PyModuleDef as_tracer = DEFINITION("_tracer"), as_tracemalloc = DEFINITION("_tracemalloc");
+// A PyModuleDef, but for the head which all objects have: it is longer in free-threaded builds. So there is room for the
+// longest before the rest, and the object begins as far before the rest as the running interpreter's heads are long. What
+// is in the head PyModule_Create2() fills in.
+enum { LONGEST_HEAD = 32 };
+struct definition {
+    char head[LONGEST_HEAD];
+    PyObject *(*init)(void);
+    Py_ssize_t index;
+    PyObject *copy;
+    const char *name;
+    const char *documentation;
+    Py_ssize_t size;
+    PyMethodDef *methods;
+    void *slots, *traverse, *clear, *free;
+};
+_Static_assert(sizeof(struct definition) - LONGEST_HEAD == sizeof(PyModuleDef) - sizeof(PyObject),
+               "PyModuleDef has changed");
 
-static PyObject *init(struct PyModuleDef *definition)
+#define DEFINITION(module)                                                                                     \
+    {                                                                                                          \
+        .name = (module),                                                                                      \
+        .documentation =                                                                                       \
+            "The tracer: records who allocated each memory block, for tracemalloc's users and for debuggers.", \
+        .size = -1, .methods = functions,                                                                      \
+    }
+static struct definition as_tracer = DEFINITION("_tracer"), as_tracemalloc = DEFINITION("_tracemalloc");
+
+static PyObject *create(struct definition *definition)
+{
+    void *object = (char *)definition + LONGEST_HEAD - cpython.facts->object_size;
+    PyObject *module = PyModule_Create2(object, PYTHON_ABI_VERSION);
+    // Else a free-threaded interpreter would take its lock from now on.
+    if (module != NULL && PyUnstable_Module_SetGIL != NULL)
+        PyUnstable_Module_SetGIL(module, GIL_NOT_USED);
+    return module;
+}
+
+static PyObject *init(struct definition *definition)
 {
     const char *problem = cpython_attach();
     if (problem == NULL)
@@ -130,7 +157,7 @@ static PyObject *init(struct PyModuleDef *definition)
         PyErr_Format(PyExc_ImportError, "tracemortem cannot trace this Python: %s", problem);
         return NULL;
     }
-    return PyModule_Create(definition);
+    return create(definition);
 }
 
 PyObject *module_init_tracemalloc(void)

@@ -43,7 +43,8 @@ static bool watch_references(void)
 static void unwatch_references(void)
 {
     void *data;
-    if (PyRefTracer_GetTracer(&data) == on_event)
+    // Without a lock, another thread may be about to call what is taken away. It stays, and passes on.
+    if (!cpython.facts->free_threaded && PyRefTracer_GetTracer(&data) == on_event)
         PyRefTracer_SetTracer(NULL, NULL);
 }
 
@@ -161,7 +162,7 @@ static bool call_is_true(PyObject *module, const char *method)
 {
     PyObject *result = PyObject_CallMethod(module, method, NULL);
     bool is_true = result == Py_True;
-    Py_XDECREF(result);
+    Py_DecRef(result);
     return is_true;
 }
 
@@ -174,14 +175,14 @@ static bool start_stock(PyObject *module)
     PyObject *result = PyObject_CallMethod(module, "start", "i", 1);
     for (int domain = 0; domain < 3; domain++)
         PyMem_SetAllocator((PyMemAllocatorDomain)domain, &allocators[domain]);
-    Py_XDECREF(result);
+    Py_DecRef(result);
     return result != NULL;
 }
 
 static void stop_stock(PyObject *module)
 {
     PyObject *result = PyObject_CallMethod(module, "stop", NULL);
-    Py_XDECREF(result);
+    Py_DecRef(result);
     PyErr_Clear();
 }
 
@@ -209,12 +210,12 @@ static bool watch_stock_table(void)
     PyObject *module = stock_module();
     if (module == NULL || call_is_true(module, "is_tracing") || !start_stock(module)) {
         PyErr_Clear();
-        Py_XDECREF(module);
+        Py_DecRef(module);
         return false;
     }
     if ((is_3_8() && !widen_stock_keys()) || !find_stock_table()) {
         stop_stock(module);
-        Py_DECREF(module);
+        Py_DecRef(module);
         return false;
     }
     stock = module;
@@ -231,7 +232,7 @@ static void unwatch_stock_table(void)
     if (*stock_table != NULL)
         *lookup_function() = stock_lookup;
     stop_stock(stock);
-    Py_DECREF(stock);
+    Py_DecRef(stock);
     stock = NULL;
 }
 

@@ -10,7 +10,7 @@
 
 #include "cpython.h"
 
-/** Called with the address of an object, or with that of its block, holding the interpreter's lock. */
+/** Called with the address of an object, or with that of its block, holding the interpreter's lock, where there is one. */
 typedef void (*reuse_callback)(uintptr_t object);
 
 /** Not switched off by TRACEMORTEM_REUSE=0. */

@@ -63,7 +63,7 @@ void stack_forget_code(uintptr_t code)
     const uintptr_t address_bits = facts->instruction_unit == 0 ? ~(uintptr_t)0 : ((uintptr_t)1 << 48) - 1;
     uintptr_t size = 1;
     if (facts->instruction_unit == 0)
-        size = facts->code_bytecode + (uintptr_t)FIELD(Py_ssize_t, code, VAR_OBJECT_SIZE) * CODE_UNIT + CODE_UNIT;
+        size = facts->code_bytecode + (uintptr_t)cpython_items_of((const void *)code) * CODE_UNIT + CODE_UNIT;
     stack_forget();
     for (size_t i = 0; i < transitions_count(); i++)
         if ((stack.transitions[i].word & address_bits) - code < size)

@@ -122,12 +122,22 @@ static ALWAYS_INLINE uintptr_t frame_word(facts_t facts, uintptr_t frame)
     return LIKELY(offset < 0xffff) ? (uintptr_t)(unsigned)offset << 48 | frame_code(facts, frame) : WORD_UNTOLD;
 }
 
+/** Where the bytecode which a frame runs begins: in its code object, or in a copy of the thread's own. */
+static ALWAYS_INLINE uintptr_t frame_bytecode(facts_t facts, uintptr_t frame)
+{
+    uintptr_t code = frame_code(facts, frame);
+    if (facts->code_copies == 0)
+        return code + facts->code_bytecode;
+    uintptr_t copies = __atomic_load_n((const uintptr_t *)(code + facts->code_copies), __ATOMIC_ACQUIRE);
+    int32_t copy = FIELD(int32_t, frame, facts->frame_copy);
+    return FIELD(uintptr_t, copies, COPIES_ENTRIES + (uintptr_t)copy * sizeof(uintptr_t));
+}
+
 /** Byte offset of the frame's instruction in its code. */
 static ALWAYS_INLINE int32_t frame_instruction(facts_t facts, uintptr_t frame)
 {
     if (facts->instruction_unit == 0)
-        return (int32_t)(FIELD(uintptr_t, frame, facts->frame_instruction) - frame_code(facts, frame) -
-                         facts->code_bytecode);
+        return (int32_t)(FIELD(uintptr_t, frame, facts->frame_instruction) - frame_bytecode(facts, frame));
     return FIELD(int, frame, facts->frame_instruction) * facts->instruction_unit;
 }
 

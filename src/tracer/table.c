@@ -163,7 +163,8 @@ static void describe(struct tm_root *root)
     root->leaf_shift = TM_LEAF_SHIFT;
     root->self = (uint64_t)(uintptr_t)root;
     root->pid = (uint32_t)getpid();
-    root->flags = cpython.debug_build ? TM_ROOT_DEBUG_BUILD : 0;
+    root->flags =
+        (cpython.debug_build ? TM_ROOT_DEBUG_BUILD : 0) | (cpython.facts->free_threaded ? TM_ROOT_FREE_THREADED : 0);
     root->python_version = cpython.version_hex;
     root->record_limit = record_limit();
     const char *text = Py_GetVersion();

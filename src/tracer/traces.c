@@ -10,6 +10,7 @@
 #include "pages.h"
 #include "shadow.h"
 #include "tracked.h"
+#include "writers.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Sites to tuples, each made once. What is needed on the way comes from pages and not from Python: a dict, say, would
@@ -35,7 +36,7 @@ static void delete_array(PyObject **array, size_t count)
     if (array == NULL)
         return;
     for (size_t i = 0; i < count; i++)
-        Py_XDECREF(array[i]);
+        Py_DecRef(array[i]);
     pages_unmap(array, count * sizeof(PyObject *));
 }
 
@@ -157,7 +158,7 @@ static PyObject *make_frames(struct maker *maker, uint32_t id)
     for (Py_ssize_t i = 0; frames != NULL && id != 0; i++, id = TABLE_NODE(id)->parent) {
         PyObject *frame = make_frame(maker, id);
         if (frame == NULL || PyTuple_SetItem(frames, i, frame) != 0) {
-            Py_DECREF(frames);
+            Py_DecRef(frames);
             return NULL;
         }
     }
@@ -242,6 +243,8 @@ static void add_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *en
 static bool blocks_copy(struct blocks *blocks)
 {
     *blocks = (struct blocks){0};
+    writers_lock();
+    writers_hold();
     shadow_walk(add_leaf, blocks);
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         const struct tm_tracked *record = TABLE_TRACKED(id);
@@ -249,6 +252,8 @@ static bool blocks_copy(struct blocks *blocks)
         if (site != 0)
             blocks_add(blocks, site, record->size);
     }
+    writers_release();
+    writers_unlock();
     if (blocks->failed)
         PyErr_NoMemory();
     return !blocks->failed;
@@ -257,7 +262,7 @@ static bool blocks_copy(struct blocks *blocks)
 static bool append_trace(PyObject *list, PyObject *trace)
 {
     bool appended = trace != NULL && PyList_Append(list, trace) == 0;
-    Py_XDECREF(trace);
+    Py_DecRef(trace);
     return appended;
 }
 
@@ -286,7 +291,7 @@ PyObject *traces_list(void)
     tracing_resume(was_paused);
     if (good)
         return list;
-    Py_DECREF(list);
+    Py_DecRef(list);
     return NULL;
 }
 
@@ -316,7 +321,7 @@ static PyObject *frames_of_site(uint32_t site)
     PyObject *frames = NULL;
     struct maker maker;
     if (site == 0) {
-        Py_INCREF(Py_None);
+        Py_IncRef(Py_None);
         return Py_None;
     }
     uint32_t node = TABLE_SITE(site)->node;
@@ -330,15 +335,28 @@ static PyObject *frames_of_site(uint32_t site)
     return frames;
 }
 
+static uint32_t site_of_block(uint32_t domain, uintptr_t address)
+{
+    const uint32_t *slot = domain == 0 && address % SLOT_BYTES == 0 ? shadow_slot(address) : NULL;
+    return slot != NULL && *slot & TM_SLOT_START ? *slot & TM_SLOT_SITE_MASK : tracked_site(domain, address);
+}
+
 PyObject *traces_of_object(const void *object)
 {
-    return frames_of_site(tracing_on() ? site_of_object((uintptr_t)object) : 0);
+    writers_lock();
+    writers_hold();
+    uint32_t site = tracing_on() ? site_of_object((uintptr_t)object) : 0;
+    writers_release();
+    writers_unlock();
+    return frames_of_site(site);
 }
 
 PyObject *traces_of_block(uint32_t domain, uintptr_t address)
 {
-    const uint32_t *slot = domain == 0 && address % SLOT_BYTES == 0 ? shadow_slot(address) : NULL;
-    if (slot != NULL && *slot & TM_SLOT_START)
-        return frames_of_site(*slot & TM_SLOT_SITE_MASK);
-    return frames_of_site(tracked_site(domain, address));
+    writers_lock();
+    writers_hold();
+    uint32_t site = site_of_block(domain, address);
+    writers_release();
+    writers_unlock();
+    return frames_of_site(site);
 }

@@ -36,7 +36,7 @@ PyObject *tracked_traceback(unsigned domain, uintptr_t address)
     *(void **)&stock = cpython_function("_PyTraceMalloc_GetTraceback");
     if (stock != NULL)
         return stock(domain, address);
-    Py_INCREF(Py_None);
+    Py_IncRef(Py_None);
     return Py_None;
 }
 

@@ -14,13 +14,13 @@ import pytest  # noqa: E402
 import pythons  # noqa: E402
 
 PYTHONS = pythons.find()
+ALL = PYTHONS + pythons.find_free_threaded()
 
 
 def pytest_generate_tests(metafunc):
     """`any_python`: once with each CPython found."""
     if "any_python" in metafunc.fixturenames:
-        ids = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in PYTHONS]
-        metafunc.parametrize("any_python", PYTHONS, ids=ids, scope="module")
+        metafunc.parametrize("any_python", ALL, ids=list(map(pythons.name, ALL)), scope="module")
 
 
 @pytest.fixture(scope="session")

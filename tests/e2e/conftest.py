@@ -16,7 +16,7 @@ import pythons  # noqa: E402
 from e2e_programs import program  # noqa: E402
 
 PYTHONS = pythons.find()
-ALL = PYTHONS + pythons.find_debug()
+ALL = PYTHONS + pythons.find_debug() + pythons.find_free_threaded()
 
 
 def pytest_generate_tests(metafunc):

@@ -2,7 +2,8 @@
 """Finds the CPythons to test: 3.8 and later, those of pyenv, of /usr/bin and of /usr/local/bin.
 
 The environment variable PYTHONS, a list of programs separated by spaces, replaces the search. As a program: prints one
-line for each, "version path". As a module: `find()` returns them, oldest first.
+line for each, "version path". As a module: `find()` returns them, oldest first; builds of another kind, which are rarer,
+are left to `find_debug()` and `find_free_threaded()`.
 """
 
 import collections
@@ -22,13 +23,14 @@ PROBE = """if 1:
     print(platform.python_implementation(), *sys.version_info[:3], os.path.realpath(sys.executable))"""
 
 
-def candidates(names=r"python3(\.\d+)?"):
-    """Paths which may be an interpreter; the same one may be among them under several names."""
+def candidates(names=r"python3(\.\d+)?", elsewhere=False):
+    """Paths which may be an interpreter, `elsewhere` in $PATH too; the same one may be among them under several names."""
     chosen = os.environ.get("PYTHONS", "").split()
     if chosen:
         return chosen
     pyenv = os.environ.get("PYENV_ROOT") or os.path.join(os.path.expanduser("~"), ".pyenv")
     folders = glob.glob(os.path.join(pyenv, "versions", "*", "bin")) + ["/usr/bin", "/usr/local/bin"]
+    folders += [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if elsewhere and folder not in folders]
     paths = [path for folder in folders for path in sorted(glob.glob(os.path.join(folder, "python3*")))]
     return [path for path in paths if re.fullmatch(names, os.path.basename(path))]
 
@@ -55,7 +57,18 @@ def find():
             found.setdefault(python.path, python)
         elif os.environ.get("PYTHONS"):
             raise SystemExit("%s: not a CPython of %d.%d or later" % ((path,) + OLDEST))
-    return sorted(found.values())
+    return sorted(python for python in found.values() if not is_free_threaded(python.path))
+
+
+def is_free_threaded(path):
+    """Whether it is a build without the global lock."""
+    return os.path.basename(path).endswith("t")
+
+
+def find_free_threaded():
+    """The builds without the global lock, oldest first; of those which PYTHONS names, if it is set."""
+    found = filter(None, map(probe, candidates(r"python3\.\d+t", elsewhere=True)))
+    return sorted({python for python in found if is_free_threaded(python.path)})
 
 
 def find_debug():
@@ -67,12 +80,12 @@ def find_debug():
 
 def name(python):
     """What a test calls it: its version and where it is; interpreters of one version are told apart."""
-    build = "d" if re.search(r"(d|-dbg)$", python.path) else ""
+    build = "d" if re.search(r"(d|-dbg)$", python.path) else "t" if is_free_threaded(python.path) else ""
     return ".".join(map(str, python.version)) + build + ":" + python.path.strip("/").split("/")[0]
 
 
 if __name__ == "__main__":
-    pythons = find()
+    pythons = find() + find_free_threaded()
     for python in pythons:
         print("%d.%d.%d" % python.version, python.path)
     sys.exit(not pythons)

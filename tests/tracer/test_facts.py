@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
@@ -26,13 +27,15 @@ MIRRORED = r"""
 int main(int argc, char **argv)
 {
     unsigned version = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 16) : 0;
-    const struct cpython_facts *facts = cpython_facts_of(version);
+    const struct cpython_facts *facts = cpython_facts_of(version, argc > 2);
     const struct cpython_description *description = cpython_description_of(version);
     SHOW(thread_frame); SHOW(cframe_frame); SHOW(frame_code); SHOW(frame_previous); SHOW(frame_instruction);
     SHOW(frame_owner); SHOW(owner_skip); SHOW(instruction_unit); SHOW(code_first_line); SHOW(code_filename);
     SHOW(code_name); SHOW(code_lines); SHOW(code_bytecode); SHOW(code_first_traceable);
-    printf("object_type %d\nvar_object_size %d\nthread_interpreter %d\ncode_unit %d\n", OBJECT_TYPE, VAR_OBJECT_SIZE,
-           THREAD_INTERPRETER, CODE_UNIT);
+    SHOW(object_type); SHOW(object_size); SHOW(free_threaded); SHOW(code_copies); SHOW(frame_copy);
+    printf("thread_interpreter %d\ncode_unit %d\n", THREAD_INTERPRETER, CODE_UNIT);
+    if (facts->code_copies != 0)
+        printf("copies_entries %d\n", COPIES_ENTRIES);
     printf("frame_code_tags %d\n", facts->frame_code_tags);
     if (description != NULL)
         printf("description_thread %d\ndescription_frame %d\ndescription_code %d\n", description->thread,
@@ -68,7 +71,21 @@ int main(void)
 {
     OFFSET(thread_interpreter, PyThreadState, interp);
     OFFSET(object_type, PyObject, ob_type);
-    OFFSET(var_object_size, PyVarObject, ob_size);
+    SHOW(object_size, sizeof(PyObject));
+    OFFSET(object_size, PyVarObject, ob_size);
+#ifdef Py_GIL_DISABLED
+    SHOW(free_threaded, 1);
+#else
+    SHOW(free_threaded, 0);
+#endif
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030e0000
+    OFFSET(code_copies, PyCodeObject, co_tlbc);
+    OFFSET(frame_copy, Frame, tlbc_index);
+    OFFSET(copies_entries, _PyCodeArray, entries);
+#else
+    SHOW(code_copies, 0);
+    SHOW(frame_copy, 0);
+#endif
     OFFSET(code_first_line, PyCodeObject, co_firstlineno);
     OFFSET(code_filename, PyCodeObject, co_filename);
     SHOW(code_unit, sizeof(_Py_CODEUNIT));
@@ -120,7 +137,7 @@ int main(void)
 #endif
 #endif
 #if PY_VERSION_HEX >= 0x030e0000
-    SHOW(frame_code_tags, Py_TAG_BITS);
+    SHOW(frame_code_tags, Py_TAG_BITS | 3); // objects are aligned: of these bits none is theirs, used or not
 #else
     SHOW(frame_code_tags, 0);
 #endif
@@ -143,19 +160,34 @@ def figures(source, flags, arguments, folder, name):
     return {line.split()[0]: int(line.split()[1]) for line in out.splitlines()}
 
 
-@pytest.mark.parametrize("python", pythons.find() + pythons.find_debug(), ids=pythons.name)
-def test_the_mirrored_fields_are_where_the_headers_put_them(python, tmp_path):
+def require_that_headers_agree(python, free_threaded, folder):
+    """`free_threaded`: as a build of the same headers without the global lock is."""
     include = include_of(python.path)
     if not os.path.exists(os.path.join(include, "internal", "pycore_code.h")) and python.version >= (3, 9):
         pytest.skip("no internal headers in %s" % include)
     if not os.path.exists(os.path.join(include, "Python.h")):
         pytest.skip("no headers in %s" % include)
-    real = figures(REAL, ["-I" + include, "-I" + os.path.join(include, "internal")], [], tmp_path, "real")
-    version = "%x" % (python.version[0] << 8 | python.version[1])
-    flags = ["-I" + include, "-I" + TRACER, "-D_GNU_SOURCE", "-include", "stdlib.h", os.path.join(TRACER, "cpython.c")]
-    mirrored = figures(MIRRORED, flags, [version], tmp_path, "mirrored")
-    assert len(real) == (22 if python.version >= (3, 13) else 19)
+    headers = ["-I" + include, "-I" + os.path.join(include, "internal")] + ["-DPy_GIL_DISABLED=1"] * free_threaded
+    real = figures(REAL, headers, [], folder, "real")
+    arguments = ["%x" % (python.version[0] << 8 | python.version[1])] + ["t"] * free_threaded
+    flags = ["-I" + sysconfig.get_path("include"), "-I" + TRACER, "-D_GNU_SOURCE", "-include", "stdlib.h", os.path.join(TRACER, "cpython.c")]
+    mirrored = figures(MIRRORED, flags, arguments, folder, "mirrored")
+    assert len(real) == 22 + 3 * (python.version >= (3, 13)) + (free_threaded and python.version >= (3, 14))
     assert mirrored == real
+
+
+@pytest.mark.parametrize("python", pythons.find() + pythons.find_debug(), ids=pythons.name)
+def test_the_mirrored_fields_are_where_the_headers_put_them(python, tmp_path):
+    require_that_headers_agree(python, False, tmp_path)
+
+
+WITH_THE_OTHER_BUILDS_HEADERS = [p for p in pythons.find() + pythons.find_debug() if p.version >= (3, 13)]
+
+
+# One set of headers serves both builds: what they say of the other one can be asked where there is none.
+@pytest.mark.parametrize("python", WITH_THE_OTHER_BUILDS_HEADERS + pythons.find_free_threaded(), ids=pythons.name)
+def test_the_mirrored_fields_of_free_threaded_builds_are_where_the_headers_put_them(python, tmp_path):
+    require_that_headers_agree(python, True, tmp_path)
 
 
 def test_every_supported_version_has_its_facts():

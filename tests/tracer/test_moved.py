@@ -31,7 +31,7 @@ extern uint64_t _PyRuntime[];
 #pragma weak _PyRuntime
 static void move(char *type, const char *name)
 {
-    struct member *member = *(struct member **)(type + 240);
+    struct member *member = *(struct member **)(type + MEMBERS);
     while (strcmp(member->name, name) != 0)
         member++;
     member->offset += 8;
@@ -45,7 +45,8 @@ __attribute__((constructor)) static void change(void)
 
 def said_of(python, folder, change):
     source, library = folder / "moved.c", folder / "moved.so"
-    source.write_text(MOVED.replace("CHANGE", change))
+    members = 256 if pythons.is_free_threaded(python.path) else 240
+    source.write_text(MOVED.replace("CHANGE", change).replace("MEMBERS", str(members)))
     subprocess.run(["gcc", "-w", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
     return said_with(python, "%s %s" % (debuggers.TRACER, library))
 
@@ -68,7 +69,7 @@ def require_refusal(said):
     assert len(said.splitlines()) == 1 and "untraced" in said and "as its version should" in said
 
 
-PYTHONS = pythons.find()
+PYTHONS = pythons.find() + pythons.find_free_threaded()
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=pythons.name)

@@ -5,6 +5,8 @@
  *
  * Every thread is of an interpreter of its own, so that all its blocks are counted as shared. In the end the table must say
  * exactly what the threads say they hold; then all is freed, while another thread keeps clearing, and nothing may be left.
+ *
+ * With FREE_THREADED the double is one of CPython 3.13t, and tracing is also stopped and started meanwhile.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +19,18 @@
 enum { THREADS = 8, BLOCKS = 400, CODES = 5, DEPTH = 6, MAIN_INTERPRETER = 1 };
 
 // ---------------------------------------------------------------------------------------------------------------
-// CPython 3.12 as far as the tracer reads it: see cpython_3_12
+// CPython 3.12, or 3.13t, as far as the tracer reads it: see cpython_3_12 and cpython_3_13t
+
+#ifdef FREE_THREADED
+#define VERSION "3.13.99 experimental free-threading build (a double)"
+enum { HEAD = 32, CODE_SIZE = 216, FIRST_LINE = 84, FILENAME = 128, QUALNAME = 144, FIRST_TRACEABLE = 200 };
+#else
+#define VERSION "3.12.99 (a double)"
+enum { HEAD = 16, CODE_SIZE = 192, FIRST_LINE = 68, FILENAME = 112, QUALNAME = 128, FIRST_TRACEABLE = 176 };
+#endif
 
 struct object {
-    long references;
+    char gap[HEAD - sizeof(void *)];
     const void *type;
 };
 
@@ -31,17 +41,17 @@ struct text {
 
 struct code {
     struct object head;
-    long size;     // code units
-    char gap1[44]; // to 68
+    long size; // code units
+    char gap1[FIRST_LINE - HEAD - 8];
     int first_line;
-    char gap2[40]; // to 112
+    char gap2[FILENAME - FIRST_LINE - 4];
     void *filename;
-    char gap3[8]; // to 128
+    char gap3[QUALNAME - FILENAME - 8];
     void *qualname;
     void *lines;
-    char gap4[32]; // to 176
+    char gap4[FIRST_TRACEABLE - QUALNAME - 16];
     int first_traceable;
-    char gap5[12]; // to 192
+    char gap5[CODE_SIZE - FIRST_TRACEABLE - 4];
     unsigned char bytecode[256];
 };
 
@@ -57,17 +67,22 @@ struct frame {
 struct thread_state {
     char gap1[16];
     uintptr_t interpreter;
-    char gap2[32]; // to 56
-    struct frame **cframe;
-    struct frame *current;
+    char gap2[32];         // to 56
+    struct frame **cframe; // 3.12
+    char gap3[8];          // to 72
+    struct frame *current; // 3.13
 };
 
-_Static_assert(__builtin_offsetof(struct code, first_line) == 68 && __builtin_offsetof(struct code, filename) == 112 &&
-                   __builtin_offsetof(struct code, qualname) == 128 && __builtin_offsetof(struct code, lines) == 136 &&
-                   __builtin_offsetof(struct code, first_traceable) == 176 &&
-                   __builtin_offsetof(struct code, bytecode) == 192 && __builtin_offsetof(struct frame, owner) == 70 &&
-                   __builtin_offsetof(struct thread_state, cframe) == 56,
-               "as CPython 3.12 has them");
+_Static_assert(__builtin_offsetof(struct code, first_line) == FIRST_LINE &&
+                   __builtin_offsetof(struct code, filename) == FILENAME &&
+                   __builtin_offsetof(struct code, qualname) == QUALNAME &&
+                   __builtin_offsetof(struct code, lines) == QUALNAME + 8 &&
+                   __builtin_offsetof(struct code, first_traceable) == FIRST_TRACEABLE &&
+                   __builtin_offsetof(struct code, bytecode) == CODE_SIZE &&
+                   __builtin_offsetof(struct frame, owner) == 70 &&
+                   __builtin_offsetof(struct thread_state, cframe) == 56 &&
+                   __builtin_offsetof(struct thread_state, current) == 72,
+               "as CPython has them");
 
 #define FAKE __attribute__((visibility("default"), used))
 
@@ -75,10 +90,16 @@ struct type {
     char bytes[512];
 };
 // The tracer knows the types by their addresses, and asks PyCode_Type for the size of a code object's head.
-FAKE struct type fake_code_type __asm__("PyCode_Type") = {.bytes = {[32] = (char)192}};
+FAKE struct type fake_code_type __asm__("PyCode_Type") = {.bytes = {[HEAD + 16] = (char)CODE_SIZE}};
 FAKE struct type fake_str_type __asm__("PyUnicode_Type");
 FAKE struct type fake_bytes_type __asm__("PyBytes_Type");
 FAKE struct type fake_frame_type __asm__("PyFrame_Type");
+#ifdef FREE_THREADED
+// What it says of itself: that it is free-threaded, and where the fields of threads, frames and code objects are.
+FAKE uint64_t fake_runtime[64] __asm__("_PyRuntime") = {
+    [2] = 1,  [22] = 16,    72,         [29] = 8,        0, 56, 0, 70, [35] = FILENAME, 0,
+    QUALNAME, QUALNAME + 8, FIRST_LINE, [43] = CODE_SIZE};
+#endif
 static struct inittab no_modules[1];
 FAKE struct inittab *fake_inittab __asm__("PyImport_Inittab") = no_modules;
 
@@ -90,7 +111,7 @@ static pthread_mutex_t heap_lock = PTHREAD_MUTEX_INITIALIZER;
 FAKE const char *fake_version(void) __asm__("Py_GetVersion");
 const char *fake_version(void)
 {
-    return "3.12.99 (a double)";
+    return VERSION;
 }
 FAKE void fake_get(int domain, PyMemAllocatorEx *allocator) __asm__("PyMem_GetAllocator");
 void fake_get(int domain, PyMemAllocatorEx *allocator)
@@ -183,7 +204,7 @@ static void *heap_calloc(void *context, size_t count, size_t size)
 // ---------------------------------------------------------------------------------------------------------------
 // The threads
 
-static struct text names[CODES], lines = {{1, &fake_bytes_type}, "\x81\x01\x82\x02"};
+static struct text names[CODES], lines = {{.type = &fake_bytes_type}, "\x81\x01\x82\x02"};
 static struct code codes[CODES];
 
 struct worker {
@@ -256,8 +277,13 @@ static void *work(void *argument)
 static void *clear(void *argument)
 {
     (void)argument;
-    while (!__atomic_load_n(&cleared_enough, __ATOMIC_ACQUIRE))
+    while (!__atomic_load_n(&cleared_enough, __ATOMIC_ACQUIRE)) {
         tracing_clear();
+#ifdef FREE_THREADED
+        tracing_stop();
+        tracing_start(4);
+#endif
+    }
     return NULL;
 }
 
@@ -336,7 +362,7 @@ int main(void)
         allocators[i] = (PyMemAllocatorEx){NULL, heap_malloc, heap_calloc, heap_realloc, heap_free};
     for (int i = 0; i < CODES; i++) {
         snprintf(letters[i], sizeof letters[i], "f%d.py", i);
-        names[i] = (struct text){{1, &fake_str_type}, letters[i]};
+        names[i] = (struct text){{.type = &fake_str_type}, letters[i]};
         codes[i].head.type = &fake_code_type;
         codes[i].size = 100;
         codes[i].first_line = 10 * i + 1;
@@ -348,6 +374,9 @@ int main(void)
         workers[i].state.interpreter = MAIN_INTERPRETER + 1u + (unsigned)i;
         workers[i].state.cframe = &workers[i].state.current;
     }
+#ifdef FREE_THREADED
+    memcpy(fake_runtime, "xdebugpy", 8);
+#endif
     const char *problem = cpython_attach();
     if (problem == NULL)
         problem = tracing_start(4);
@@ -363,8 +392,11 @@ int main(void)
     require_same("held, and traced memory", held_by_workers(), (struct sum){held_by_workers().blocks, traced});
 
     pthread_t clearer;
-    freeing = true;
     pthread_create(&clearer, NULL, clear, NULL);
+#ifdef FREE_THREADED
+    run_all();
+#endif
+    freeing = true;
     run_all();
     __atomic_store_n(&cleared_enough, true, __ATOMIC_RELEASE);
     pthread_join(clearer, NULL);

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 
+HEAD = sys.getsizeof(b"")  # of a bytes object, its last byte included
 held, free = ctypes.PyDLL(None), ctypes.CDLL(None)
 
 
@@ -42,9 +43,9 @@ bytes_in_threads = [[None] * 200 for _ in range(THREADS)]
 
 def allocate():
     for i in range(200):
-        objects[0][i] = bytes(967)  # 200 x 1000
+        objects[0][i] = bytes(1000 - HEAD)  # 200 x 1000
     for i in range(200):
-        objects[1][i] = bytes(67)  # 100 x 100
+        objects[1][i] = bytes(100 - HEAD)  # 100 x 100
     for i in range(0, 200, 2):
         objects[1][i] = None
     for i in range(200):
@@ -82,7 +83,7 @@ def work_in_thread(addresses, kept, start):
     for i in range(200):
         addresses[i] = raw_malloc(48 + i % 2)  # 200 x 48, 200 x 49
     for i in range(200):
-        kept[i] = bytes(300)  # 400 x 333
+        kept[i] = bytes(333 - HEAD)  # 400 x 333
     for i in range(100):
         kept[i] = None
     for i in range(100):

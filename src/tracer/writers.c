@@ -1,0 +1,151 @@
+// Threads at work, and holding them. Knows no allocator and nothing of the table but its lock and its memory.
+//
+// A thread first says that it is busy and then looks whether all are held; who holds them first says so and then looks
+// who is busy. Both are sequentially consistent, so one of the two sees the other.
+
+#define _GNU_SOURCE
+#include "writers.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "table.h"
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static bool held;
+
+// For whom there is no memory: they share this one.
+static struct writer shared_writer = {.taken = true};
+static struct writer *writers = &shared_writer;
+
+static __thread struct writer *own;
+static __thread unsigned depth; // of updates inside of updates
+static pthread_key_t at_thread_end;
+
+static bool lock_is_missing(void)
+{
+    return cpython.facts->free_threaded;
+}
+
+/** A moment: whoever is waited for has a few hundred instructions to go. */
+static void wait_a_little(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+}
+
+static void give_back(void *writer)
+{
+    pthread_mutex_lock(&table_lock);
+    ((struct writer *)writer)->taken = false;
+    pthread_mutex_unlock(&table_lock);
+    own = NULL;
+}
+
+bool writers_create(void)
+{
+    return !lock_is_missing() || pthread_key_create(&at_thread_end, give_back) == 0;
+}
+
+static struct writer *find_writer(void)
+{
+    for (struct writer *writer = writers; writer != NULL; writer = writer->next)
+        if (!writer->taken)
+            return writer;
+    struct writer *writer = table_allocate(sizeof *writer);
+    if (writer != NULL) {
+        writer->next = writers;
+        __atomic_store_n(&writers, writer, __ATOMIC_SEQ_CST);
+    }
+    return writer;
+}
+
+static __attribute__((noinline)) void become_writer(void)
+{
+    pthread_mutex_lock(&table_lock);
+    struct writer *writer = find_writer();
+    if (writer != NULL)
+        writer->taken = true;
+    pthread_mutex_unlock(&table_lock);
+    if (writer == NULL || pthread_setspecific(at_thread_end, writer) != 0)
+        writer = &shared_writer;
+    own = writer;
+}
+
+void writer_begin(void)
+{
+    if (depth++ > 0)
+        return;
+    if (__builtin_expect(own == NULL, 0))
+        become_writer();
+    __atomic_fetch_add(&own->busy, 1, __ATOMIC_SEQ_CST);
+    while (__builtin_expect(__atomic_load_n(&held, __ATOMIC_SEQ_CST), 0)) {
+        __atomic_fetch_sub(&own->busy, 1, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&held, __ATOMIC_ACQUIRE))
+            wait_a_little();
+        __atomic_fetch_add(&own->busy, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+void writer_end(void)
+{
+    if (--depth == 0)
+        __atomic_fetch_sub(&own->busy, 1, __ATOMIC_RELEASE);
+}
+
+void writers_lock(void)
+{
+    if (!lock_is_missing())
+        return;
+    while (pthread_mutex_trylock(&one_at_a_time) != 0) {
+        // Who has it may have to wait for the interpreter, and that for us. Coming back, a thread may be ended: not with
+        // the lock.
+        PyThreadState *thread = cpython_current_thread() == NULL ? NULL : PyEval_SaveThread();
+        pthread_mutex_lock(&one_at_a_time);
+        pthread_mutex_unlock(&one_at_a_time);
+        if (thread != NULL)
+            PyEval_RestoreThread(thread);
+    }
+}
+
+void writers_unlock(void)
+{
+    if (lock_is_missing())
+        pthread_mutex_unlock(&one_at_a_time);
+}
+
+void writers_hold(void)
+{
+    if (!lock_is_missing())
+        return;
+    __atomic_store_n(&held, true, __ATOMIC_SEQ_CST);
+    for (struct writer *writer = __atomic_load_n(&writers, __ATOMIC_SEQ_CST); writer != NULL; writer = writer->next)
+        while (__atomic_load_n(&writer->busy, __ATOMIC_SEQ_CST) != 0)
+            wait_a_little();
+}
+
+void writers_release(void)
+{
+    if (lock_is_missing())
+        __atomic_store_n(&held, false, __ATOMIC_RELEASE);
+}
+
+void writers_before_fork(void)
+{
+    if (!lock_is_missing())
+        return;
+    pthread_mutex_lock(&one_at_a_time);
+    writers_hold();
+}
+
+void writers_after_fork_in_parent(void)
+{
+    writers_release();
+    writers_unlock();
+}
+
+void writers_after_fork_in_child(void)
+{
+    for (struct writer *writer = writers; writer != NULL; writer = writer->next)
+        writer->taken = writer == own || writer == &shared_writer;
+    writers_after_fork_in_parent();
+}
