@@ -212,7 +212,7 @@ static bool code_makes_sense(const struct cpython_facts *facts, const void *code
 static bool read_bytecode(const struct cpython_facts *facts, const void *frame, const void *code, uintptr_t *bytecode)
 {
     uintptr_t copies, count;
-    int32_t copy;
+    int32_t copy = -1;
     *bytecode = (uintptr_t)code + facts->code_bytecode;
     if (facts->code_copies == 0)
         return true;
