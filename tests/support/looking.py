@@ -30,9 +30,8 @@ class _Output(_engine.Host):
         self.text += text
 
 
-class _Process(memory.LocalProcess):
-    def symbol(self, name):
-        return 0  # the table is found by its mapping's name, or by searching
+class _Process(memory.LocalProcess, _engine.Memory):
+    """It has no symbols: the table is found by its mapping's name, or by searching."""
 
 
 def answer(line, pid=None, core=None):
