@@ -303,8 +303,8 @@ static enum cpython_frames look_at_frames(const void *thread)
 enum cpython_frames cpython_look_at_frames(const void *thread)
 {
     enum cpython_frames found = look_at_frames(thread);
-    if (found > cpython.frames)
-        cpython.frames = found;
+    if (found > __atomic_load_n(&cpython.frames, __ATOMIC_RELAXED))
+        __atomic_store_n(&cpython.frames, found, __ATOMIC_RELAXED);
     return found;
 }
 
@@ -314,7 +314,7 @@ enum cpython_frames cpython_look_at_frames(const void *thread)
  */
 static bool frames_become_known(const PyThreadState *thread)
 {
-    static uintptr_t looked_at; // a word which did not lead to a frame
+    static __thread uintptr_t looked_at; // a word which did not lead to a frame
     if (thread == NULL || FIELD(uintptr_t, thread, cpython.facts->thread_frame) == looked_at)
         return false;
     looked_at = FIELD(uintptr_t, thread, cpython.facts->thread_frame);
@@ -380,7 +380,7 @@ void cpython_find_current_thread(void)
 PyThreadState *cpython_ask_current_thread(void)
 {
     PyThreadState *thread = cpython.current_thread();
-    if (cpython.frames < CPYTHON_FRAMES_RUN && !frames_become_known(thread))
+    if (!cpython_frames_are_known() && !frames_become_known(thread))
         return NULL;
     if (__atomic_load_n(&thread_variable.module, __ATOMIC_ACQUIRE) != 0) {
         PyThreadState *const *variable = __tls_get_addr(&thread_variable);

@@ -204,6 +204,12 @@ bool cpython_is_finalizing(void);
 
 /** Check the facts against the frames of the calling thread, which must hold the lock, reading without trust. */
 enum cpython_frames cpython_look_at_frames(const void *thread);
+
+/** Whether frames may be read. */
+static inline bool cpython_frames_are_known(void)
+{
+    return __atomic_load_n(&cpython.frames, __ATOMIC_RELAXED) >= CPYTHON_FRAMES_RUN;
+}
 #define CPYTHON_STRANGE_FRAMES "this CPython does not keep its frames as its version should; a build of its own?"
 
 /** CPython's own function, even where one of ours stands in front of it. NULL: there is none. */
