@@ -4,9 +4,10 @@
     python3 tests/matrix/matrix.py --roots DIR [--here] [--jobs N] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
 
 A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here` is this one
-too. In each, pytest runs with all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every
-test which names its CPython, debugger and way to look passed; the tests which name no debugger are in the last column.
-What is red is told below the table. docs/compatibility.md has it between two marks.
+too, and `--report FILE` is what `make test PYTEST_ARGS=--junitxml=FILE` found in it. In each, pytest runs with all of
+its CPythons, its gdb and its newest lldb. A cell of the table is green if every test which names its CPython, debugger
+and way to look passed; the tests which name no debugger are in the last column. What is red is told below the table.
+docs/compatibility.md has it between two marks.
 
 Needs root: for chroot and for /proc in it. The mounts are in a namespace of their own and vanish with it.
 """
@@ -218,19 +219,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--roots", required=True, help="the folder of the systems' folders")
     parser.add_argument("--here", action="store_true", help="this system too")
+    parser.add_argument("--report", help="a report of pytest on this system, instead of running the tests here")
     parser.add_argument("--tests", default=TESTS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many test files run at a time")
     parser.add_argument("--pytest", default="", help="more arguments for pytest")
     parser.add_argument("--no-page", action="store_true", help="print the table only")
     parser.add_argument("suites", nargs="*", default=sorted(PACKAGES), help="of Debian: %s" % ", ".join(sorted(PACKAGES)))
     options = parser.parse_args()
-    systems = [System("here")] if options.here else []
-    systems += [System(suite, os.path.join(os.path.realpath(options.roots), suite)) for suite in options.suites]
+    systems = [System(suite, os.path.join(os.path.realpath(options.roots), suite)) for suite in options.suites]
+    systems += [System("here")] if options.here and not options.report else []
     results = []
     for system in systems:
         system.prepare()
         print("%s:" % system.description(), flush=True)
         results.append((system, system.test(options.tests, options.pytest.split(), options.jobs)))
+    if options.report:
+        results.append((System("here"), read_report(options.report)))
+    results.sort(key=lambda result: result[0].root is not None)  # this system first
     text = table(results)
     print(text)
     if not options.no_page:
