@@ -729,7 +729,8 @@ static struct tm_error *check_found(const struct visit *visit, const struct tm_h
     const struct tm_root *root = &visit->native->place.root;
     uint64_t traced = root->owned.traced + root->shared.traced, counted = 0;
     bool said = visit->damage->unreadable_records || visit->damage->corrupt_records;
-    if (said || root->state != TM_STATE_TRACING || visit->found_bytes >= traced)
+    // Less than nothing: where stop() and start() met threads without the lock, the whole may be off for good.
+    if (said || root->state != TM_STATE_TRACING || (int64_t)traced < 0 || visit->found_bytes >= traced)
         return NULL;
     struct site_cursor cursor = {.sites = &visit->native->sites, .host = host};
     while (next_site(&cursor)) {
