@@ -47,7 +47,7 @@ def run(command, every, **variables):
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        timeout=debuggers.PATIENCE,
+        timeout=5 * debuggers.PATIENCE,  # a debug build of CPython, checked again and again, takes its time
     )
 
 
