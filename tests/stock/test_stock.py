@@ -93,8 +93,9 @@ def test_stock_native_and_saved_snapshots_are_compared_in_every_combination(pyth
             answer = json.loads(text)
             assert answer["total_size_diff"] == totals[new] - totals[old], (old, new)
             (row,) = [row for row in answer["statistics"] if row["traceback"] == [{"filename": str(script), "lineno": 2}]]
-            # Beside the 500 zeros, a bytes object is its head; the list is one block more or none.
-            assert abs(row["count_diff"] - (counts[new] - counts[old])) <= 2, (old, new)
+            # Beside the bytes there is the list; and a few blocks out of free lists which are older than the stock tracer,
+            # and so known to ours alone.
+            assert abs(row["count_diff"] - (counts[new] - counts[old])) <= 8, (old, new)
 
 
 # -- incomplete cores
