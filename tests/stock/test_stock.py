@@ -83,19 +83,22 @@ def test_stock_native_and_saved_snapshots_are_compared_in_every_combination(pyth
         debuggers.answers("gdb", ["tm-save %s" % sides["saved"]], pid=stock.pid)
     with debuggers.start_traced_process(python.path, script, [counts["native"]], frames=3) as native:
         sides["native"] = debuggers.gcore(native.pid, tmp_path / "native.core")
+    here, at = [{"filename": str(script), "lineno": 2}], {}
     for name in ("stock", "native"):
-        totals[name] = json.loads(debuggers.answers("gdb", ["tm-top --json"], core=sides[name])[0])["total_size"]
-    totals["saved"] = totals["stock"]
+        lines = ["tm-top --json -n 1000000", "tm-traces --json -n 1000000 --include %s:2" % script]
+        top, traces = map(json.loads, debuggers.answers("gdb", lines, core=sides[name]))
+        assert sum(trace["size"] == 533 for trace in traces["traces"]) == counts[name]  # a bytes object's head has 33
+        totals[name] = top["total_size"]
+        (at[name],) = [row["count"] for row in top["statistics"] if row["traceback"] == here]
+    totals["saved"], at["saved"] = totals["stock"], at["stock"]
     pairs = [(old, new) for old in sides for new in sides if old != new]
     for debugger in debuggers.DEBUGGERS:
         lines = ["tm-diff %s %s --json -n 1000000" % (sides[old], sides[new]) for old, new in pairs]
         for (old, new), text in zip(pairs, debuggers.answers(debugger, lines, core=sides["stock"])):
             answer = json.loads(text)
             assert answer["total_size_diff"] == totals[new] - totals[old], (old, new)
-            (row,) = [row for row in answer["statistics"] if row["traceback"] == [{"filename": str(script), "lineno": 2}]]
-            # Beside the bytes there is the list; and a few blocks out of free lists which are older than the stock tracer,
-            # and so known to ours alone.
-            assert abs(row["count_diff"] - (counts[new] - counts[old])) <= 8, (old, new)
+            (row,) = [row for row in answer["statistics"] if row["traceback"] == here]
+            assert row["count_diff"] == at[new] - at[old], (old, new)
 
 
 # -- incomplete cores

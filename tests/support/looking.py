@@ -19,7 +19,7 @@ os.environ.setdefault("TRACEMORTEM_ENGINE", os.path.join(debuggers.BUILD, "lib",
 from tracemortem import _engine, corefile, memory  # noqa: E402
 from tracemortem._engine import EngineError  # noqa: E402, F401
 
-NOT_TRACING = 5  # of enum tm_error_code
+NO_TABLE, NOT_TRACING, FAULT = 4, 5, 8  # of enum tm_error_code
 
 
 class _Output(_engine.Host):

@@ -153,6 +153,7 @@ struct flight *oracle_begin(struct oracle *oracle, const struct process *process
     const struct seen_block *old = flight->kind == KIND_REBORN ? block_of_object(oracle, flight->address)
                                                                : find_block(oracle, flight->address, flight->domain);
     flight->old_size = old == NULL ? 0 : old->size;
+    flight->takes_empty = old != NULL && old->size == 0;
     return flight;
 }
 
@@ -328,7 +329,7 @@ struct allowance {
     uint64_t count, bytes;
     bool any;       // traces are being cleared
     bool in_flight; // there is a call which changes something
-    bool empty;     // and some of what it changes may be an empty block: an update of no bytes
+    bool empty;     // and some of what it changes is an empty block: an update of no bytes
 };
 
 static struct allowance allowance_of(const struct oracle *oracle)
@@ -342,7 +343,8 @@ static struct allowance allowance_of(const struct oracle *oracle)
         allowance.bytes += flight->size + (flight->kind == KIND_REBORN ? 2 : 1) * flight->old_size;
         allowance.any |= flight->kind == KIND_CLEAR;
         allowance.in_flight = true;
-        allowance.empty |= flight->size == 0 || flight->old_size == 0;
+        bool gives = flight->kind == KIND_ALLOCATE || flight->kind == KIND_RESIZE || flight->kind == KIND_TRACK;
+        allowance.empty |= flight->takes_empty || (gives && flight->size == 0);
     }
     return allowance;
 }

@@ -30,6 +30,7 @@ struct flight {
     uint64_t address; // which it is given: of a block, or of an object
     uint64_t size;    // which it asks for
     uint64_t old_size;
+    bool takes_empty; // the old block is there, and has no bytes
     uint32_t domain;
     bool optional; // it may do nothing: it is nested, or nothing is traced
     bool was_tracing;

@@ -136,8 +136,10 @@ int main(void)
     DESCRIBED(description_code, code_object.filename);
 #endif
 #endif
-#if PY_VERSION_HEX >= 0x030e0000
+#if PY_VERSION_HEX >= 0x030e0000 && defined(Py_GIL_DISABLED)
     SHOW(frame_code_tags, Py_TAG_BITS | 3); // objects are aligned: of these bits none is theirs, used or not
+#elif PY_VERSION_HEX >= 0x030e0000
+    SHOW(frame_code_tags, Py_TAG_BITS);
 #else
     SHOW(frame_code_tags, 0);
 #endif

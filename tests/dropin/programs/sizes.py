@@ -29,8 +29,8 @@ def huge(domain, size):
 
 
 def gained(before):
-    """GiB since, rounded: the program's own objects come and go, so the sum is some bytes off to either side."""
-    return round((tracemalloc.get_traced_memory()[0] - before) / GIB)
+    """GiB since, to a thousandth: the program's own objects come and go, so the sum is some bytes off to either side."""
+    return round((tracemalloc.get_traced_memory()[0] - before) / GIB, 3)
 
 
 print("huge")
