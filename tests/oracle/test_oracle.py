@@ -296,16 +296,21 @@ def stripped():
     return path, build_id(path)
 
 
-def test_a_stripped_python_without_its_debug_package(stripped, tmp_path):
-    """No debugger finds a debug file for a build-id which nobody has."""
+def without_debug_package(stripped, folder):
+    """A copy: no debugger finds a debug file for a build-id which nobody has."""
     path, known = stripped
     with open(path, "rb") as file:
         data = file.read()
     assert data.count(bytes.fromhex(known)) == 1
-    copy = tmp_path / os.path.basename(path)
+    copy = folder / os.path.basename(path)
     copy.write_bytes(data.replace(bytes.fromhex(known), bytes(20)))
     copy.chmod(0o755)
-    try_seed(str(copy), 111, 100, 25, tmp_path, queries=few_queries(tmp_path), found_by="search", way="stock")
+    return str(copy)
+
+
+def test_a_stripped_python_without_its_debug_package(stripped, tmp_path):
+    copy = without_debug_package(stripped, tmp_path)
+    try_seed(copy, 111, 100, 25, tmp_path, queries=few_queries(tmp_path), found_by="search", way="stock")
 
 
 def test_a_stripped_python_with_its_debug_package(stripped, tmp_path):
@@ -327,6 +332,15 @@ def test_a_large_program(way, tmp_path):
 def test_a_large_program_under_cpythons_own_tracemalloc_in_every_way(python, frames, tmp_path, monkeypatch):
     monkeypatch.setattr(debuggers, "PATIENCE", 3600)
     own = try_seed(python.path, 3, 15000, frames, tmp_path, clear=False, queries=few_queries(tmp_path), way="stock")
+    assert own["traces"][1] >= LARGEST
+
+
+@pytest.mark.skipif("TM_ORACLE_LARGE" not in os.environ, reason="a longer run: set TM_ORACLE_LARGE")
+@pytest.mark.parametrize("frames", (1, 25))
+def test_a_large_program_of_a_stripped_python_without_its_debug_package(frames, stripped, tmp_path, monkeypatch):
+    monkeypatch.setattr(debuggers, "PATIENCE", 3600)
+    copy, queries = without_debug_package(stripped, tmp_path), few_queries(tmp_path)
+    own = try_seed(copy, 3, 15000, frames, tmp_path, clear=False, queries=queries, found_by="search", way="stock")
     assert own["traces"][1] >= LARGEST
 
 
