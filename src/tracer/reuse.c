@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cpython.h"
+#include "pages.h"
 
 static reuse_callback watching;
 
@@ -83,12 +84,10 @@ static bool is_3_8(void)
     return cpython.version_hex >> 16 == 0x308;
 }
 
-static bool is_table_of_traces(uintptr_t candidate)
+/** Whether these are the first words of the table. */
+static bool are_of_traces(const uintptr_t *words)
 {
-    uintptr_t words[TABLE_WORDS];
     const uintptr_t hash = (uintptr_t)_Py_hashtable_hash_ptr, compare = (uintptr_t)_Py_hashtable_compare_direct;
-    if (!cpython_read((const void *)candidate, words, sizeof words))
-        return false;
     if (is_3_8())
         return words[BUCKETS_3_8] != 0 && (words[BUCKETS_3_8] & (words[BUCKETS_3_8] - 1)) == 0 &&
                words[ENTRIES_3_8] == 0 && words[KEY_SIZE_3_8] == 12 && words[DATA_SIZE_3_8] == 16 &&
@@ -96,42 +95,95 @@ static bool is_table_of_traces(uintptr_t candidate)
     return words[HASH] == hash && words[COMPARE] == compare && words[KEY_DESTROY] == 0 && words[VALUE_DESTROY] != 0;
 }
 
+static bool is_table_of_traces(uintptr_t candidate)
+{
+    uintptr_t words[TABLE_WORDS];
+    return cpython_read((const void *)candidate, words, sizeof words) && are_of_traces(words);
+}
+
+struct candidate {
+    uintptr_t table;            // may be its address
+    uintptr_t *const *variable; // in which that stands
+};
+
 struct search {
     uintptr_t inside;        // an address in the module to search: the interpreter's
     uintptr_t *const *found; // the variable which points to the table; NULL: none
 };
 
-static bool segment_holds(const struct dl_phdr_info *module, const ElfW(Phdr) * segment, uintptr_t address)
+/** A module's segments, and what lies between them. */
+struct extent {
+    uintptr_t start, size;
+};
+
+static struct extent extent_of(const struct dl_phdr_info *module)
 {
-    return segment->p_type == PT_LOAD && address - (module->dlpi_addr + segment->p_vaddr) < segment->p_memsz;
+    uintptr_t start = UINTPTR_MAX, end = 0;
+    for (int i = 0; i < module->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
+        uintptr_t first = module->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD)
+            continue;
+        start = first < start ? first : start;
+        end = first + segment->p_memsz > end ? first + segment->p_memsz : end;
+    }
+    return (struct extent){start, end > start ? end - start : 0};
 }
 
-static bool module_holds(const struct dl_phdr_info *module, uintptr_t address)
+static int by_table(const void *a, const void *b)
 {
-    for (int i = 0; i < module->dlpi_phnum; i++)
-        if (segment_holds(module, &module->dlpi_phdr[i], address))
-            return true;
-    return false;
+    uintptr_t first = ((const struct candidate *)a)->table, second = ((const struct candidate *)b)->table;
+    return (first > second) - (first < second);
+}
+
+/** Thousands of them lead into hundreds of pages, most of which are none: each is read once. */
+static uintptr_t *const *search_candidates(struct candidate *candidates, size_t count)
+{
+    static uintptr_t words[PAGE_BYTES / sizeof(uintptr_t)]; // once a process, holding the interpreter's lock
+    uintptr_t page = 0;
+    bool readable = false;
+    qsort(candidates, count, sizeof *candidates, by_table);
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t table = candidates[i].table, offset = table % PAGE_BYTES;
+        if (table - offset != page) {
+            page = table - offset;
+            readable = cpython_read((const void *)page, words, sizeof words);
+        }
+        bool within = offset + TABLE_WORDS * sizeof *words <= PAGE_BYTES;
+        if (readable && (within ? are_of_traces(words + offset / sizeof *words) : is_table_of_traces(table)))
+            return candidates[i].variable;
+    }
+    return NULL;
 }
 
 /** The variable which points to the table is a static one, and the table is not: look at each pointer that leads out. */
+static uintptr_t *const *search_segment(const struct dl_phdr_info *module, const ElfW(Phdr) * segment)
+{
+    const struct extent own = extent_of(module);
+    const uintptr_t *word = (const uintptr_t *)((module->dlpi_addr + segment->p_vaddr + 7) & ~(uintptr_t)7);
+    size_t words = segment->p_memsz / sizeof *word, count = 0;
+    struct candidate *candidates = pages_map(words * sizeof *candidates);
+    if (candidates == NULL)
+        return NULL;
+    for (size_t n = words; n > 1; n--, word++)
+        if (*word >= PAGE_BYTES && *word % 8 == 0 && *word >> 47 == 0 && *word - own.start >= own.size)
+            candidates[count++] = (struct candidate){.table = *word, .variable = (uintptr_t *const *)word};
+    uintptr_t *const *found = search_candidates(candidates, count);
+    pages_unmap(candidates, words * sizeof *candidates);
+    return found;
+}
+
 static int search_module(struct dl_phdr_info *module, size_t size, void *context)
 {
     struct search *search = context;
     (void)size;
-    if (!module_holds(module, search->inside))
+    const struct extent extent = extent_of(module);
+    if (search->inside - extent.start >= extent.size)
         return 0;
-    for (int i = 0; i < module->dlpi_phnum; i++) {
+    for (int i = 0; i < module->dlpi_phnum && search->found == NULL; i++) {
         const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
-        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_W))
-            continue;
-        const uintptr_t *word = (const uintptr_t *)((module->dlpi_addr + segment->p_vaddr + 7) & ~(uintptr_t)7);
-        for (size_t n = segment->p_memsz / sizeof *word; n > 1; n--, word++)
-            if (*word > 4096 && *word % 8 == 0 && *word >> 47 == 0 && !module_holds(module, *word) &&
-                is_table_of_traces(*word)) {
-                search->found = (uintptr_t *const *)word;
-                return 1;
-            }
+        if (segment->p_type == PT_LOAD && segment->p_flags & PF_W)
+            search->found = search_segment(module, segment);
     }
     return 1;
 }
