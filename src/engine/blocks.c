@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/hash.h"
+
 // Records sorted at once: it takes a few milliseconds, in which nobody can interrupt.
 #define RUN_LIMIT 16384u
 
@@ -95,7 +97,8 @@ static struct tm_error *add_run(struct tm_blocks *blocks, struct listed *listed,
 }
 
 // The live records from *id on, as far as one run goes; *id moves on behind them.
-static struct tm_error *make_run(struct tm_blocks *blocks, struct listed *listed, uint64_t *id)
+static struct tm_error *make_run(struct tm_blocks *blocks, struct listed *listed, uint64_t *id,
+                                 struct tm_damage *damage)
 {
     const struct tm_records *tracked = blocks->tracked;
     uint32_t count = 0;
@@ -105,14 +108,20 @@ static struct tm_error *make_run(struct tm_blocks *blocks, struct listed *listed
         if (!bytes)
             continue;
         memcpy(&block, bytes, sizeof(block));
-        if (block.site)
+        struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+        if (block.site == 0)
+            continue;
+        if (block.hash == tm_tracked_hash(*id, &block))
             listed[count++] = (struct listed){block.address, block.domain, (uint32_t)*id};
+        else
+            tm_flaw_corrupt(&flaw, tm_records_address(tracked, *id));
+        tm_damage_add(damage, &flaw, 1);
     }
     *id = tm_records_skip(tracked, *id);
     return count ? add_run(blocks, listed, count) : NULL;
 }
 
-static struct tm_error *make_runs(struct tm_blocks *blocks, const struct tm_host *host)
+static struct tm_error *make_runs(struct tm_blocks *blocks, const struct tm_host *host, struct tm_damage *damage)
 {
     uint64_t id = tm_records_skip(blocks->tracked, 1);
     if (id >= blocks->tracked->count)
@@ -122,7 +131,7 @@ static struct tm_error *make_runs(struct tm_blocks *blocks, const struct tm_host
     while (!error && id < blocks->tracked->count) {
         error = tm_host_check(host);
         if (!error)
-            error = make_run(blocks, listed, &id);
+            error = make_run(blocks, listed, &id, damage);
     }
     free(listed);
     if (error)
@@ -169,7 +178,7 @@ struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_target *targ
     blocks->root = root;
     blocks->tracked = tracked;
     list_resizes(blocks);
-    struct tm_error *error = make_runs(blocks, host);
+    struct tm_error *error = make_runs(blocks, host, damage);
     if (!error)
         error = tm_walk_init(&blocks->walk, target, host, root->directory, root->leaves, damage);
     if (!error)
@@ -186,11 +195,24 @@ void tm_blocks_deinit(struct tm_blocks *blocks)
     memset(blocks, 0, sizeof(*blocks));
 }
 
+// What stands in the map or in `tracked` at the address of a block inside realloc() makes its record void: it is there
+// still, or again.
+static const struct tm_resize *next_resize(struct tm_blocks *blocks, const struct tm_tracked *tracked)
+{
+    for (; blocks->resize_next < blocks->resize_count; blocks->resize_next++) {
+        const struct tm_resize *resize = blocks->resizes[blocks->resize_next];
+        bool is_mapped = blocks->has_mapped && blocks->mapped.address == resize->address;
+        bool is_tracked = tracked && tracked->domain == 0 && tracked->address == resize->address;
+        if (!is_mapped && !is_tracked)
+            return resize;
+    }
+    return NULL;
+}
+
 struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_live_block *block)
 {
     const struct tm_tracked *tracked = blocks->run_count ? &blocks->runs[0].head : NULL;
-    const struct tm_resize *resize =
-        blocks->resize_next < blocks->resize_count ? blocks->resizes[blocks->resize_next] : NULL;
+    const struct tm_resize *resize = next_resize(blocks, tracked);
     *found = true;
     if (blocks->has_mapped && (!tracked || blocks->mapped.address <= tracked->address) &&
         (!resize || blocks->mapped.address <= resize->address)) {

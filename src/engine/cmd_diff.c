@@ -37,6 +37,8 @@ static const char help[] =
             "                count_diff\n"
             "  other         of the rows not shown: statistics (how many), size, size_diff, count, count_diff\n"
             "  total_size, total_size_diff, total_count, total_count_diff\n"
+            "  in_flight     bytes in blocks of NEW which were being recorded or freed just then\n"
+            "  in_flight_old the same of OLD\n"
             "  missing       of NEW: " TM_HELP_JSON_MISSING "  missing_old   the same of OLD\n");
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -118,6 +120,8 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_text_add(out, "Total allocated size: ");
     add_sum(out, &answer->differences.total);
     tm_report_filters(out, request);
+    tm_report_in_flight(out, "OLD: ", answer->before.in_flight);
+    tm_report_in_flight(out, "NEW: ", answer->after.in_flight);
     tm_report_damage(out, "OLD: ", &answer->before.damage);
     tm_report_damage(out, "NEW: ", &answer->after.damage);
     return NULL;
@@ -166,6 +170,8 @@ static void write_json(const struct tm_request *request, const struct answer *an
     tm_json_number(&json, "total_count", total->count);
     tm_json_signed(&json, "total_count_diff", total->count < total->old_count,
                    tm_distance(total->old_count, total->count));
+    tm_json_number(&json, "in_flight", answer->after.in_flight);
+    tm_json_number(&json, "in_flight_old", answer->before.in_flight);
     tm_report_damage_json(&json, "missing", &answer->after.damage);
     tm_report_damage_json(&json, "missing_old", &answer->before.damage);
     tm_json_end_object(&json);

@@ -28,6 +28,7 @@ static const char help[] =
             "                and lineno (keys lineno, and filename with lineno 0); size, count\n"
             "  other         of the rows not shown: statistics (how many), size, count\n"
             "  total_size, total_count\n"
+            "  in_flight     bytes in blocks which were being recorded or freed just then\n"
             "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -82,6 +83,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_format_kib(out, false, statistics->total_size, false);
     tm_text_add(out, "\n");
     tm_report_filters(out, request);
+    tm_report_in_flight(out, "", query->in_flight);
     tm_report_damage(out, "", &query->damage);
     return NULL;
 }
@@ -122,6 +124,7 @@ static void write_json(const struct tm_request *request, const struct tm_query *
     write_rows_json(request, &query->statistics, &top, &json);
     tm_json_number(&json, "total_size", query->statistics.total_size);
     tm_json_number(&json, "total_count", query->statistics.total_count);
+    tm_json_number(&json, "in_flight", query->in_flight);
     tm_report_damage_json(&json, "missing", &query->damage);
     tm_json_end_object(&json);
     tm_text_add(out, "\n");

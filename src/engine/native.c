@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/hash.h"
 #include "arena.h"
 #include "array.h"
 #include "blocks.h"
@@ -188,14 +189,20 @@ static void explain_damage(const struct native *native, struct tm_damage *damage
         damage->why = tm_target_why_missing(native->target, damage->first_address);
 }
 
+// Whether a site has its hash: what it counts is another question.
+static bool is_as_written(uint64_t id, const struct tm_site *site)
+{
+    return site->hash == tm_site_hash(id, site);
+}
+
 // TORN: bytes without a block, as in the midst of an update; or damage.
 enum liveness { DEAD, LIVE, TORN, IMPLAUSIBLE };
 
-static enum liveness liveness_of(const struct tm_site *site, uint64_t *count, uint64_t *size)
+static enum liveness liveness_of(uint64_t id, const struct tm_site *site, uint64_t *count, uint64_t *size)
 {
     *count = site->allocations - site->frees;
     *size = site->allocated - site->freed;
-    if (site->node == 0) // no site at all: a page of zeros has come in its place
+    if (!is_as_written(id, site))
         return IMPLAUSIBLE;
     if (*count == 0 && *size == 0)
         return DEAD;
@@ -223,19 +230,30 @@ static void note_site(struct flight *flight, enum liveness liveness, uint64_t si
         flight->torn_address = address;
 }
 
+// Bytes in live blocks, as the whole counts them. Less than nothing, (int64_t) < 0: where stop() and start() met threads
+// without the lock, it may be off for good.
+static uint64_t traced_memory(const struct tm_root *root)
+{
+    return root->owned.traced + root->shared.traced;
+}
+
 // Once all sites are noted: how many bytes are in flight; and what is no update is damage.
 static uint64_t end_flight(const struct native *native, const struct flight *flight, struct tm_damage *damage)
 {
     const struct tm_root *root = &native->place.root;
-    uint64_t bytes = flight->bytes - root->owned.traced - root->shared.traced;
+    uint64_t traced = traced_memory(root), bytes = flight->bytes - traced;
     // While traces are cleared, or where sites are missing, the two tell nothing about each other.
     if (root->state != TM_STATE_TRACING || damage->unreadable_records || damage->corrupt_records)
         return 0;
-    if (flight->torn && (bytes > COUNTER_LIMIT || bytes < flight->torn_bytes)) {
-        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = flight->torn_address};
-        tm_damage_add(damage, &flaw, flight->torn);
+    // The whole never counts more than the sites do.
+    bool possible = bytes <= COUNTER_LIMIT || (int64_t)traced < 0;
+    if (!possible || (flight->torn && bytes < flight->torn_bytes)) {
+        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = native->place.address};
+        if (flight->torn)
+            flaw.address = flight->torn_address;
+        tm_damage_add(damage, &flaw, flight->torn ? flight->torn : 1);
     }
-    return bytes;
+    return possible ? bytes : 0;
 }
 
 // A loop over all sites that can be read: `id` and `site` are set in its body. What cannot be read is in the damage of
@@ -263,6 +281,12 @@ static bool next_site(struct site_cursor *cursor)
         if (tm_records_get(cursor->sites, cursor->id, &cursor->site, sizeof(cursor->site), &ignored))
             return true;
     }
+}
+
+static bool get_site_record(const struct tm_records *sites, uint64_t id, struct tm_site *site, struct tm_flaw *flaw)
+{
+    return tm_records_get(sites, id, site, sizeof(*site), flaw) &&
+           (is_as_written(id, site) || tm_flaw_corrupt(flaw, tm_records_address(sites, id)));
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -297,7 +321,7 @@ static void info_of_root(const struct native *native, struct tm_info *info)
     info->frame_limit = root->frame_limit;
     info->tracer.started = root->started;
     info->tracer.cleared = root->cleared;
-    info->traced = root->owned.traced + root->shared.traced;
+    info->traced = traced_memory(root);
     info->has_peak = true;
     info->peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
     info->tracer.leaves = root->leaves;
@@ -347,7 +371,7 @@ static struct tm_error *info_of_sites(struct native *native, const struct tm_hos
     while (!cursor.error && next_site(&cursor)) {
         const struct tm_site *site = &cursor.site;
         uint64_t count, size, address = tm_records_address(&native->sites, cursor.id);
-        enum liveness liveness = liveness_of(site, &count, &size);
+        enum liveness liveness = liveness_of(cursor.id, site, &count, &size);
         note_site(&flight, liveness, size, address);
         if (liveness == IMPLAUSIBLE) {
             struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = address};
@@ -392,8 +416,7 @@ static struct tm_error *native_info(struct tm_source *source, const struct tm_ho
 static struct tm_error *init_paths(const struct native *native, struct tm_pool *pool, const struct tm_host *host,
                                    struct tm_paths *paths)
 {
-    const struct tm_path_records records = {&native->bytes, &native->strings, &native->codes, &native->nodes,
-                                            tm_root_has_hashes(&native->place.root)};
+    const struct tm_path_records records = {&native->bytes, &native->strings, &native->codes, &native->nodes};
     return tm_paths_init(paths, &records, pool, host);
 }
 
@@ -415,11 +438,13 @@ static struct tm_error *add_group(struct tm_snapshot *snapshot, size_t *capacity
 }
 
 // The group of one site, if it has live blocks; what is wrong with it is a flaw.
-static struct tm_error *make_group(struct tm_paths *paths, const struct tm_site *site, uint64_t address,
-                                   struct flight *flight, struct tm_group *group, struct tm_flaw *flaw)
+static struct tm_error *make_group(struct tm_paths *paths, const struct site_cursor *cursor, struct flight *flight,
+                                   struct tm_group *group, struct tm_flaw *flaw)
 {
+    const struct tm_site *site = &cursor->site;
+    uint64_t address = tm_records_address(cursor->sites, cursor->id);
     *group = (struct tm_group){.domain = site->domain};
-    enum liveness liveness = liveness_of(site, &group->count, &group->size);
+    enum liveness liveness = liveness_of(cursor->id, site, &group->count, &group->size);
     note_site(flight, liveness, group->size, address);
     switch (liveness) {
     case LIVE:
@@ -441,13 +466,12 @@ static struct tm_error *collect_groups(struct native *native, const struct tm_ho
     while (!cursor.error && next_site(&cursor)) {
         struct tm_group group;
         struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
-        uint64_t address = tm_records_address(&native->sites, cursor.id);
-        cursor.error = make_group(paths, &cursor.site, address, &flight, &group, &flaw);
+        cursor.error = make_group(paths, &cursor, &flight, &group, &flaw);
         tm_damage_add(&snapshot->damage, &flaw, 1);
         if (!cursor.error && group.traceback)
             cursor.error = add_group(snapshot, &capacity, &group);
     }
-    end_flight(native, &flight, &snapshot->damage);
+    snapshot->in_flight = end_flight(native, &flight, &snapshot->damage);
     return cursor.error;
 }
 
@@ -507,7 +531,7 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_tracked
     struct tm_site site;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
     struct tm_error *error = NULL;
-    bool good = tm_records_get(sites, found->site, &site, sizeof(site), &flaw);
+    bool good = get_site_record(sites, found->site, &site, &flaw);
     if (good && site.domain != found->domain)
         good = tm_flaw_corrupt(&flaw, tm_records_address(sites, found->site));
     if (good)
@@ -520,7 +544,7 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_tracked
 
 static uint64_t largest_block(const struct tm_root *root)
 {
-    const uint64_t sizes[] = {root->owned.traced + root->shared.traced, root->owned.peak, root->shared.peak};
+    const uint64_t sizes[] = {traced_memory(root), root->owned.peak, root->shared.peak};
     uint64_t largest = LARGEST_AT_LEAST;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         largest = sizes[i] > largest ? sizes[i] : largest;
@@ -618,7 +642,9 @@ static struct tm_error *native_find(struct tm_source *source, const struct tm_ho
 // What is known of a site: made when its first block is met.
 struct known_site {
     struct tm_origin origin;
-    struct tm_flaw flaw; // NONE: the origin is good
+    struct tm_flaw flaw;      // NONE: the origin is good
+    uint64_t found, bytes;    // its blocks which were met, but for those inside realloc()
+    uint64_t resizing, moved; // of these: how many, and their bytes
 };
 
 struct visit {
@@ -629,7 +655,7 @@ struct visit {
     tm_trace_visitor visitor;
     void *context;
     struct tm_trace trace; // being visited
-    uint64_t found, found_bytes;
+    uint64_t found_bytes;  // of all blocks which were met, but for those inside realloc()
     struct tm_damage *damage;
 };
 
@@ -662,7 +688,7 @@ static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_
         return NULL;
     }
     struct tm_site site;
-    if (!tm_records_get(&visit->native->sites, id, &site, sizeof(site), flaw))
+    if (!get_site_record(&visit->native->sites, id, &site, flaw))
         return NULL;
     if (!page) {
         page = calloc(PAGE_ORIGINS, sizeof(*page));
@@ -675,12 +701,23 @@ static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_
     return error;
 }
 
+// The whole does not count a block inside realloc(), and its site may have ended to.
+static void note_found(struct visit *visit, struct known_site *site, const struct tm_live_block *block)
+{
+    if (!block->resizing)
+        visit->found_bytes = add_saturating(visit->found_bytes, block->size);
+    if (!site)
+        return;
+    uint64_t *count = block->resizing ? &site->resizing : &site->found;
+    uint64_t *bytes = block->resizing ? &site->moved : &site->bytes;
+    ++*count;
+    *bytes = add_saturating(*bytes, block->size);
+}
+
 static struct tm_error *visit_block(struct visit *visit, const struct tm_live_block *block)
 {
     struct known_site *site = NULL;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
-    visit->found++;
-    visit->found_bytes = add_saturating(visit->found_bytes, block->size);
     // Site ids of slots are below the limit; those of records may be anything.
     struct tm_error *error = NULL;
     if (block->site < TM_SITE_LIMIT)
@@ -689,6 +726,7 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_live_bl
         tm_flaw_corrupt(&flaw, visit->native->sites.array_address);
     if (error)
         return error;
+    note_found(visit, site, block);
     if (site && site->flaw.kind != TM_FLAW_NONE) {
         flaw = site->flaw;
         site->flaw.bytes = 0; // memory which is missing is counted once
@@ -722,24 +760,63 @@ static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *
     return error;
 }
 
-// The whole counts a block after it is published, and no longer before it goes: what is found is never less. Where it is,
-// slots or records have become zeros, which look like those of no block.
+// What sites count beyond the blocks which were met, and blocks which were met beyond what they count.
+struct balance {
+    uint64_t missing, missing_bytes;
+    uint64_t extra;
+};
+
+static uint64_t beyond(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static const struct known_site *find_known(const struct visit *visit, uint64_t id)
+{
+    struct known_site *const *page = visit->pages[id / PAGE_ORIGINS];
+    return page ? page[id % PAGE_ORIGINS] : NULL;
+}
+
+static void add_to_balance(struct balance *balance, const struct visit *visit, const struct site_cursor *cursor)
+{
+    static const struct known_site none;
+    const struct tm_root *root = &visit->native->place.root;
+    const struct known_site *known = find_known(visit, cursor->id);
+    // An earlier stop() may have met threads without the lock, and each of them have left a block behind.
+    bool may_have_more = cursor->site.flags & TM_SITE_SHARED && root->starts > 1;
+    uint64_t count, bytes;
+    if (liveness_of(cursor->id, &cursor->site, &count, &bytes) == IMPLAUSIBLE)
+        return;
+    known = known ? known : &none;
+    balance->missing = add_saturating(balance->missing, beyond(beyond(count, known->found), known->resizing));
+    balance->missing_bytes = add_saturating(balance->missing_bytes, beyond(beyond(bytes, known->bytes), known->moved));
+    if (!may_have_more && (known->found > count || known->bytes > bytes))
+        balance->extra = add_saturating(balance->extra, known->found > count ? known->found - count : 1);
+}
+
+// A site counts a block before it is published and until it is gone, and the whole counts it afterwards and no longer: so no
+// site has more blocks than it counts, and fewer only by what is in flight, which the whole does not count. What contradicts
+// this is damage: slots or records have become zeros, which look like those of no block, or a block's slots tell another site
+// or size than they did.
 static struct tm_error *check_found(const struct visit *visit, const struct tm_host *host)
 {
     const struct tm_root *root = &visit->native->place.root;
-    uint64_t traced = root->owned.traced + root->shared.traced, counted = 0;
+    uint64_t traced = traced_memory(root), counted = 0;
     bool said = visit->damage->unreadable_records || visit->damage->corrupt_records;
-    // Less than nothing: where stop() and start() met threads without the lock, the whole may be off for good.
-    if (said || root->state != TM_STATE_TRACING || (int64_t)traced < 0 || visit->found_bytes >= traced)
+    if (said || root->state != TM_STATE_TRACING || (int64_t)traced < 0)
         return NULL;
     struct site_cursor cursor = {.sites = &visit->native->sites, .host = host};
+    struct balance balance = {0};
     while (next_site(&cursor)) {
-        uint64_t count, size;
-        if (liveness_of(&cursor.site, &count, &size) == LIVE)
-            counted = add_saturating(counted, count);
+        counted = add_saturating(counted, cursor.site.allocated - cursor.site.freed);
+        add_to_balance(&balance, visit, &cursor);
     }
     struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = root->directory};
-    tm_damage_add(visit->damage, &flaw, counted > visit->found ? counted - visit->found : 1);
+    bool vanished = visit->found_bytes < traced || balance.missing_bytes > counted - traced;
+    if (vanished)
+        tm_damage_add(visit->damage, &flaw, balance.missing ? balance.missing : 1);
+    if (balance.extra)
+        tm_damage_add(visit->damage, &flaw, balance.extra);
     return cursor.error;
 }
 

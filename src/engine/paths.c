@@ -153,7 +153,7 @@ static struct tm_error *decode_name(struct tm_paths *paths, uint32_t id, struct 
         return tm_error_no_memory();
     struct tm_error *error = NULL;
     bool good = copy_bytes(paths, string.position, 0, string.length, bytes, &entry->flaw);
-    if (good && paths->records.hashed && tm_string_hash(bytes, string.length) != string.hash)
+    if (good && tm_string_hash(bytes, string.length) != string.hash)
         good = tm_flaw_corrupt(&entry->flaw, tm_records_address(paths->records.strings, id));
     if (good)
         error = tm_pool_name(paths->pool, (const char *)bytes, string.length, &entry->name);
@@ -210,7 +210,7 @@ static struct tm_error *decode_code(struct tm_paths *paths, uint32_t id, struct 
     struct tm_error *error = read_table(paths, &code, entry);
     if (error || entry->flaw.kind != TM_FLAW_NONE)
         return error;
-    if (paths->records.hashed && tm_code_hash(&code, entry->table) != code.hash) {
+    if (tm_code_hash(&code, entry->table) != code.hash) {
         tm_flaw_corrupt(&entry->flaw, entry->address);
         return NULL;
     }
@@ -379,7 +379,7 @@ static struct tm_error *get_frame(struct tm_paths *paths, const struct tm_node *
 // ---------------------------------------------------------------------------------------------------------------
 // Paths
 
-// A node which makes sense by itself and is of this depth (0: any).
+// A node which is what was written, makes sense by itself and is of this depth (0: any).
 static bool get_node(const struct tm_paths *paths, uint32_t id, uint32_t depth, struct tm_node *node,
                      struct tm_flaw *flaw)
 {
@@ -389,7 +389,7 @@ static bool get_node(const struct tm_paths *paths, uint32_t id, uint32_t depth, 
         memcpy(node, bytes, sizeof(*node));
     else if (!tm_records_get(nodes, id, node, sizeof(*node), flaw))
         return false;
-    if (node->depth == 0 || node->depth > TM_PATH_LIMIT || (depth && node->depth != depth) ||
+    if (node->hash != tm_node_hash(id, node) || node->depth == 0 || (depth && node->depth != depth) ||
         (node->depth == 1) != (node->parent == 0) || node->parent >= id)
         return tm_flaw_corrupt(flaw, tm_records_address(nodes, id));
     return true;

@@ -18,7 +18,6 @@ struct tm_path_records {
     const struct tm_records *strings;
     const struct tm_records *codes;
     const struct tm_records *nodes;
-    bool hashed; // strings and codes have hashes which a reader can check: from layout 1.1 on
 };
 
 /** Frames on a path: as tracemalloc's limit. */

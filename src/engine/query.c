@@ -39,6 +39,7 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
     if (!error)
         error = tm_statistics_init(&query->statistics, host, &snapshot, request->key, request->settings.cumulative);
     query->damage = snapshot.damage;
+    query->in_flight = snapshot.in_flight;
     query->frame_limit = snapshot.frame_limit;
     tm_snapshot_deinit(&snapshot);
     return error;

@@ -9,6 +9,7 @@
 struct tm_query {
     struct tm_statistics statistics;
     struct tm_damage damage;
+    uint64_t in_flight; // tm_snapshot's
     uint32_t frame_limit;
 };
 

@@ -93,6 +93,16 @@ void tm_report_damage(struct tm_text *text, const char *who, const struct tm_dam
     tm_text_add(text, ": what is shown is a subset\n");
 }
 
+void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
+{
+    if (!bytes)
+        return;
+    tm_text_add(text, who);
+    tm_report_count(text, bytes, "byte");
+    tm_text_add(text, " in flight, in blocks being recorded or freed just then: sizes may be off by these; tm-verify "
+                      "tells whether it is damage\n");
+}
+
 void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)
 {
     time_t seconds = (time_t)(nanoseconds / 1000000000u);

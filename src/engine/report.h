@@ -17,6 +17,8 @@ void tm_report_filters(struct tm_text *text, const struct tm_request *request);
 void tm_report_damage(struct tm_text *text, const char *who, const struct tm_damage *damage);
 /** The same without `who`, the newline and what it means; nothing if nothing is missing. */
 void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage);
+/** A line about updates in flight of so many bytes, if any. */
+void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes);
 
 /** Members "traceback", and "filename" and "lineno" for the keys with a single frame. */
 void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key);

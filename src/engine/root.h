@@ -23,12 +23,6 @@ struct tm_root_place {
  */
 struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result);
 
-/** Whether strings and codes have hashes which a reader can check: before layout 1.1 they were the writer's own. */
-static inline bool tm_root_has_hashes(const struct tm_root *root)
-{
-    return root->layout_minor >= 1;
-}
-
 /** How to trace a program, as lines for the end of a message. */
 #define TM_HOW_TO_TRACE                                            \
     "Start the program with tracing:\n"                            \

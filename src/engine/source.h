@@ -32,6 +32,7 @@ struct tm_snapshot {
     struct tm_group *groups;
     size_t count;
     uint32_t frame_limit;
+    uint64_t in_flight; // bytes of blocks which were being stored, freed or moved: sizes and counts may be off by them
     struct tm_damage damage;
 };
 void tm_snapshot_deinit(struct tm_snapshot *snapshot);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/hash.h"
 #include "target.h"
 
 // An array of up to so many records (16 KiB) is read whole, and so much of a larger one at both of its ends.
@@ -37,6 +38,12 @@ struct search {
     size_t window; // bytes of the buffer
 };
 
+static void add_corrupt(struct search *search, uint64_t id)
+{
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = tm_records_address(search->tracked, id)};
+    tm_damage_add(search->damage, &flaw, 1);
+}
+
 static void note_domain(struct search *search, uint32_t domain)
 {
     for (size_t i = 0; i < search->domain_count; i++) {
@@ -62,10 +69,14 @@ static void add(struct tm_tracked_blocks *result, const struct tm_tracked *block
         result->blocks[result->count++] = *block;
 }
 
-static void consider(struct search *search, const struct tm_tracked *block)
+static void consider(struct search *search, uint64_t id, const struct tm_tracked *block)
 {
     if (block->site == 0)
         return;
+    if (block->hash != tm_tracked_hash(id, block)) {
+        add_corrupt(search, id);
+        return;
+    }
     note_domain(search, block->domain);
     uint64_t offset = search->address - block->address;
     if (search->address == block->address || (search->address > block->address && offset < block->size))
@@ -115,7 +126,7 @@ static struct tm_error *scan(struct search *search, uint64_t from, uint64_t to)
         for (uint64_t i = 0; there && i < count; i++) {
             struct tm_tracked block;
             memcpy(&block, search->buffer + i * stride, sizeof(block));
-            consider(search, &block);
+            consider(search, from + i, &block);
         }
         from += count;
     }
@@ -156,6 +167,10 @@ static bool probe_slot(struct search *search, uint32_t slot, uint32_t domain)
     tm_damage_add(search->damage, &flaw, 1);
     if (!good || block.site == 0 || block.domain != domain || block.address != search->address)
         return false;
+    if (block.hash != tm_tracked_hash(slot, &block)) {
+        add_corrupt(search, slot);
+        return false;
+    }
     add(search->result, &block);
     return true;
 }
@@ -163,7 +178,7 @@ static bool probe_slot(struct search *search, uint32_t slot, uint32_t domain)
 static struct tm_error *probe(struct search *search, const struct index *index, uint32_t domain)
 {
     uint64_t slots = index->mask + 1, left = slots < PROBE_LIMIT ? slots : PROBE_LIMIT;
-    uint64_t position = tm_tracked_hash(domain, search->address) & index->mask;
+    uint64_t position = tm_tracked_key_hash(domain, search->address) & index->mask;
     while (left) {
         struct tm_error *error = tm_host_check(search->host);
         if (error)

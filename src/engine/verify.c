@@ -148,7 +148,6 @@ struct tm_error *tm_verify(const struct tm_verify_table *table, const struct tm_
     verifier.strings.limit = table->strings->count;
     verifier.codes.limit = table->codes->count;
     verifier.nodes.limit = table->nodes->count;
-    verifier.hashed = tm_root_has_hashes(verifier.root);
     verifier.reserved_is_zero = verifier.root->layout_minor == TM_LAYOUT_MINOR;
     verifier.bytes_left = table->bytes->bytes_loaded;
     verifier.tallies = calloc(TM_SITE_LIMIT / TM_TALLIES_IN_PAGE, sizeof(*verifier.tallies));

@@ -224,7 +224,8 @@ static enum difference compare_site(const struct counters *counters, const struc
             return SHARED_UPDATE;
         return blocks - tally->blocks <= 1 ? OWNED_UPDATE : IMPOSSIBLE;
     }
-    bool near = shared && tally->blocks >= blocks && tally->blocks - blocks <= LEFT_BEHIND &&
+    bool was_stopped = counters->verifier->root->starts > 1;
+    bool near = shared && was_stopped && tally->blocks >= blocks && tally->blocks - blocks <= LEFT_BEHIND &&
                 distance(bytes, tally->bytes) <= LEFT_BEHIND * counters->largest_update;
     return near ? BEHIND : IMPOSSIBLE;
 }

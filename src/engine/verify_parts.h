@@ -40,7 +40,6 @@ struct tm_verifier {
     const struct tm_verify_request *request;
     struct tm_verification *result;
     uint64_t visited[TM_FINDING_KINDS];
-    bool hashed;           // strings and codes have hashes which can be checked
     bool reserved_is_zero; // the table is of no later version, which may use what was reserved
     bool no_memory;        // where nothing can be returned
 

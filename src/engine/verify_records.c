@@ -103,7 +103,7 @@ static void check_string(struct tm_verifier *verifier, uint64_t id, const struct
                           (uint64_t)string->position, why);
     if (!bytes)
         return;
-    if (verifier->hashed && tm_string_hash(bytes, string->length) != string->hash)
+    if (tm_string_hash(bytes, string->length) != string->hash)
         TM_VERIFY_DAMAGED(verifier, strings, "string", id, "its bytes, or its hash, are not what they were");
     else if (!is_utf8(bytes, string->length))
         TM_VERIFY_DAMAGED(verifier, strings, "string", id, "it is not UTF-8");
@@ -193,7 +193,7 @@ static bool check_lines(struct tm_verifier *verifier, uint64_t id, const struct 
                           code->line_table_length, (uint64_t)code->line_table, why);
     if (!table)
         return false;
-    bool good = !verifier->hashed || tm_code_hash(code, table) == code->hash;
+    bool good = tm_code_hash(code, table) == code->hash;
     if (!good) {
         TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "it, or its line table, is not what it was");
     } else if (!lines_decode(code->line_table_kind, table, code->line_table_length)) {
@@ -254,9 +254,9 @@ static bool check_parent(struct tm_verifier *verifier, uint64_t id, const struct
         memcpy(&parent, bytes, sizeof(parent));
     // A parent which is wrong itself was told of.
     bool parent_is_good = !node->parent || tm_marks_has(&verifier->nodes, node->parent);
-    if (parent_is_good && (node->depth != parent.depth + 1 || node->depth > UINT16_MAX)) {
-        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its depth is %" PRIu32 ", and its parent's %" PRIu32,
-                          node->depth, parent.depth);
+    if (parent_is_good && node->depth != parent.depth + 1) {
+        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its depth is %u, and its parent's %u", node->depth,
+                          parent.depth);
         return false;
     }
     return parent_is_good;
@@ -292,9 +292,12 @@ static struct tm_error *check_nodes(struct tm_verifier *verifier)
         memcpy(&node, cursor.bytes, sizeof(node));
         bool parent = check_parent(verifier, cursor.id, &node), frame = check_frame(verifier, cursor.id, &node);
         bool sane = cursor.id != TM_NODE_UNKNOWN || (node.parent == 0 && node.code == TM_CODE_UNKNOWN);
+        bool as_written = node.hash == tm_node_hash(cursor.id, &node);
+        if (!as_written && parent && frame)
+            TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it is not what it was");
         if (!sane)
             TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it is not the one of " UNKNOWN);
-        if (parent && frame && sane)
+        if (parent && frame && sane && as_written)
             set(verifier, &verifier->nodes, cursor.id);
         verifier->result->nodes++;
     }
@@ -318,13 +321,13 @@ static bool check_traceback(struct tm_verifier *verifier, uint64_t id, const str
         return false;
     memcpy(&node, bytes, sizeof(node));
     if (site->total_frames < node.depth) {
-        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "%u frames in all, and %" PRIu32 " are kept", site->total_frames,
+        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "%u frames in all, and %u are kept", site->total_frames,
                           node.depth);
         return false;
     }
     // Counters start anew with tracing, so this one was allocated from under the limit of now.
     if (site->allocations && node.depth > verifier->root->frame_limit && verifier->root->state == TM_STATE_TRACING)
-        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "%" PRIu32 " frames, and the limit is %" PRIu32, node.depth,
+        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "%u frames, and the limit is %" PRIu32, node.depth,
                           verifier->root->frame_limit);
     return true;
 }
@@ -342,8 +345,12 @@ static void check_site(struct tm_verifier *verifier, uint64_t id, const struct t
     else if (site->domain && site->allocator != TM_ALLOCATOR_TRACKED)
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "an allocator of CPython's, %u, in domain %" PRIu32,
                           site->allocator, site->domain);
-    if (verifier->reserved_is_zero && (site->_reserved || site->flags & ~(TM_SITE_SHARED | TM_SITE_SHORTENED)))
+    if (site->hash != tm_site_hash(id, site)) {
+        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "it is not what it was");
+        tally->tells = false;
+    } else if (verifier->reserved_is_zero && site->flags & ~(TM_SITE_SHARED | TM_SITE_SHORTENED)) {
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "what is reserved is not 0");
+    }
 }
 
 static struct tm_error *check_sites(struct tm_verifier *verifier)

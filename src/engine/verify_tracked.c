@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/hash.h"
 #include "host.h"
 #include "target.h"
 #include "verify_parts.h"
@@ -65,7 +66,7 @@ static void check_slot(struct index *index, uint64_t position, uint32_t id)
                        "it leads to tracked block %" PRIu32 ", which is free", id);
         return;
     }
-    uint64_t home = tm_tracked_hash(record.domain, record.address);
+    uint64_t home = tm_tracked_key_hash(record.domain, record.address);
     if (((position - home) & index->mask) > position - index->run)
         SLOT_DAMAGED(index, position, "a search for tracked block %" PRIu32 " ends before it", id);
 }
@@ -174,8 +175,8 @@ static void check_record(struct tm_verifier *verifier, uint64_t id, const struct
             TM_VERIFY_DAMAGED(verifier, tracked, "tracked block", id,
                               "its domain is %" PRIu32 ", and its site's is %" PRIu32, record->domain, site.domain);
     }
-    if (verifier->reserved_is_zero && record->_reserved)
-        TM_VERIFY_DAMAGED(verifier, tracked, "tracked block", id, "what is reserved is not 0");
+    if (record->hash != tm_tracked_hash(id, record))
+        TM_VERIFY_DAMAGED(verifier, tracked, "tracked block", id, "it is not what it was");
 }
 
 // Live records, and whether the index has them: the one which is being stored may not be there yet.

@@ -1,8 +1,8 @@
 /**
- * Hashes: what the writer stores in a string's and a code object's record, and a reader computes anew.
+ * Hashes: what the writer stores in each record, and a reader computes anew.
  *
- * They tell contents from what has come in their place, a page of zeros above all; docs/layout.md has them in words. Not
- * against an enemy. Depends on nothing but the layout.
+ * They tell records from what has come in their place: what a wild pointer wrote, a page of zeros; docs/layout.md has them
+ * in words. Not against an enemy. Depends on nothing but the layout.
  */
 #ifndef TRACEMORTEM_LAYOUT_HASH_H
 #define TRACEMORTEM_LAYOUT_HASH_H
@@ -47,6 +47,30 @@ static inline uint64_t tm_code_hash(const struct tm_code *code, const void *line
     hash = tm_content_mix(hash, (uint64_t)code->filename << 32 | code->qualname);
     hash = tm_content_mix(hash, (uint64_t)(uint32_t)code->first_line << 32 | code->code_length);
     return tm_content_mix(hash, code->line_table_kind);
+}
+
+// Of the following the id is a part, too: a record does not count in another one's place.
+
+/** tm_node.hash. */
+static inline uint16_t tm_node_hash(uint64_t id, const struct tm_node *node)
+{
+    uint64_t hash = tm_content_mix(id, (uint64_t)node->parent << 32 | node->code);
+    return (uint16_t)(tm_content_mix(hash, (uint64_t)(uint32_t)node->instruction << 32 | node->depth) >> 48);
+}
+
+/** tm_site.hash: of the fields which never change; the counters do. */
+static inline uint32_t tm_site_hash(uint64_t id, const struct tm_site *site)
+{
+    uint64_t hash = tm_content_mix(id, (uint64_t)site->node << 32 | site->domain);
+    uint64_t kind = (uint64_t)site->total_frames << 16 | (uint64_t)site->allocator << 8 | site->flags;
+    return (uint32_t)(tm_content_mix(hash, kind) >> 32);
+}
+
+/** tm_tracked.hash, of a live one. */
+static inline uint64_t tm_tracked_hash(uint64_t id, const struct tm_tracked *tracked)
+{
+    uint64_t hash = tm_content_mix(tm_content_mix(id, tracked->address), tracked->size);
+    return tm_content_mix(hash, (uint64_t)tracked->domain << 32 | tracked->site);
 }
 
 #endif

@@ -19,9 +19,9 @@
  *
  * Conventions. All fields are little-endian and naturally aligned; addresses and sizes are 64 bits wide and in
  * bytes; `_reserved` fields are zero. Record 0 of every array is a placeholder and never live, so an id of 0 means
- * "none". Reading needs no lock: a record is complete before the count, id or slot which leads to it is stored. No record
- * which counts is all zeros, and but for codes, which have a hash, none lies on two pages: a page of zeros in the place
- * of one which was lost is told from records.
+ * "none". Reading needs no lock: a record is complete before the count, id or slot which leads to it is stored. Every
+ * record has a hash (hash.h) of what is written once, so that one which was written over since, or has become zeros with
+ * its page, is told from a record; a site does not lie on two pages, since its counters are in no hash.
  */
 #ifndef TRACEMORTEM_LAYOUT_TRACE_TABLE_H
 #define TRACEMORTEM_LAYOUT_TRACE_TABLE_H
@@ -33,8 +33,8 @@
 #define TM_MAGIC_SIZE 16
 
 /** A reader must refuse another major version; a higher minor version only adds what it may ignore. */
-#define TM_LAYOUT_MAJOR 1
-#define TM_LAYOUT_MINOR 1
+#define TM_LAYOUT_MAJOR 2
+#define TM_LAYOUT_MINOR 0
 
 /** `byte_order` as the writer stores it. */
 #define TM_BYTE_ORDER 0x01020304u
@@ -71,7 +71,7 @@ typedef uint64_t tm_position;
 struct tm_string {
     tm_position position; // index of its first byte in `bytes`
     uint32_t length;      // bytes
-    uint32_t hash;        // tm_string_hash() of its bytes; before layout 1.1 the tracer's own
+    uint32_t hash;        // tm_string_hash() of its bytes
 };
 /** The string with this id is "<unknown>", as tracemalloc says where there is no frame. */
 #define TM_STRING_UNKNOWN 1u
@@ -94,7 +94,7 @@ struct tm_code {
     uint8_t line_table_kind;    // enum tm_line_table
     uint8_t _reserved[3];
     uint64_t address; // of the code object when it was copied; it may be dead since. For humans
-    uint64_t hash;    // tm_code_hash() of the contents; before layout 1.1 the tracer's own
+    uint64_t hash;    // tm_code_hash() of the contents
 };
 /** The code with this id stands for a frame that could not be read: file name "<unknown>", line 0. */
 #define TM_CODE_UNKNOWN 1u
@@ -103,7 +103,8 @@ struct tm_node {
     uint32_t parent;     // the caller's node, always a smaller id; 0: this is the oldest frame recorded
     uint32_t code;       // code id
     int32_t instruction; // byte offset of the instruction in the bytecode; negative: before the first
-    uint32_t depth;      // frames on the path, this one included: 1 + the parent's depth
+    uint16_t depth;      // frames on the path, this one included: 1 + the parent's depth
+    uint16_t hash;       // tm_node_hash()
 };
 /** The node with this id is the traceback of a block allocated where no frame was: ("<unknown>", 0). */
 #define TM_NODE_UNKNOWN 1u
@@ -128,8 +129,8 @@ struct tm_site {
     uint16_t total_frames; // of the whole stack, at most 65535; at least the node's depth, which it is for CPython 3.8
     uint8_t allocator;     // enum tm_allocator
     uint8_t flags;
-    uint32_t domain; // tracemalloc's domain: 0 for CPython's own allocators
-    uint32_t _reserved;
+    uint32_t domain;      // tracemalloc's domain: 0 for CPython's own allocators
+    uint32_t hash;        // tm_site_hash() of all but the counters
     uint64_t allocations; // ever, since tracing was started or cleared
     uint64_t allocated;   // bytes, ever
     uint64_t frees;       // ever
@@ -191,11 +192,11 @@ struct tm_tracked {
     uint64_t size;
     uint32_t domain;
     uint32_t site;
-    uint64_t _reserved;
+    uint64_t hash; // tm_tracked_hash()
 };
 
 /**
- * Finds a tracked block by its key: open addressing, linear probing from tm_tracked_hash() modulo 1 << shift.
+ * Finds a tracked block by its key: open addressing, linear probing from tm_tracked_key_hash() modulo 1 << shift.
  * The slots follow this head: 0 free (ends a probe), TM_TRACKED_REMOVED (goes on), else an id in `tracked`.
  * A grown index is complete before the root leads to it.
  */
@@ -206,7 +207,7 @@ struct tm_tracked_index {
 };
 #define TM_TRACKED_REMOVED 0xffffffffu
 
-static inline uint64_t tm_tracked_hash(uint32_t domain, uint64_t address)
+static inline uint64_t tm_tracked_key_hash(uint32_t domain, uint64_t address)
 {
     uint64_t hash = (address ^ ((uint64_t)domain << 32 | domain)) * UINT64_C(0x9e3779b97f4a7c15);
     return hash ^ hash >> 32;

@@ -325,8 +325,9 @@ uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction)
     struct tm_node *node = append(&table->nodes, table->record_limit / 2 * (parent == 0 ? 4 : 3));
     if (node == NULL || !index_reserve(&nodes))
         return 0;
-    uint32_t depth = parent == 0 ? 1 : TABLE_NODE(parent)->depth + 1;
+    uint16_t depth = parent == 0 ? 1 : (uint16_t)(TABLE_NODE(parent)->depth + 1);
     *node = (struct tm_node){.parent = parent, .code = code, .instruction = instruction, .depth = depth};
+    node->hash = tm_node_hash(table->nodes.count, node);
     index_add(&nodes, hash, (uint32_t)table->nodes.count);
     return table_publish(&table->nodes);
 }
@@ -364,6 +365,7 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
                              .allocator = key->allocator,
                              .flags = key->flags,
                              .domain = key->domain};
+    site->hash = tm_site_hash(table->sites.count, site);
     index_add(&sites, hash, (uint32_t)table->sites.count);
     return table_publish(&table->sites);
 }

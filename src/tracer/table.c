@@ -137,6 +137,7 @@ static bool create_unknown(void)
     node->code = TM_CODE_UNKNOWN;
     node->instruction = -1;
     node->depth = 1;
+    node->hash = tm_node_hash(TM_NODE_UNKNOWN, node);
     return table_publish(&table->strings) == TM_STRING_UNKNOWN && table_publish(&table->codes) == TM_CODE_UNKNOWN &&
            table_publish(&table->nodes) == TM_NODE_UNKNOWN;
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../layout/hash.h"
 #include "count.h"
 #include "pages.h"
 
@@ -29,7 +30,7 @@ static uint32_t *find(uint32_t domain, uint64_t address)
     if (index == NULL)
         return NULL;
     uint32_t mask = (UINT32_C(1) << index->shift) - 1;
-    for (uint64_t i = tm_tracked_hash(domain, address);; i++) {
+    for (uint64_t i = tm_tracked_key_hash(domain, address);; i++) {
         uint32_t id = index->slot[i & mask];
         if (id == 0)
             return NULL;
@@ -45,7 +46,7 @@ static void put(struct tm_tracked_index *index, uint32_t id)
 {
     const struct tm_tracked *record = TABLE_TRACKED(id);
     uint32_t mask = (UINT32_C(1) << index->shift) - 1;
-    uint64_t i = tm_tracked_hash(record->domain, record->address);
+    uint64_t i = tm_tracked_key_hash(record->domain, record->address);
     while (index->slot[i & mask] != 0)
         i++;
     __atomic_store_n(&index->slot[i & mask], id, __ATOMIC_RELEASE);
@@ -129,6 +130,7 @@ bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, 
         record->address = address;
         record->size = block.size;
         record->domain = domain;
+        record->hash = tm_tracked_hash(id, &(struct tm_tracked){address, block.size, domain, block.site, 0});
         __atomic_store_n(&record->site, block.site, __ATOMIC_RELEASE);
         put(index_now(), id);
         used++;

@@ -186,8 +186,11 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
 {
     const struct fake *fake = (const struct fake *)source;
     (void)host;
-    *result = (struct tm_snapshot){grown(NULL, fake->group_count, sizeof(*result->groups)), fake->group_count, 25,
-                                   fake->damage};
+    *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
+                                   .count = fake->group_count,
+                                   .frame_limit = 25,
+                                   .in_flight = fake->info.tracer.in_flight,
+                                   .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
         const struct fake_group *group = &fake->groups[i];
         result->groups[i] = (struct tm_group){NULL, group->domain, group->size, group->count};

@@ -397,27 +397,57 @@ uint32_t image_code(struct image_table *table, const char *file_name, int32_t fi
     return id;
 }
 
-void image_rehash_string(struct image_table *table, uint32_t id)
+// What a record refers to, or NULL where that is not inside of one chunk.
+static const void *bytes_of(struct image_table *table, const struct tm_root *arrays, tm_position position,
+                            uint64_t length)
 {
-    struct tm_string *string = image_record(table, &table->root->strings, id);
-    uint64_t address = image_record_address(table, &table->root->bytes, string->position);
-    string->hash = tm_string_hash(image_at(table->image, address, string->length), string->length);
+    const struct tm_array *bytes = &arrays->bytes;
+    if (position >= bytes->count || length > bytes->count - position)
+        return NULL;
+    uint64_t index;
+    unsigned chunk = chunk_of(bytes, position, &index);
+    if (index + length > UINT64_C(1) << (bytes->first_shift + chunk))
+        return NULL;
+    return image_at(table->image, image_record_address(table, bytes, position), length);
 }
 
-void image_rehash_code(struct image_table *table, uint32_t id)
+void image_rehash(struct image_table *table, const struct tm_root *arrays)
 {
-    struct tm_code *code = image_record(table, &table->root->codes, id);
-    uint64_t address = image_record_address(table, &table->root->bytes, code->line_table);
-    code->hash = tm_code_hash(code, image_at(table->image, address, code->line_table_length));
+    for (uint64_t id = 1; id < arrays->strings.count; id++) {
+        struct tm_string *string = image_record(table, &arrays->strings, id);
+        const void *bytes = bytes_of(table, arrays, string->position, string->length);
+        if (bytes)
+            string->hash = tm_string_hash(bytes, string->length);
+    }
+    for (uint64_t id = 1; id < arrays->codes.count; id++) {
+        struct tm_code *code = image_record(table, &arrays->codes, id);
+        const void *lines = bytes_of(table, arrays, code->line_table, code->line_table_length);
+        if (lines)
+            code->hash = tm_code_hash(code, lines);
+    }
+    for (uint64_t id = 1; id < arrays->nodes.count; id++) {
+        struct tm_node *node = image_record(table, &arrays->nodes, id);
+        node->hash = tm_node_hash(id, node);
+    }
+    for (uint64_t id = 1; id < arrays->sites.count; id++) {
+        struct tm_site *site = image_record(table, &arrays->sites, id);
+        site->hash = tm_site_hash(id, site);
+    }
+    for (uint64_t id = 1; id < arrays->tracked.count; id++) {
+        struct tm_tracked *tracked = image_record(table, &arrays->tracked, id);
+        tracked->hash = tm_tracked_hash(id, tracked);
+    }
 }
 
 uint32_t image_node(struct image_table *table, uint32_t parent, uint32_t code, int32_t instruction)
 {
     struct tm_array *nodes = &table->root->nodes;
-    uint32_t depth = parent ? ((struct tm_node *)image_record(table, nodes, parent))->depth + 1 : 1;
+    const struct tm_node *caller = parent ? image_record(table, nodes, parent) : NULL;
+    uint16_t depth = caller ? (uint16_t)(caller->depth + 1) : 1;
     uint32_t id = (uint32_t)array_add(table, nodes);
-    *(struct tm_node *)image_record(table, nodes, id) =
-        (struct tm_node){.parent = parent, .code = code, .instruction = instruction, .depth = depth};
+    struct tm_node *node = image_record(table, nodes, id);
+    *node = (struct tm_node){.parent = parent, .code = code, .instruction = instruction, .depth = depth};
+    node->hash = tm_node_hash(id, node);
     return id;
 }
 
@@ -430,11 +460,12 @@ uint32_t image_site(struct image_table *table, uint32_t node, uint32_t domain, u
 {
     const struct tm_node *innermost = image_record(table, &table->root->nodes, node);
     uint32_t id = (uint32_t)array_add(table, &table->root->sites);
-    *(struct tm_site *)image_record(table, &table->root->sites, id) =
-        (struct tm_site){.node = node,
-                         .total_frames = total_frames ? total_frames : (uint16_t)innermost->depth,
-                         .allocator = domain ? TM_ALLOCATOR_TRACKED : TM_ALLOCATOR_OBJECT,
-                         .domain = domain};
+    struct tm_site *site = image_record(table, &table->root->sites, id);
+    *site = (struct tm_site){.node = node,
+                             .total_frames = total_frames ? total_frames : innermost->depth,
+                             .allocator = domain ? TM_ALLOCATOR_TRACKED : TM_ALLOCATOR_OBJECT,
+                             .domain = domain};
+    site->hash = tm_site_hash(id, site);
     return id;
 }
 
@@ -521,10 +552,11 @@ uint32_t image_track(struct image_table *table, uint32_t domain, uint64_t addres
         ((struct tm_tracked_index *)image_at(table->image, root->tracked_index, 16))->shift = INDEX_SHIFT;
     }
     uint32_t id = (uint32_t)array_add(table, &root->tracked);
-    *(struct tm_tracked *)image_record(table, &root->tracked, id) =
-        (struct tm_tracked){.address = address, .size = size, .domain = domain, .site = site};
+    struct tm_tracked *tracked = image_record(table, &root->tracked, id);
+    *tracked = (struct tm_tracked){.address = address, .size = size, .domain = domain, .site = site};
+    tracked->hash = tm_tracked_hash(id, tracked);
     uint32_t *slot = image_at(table->image, root->tracked_index + sizeof(struct tm_tracked_index), slots * 4);
-    uint64_t position = tm_tracked_hash(domain, address);
+    uint64_t position = tm_tracked_key_hash(domain, address);
     while (slot[position % slots])
         position++;
     slot[position % slots] = id;

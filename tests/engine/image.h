@@ -65,9 +65,11 @@ uint32_t image_string(struct image_table *table, const char *bytes, uint32_t len
 /** A code object of a file. `lines` may be NULL with TM_LINES_NONE. */
 uint32_t image_code(struct image_table *table, const char *file_name, int32_t first_line, uint8_t kind,
                     const void *lines, uint32_t lines_length, uint32_t code_length);
-/** After a test has changed them: the hashes which a writer would have given their contents. */
-void image_rehash_string(struct image_table *table, uint32_t id);
-void image_rehash_code(struct image_table *table, uint32_t id);
+/**
+ * After records were changed: the hashes which a writer would have given what they hold now. `arrays` is the root, or a copy of
+ * it from before it was bent. A record which refers to bytes out of reach keeps its hash.
+ */
+void image_rehash(struct image_table *table, const struct tm_root *arrays);
 uint32_t image_node(struct image_table *table, uint32_t parent, uint32_t code, int32_t instruction);
 /** A node for a frame in this file and line, with a code object of its own. */
 uint32_t image_frame(struct image_table *table, uint32_t parent, const char *file_name, int32_t line);

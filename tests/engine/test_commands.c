@@ -71,8 +71,22 @@ static void test_top_json(void **state)
         "{\"command\": \"tm-top\", \"key\": \"lineno\", \"cumulative\": false, \"limit\": 1, \"traceback_limit\": 25, "
         "\"filters\": [], \"statistics\": [{\"traceback\": [{\"filename\": \"a.py\", \"lineno\": 7}], \"filename\": "
         "\"a.py\", \"lineno\": 7, \"size\": 30, \"count\": 3}], \"other\": {\"statistics\": 1, \"size\": 20, "
-        "\"count\": 2}, \"total_size\": 50, \"total_count\": 5, \"missing\": {\"unreadable_records\": 0, "
+        "\"count\": 2}, \"total_size\": 50, \"total_count\": 5, \"in_flight\": 0, \"missing\": "
+        "{\"unreadable_records\": 0, "
         "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n");
+}
+
+static void test_updates_in_flight_are_said(void **state)
+{
+    struct harness *harness = *state;
+    fake_add(harness->fake, "a.py", 7, 30, 3);
+    fake_info(harness->fake)->tracer.in_flight = 10;
+    assert_string_equal(harness_run(harness, "tm-top", "filename"),
+                        "a.py:0: size=30 B, count=3, average=10 B\n"
+                        "Total allocated size: 0.0 KiB\n"
+                        "10 bytes in flight, in blocks being recorded or freed just then: sizes may be off by these; "
+                        "tm-verify tells whether it is damage\n");
+    assert_contains(harness_run(harness, "tm-top", "--json"), "\"in_flight\": 10");
 }
 
 static void test_damage_is_said(void **state)
@@ -419,6 +433,7 @@ int main(void)
         TEST(test_top_traceback_has_frames_below_its_row),
         TEST(test_top_escapes_names),
         TEST(test_top_json),
+        TEST(test_updates_in_flight_are_said),
         TEST(test_damage_is_said),
         TEST(test_errors_of_the_source_pass_unchanged),
         TEST(test_traceback_of_an_address_inside),

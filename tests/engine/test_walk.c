@@ -233,6 +233,21 @@ static void test_order_over_the_whole_address_space(void **state)
         assert_seen(f, i, addresses[i], 5, 30);
 }
 
+static struct tm_site *site_record(struct fixture *f, uint32_t id)
+{
+    return image_record(&f->table, &f->root->sites, id);
+}
+
+static void untrack(struct fixture *f, uint32_t id)
+{
+    struct tm_tracked *tracked = image_record(&f->table, &f->root->tracked, id);
+    struct tm_site *site = site_record(f, tracked->site);
+    site->frees++;
+    site->freed += tracked->size;
+    f->root->owned.traced -= tracked->size;
+    tracked->site = 0;
+}
+
 static void test_tracked_and_resizing_blocks_stand_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -240,17 +255,16 @@ static void test_tracked_and_resizing_blocks_stand_in_order(void **state)
     image_block(&f->table, HEAP + 0x1000, 100, f->site);
     image_track(&f->table, 7, HEAP + 0x1000, 5000, f->foreign_site); // in another domain, at the same address
     image_track(&f->table, 7, UINT64_MAX, 3, f->foreign_site);
-    image_track(&f->table, 7, 1, UINT64_MAX, f->foreign_site);
+    image_track(&f->table, 7, 1, UINT64_C(1) << 50, f->foreign_site);
     image_track(&f->table, 0, HEAP + 0x801, 9, f->site); // not aligned
-    uint32_t gone = image_track(&f->table, 7, HEAP + 0x900, 9, f->foreign_site);
-    ((struct tm_tracked *)image_record(&f->table, &f->root->tracked, gone))->site = 0;
+    untrack(f, image_track(&f->table, 7, HEAP + 0x900, 9, f->foreign_site));
     f->root->resize[3] = (struct tm_resize){HEAP + 0x500, 77, f->other_site, TM_RESIZE_BUSY, 0};
     f->root->resize[5] = (struct tm_resize){HEAP + 0x400, 66, f->other_site, TM_RESIZE_BUSY, 0};
     f->root->resize[6] = (struct tm_resize){HEAP + 0x600, 88, f->other_site, TM_RESIZE_CLAIMED, 0};
     visit(f);
     assert_undamaged(f);
     assert_int_equal(f->count, 8);
-    assert_seen(f, 0, 1, UINT64_MAX, 50);
+    assert_seen(f, 0, 1, UINT64_C(1) << 50, 50);
     assert_seen(f, 1, HEAP, 100, 30);
     assert_seen(f, 2, HEAP + 0x400, 66, 40);
     assert_seen(f, 3, HEAP + 0x500, 77, 40);
@@ -260,6 +274,56 @@ static void test_tracked_and_resizing_blocks_stand_in_order(void **state)
     assert_seen(f, 7, UINT64_MAX, 3, 50);
     assert_true(f->seen[2].resizing && f->seen[3].resizing && !f->seen[4].resizing);
     assert_int_equal(f->seen[6].domain, 7);
+}
+
+// The old block, which is there still, or the new one, which is there already.
+static void test_a_resize_record_is_void_where_its_block_is_shown(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->site);
+    image_track(&f->table, 0, HEAP + 0x801, 9, f->other_site);
+    f->root->resize[0] = (struct tm_resize){HEAP, 100, f->site, TM_RESIZE_BUSY, 0};
+    f->root->resize[1] = (struct tm_resize){HEAP + 0x801, 9, f->other_site, TM_RESIZE_BUSY, 0};
+    visit(f);
+    assert_undamaged(f);
+    assert_int_equal(f->count, 2);
+    assert_true(!f->seen[0].resizing && !f->seen[1].resizing);
+}
+
+// What each site counts is compared with its blocks which are found: no slot leads to another site unnoticed.
+static void test_blocks_beyond_what_their_site_counts_are_damage(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->site);
+    image_block(&f->table, HEAP + 0x100, 100, f->other_site);
+    image_block(&f->table, HEAP + 0x200, 100, f->other_site);
+    visit(f);
+    assert_undamaged(f);
+    image_put_block(&f->table, HEAP, 100, f->other_site);
+    visit(f);
+    assert_corrupt(f, 2, 3); // a block too few of one site, a block too many of the other
+    image_put_block(&f->table, HEAP, 101, f->site);
+    visit(f);
+    assert_corrupt(f, 1, 3);
+    image_put_block(&f->table, HEAP, 99, f->site);
+    visit(f);
+    assert_corrupt(f, 1, 3);
+    f->root->owned.traced -= 1; // which is in flight
+    visit(f);
+    assert_undamaged(f);
+    f->root->owned.traced += 1;
+    // Of threads without the lock an earlier stop() may have left blocks behind, but no block too few.
+    image_put_block(&f->table, HEAP, 100, f->site);
+    image_put_block(&f->table, HEAP + 0x300, 100, f->site);
+    visit(f);
+    assert_corrupt(f, 1, 4);
+    site_record(f, f->site)->flags = TM_SITE_SHARED;
+    image_rehash(&f->table, f->root);
+    visit(f);
+    assert_corrupt(f, 1, 4);
+    f->root->starts = 2;
+    visit(f);
+    assert_undamaged(f);
 }
 
 // More tracked blocks than are sorted at once, told in the worst order.
@@ -272,8 +336,13 @@ static void test_many_tracked_blocks(void **state)
     array->chunk[0] = image_map_anywhere(f->image, (UINT64_C(1) << 16) * sizeof(struct tm_tracked));
     array->count = count + 1;
     struct tm_tracked *records = image_at(f->image, array->chunk[0], (count + 1) * sizeof(*records));
-    for (uint64_t i = 1; i <= count; i++) // 40000 * 7 mod 40001 goes through all numbers, downwards by large steps
+    for (uint64_t i = 1; i <= count; i++) { // 40000 * 7 mod 40001 goes through all numbers, downwards by large steps
         records[i] = (struct tm_tracked){.address = i * 39994 % 40001, .size = i, .domain = 7, .site = f->foreign_site};
+        site_record(f, f->foreign_site)->allocations++;
+        site_record(f, f->foreign_site)->allocated += i;
+        f->root->owned.traced += i;
+    }
+    image_rehash(&f->table, f->root);
     visit(f); // see() looks at the order
     assert_undamaged(f);
     assert_int_equal(f->count, count);
@@ -501,10 +570,11 @@ static void test_bad_sites(void **state)
     assert_corrupt(f, 5, 1);
     tracked->domain = 7;
     tracked->site = UINT32_MAX;
+    image_rehash(&f->table, f->root);
     visit(f);
     assert_corrupt(f, 5, 1);
-    f->root->resize[0] = (struct tm_resize){HEAP, 50, f->foreign_site, TM_RESIZE_BUSY, 0};
-    f->root->resize[1] = (struct tm_resize){HEAP, 50, 0x80000000, TM_RESIZE_BUSY, 0};
+    f->root->resize[0] = (struct tm_resize){HEAP + 0x500, 50, f->foreign_site, TM_RESIZE_BUSY, 0};
+    f->root->resize[1] = (struct tm_resize){HEAP + 0x600, 50, 0x80000000, TM_RESIZE_BUSY, 0};
     visit(f);
     assert_corrupt(f, 7, 1);
 }
@@ -514,7 +584,8 @@ static void test_a_site_whose_traceback_is_corrupt(void **state)
     struct fixture *f = *state;
     for (uint64_t i = 0; i < 10; i++)
         image_block(&f->table, HEAP + i * 64, 50, i % 2 ? f->site : f->other_site);
-    ((struct tm_site *)image_record(&f->table, &f->root->sites, f->site))->node = 100000;
+    site_record(f, f->site)->node = 100000;
+    image_rehash(&f->table, f->root);
     visit(f);
     assert_corrupt(f, 5, 5);
 }
@@ -641,6 +712,8 @@ int main(void)
         WALK_TEST(test_parts),
         WALK_TEST(test_order_over_the_whole_address_space),
         WALK_TEST(test_tracked_and_resizing_blocks_stand_in_order),
+        WALK_TEST(test_a_resize_record_is_void_where_its_block_is_shown),
+        WALK_TEST(test_blocks_beyond_what_their_site_counts_are_damage),
         WALK_TEST(test_many_tracked_blocks),
         WALK_TEST(test_an_origin_is_the_same_object_for_all_its_blocks),
         WALK_TEST(test_blocks_are_read_in_bulk),

@@ -9,6 +9,7 @@
  *
  * An area is what an image says is worth bending: the root, an array, a leaf. What a patch writes is by its kind: a
  * number, one near a power of two, an address inside of an area, the old value changed a little; or the page goes missing.
+ * In some images the records have their hashes made right after that, as an enemy would.
  * A new kind of table is a new function in `images`, with its symbols, regions and areas.
  */
 #include <stdlib.h>
@@ -33,6 +34,8 @@ struct memory {
     struct image *image;
     struct area areas[AREAS];
     size_t area_count;
+    struct image_table rehashed; // the table whose hashes are made right, if there is one
+    struct tm_root sound;        // its root, as it was
 };
 
 static void add_area(struct memory *memory, uint64_t address, uint64_t length)
@@ -92,8 +95,8 @@ static void make_table(struct memory *memory)
     add_area(memory, variable, 8);
 }
 
-// The same without a symbol, with two mappings of the root's name of which one holds a copy: it has to be searched for. It
-// is of layout 1.0, which has no hashes: bent names and line tables get further.
+// The same without a symbol, with two mappings of the root's name of which one holds a copy: it has to be searched for.
+// What is bent has its hashes made right, so that it gets further.
 static void make_hidden_table(struct memory *memory)
 {
     struct image_table table;
@@ -101,8 +104,9 @@ static void make_hidden_table(struct memory *memory)
     memory->image = image_create();
     image_table_create(&table, memory->image, IMAGE_ROOT);
     image_table_fill(&table, HEAP);
-    table.root->layout_minor = 0;
     add_resizes(&table);
+    memory->rehashed = table;
+    memory->sound = *table.root;
     void *copy = image_map(memory->image, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, 4096, "[anon:" TM_MAPPING_NAME "]", flags);
     memcpy(copy, table.root, sizeof(*table.root));
     image_map(memory->image, UINT64_C(1) << 44, 65536, "[heap]", flags);
@@ -258,6 +262,12 @@ static void revert(struct memory *memory, struct undo *undo, size_t count)
     image_show_all(memory->image);
 }
 
+static void rehash(struct memory *memory)
+{
+    if (memory->rehashed.image)
+        image_rehash(&memory->rehashed, &memory->sound);
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Questions
 
@@ -334,7 +344,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct memory *memory = get_memory(choices[0]);
     for (; input.length >= PATCH_SIZE && count < PATCHES; count++)
         apply(memory, &input, &undo[count]);
+    rehash(memory);
     ask(memory, choices);
     revert(memory, undo, count);
+    rehash(memory);
     return 0;
 }

@@ -88,6 +88,22 @@ def code_hash(code, line_table):
     return mix(number, code["line_table_kind"])
 
 
+def node_hash(number, node):
+    words = (node["parent"] << 32 | node["code"], node["instruction"] % (1 << 32) << 32 | node["depth"])
+    return mix(mix(number, words[0]), words[1]) >> 48
+
+
+def site_hash(number, site):
+    kind = site["total_frames"] << 16 | site["allocator"] << 8 | site["flags"]
+    return mix(mix(number, site["node"] << 32 | site["domain"]), kind) >> 32
+
+
+def tracked_hash(number, tracked):
+    for word in (tracked["address"], tracked["size"], tracked["domain"] << 32 | tracked["site"]):
+        number = mix(number, word)
+    return number
+
+
 class Table:
     """A trace table, read by `read(address, length)` from the root at `address`."""
 
@@ -149,6 +165,7 @@ class Table:
         frames = []
         while node_number:
             node = self.record("nodes", "tm_node", node_number)
+            assert node_hash(node_number, node) == node["hash"]
             code = self.record("codes", "tm_code", node["code"])
             line = self.line(code, node["instruction"])
             frames.append((self.string(code["filename"]), line, self.string(code["qualname"])))
@@ -262,9 +279,11 @@ class Table:
                 continue
             record = self.record("tracked", "tm_tracked", number)
             if record["site"] and (record["domain"], record["address"]) == (domain, address):
+                assert tracked_hash(number, record) == record["hash"]
                 return self.block(address, record["size"], record["site"])
         return None
 
     def block(self, address, size, site_number):
         site = self.record("sites", "tm_site", site_number)
+        assert site_hash(site_number, site) == site["hash"]
         return Block(address, size, site["domain"], self.traceback(site["node"]))

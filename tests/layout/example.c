@@ -103,16 +103,20 @@ static void set_lines(struct tm_code *code, const void *table, uint32_t length, 
 static uint32_t add_node(uint32_t parent, uint32_t code, int32_t instruction)
 {
     uint32_t id = (uint32_t)root.nodes.count++;
-    nodes[id] = (struct tm_node){
-        .parent = parent, .code = code, .instruction = instruction, .depth = parent ? nodes[parent].depth + 1 : 1};
+    nodes[id] = (struct tm_node){.parent = parent,
+                                 .code = code,
+                                 .instruction = instruction,
+                                 .depth = (uint16_t)(parent ? nodes[parent].depth + 1 : 1)};
+    nodes[id].hash = tm_node_hash(id, &nodes[id]);
     return id;
 }
 
 static uint32_t add_site(uint32_t node, uint8_t allocator, uint32_t domain)
 {
     uint32_t id = (uint32_t)root.sites.count++;
-    sites[id] = (struct tm_site){
-        .node = node, .total_frames = (uint16_t)nodes[node].depth, .allocator = allocator, .domain = domain};
+    sites[id] =
+        (struct tm_site){.node = node, .total_frames = nodes[node].depth, .allocator = allocator, .domain = domain};
+    sites[id].hash = tm_site_hash(id, &sites[id]);
     return id;
 }
 
@@ -143,9 +147,10 @@ static void add_tracked(uint32_t domain, uint64_t address, uint64_t size, uint32
 {
     uint32_t id = (uint32_t)root.tracked.count++;
     tracked[id] = (struct tm_tracked){.address = address, .size = size, .domain = domain, .site = site};
+    tracked[id].hash = tm_tracked_hash(id, &tracked[id]);
     const struct tm_tracked_index head = {.shift = 2};
     memcpy(tracked_index, &head, sizeof head);
-    tracked_index[sizeof head / sizeof(uint32_t) + (tm_tracked_hash(domain, address) & 3)] = id;
+    tracked_index[sizeof head / sizeof(uint32_t) + (tm_tracked_key_hash(domain, address) & 3)] = id;
     root.tracked_index = maps[INDEX].address;
     count(site, size);
 }

@@ -5,6 +5,7 @@ the number of its line, so that telling it allocates nothing.
 """
 
 import ctypes
+import functools
 import mmap
 import os
 import signal
@@ -133,10 +134,6 @@ def code_objects(count=6):
         cells[1] = __LINE__; del made; cells[1] = 0
 
 
-def growth():
-    code_objects(300)
-
-
 def tracked(count=12, domain=77):
     for n in range(count):
         cells[1] = __LINE__; track(domain, 4096 + 24 * n, n); cells[1] = 0
@@ -155,10 +152,6 @@ def tracked_core():
     cells[1] = __LINE__; free(block)
     cells[1] = __LINE__; track(0, 4097, 10)
     cells[1] = __LINE__; untrack(0, 4097)
-
-
-def tracked_growth():
-    tracked(600, 78)
 
 
 def thread_body(base, started):
@@ -219,7 +212,8 @@ def fork():
 
 
 PARTS = (sizes, resizes, giants, objects, nested, births, leaf, code_objects, tracked, tracked_core, threads, fork, clear, stop)
-LONG_PARTS = (growth, tracked_growth)
+# Called without a frame of Python's between, of which the cells would know no line.
+LONG_PARTS = {"growth": functools.partial(code_objects, 300), "tracked_growth": functools.partial(tracked, 600, 78)}
 
 
 def main(parts):
@@ -231,5 +225,5 @@ def main(parts):
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-named = {part.__name__: part for part in PARTS + LONG_PARTS}
+named = dict(LONG_PARTS, **{part.__name__: part for part in PARTS})
 cells[9] = __LINE__; main([named[name] for name in sys.argv[1:]] or PARTS)

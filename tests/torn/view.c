@@ -229,22 +229,6 @@ static void sort_blocks(struct seen *seen)
         }
 }
 
-/** A block inside realloc() may be shown twice, where the map has it still or again: the map wins. */
-static void drop_void_resizes(struct seen *seen)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < seen->count; i++) {
-        struct seen_block *block = &seen->blocks[i];
-        bool same_before = kept > 0 && compare_blocks(&seen->blocks[kept - 1], block) == 0;
-        if (same_before && block->resizing)
-            continue;
-        if (same_before && seen->blocks[kept - 1].resizing)
-            kept--;
-        seen->blocks[kept++] = *block;
-    }
-    seen->count = kept;
-}
-
 static void balance(struct view *view, struct seen *seen, const struct tm_snapshot *snapshot)
 {
     size_t wanted = 2 * (snapshot->count + 64);
@@ -291,7 +275,6 @@ static void ask(struct view *view, struct seen *seen)
     check_damage(seen, "the traces", &traces.damage);
     check_damage(seen, "the snapshot", &snapshot.damage);
     sort_blocks(seen);
-    drop_void_resizes(seen);
     balance(view, seen, &snapshot);
     tm_snapshot_deinit(&snapshot);
 }
