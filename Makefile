@@ -155,13 +155,22 @@ $(torn_corpus): tests/torn/corpus.py $(prepared)
 	@mkdir -p $(@D)
 	@awk '{ gsub(/__LINE__/, NR) } 1' $< >$@
 
-# What takes long: every instruction, and TORN_CORES cores of random moments of each CPython; CPython's own tests.
+# What docs/reliability.md promises, each promise by itself and in its long form; `make test` has the short forms, and
+# `make fuzz` is below. Torn: every instruction, and TORN_CORES cores of random moments of each CPython.
 TORN_CORES ?= 100
-.PHONY: torn regrtest
+.PHONY: torn verify incomplete ways-in fault regrtest
 torn: all $(torn_program) $(torn_corpus)
 	@PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/torn/run.py
-	@PYTHONS='$(PYTHONS)' TM_CORES='$(TORN_CORES)' PYTHONDONTWRITEBYTECODE=1 \
-	    $(TEST_PYTHON) -m pytest tests/torn/test_cores.py -q -p no:cacheprovider
+	@TM_CORES='$(TORN_CORES)' $(pytest) tests/torn/test_cores.py
+verify: all $(BUILD)/tests/engine/test_verify
+	@$(BUILD)/tests/engine/test_verify
+	@TM_TEST_FULL=1 $(pytest) tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
+incomplete: all
+	@TM_TEST_FULL=1 $(pytest) tests/incomplete/test_parts.py tests/incomplete/test_zeros.py
+ways-in: all
+	@TM_TEST_FULL=1 $(pytest) tests/incomplete/test_ways_in.py tests/incomplete/test_without_files.py
+fault: all
+	@$(pytest) tests/fault tests/tracer/test_sanitized.py
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
 
@@ -179,10 +188,10 @@ test-engine: $(test_programs)
 	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
+pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 test-python: all $(torn_program) $(torn_corpus)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
-	@PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 \
-	    $(TEST_PYTHON) -m pytest tests/ -q -rs -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile $(PYTEST_ARGS)
+	@$(pytest) -n $(TEST_JOBS) --dist loadfile tests/ $(PYTEST_ARGS)
 
 $(BUILD)/sanitized/%.o: %.c $(prepared)
 	$(compile) $(test_flags) -c -o $@ $<
@@ -406,7 +415,12 @@ help:
 	@echo 'make aarch64      the C tests and a core of the other machine, by qemu-user and gdb-multiarch'
 	@echo 'make bench        time and memory: untraced, tracemalloc, tracemortem; writes docs/performance.md'
 	@echo '                  also QUICK=1, PYTHON=, BENCH_ARGS=--help; bench-deps installs what it measures'
-	@echo 'make torn         a process stopped at every instruction of the tracer, looked at by the engine (an hour)'
+	@echo 'Promises of docs/reliability.md, tested at length; make test has the short forms, make fuzz is one of them:'
+	@echo 'make torn         a process stopped at every instruction of the tracer, looked at by the engine (hours)'
+	@echo 'make verify       tm-verify: each damage by its name, overwritten tables, the checker inside of the tracer'
+	@echo 'make incomplete   cores which lack something: what is shown is a part of the truth (minutes)'
+	@echo 'make ways-in      no symbols, no files, containers, decoys, a core of 4 GB'
+	@echo 'make fault        the tracer without memory, in storms of signals, threads and forks, under sanitizers'
 	@echo 'make regrtest     CPython'\''s own tests, without and with the tracer (an hour)'
 	@echo 'make install      to PREFIX=$(PREFIX); also DESTDIR=, PYTHON=, PYTHON_SITE=, GDB_AUTO_LOAD='
 	@echo 'make uninstall    with the same variables as install'

@@ -18,11 +18,17 @@ static inline uint64_t tm_content_mix(uint64_t hash, uint64_t word)
     return hash ^ hash >> 32;
 }
 
-/** Of so many bytes. No bytes have a hash, too, which is not 0: a record of zeros is none of an empty string. */
+/** What a hash begins with: a number of bytes or a record's id. Not 0, or zeros would have the hash 0. */
+static inline uint64_t tm_content_begin(uint64_t number)
+{
+    return tm_content_mix(UINT64_C(0x7472616365), number);
+}
+
+/** Of so many bytes. */
 static inline uint64_t tm_content_hash(const void *bytes, uint32_t length)
 {
     const char *at = bytes;
-    uint64_t hash = tm_content_mix(UINT64_C(0x7472616365), length), word;
+    uint64_t hash = tm_content_begin(length), word;
     for (; length >= sizeof word; at += sizeof word, length -= sizeof word) {
         memcpy(&word, at, sizeof word);
         hash = tm_content_mix(hash, word);
@@ -49,19 +55,19 @@ static inline uint64_t tm_code_hash(const struct tm_code *code, const void *line
     return tm_content_mix(hash, code->line_table_kind);
 }
 
-// Of the following the id is a part, too: a record does not count in another one's place.
+// The following begin with the id: a record does not count in another one's place.
 
 /** tm_node.hash. */
 static inline uint16_t tm_node_hash(uint64_t id, const struct tm_node *node)
 {
-    uint64_t hash = tm_content_mix(id, (uint64_t)node->parent << 32 | node->code);
+    uint64_t hash = tm_content_mix(tm_content_begin(id), (uint64_t)node->parent << 32 | node->code);
     return (uint16_t)(tm_content_mix(hash, (uint64_t)(uint32_t)node->instruction << 32 | node->depth) >> 48);
 }
 
 /** tm_site.hash: of the fields which never change; the counters do. */
 static inline uint32_t tm_site_hash(uint64_t id, const struct tm_site *site)
 {
-    uint64_t hash = tm_content_mix(id, (uint64_t)site->node << 32 | site->domain);
+    uint64_t hash = tm_content_mix(tm_content_begin(id), (uint64_t)site->node << 32 | site->domain);
     uint64_t kind = (uint64_t)site->total_frames << 16 | (uint64_t)site->allocator << 8 | site->flags;
     return (uint32_t)(tm_content_mix(hash, kind) >> 32);
 }
@@ -69,7 +75,7 @@ static inline uint32_t tm_site_hash(uint64_t id, const struct tm_site *site)
 /** tm_tracked.hash, of a live one. */
 static inline uint64_t tm_tracked_hash(uint64_t id, const struct tm_tracked *tracked)
 {
-    uint64_t hash = tm_content_mix(tm_content_mix(id, tracked->address), tracked->size);
+    uint64_t hash = tm_content_mix(tm_content_mix(tm_content_begin(id), tracked->address), tracked->size);
     return tm_content_mix(hash, (uint64_t)tracked->domain << 32 | tracked->site);
 }
 

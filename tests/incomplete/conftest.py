@@ -13,6 +13,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
 import cores  # noqa: E402
 import debuggers  # noqa: E402
+import patched  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
 import subsets  # noqa: E402
@@ -27,6 +28,13 @@ def python():
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("incomplete")
+
+
+@pytest.fixture(scope="module")
+def small(python, tmp_path_factory):
+    """The core of a small table, as a patched.Patched."""
+    with patched.small_core(python, tmp_path_factory.mktemp("small")) as held:
+        yield held
 
 
 class Dumped:

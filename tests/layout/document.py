@@ -75,8 +75,12 @@ def mix(number, word):
     return number ^ number >> 32
 
 
+def begin(number):
+    return mix(0x7472616365, number)
+
+
 def content_hash(data):
-    number = mix(0x7472616365, len(data))
+    number = begin(len(data))
     for at in range(0, len(data), 8):
         number = mix(number, int.from_bytes(data[at : at + 8], "little"))
     return number
@@ -90,15 +94,16 @@ def code_hash(code, line_table):
 
 def node_hash(number, node):
     words = (node["parent"] << 32 | node["code"], node["instruction"] % (1 << 32) << 32 | node["depth"])
-    return mix(mix(number, words[0]), words[1]) >> 48
+    return mix(mix(begin(number), words[0]), words[1]) >> 48
 
 
 def site_hash(number, site):
     kind = site["total_frames"] << 16 | site["allocator"] << 8 | site["flags"]
-    return mix(mix(number, site["node"] << 32 | site["domain"]), kind) >> 32
+    return mix(mix(begin(number), site["node"] << 32 | site["domain"]), kind) >> 32
 
 
 def tracked_hash(number, tracked):
+    number = begin(number)
     for word in (tracked["address"], tracked["size"], tracked["domain"] << 32 | tracked["site"]):
         number = mix(number, word)
     return number

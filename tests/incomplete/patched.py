@@ -1,0 +1,68 @@
+"""The core of a small table, read by the engine in this process, with some bytes which are not as they were."""
+
+import collections
+import contextlib
+import os
+
+import cores
+import debuggers
+import looking
+import subsets
+from tracemortem import corefile, memory
+
+LINES, TRACEBACKS = "tm-top lineno -n 1000000", "tm-top traceback -n 1000000"
+BLOCKS = "tm-traces -n 1000000"
+QUESTIONS = (LINES, TRACEBACKS, BLOCKS)
+PAGE = cores.PAGE
+PROGRAM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "programs", "small.py")
+
+
+class Patched(memory.CoreMemory):
+    """A core's memory. `patch`, (address, bytes), is in the place of what the core has there. `pages` are those of which
+    anything was read."""
+
+    patch = None
+
+    def __init__(self, path):
+        super().__init__(corefile.CoreFile(path))
+        self.pages = set()
+
+    def read_into(self, address, buffer):
+        end = address + len(buffer)
+        self.pages.update(range(address // PAGE * PAGE, end, PAGE))
+        if not super().read_into(address, buffer):
+            return False
+        if self.patch:
+            place, data = self.patch
+            start, end = max(place, address), min(place + len(data), end)
+            if start < end:
+                buffer[start - address : end - address] = data[start - place : end - place]
+        return True
+
+
+@contextlib.contextmanager
+def small_core(python, folder):
+    environment = {"PYTHONPATH": debuggers.PACKAGE_PATH, "PYTHONDONTWRITEBYTECODE": "1", "LD_PRELOAD": debuggers.TRACER}
+    with debuggers.start_process([python, "-S", PROGRAM], environment=environment, folder=folder) as process:
+        debuggers.kernel_core(process, folder / "core")
+    with Patched(str(folder / "core")) as held:
+        yield held
+
+
+def rows(answer):
+    """What is counted of each place: a multiset, from which nothing may be missing unsaid and to which nothing may come."""
+    if "traces" in answer:
+        return collections.Counter({subsets.block(row): 1 for row in answer["traces"]})
+    counts = {}
+    for row in answer["statistics"]:
+        counts[subsets.frames(row), "size"] = row["size"]
+        counts[subsets.frames(row), "count"] = row["count"]
+    return collections.Counter(counts)
+
+
+def verdict(held, options=""):
+    """What tm-verify says; a table it refuses is damaged."""
+    try:
+        return looking.ask("tm-verify " + options, held)["verdict"]
+    except looking.EngineError:
+        return "damaged"
