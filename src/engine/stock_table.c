@@ -554,7 +554,9 @@ static struct tm_error *walk_table(struct walk *walk)
     struct tm_error *error = read_heads(walk);
     if (!error)
         error = follow_chains(walk);
-    if (!error && walk->table->shape == TM_STOCK_SHAPE_3_9 && walk->keys == TM_STOCK_KEYS_BLOCKS)
+    if (error || walk->traces->count == walk->first) // then there may be no array of items at all
+        return error;
+    if (walk->table->shape == TM_STOCK_SHAPE_3_9 && walk->keys == TM_STOCK_KEYS_BLOCKS)
         error = read_trace_structs(walk);
     if (!error)
         error = drop_repeated(walk);
