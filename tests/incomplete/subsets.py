@@ -101,4 +101,5 @@ def check_gap(answer, short):
 def check_refusal(message):
     """A message says what and why in its first line, and what to type in the others."""
     lines = message.strip().splitlines()
-    assert len(lines) >= 2 and "trace table" in lines[0], message
+    # Where nothing tells that memory is missing, CPython's own tables are looked for as well.
+    assert len(lines) >= 2 and ("trace table" in lines[0] or "tables of tracemalloc" in lines[0]), message
