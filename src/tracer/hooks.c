@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "hooks.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "bind.h"
