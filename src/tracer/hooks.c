@@ -282,13 +282,19 @@ static ALWAYS_INLINE void resize_commit(struct resize *resize)
 static void resize_undo(struct resize *resize)
 {
     const struct old_block *old = &resize->old;
+    bool stored;
     if (old->counters == NULL)
         return;
     if (old->tracked)
-        store_tracked(0, resize->address, (struct tracked_block){.size = old->size, .site = old->site});
+        stored = store_tracked(0, resize->address, (struct tracked_block){.size = old->size, .site = old->site});
     else
-        shadow_store(resize->address, old->size, old->site);
-    count_in_whole(old->counters, old->size);
+        stored = shadow_store(resize->address, old->size, old->site);
+    if (stored) {
+        count_in_whole(old->counters, old->size);
+    } else {
+        count_out_of_site(old->counters, old->size);
+        table_lost_block();
+    }
 }
 
 static ALWAYS_INLINE void resize_end(struct resize *resize)
