@@ -303,6 +303,19 @@ static ALWAYS_INLINE void resize_end(struct resize *resize)
         __atomic_store_n(&resize->record->state, TM_RESIZE_FREE, __ATOMIC_RELEASE);
 }
 
+/** Resize a block while nothing is recorded: its trace ends, for it may move, and whoever is given its address has another.
+ * Inside of another hook it has none, which is that hook's to tell. With begin_update(). */
+static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, void *block, size_t size)
+{
+    struct resize resize = {.old = take((uintptr_t)block), .address = (uintptr_t)block};
+    void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
+    if (resized != NULL)
+        resize_commit(&resize);
+    else
+        resize_undo(&resize);
+    return resized;
+}
+
 // An object out of one of CPython's free lists has an old block, which no allocator is asked for. Where CPython tells
 // of each object's birth (reuse.h), such a block moves to the site of the birth.
 

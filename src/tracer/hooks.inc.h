@@ -94,12 +94,12 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 {
     if (block == NULL)
         return HOOK(allocate)(hook, allocator, false, 1, size);
-    if (UNLIKELY(!enter()))
+    if (UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) || UNLIKELY(!begin_update(FACTS)))
         return hook->inner.realloc(hook->inner.ctx, block, size);
-    if (UNLIKELY(!begin_update(FACTS))) {
-        void *untraced = hook->inner.realloc(hook->inner.ctx, block, size);
-        leave();
-        return untraced;
+    if (UNLIKELY(!enter())) {
+        void *unrecorded = resize_unrecorded(hook, block, size);
+        end_update(FACTS);
+        return unrecorded;
     }
     struct caller caller = find_caller(FACTS, allocator);
     struct resize resize = resize_begin((uintptr_t)block, caller);
