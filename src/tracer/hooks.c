@@ -89,7 +89,7 @@ static ALWAYS_INLINE struct caller find_caller(facts_t facts, unsigned allocator
         if (cpython.lock_is_global || thread == NULL)
             own = PyGILState_GetThisThreadState();
         if (own == NULL || own != thread)
-            return (struct caller){.thread = cpython_frames_are_known() && !cpython_is_finalizing() ? own : NULL};
+            return (struct caller){.thread = cpython_own_frames_are_known() ? own : NULL};
     }
     if (UNLIKELY(thread == NULL))
         return (struct caller){0};
