@@ -390,9 +390,18 @@ PyThreadState *cpython_ask_current_thread(void)
     return thread;
 }
 
-bool cpython_is_finalizing(void)
+static bool is_finalizing(void)
 {
     return Py_IsFinalizing != NULL ? Py_IsFinalizing() : _Py_IsFinalizing != NULL && _Py_IsFinalizing();
+}
+
+bool cpython_own_frames_are_known(void)
+{
+    // To 3.11 a thread which runs another interpreter has put that one's state in the place of its own, and nothing tells
+    // whether it has, or whether another thread does while this one waits.
+    bool may_run_another = cpython.lock_is_global && PyInterpreterState_Head() != PyInterpreterState_Main();
+    // A thread state may be gone while the interpreter goes away.
+    return cpython_frames_are_known() && !may_run_another && !is_finalizing();
 }
 
 void *cpython_function(const char *name)

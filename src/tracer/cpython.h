@@ -46,6 +46,7 @@ extern PyThreadState *_PyThreadState_UncheckedGet(void); // 3.8 to 3.12
 extern PyThreadState *PyThreadState_GetUnchecked(void);  // 3.13
 extern PyThreadState *PyGILState_GetThisThreadState(void);
 extern PyInterpreterState *PyInterpreterState_Main(void);
+extern PyInterpreterState *PyInterpreterState_Head(void);                                       // the newest
 extern int _Py_IsFinalizing(void);                                                              // 3.8 to 3.12
 extern int Py_IsFinalizing(void);                                                               // 3.13
 extern int PyRefTracer_SetTracer(int (*tracer)(PyObject *, int event, void *data), void *data); // 3.13
@@ -82,6 +83,7 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak PyThreadState_GetUnchecked
 #pragma weak PyGILState_GetThisThreadState
 #pragma weak PyInterpreterState_Main
+#pragma weak PyInterpreterState_Head
 #pragma weak _Py_IsFinalizing
 #pragma weak Py_IsFinalizing
 #pragma weak Py_IsInitialized
@@ -199,9 +201,6 @@ static inline PyThreadState *cpython_current_thread(void)
 /** Find that variable among CPython's thread-local ones (from 3.12 on), once there is a current thread. */
 void cpython_find_current_thread(void);
 
-/** Whether the interpreter is going away: thread states are no longer to be trusted by those who hold no lock. */
-bool cpython_is_finalizing(void);
-
 /** Check the facts against the frames of the calling thread, which must hold the lock, reading without trust. */
 enum cpython_frames cpython_look_at_frames(const void *thread);
 
@@ -210,6 +209,8 @@ static inline bool cpython_frames_are_known(void)
 {
     return __atomic_load_n(&cpython.frames, __ATOMIC_RELAXED) >= CPYTHON_FRAMES_RUN;
 }
+/** Whether the calling thread, which holds no lock that is known, runs what its own thread state says. */
+bool cpython_own_frames_are_known(void);
 #define CPYTHON_STRANGE_FRAMES "this CPython does not keep its frames as its version should; a build of its own?"
 
 /** CPython's own function, even where one of ours stands in front of it. NULL: there is none. */

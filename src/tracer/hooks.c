@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "hooks.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "bind.h"
@@ -88,7 +89,7 @@ static ALWAYS_INLINE struct caller find_caller(facts_t facts, unsigned allocator
         if (cpython.lock_is_global || thread == NULL)
             own = PyGILState_GetThisThreadState();
         if (own == NULL || own != thread)
-            return (struct caller){.thread = cpython_frames_are_known() && !cpython_is_finalizing() ? own : NULL};
+            return (struct caller){.thread = cpython_own_frames_are_known() ? own : NULL};
     }
     if (UNLIKELY(thread == NULL))
         return (struct caller){0};
@@ -281,19 +282,38 @@ static ALWAYS_INLINE void resize_commit(struct resize *resize)
 static void resize_undo(struct resize *resize)
 {
     const struct old_block *old = &resize->old;
+    bool stored;
     if (old->counters == NULL)
         return;
     if (old->tracked)
-        store_tracked(0, resize->address, (struct tracked_block){.size = old->size, .site = old->site});
+        stored = store_tracked(0, resize->address, (struct tracked_block){.size = old->size, .site = old->site});
     else
-        shadow_store(resize->address, old->size, old->site);
-    count_in_whole(old->counters, old->size);
+        stored = shadow_store(resize->address, old->size, old->site);
+    if (stored) {
+        count_in_whole(old->counters, old->size);
+    } else {
+        count_out_of_site(old->counters, old->size);
+        table_lost_block();
+    }
 }
 
 static ALWAYS_INLINE void resize_end(struct resize *resize)
 {
     if (LIKELY(resize->record != NULL))
         __atomic_store_n(&resize->record->state, TM_RESIZE_FREE, __ATOMIC_RELEASE);
+}
+
+/** Resize a block while nothing is recorded: its trace ends, for it may move, and whoever is given its address has another.
+ * Inside of another hook it has none, which is that hook's to tell. With begin_update(). */
+static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, void *block, size_t size)
+{
+    struct resize resize = {.old = take((uintptr_t)block), .address = (uintptr_t)block};
+    void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
+    if (resized != NULL)
+        resize_commit(&resize);
+    else
+        resize_undo(&resize);
+    return resized;
 }
 
 // An object out of one of CPython's free lists has an old block, which no allocator is asked for. Where CPython tells

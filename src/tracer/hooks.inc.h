@@ -18,7 +18,7 @@ static __attribute__((noinline)) struct transition *HOOK(here)(const PyThreadSta
 static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState *thread, unsigned allocator,
                                                             uint32_t domain)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     struct stack_trace trace = stack_walk(FACTS, thread);
     struct site_key key = {.node = trace.node,
                            .total_frames = (uint16_t)trace.total_frames,
@@ -26,7 +26,7 @@ static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState 
                            .flags = TM_SITE_SHARED | (trace.shortened ? TM_SITE_SHORTENED : 0),
                            .domain = domain};
     uint32_t site = intern_site(&key);
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     return site;
 }
 
@@ -94,12 +94,12 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 {
     if (block == NULL)
         return HOOK(allocate)(hook, allocator, false, 1, size);
-    if (UNLIKELY(!enter()))
+    if (UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) || UNLIKELY(!begin_update(FACTS)))
         return hook->inner.realloc(hook->inner.ctx, block, size);
-    if (UNLIKELY(!begin_update(FACTS))) {
-        void *untraced = hook->inner.realloc(hook->inner.ctx, block, size);
-        leave();
-        return untraced;
+    if (UNLIKELY(!enter())) {
+        void *unrecorded = resize_unrecorded(hook, block, size);
+        end_update(FACTS);
+        return unrecorded;
     }
     struct caller caller = find_caller(FACTS, allocator);
     struct resize resize = resize_begin((uintptr_t)block, caller);

@@ -57,9 +57,9 @@ uint32_t *shadow_slot_create_locked(uintptr_t address)
 
 uint32_t *shadow_slot_create(uintptr_t address)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     uint32_t *slot = shadow_slot_create_locked(address);
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     return slot;
 }
 

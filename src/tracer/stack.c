@@ -163,11 +163,11 @@ static uint32_t extend(uint32_t callers, uint32_t code, int32_t instruction)
 
 struct transition *stack_learn(const struct transition *key, const void *object, int32_t instruction)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     uint32_t code = intern_code(object);
     uint32_t node =
         key->depth == 0 ? extend(key->callers, code, instruction) : intern_newest(key->callers, code, instruction);
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     // What there was no room for is tried again.
     bool lost = node == PATH_LOST || node == TM_NODE_UNKNOWN;
     struct transition *transition = lost ? &stack.passing : remember(key);
@@ -186,9 +186,9 @@ uint32_t stack_find_site(struct transition *transition, unsigned allocator)
                            .allocator = (uint8_t)allocator,
                            .flags = (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0) |
                                     (shortened ? TM_SITE_SHORTENED : 0)};
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     uint32_t site = intern_site(&key);
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     if (allocator != TM_ALLOCATOR_RAW)
         transition->site[allocator - TM_ALLOCATOR_MEM] = site;
     return site;

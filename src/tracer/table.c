@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "table.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,7 +20,49 @@
 
 EXPORT uint64_t tracemortem_root;
 struct tm_root *table;
-pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread unsigned forking; // this thread is between our handlers of fork(), this often, and has the lock
+
+// ---------------------------------------------------------------------------------------------------------------
+// The lock
+//
+// In a forked child the table is the child's own; only what names the process has to be told anew. The lock is held across
+// the fork, so that the child never inherits it from a thread which it does not have. Handlers which were there before
+// ours run in between, and allocate and free as they like: in the thread which has the lock.
+
+void table_lock(void)
+{
+    if (forking == 0)
+        pthread_mutex_lock(&lock);
+}
+
+void table_unlock(void)
+{
+    if (forking == 0)
+        pthread_mutex_unlock(&lock);
+}
+
+static void before_fork(void)
+{
+    table_lock();
+    forking++;
+}
+
+static void after_fork_in_parent(void)
+{
+    forking--;
+    table_unlock();
+}
+
+static void after_fork_in_child(void)
+{
+    table->pid = (uint32_t)getpid();
+    after_fork_in_parent();
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Memory
 
 // The root's mapping: the root itself, the directory, and room for the first of everything else, so that a small
 // program needs no mapping more than this one and its leaves.
@@ -184,24 +227,6 @@ static bool create_arrays(struct tm_root *root)
            array_create(&root->nodes, sizeof(struct tm_node), NODES_SHIFT) &&
            array_create(&root->sites, SITE_BYTES, SITES_SHIFT) &&
            array_create(&root->tracked, sizeof(struct tm_tracked), TRACKED_SHIFT) && create_unknown();
-}
-
-// In a forked child the table is the child's own; only what names the process has to be told anew. The lock is held
-// across the fork, so that the child never inherits it from a thread which it does not have.
-static void before_fork(void)
-{
-    pthread_mutex_lock(&table_lock);
-}
-
-static void after_fork_in_parent(void)
-{
-    pthread_mutex_unlock(&table_lock);
-}
-
-static void after_fork_in_child(void)
-{
-    table->pid = (uint32_t)getpid();
-    pthread_mutex_unlock(&table_lock);
 }
 
 const char *table_create(void)

@@ -1,13 +1,12 @@
 /**
  * The trace table's root and arrays: making them, and appending to them.
  *
- * Who may write: `table_lock` protects all appending (arrays, directory, branches); slots belong to whoever owns the
+ * Who may write: table_lock() protects all appending (arrays, directory, branches); slots belong to whoever owns the
  * block; counters are plain or atomic as tm_site.flags says.
  */
 #ifndef TRACEMORTEM_TRACER_TABLE_H
 #define TRACEMORTEM_TRACER_TABLE_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "../layout/trace_table.h"
@@ -19,7 +18,9 @@ extern uint64_t tracemortem_root;
 /** The one table of this process; never NULL in the hooks. */
 extern struct tm_root *table;
 
-extern pthread_mutex_t table_lock;
+/** Both do nothing between this thread's fork() and our handlers of it: it has the lock, and its child will. */
+void table_lock(void);
+void table_unlock(void);
 
 /** Make the table, in state TM_STATE_LOADED. NULL, or why not. Once a process; again is no error. */
 const char *table_create(void);

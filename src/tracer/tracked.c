@@ -122,7 +122,7 @@ static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
 bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, struct tracked_block *replaced)
 {
     *replaced = (struct tracked_block){0};
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     take(domain, address, replaced);
     uint32_t id = reserve() ? take_record() : 0;
     if (id != 0) {
@@ -136,39 +136,39 @@ bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, 
         used++;
         count_in_domain_0(domain == 0);
     }
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     return id != 0;
 }
 
 bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     bool there = take(domain, address, block);
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     return there;
 }
 
 bool tracked_take_record(uint32_t id, struct tracked_block *block)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     const struct tm_tracked *record = TABLE_TRACKED(id);
     bool there = record->site != 0 && take(record->domain, record->address, block);
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     return there;
 }
 
 uint32_t tracked_site(uint32_t domain, uint64_t address)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     const uint32_t *slot = find(domain, address);
     uint32_t site = slot == NULL ? 0 : TABLE_TRACKED(*slot)->site;
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     return site;
 }
 
 void tracked_reset(void)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     struct tm_tracked_index *index = index_now();
     for (uint64_t i = 0; index != NULL && i < UINT64_C(1) << index->shift; i++) {
         if (index->slot[i] != 0 && index->slot[i] != TM_TRACKED_REMOVED)
@@ -177,5 +177,5 @@ void tracked_reset(void)
     }
     used = 0;
     count_in_domain_0(-tracked_in_domain_0);
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
 }

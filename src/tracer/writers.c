@@ -19,12 +19,14 @@ static struct writer shared_writer = {.taken = true};
 static struct writer *writers = &shared_writer;
 
 static __thread struct writer *own;
-static __thread unsigned depth; // of updates inside of updates
+static __thread unsigned depth;   // of updates inside of updates
+static __thread unsigned forking; // this thread is between our handlers of fork(), this often, and holds all
 static pthread_key_t at_thread_end;
 
+/** Whether neither the interpreter's lock nor a fork() of this thread's own keeps the others away. */
 static bool lock_is_missing(void)
 {
-    return cpython.facts->free_threaded;
+    return cpython.facts->free_threaded && forking == 0;
 }
 
 /** A moment: whoever is waited for has a few hundred instructions to go. */
@@ -35,15 +37,15 @@ static void wait_a_little(void)
 
 static void give_back(void *writer)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     ((struct writer *)writer)->taken = false;
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     own = NULL;
 }
 
 bool writers_create(void)
 {
-    return !lock_is_missing() || pthread_key_create(&at_thread_end, give_back) == 0;
+    return !cpython.facts->free_threaded || pthread_key_create(&at_thread_end, give_back) == 0;
 }
 
 static struct writer *find_writer(void)
@@ -61,11 +63,11 @@ static struct writer *find_writer(void)
 
 static __attribute__((noinline)) void become_writer(void)
 {
-    pthread_mutex_lock(&table_lock);
+    table_lock();
     struct writer *writer = find_writer();
     if (writer != NULL)
         writer->taken = true;
-    pthread_mutex_unlock(&table_lock);
+    table_unlock();
     if (writer == NULL || pthread_setspecific(at_thread_end, writer) != 0)
         writer = &shared_writer;
     own = writer;
@@ -131,14 +133,19 @@ void writers_release(void)
 
 void writers_before_fork(void)
 {
-    if (!lock_is_missing())
-        return;
-    pthread_mutex_lock(&one_at_a_time);
-    writers_hold();
+    if (lock_is_missing()) {
+        pthread_mutex_lock(&one_at_a_time);
+        writers_hold();
+    }
+    // What this thread changes in other handlers is part of the one update which the fork is.
+    depth++;
+    forking++;
 }
 
 void writers_after_fork_in_parent(void)
 {
+    depth--;
+    forking--;
     writers_release();
     writers_unlock();
 }

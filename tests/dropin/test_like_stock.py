@@ -59,3 +59,11 @@ def test_the_comparison_would_notice_blocks_from_free_lists(any_python):
     stock = blocks(any_python, 1)
     ours = blocks(any_python, 1, way="imported", TRACEMORTEM_REUSE="0")
     assert lines(stock) != lines(ours)
+
+
+def test_what_is_resized_while_a_snapshot_is_made_leaves_the_same_traces(any_python):
+    """None of its old place, where another block may be by now."""
+    program = os.path.join(os.path.dirname(PROGRAM), "paused.py")
+    stock = scripts.run(any_python.path, [program])
+    assert len(stock.stdout.split()) == 4
+    assert scripts.run(any_python.path, [program], way="preloaded").stdout == stock.stdout

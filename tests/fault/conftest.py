@@ -47,3 +47,9 @@ def fail_mmap(tmp_path_factory):
 def storm(tmp_path_factory):
     """The library whose threads allocate without the interpreter's lock."""
     return build_library(tmp_path_factory.mktemp("fault"), "storm", "-lpthread")
+
+
+@pytest.fixture(scope="session")
+def handlers(tmp_path_factory):
+    """The library whose handlers of fork() allocate."""
+    return build_library(tmp_path_factory.mktemp("fault"), "handlers", "-lpthread")

@@ -5,6 +5,7 @@ import re
 
 import debuggers
 import fault_support
+import looking
 import pytest
 
 # Every allocation is either in the table or counted as lost: so the two together do not depend on what failed. Births out of
@@ -75,6 +76,14 @@ def test_address_space_limits_change_no_result(python, megabytes):
         assert info["blocks"] > 1000
         fault_support.finish(traced)
         fault_support.finish(plain)
+
+
+def test_a_block_which_cannot_be_put_back_after_a_failed_resize_is_counted_as_lost(any_python):
+    """One which is no block of the map's: the index of tracked blocks has to grow for it, and cannot."""
+    with fault_support.start(any_python, "unstored.py") as process:
+        assert fault_support.check_table(process.pid)["lost_blocks"] == 1
+        assert looking.answer("tm-verify --strict", pid=process.pid)["verdict"] == "healthy"
+        fault_support.finish(process)
 
 
 def memory_cgroup():

@@ -6,7 +6,10 @@ import debuggers
 import fault_support
 import looking
 import pytest
+import pythons
 import scripts
+
+EVERY = pythons.find() + pythons.find_free_threaded()
 
 
 def test_signals_forks_and_spawns_among_threads_change_no_result(any_python):
@@ -30,6 +33,25 @@ def test_children_forked_while_other_threads_allocate_have_exact_tables(any_pyth
             traces = looking.answer("tm-traces -n 1000000 --include '*/forks.py'", pid=pid)["traces"]
             sizes = [trace["size"] for trace in traces if trace["size"] in (500, 600)]
             assert (sizes.count(500), sizes.count(600)) == (number, 80)
+
+
+@pytest.mark.parametrize("python", [p.path for p in EVERY], ids=map(pythons.name, EVERY))
+def test_handlers_of_fork_which_run_between_ours_allocate_and_are_recorded(python, handlers):
+    """In the parent and in the child: what they allocate and free there is told like anything else, and none waits for ever."""
+    script = fault_support.program("handlers.py")
+    with open(script) as file:
+        (line,) = [number for number, text in enumerate(file, 1) if text.endswith("# here\n")]
+    environment = dict(PYTHONPATH=debuggers.PACKAGE_PATH)
+    with debuggers.start_process([python, script, handlers], environment=environment) as process:
+        child, parent = int(process.first_line), int(process.ready())
+        assert parent == process.pid != child
+        for pid, sizes in ((parent, [70001, 70005, 70006]), (child, [70007, 70008])):
+            assert fault_support.check_table(pid)["lost_blocks"] == 0
+            assert looking.answer("tm-verify --strict", pid=pid)["verdict"] == "healthy"
+            traces = looking.answer("tm-traces -n 1000000", pid=pid)["traces"]
+            held = {trace["size"]: trace["traceback"][-1] for trace in traces if 70000 <= trace["size"] < 70010}
+            assert sorted(held) == sizes
+            assert {(frame["filename"], frame["lineno"]) for frame in held.values()} == {(script, line)}
 
 
 @pytest.mark.parametrize("allocators", ["debug", "malloc", "malloc_debug", "pymalloc", "pymalloc_debug"])

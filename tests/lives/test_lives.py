@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 
 import debuggers  # noqa: E402
+import looking  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
 
@@ -70,6 +71,17 @@ def test_the_lines_of_other_interpreters_are_told_too(python):
         require_claims(process.pid, "subinterpreters.py")
         assert blocks(process.pid, "inside.py")[4, 900] == 90
         assert not [size for _, size in blocks(process.pid, "<string>") if size == 10000]
+
+
+@pytest.mark.parametrize("python", [p.path for p in PYTHONS], ids=map(pythons.name, PYTHONS))
+def test_raw_blocks_of_another_interpreter_are_at_its_lines_or_said_to_be_not_known(python):
+    """With one lock for all, to 3.11, nobody can tell whether their thread runs the other one or waits for it."""
+    with started(python, "raw_inside.py") as process:
+        rows = looking.answer("tm-top lineno -n 100000 --include inside.py --include '*/raw_inside.py'", pid=process.pid)
+        counts = {(row["traceback"][-1]["filename"], row["traceback"][-1]["lineno"]): row["count"] for row in rows["statistics"]}
+    locks = counts.pop(("inside.py", 5))  # objects, and a raw block each
+    assert locks >= (6000 if version_of(python) >= (3, 12) else 3000)
+    assert max(counts.values()) < 100
 
 
 @each_python

@@ -8,6 +8,7 @@
  *
  * With FREE_THREADED the double is one of CPython 3.13t, and tracing is also stopped and started meanwhile.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
