@@ -280,6 +280,68 @@ def test_a_program_which_embeds_python_twice_in_its_life(python, tmp_path):
         assert process.popen.wait(debuggers.PATIENCE) == 0
 
 
+WRAPPED = r"""
+// Before each block there is a header of so many bytes, and after it, as long as it is free, nothing of what it was.
+static size_t header;
+static PyMemAllocatorEx inner[3];
+#define INNER ((PyMemAllocatorEx *)context)
+static void *after_header(char *start, size_t size)
+{
+    if (start == NULL)
+        return NULL;
+    memcpy(start, &size, sizeof size);
+    return start + header;
+}
+static void *wrapped_malloc(void *context, size_t size)
+{
+    return after_header(INNER->malloc(INNER->ctx, header + size), size);
+}
+static void *wrapped_calloc(void *context, size_t count, size_t size)
+{
+    return after_header(INNER->calloc(INNER->ctx, 1, header + count * size), count * size);
+}
+static void *wrapped_realloc(void *context, void *block, size_t size)
+{
+    char *old = block == NULL ? NULL : (char *)block - header;
+    return after_header(INNER->realloc(INNER->ctx, old, header + size), size);
+}
+static void wrapped_free(void *context, void *block)
+{
+    if (block == NULL)
+        return;
+    char *start = (char *)block - header;
+    size_t size;
+    memcpy(&size, start, sizeof size);
+    memset(block, 0xdd, size);
+    INNER->free(INNER->ctx, start);
+}
+int main(int argc, char **argv)
+{
+    header = (size_t)atoi(argv[2]);
+    for (int domain = 0; domain < 3 && header != 0; domain++) {
+        PyMem_GetAllocator(domain, &inner[domain]);
+        PyMemAllocatorEx wrapped = {&inner[domain], wrapped_malloc, wrapped_calloc, wrapped_realloc, wrapped_free};
+        PyMem_SetAllocator(domain, &wrapped);
+    }
+    if (header == 0)
+        PyMem_SetupDebugHooks();
+    Py_Initialize();
+    FILE *file = fopen(argv[1], "r");
+    return file == NULL || PyRun_SimpleFile(file, "wrapped.py") != 0;
+}
+"""
+
+
+@each_python
+def test_allocators_on_top_of_the_tracer_with_headers_of_their_own(python, tmp_path):
+    """CPython's own debug hooks (0) are such; the tracer sees where a block begins, and not where the object does."""
+    command, variables = embed(python, tmp_path, WRAPPED)
+    for header in ("0", "8", "160"):
+        with debuggers.start_process(command + [program("wrapped.py"), header], environment=variables) as process:
+            assert (header, process.first_line) == (header, "0 0 0")
+            debuggers.answers("gdb", ["tm-verify --strict"], pid=process.pid)
+
+
 FREEZING = r"""
 static const unsigned char held[] = {BYTES};
 int main(void)
