@@ -77,6 +77,15 @@ def test_address_space_limits_change_no_result(python, megabytes):
         fault_support.finish(plain)
 
 
+def test_a_code_object_which_cannot_be_marked_is_not_taken_for_the_one_after_it(python, fail_mmap):
+    """The newest CPython: to 3.11 it hardly comes to that."""
+    variables = dict(PYTHONPATH=debuggers.PACKAGE_PATH, LD_PRELOAD=fail_mmap)
+    with fault_support.start(python, "unmarked.py", [fail_mmap], traced=False, **variables) as process:
+        told, wrong = map(int, process.first_line.split())
+        assert told > 0 and wrong == 0
+        fault_support.finish(process)
+
+
 def memory_cgroup():
     """A folder for new groups of the memory controller, or None."""
     for folder in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup"):
