@@ -4,6 +4,7 @@
 #include "pages.h"
 
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -64,5 +65,7 @@ void pages_unmap(void *pages, size_t size)
 
 void pages_discard(void *pages, size_t size)
 {
-    madvise(pages, size, MADV_DONTNEED);
+    // What is locked, as by mlockall(), is not given back.
+    if (madvise(pages, size, MADV_DONTNEED) != 0)
+        memset(pages, 0, size);
 }
