@@ -54,7 +54,9 @@ void *pages_map_aligned(size_t size, size_t alignment, const char *name)
     if (room - before > size)
         munmap(aligned + size, room - before - size);
     madvise(aligned, size, MADV_NOHUGEPAGE);
-    prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, aligned, size, name);
+    // A sandbox which the program has entered since it began may kill for this call.
+    if (name != NULL)
+        prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, aligned, size, name);
     return aligned;
 }
 
