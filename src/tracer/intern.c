@@ -3,6 +3,8 @@
 
 #include "intern.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../layout/hash.h"
@@ -143,9 +145,17 @@ static uint32_t encode(char *out, uint32_t character)
     return 4;
 }
 
-// Longer names are cut: nobody has them but he who wants to fill our memory.
-enum { NAME_LIMIT = 4096, NAME_BYTES = NAME_LIMIT * 4 };
-static char name_buffer[NAME_BYTES]; // under the lock
+// Longer names are cut, and tell what they were by their length and hash: nobody has them but he who wants to fill our memory.
+enum { NAME_LIMIT = 4096, NAME_BYTES = NAME_LIMIT * 4, CUT_BYTES = 64 };
+static char name_buffer[NAME_BYTES + CUT_BYTES]; // under the lock
+
+static uint32_t end_cut_name(char *end, PyObject *text, Py_ssize_t characters)
+{
+    uint64_t hash = tm_content_begin((uint64_t)characters);
+    for (Py_ssize_t i = 0; i < characters; i++)
+        hash = tm_content_mix(hash, PyUnicode_ReadChar(text, i));
+    return (uint32_t)snprintf(end, CUT_BYTES, "... (%zd characters, %016" PRIx64 ")", characters, hash);
+}
 
 /** The string of a str object; TM_STRING_UNKNOWN where it is none, as tracemalloc does. */
 static uint32_t intern_str(PyObject *text)
@@ -157,6 +167,8 @@ static uint32_t intern_str(PyObject *text)
     uint32_t length = 0;
     for (Py_ssize_t i = 0; i < characters && i < NAME_LIMIT; i++)
         length += encode(name_buffer + length, PyUnicode_ReadChar(text, i));
+    if (characters > NAME_LIMIT)
+        length += end_cut_name(name_buffer + length, text, characters);
     return intern_string(name_buffer, length);
 }
 

@@ -376,6 +376,26 @@ def test_a_module_which_a_program_has_frozen_into_itself(python, tmp_path):
         require_keep(process.pid, "<frozen held>", 2)
 
 
+LONG_NAMES = """if 1:
+    import tracemalloc
+    def named(name):
+        space = {}
+        exec(compile("kept = bytearray(1000)", name, "exec"), space)
+        return tracemalloc.get_object_traceback(space["kept"])[-1].filename
+    names = ["n" * 4096, "n" * 5000 + "a", "n" * 5000 + "b", "n" * 5001 + "a"]
+    told = [named(name) for name in names]
+    print(told[0] == names[0], len(set(told)), {name[:4096] == names[0] for name in told}, max(map(len, told)) < 4160)
+"""
+
+
+@each_python
+def test_file_names_too_long_to_be_kept_are_still_told_apart(python):
+    environment = dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="3")
+    command = [python, "-c", LONG_NAMES]
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=debuggers.PATIENCE)
+    assert (run.returncode, run.stdout) == (0, b"True 4 {True} True\n")
+
+
 def test_greenlets_switch_stacks():
     python = next((p.path for p in PYTHONS if p.path.startswith("/usr/bin/")), None)
     has = python and subprocess.call([python, "-c", "import greenlet"], stderr=subprocess.DEVNULL) == 0
