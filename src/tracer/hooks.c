@@ -141,9 +141,9 @@ struct old_block {
 /** A code object dies, or moves, which is as much. */
 static __attribute__((noinline)) void code_dies(uintptr_t address)
 {
-    code_forget(address);
-    if (find_caller(cpython.facts, TM_ALLOCATOR_OBJECT).owns_lock)
-        stack_forget_code(address);
+    size_t size = code_forget(address);
+    if (size != 0 && find_caller(cpython.facts, TM_ALLOCATOR_OBJECT).owns_lock)
+        stack_forget_code(address, size);
 }
 
 /** The block is none of the map's: take it from the tracked ones. */
@@ -160,8 +160,7 @@ static struct old_block take_tracked(uintptr_t address)
 static __attribute__((noinline)) struct old_block take_slowly(uintptr_t address)
 {
     if (!shadow_is_key(address)) {
-        if (code_forget(address))
-            code_dies(address);
+        code_dies(address);
         return take_tracked(address);
     }
     uint32_t *slot = shadow_slot(address), value = slot == NULL ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
@@ -557,6 +556,7 @@ void tracing_rehook(void)
         allocator.ctx = context;
         PyMem_SetAllocator((PyMemAllocatorDomain)domain, &allocator);
     }
+    code_set_free(ours[PYMEM_DOMAIN_OBJ].free);
     PyObjectArenaAllocator arenas;
     PyObject_GetArenaAllocator(&arenas);
     if (arenas.free != arena_free) {

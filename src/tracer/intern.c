@@ -3,6 +3,8 @@
 
 #include "intern.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../layout/hash.h"
@@ -143,9 +145,17 @@ static uint32_t encode(char *out, uint32_t character)
     return 4;
 }
 
-// Longer names are cut: nobody has them but he who wants to fill our memory.
-enum { NAME_LIMIT = 4096, NAME_BYTES = NAME_LIMIT * 4 };
-static char name_buffer[NAME_BYTES]; // under the lock
+// Longer names are cut, and tell what they were by their length and hash: nobody has them but he who wants to fill our memory.
+enum { NAME_LIMIT = 4096, NAME_BYTES = NAME_LIMIT * 4, CUT_BYTES = 64 };
+static char name_buffer[NAME_BYTES + CUT_BYTES]; // under the lock
+
+static uint32_t end_cut_name(char *end, PyObject *text, Py_ssize_t characters)
+{
+    uint64_t hash = tm_content_begin((uint64_t)characters);
+    for (Py_ssize_t i = 0; i < characters; i++)
+        hash = tm_content_mix(hash, PyUnicode_ReadChar(text, i));
+    return (uint32_t)snprintf(end, CUT_BYTES, "... (%zd characters, %016" PRIx64 ")", characters, hash);
+}
 
 /** The string of a str object; TM_STRING_UNKNOWN where it is none, as tracemalloc does. */
 static uint32_t intern_str(PyObject *text)
@@ -157,6 +167,8 @@ static uint32_t intern_str(PyObject *text)
     uint32_t length = 0;
     for (Py_ssize_t i = 0; i < characters && i < NAME_LIMIT; i++)
         length += encode(name_buffer + length, PyUnicode_ReadChar(text, i));
+    if (characters > NAME_LIMIT)
+        length += end_cut_name(name_buffer + length, text, characters);
     return intern_string(name_buffer, length);
 }
 
@@ -219,55 +231,166 @@ static uint32_t intern_code_contents(const void *object)
     return table_publish(&table->codes);
 }
 
-/**
- * The map keeps two slots inside the block of a known code object: the mark, whose TM_SLOT_WATCHED tells of it, and
- * behind the slots of the block's size the id. The mark is the block's own start, so that its end is noticed for
- * nothing; an object at no multiple of 16 does not own the slot it starts in, and is marked further in.
- */
-static uintptr_t aligned_up(uintptr_t address)
+// The map remembers a code object by two slots of the block which holds it: TM_SLOT_WATCHED in the slot of the block's start
+// is the mark, so that the block's end is noticed for nothing, and the slot 32 bytes further on, behind those of the block's
+// size, has the id.
+//
+// Mostly the block begins with the object. Somebody who has wrapped the allocator above us, as PyMem_SetupDebugHooks() does,
+// may keep something of his own before the object; then a free names the start which we have seen, not the object. Where
+// the map shows no block and nobody is above us, the block is the object; if that is at no multiple of 16, it does not own
+// the slot it starts in, and is marked further in, by its own address. All else cannot be noticed to die.
+
+enum { MOST_BEFORE = 4 * SLOT_BYTES }; // bytes of the block before the object, beside what the object's own slot has
+
+static void (*hooked_free)(void *context, void *block);
+
+void code_set_free(void (*object_free)(void *context, void *block))
 {
-    return (address + SLOT_BYTES - 1) & ~(uintptr_t)(SLOT_BYTES - 1);
+    hooked_free = object_free;
 }
 
-static uintptr_t mark_address(uintptr_t code)
+static bool free_names_object(void)
 {
-    return code % SLOT_BYTES == 0 ? code : aligned_up(code) + SLOT_BYTES;
+    PyMemAllocatorEx allocator;
+    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &allocator);
+    return allocator.free == hooked_free;
 }
 
-static uintptr_t id_address(uintptr_t code)
+static uint32_t slot_value(uintptr_t address)
 {
-    return aligned_up(code) + 2 * SLOT_BYTES;
+    const uint32_t *slot = shadow_slot(address);
+    return slot == NULL ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
-uint32_t intern_code(const void *object)
+static uintptr_t aligned_down(uintptr_t address)
 {
-    uintptr_t address = (uintptr_t)object;
-    uint32_t *mark = shadow_slot(mark_address(address)), *remembered = shadow_slot(id_address(address));
-    if (mark != NULL && remembered != NULL && *mark & TM_SLOT_WATCHED)
-        return *remembered;
-    uint32_t id = object != NULL && cpython_is_code(object) ? intern_code_contents(object) : 0;
+    return address & ~(uintptr_t)(SLOT_BYTES - 1);
+}
+
+static uintptr_t id_address(uintptr_t mark)
+{
+    return mark + 2 * SLOT_BYTES;
+}
+
+/** Where the mark is of a block which is not in the map, or begins at no multiple of 16. */
+static uintptr_t own_address(uintptr_t block)
+{
+    return block % SLOT_BYTES == 0 ? block : aligned_down(block) + 2 * SLOT_BYTES;
+}
+
+/** The slot there may be another block's, if this one is small, so the mark says whose it is. */
+static uint32_t own_mark(uintptr_t block)
+{
+    return block % SLOT_BYTES == 0 ? TM_SLOT_WATCHED : TM_SLOT_WATCHED | (block & (TM_SLOT_WATCHED - 1));
+}
+
+static bool has_own_mark(uintptr_t block)
+{
+    uint32_t value = slot_value(own_address(block));
+    return block % SLOT_BYTES == 0 ? (value & TM_SLOT_WATCHED) != 0 : value == own_mark(block);
+}
+
+/** TM_SIZE_ESCAPE, in the slot after a start, is the same bit. */
+static bool is_size(uintptr_t address)
+{
+    uint32_t before = slot_value(address - SLOT_BYTES);
+    return (before & (TM_SLOT_START | TM_SLOT_SMALL_MASK << TM_SLOT_SMALL_SHIFT)) == TM_SLOT_START;
+}
+
+/** The mark of a living code object; 0: it has none. One so near before it is of no other: the two would overlap. */
+static uintptr_t find_mark(uintptr_t object)
+{
+    if (object % SLOT_BYTES != 0 && has_own_mark(object))
+        return own_address(object);
+    for (uintptr_t slot = aligned_down(object), end = slot - MOST_BEFORE; slot >= end; slot -= SLOT_BYTES) {
+        uint32_t value = slot_value(slot);
+        if (value & TM_SLOT_WATCHED && (value & TM_SLOT_START || !is_size(slot)))
+            return slot;
+        if (value & TM_SLOT_START)
+            return 0;
+    }
+    return 0;
+}
+
+/** The least length of a code object. */
+static size_t object_length(const void *object)
+{
+    const struct cpython_facts *facts = cpython.facts;
+    if (facts->code_first_traceable == 0)
+        return facts->code_lines + sizeof(PyObject *);
+    return facts->code_bytecode + (size_t)cpython_items_of(object) * CODE_UNIT;
+}
+
+/** The start of the block which holds a code object, and has no room for a second one; 0: it is not in the map. */
+static uintptr_t find_block(const void *object)
+{
+    uintptr_t first = (uintptr_t)object, length = object_length(object);
+    for (uintptr_t slot = aligned_down(first), end = slot - MOST_BEFORE; slot >= end; slot -= SLOT_BYTES) {
+        uint32_t value = slot_value(slot), small = value >> TM_SLOT_SMALL_SHIFT & TM_SLOT_SMALL_MASK;
+        if (!(value & TM_SLOT_START))
+            continue;
+        uint32_t size = small != 0 ? small - 1 : slot_value(slot + SLOT_BYTES);
+        return size <= TM_SIZE_MASK && slot + size >= first + length && slot + size < first + 2 * length ? slot : 0;
+    }
+    return 0;
+}
+
+static uint32_t *slot_to_mark(uintptr_t address)
+{
+    uint32_t *slot = shadow_slot(address);
+    return slot != NULL ? slot : shadow_slot_create_locked(address);
+}
+
+/** Remember the id of an object which has no mark. False: its end would not be noticed, or there is no memory. */
+static bool mark(const void *object, uint32_t id)
+{
+    uintptr_t block = find_block(object), address = block != 0 ? block : own_address((uintptr_t)object);
+    if (block == 0 && !free_names_object())
+        return false;
+    uint32_t *slot = slot_to_mark(address), *remembered = slot_to_mark(id_address(address));
+    if (slot == NULL || remembered == NULL)
+        return false;
+    uint32_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
+    uint32_t marked = block != 0 ? value | TM_SLOT_WATCHED : own_mark((uintptr_t)object);
+    *remembered = id;
+    // Whoever clears all traces may have been there meanwhile.
+    return (value & TM_SLOT_START) == (block != 0 ? TM_SLOT_START : 0) &&
+           __atomic_compare_exchange_n(slot, &value, marked, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/** The id beside a mark; 0: it was no mark. */
+static uint32_t marked_id(uintptr_t mark)
+{
+    uint32_t id = slot_value(id_address(mark));
+    return id < table->codes.count ? id : 0;
+}
+
+struct interned_code intern_code(const void *object)
+{
+    uintptr_t known = find_mark((uintptr_t)object);
+    uint32_t id = known == 0 ? 0 : marked_id(known);
+    if (id != 0)
+        return (struct interned_code){.id = id, .watched = true};
+    id = object != NULL && cpython_is_code(object) ? intern_code_contents(object) : 0;
     if (id == 0) {
         table_lost_frame();
-        return TM_CODE_UNKNOWN;
+        return (struct interned_code){.id = TM_CODE_UNKNOWN};
     }
-    if (mark == NULL)
-        mark = shadow_slot_create_locked(mark_address(address));
-    if (remembered == NULL)
-        remembered = shadow_slot_create_locked(id_address(address));
-    if (mark != NULL && remembered != NULL) {
-        *remembered = id;
-        __atomic_fetch_or(mark, TM_SLOT_WATCHED, __ATOMIC_RELEASE);
-    }
-    return id;
+    return (struct interned_code){.id = id, .watched = known == 0 && mark(object, id)};
 }
 
-bool code_forget(uintptr_t address)
+size_t code_forget(uintptr_t address)
 {
-    uint32_t *mark = shadow_slot(mark_address(address));
-    if (mark == NULL || !(__atomic_load_n(mark, __ATOMIC_RELAXED) & TM_SLOT_WATCHED))
-        return false;
-    __atomic_fetch_and(mark, ~TM_SLOT_WATCHED, __ATOMIC_RELAXED);
-    return true;
+    if (!has_own_mark(address))
+        return 0;
+    uint32_t id = marked_id(own_address(address));
+    __atomic_fetch_and(shadow_slot(own_address(address)), ~TM_SLOT_WATCHED, __ATOMIC_RELAXED);
+    if (id == 0)
+        return 0;
+    // The object itself may be overwritten already, by him who has wrapped us.
+    const struct cpython_facts *facts = cpython.facts;
+    size_t bytecode = facts->code_first_traceable == 0 ? 0 : TABLE_CODE(id)->code_length + CODE_UNIT;
+    return MOST_BEFORE + SLOT_BYTES + facts->code_bytecode + bytecode;
 }
 
 static int32_t find_line_start(const struct tm_code *code, int32_t instruction)

@@ -9,11 +9,15 @@
 
 #include "table.h"
 
+struct interned_code {
+    uint32_t id;  // TM_CODE_UNKNOWN: it is no code object, or there is no memory
+    bool watched; // its end will be noticed, see code_forget(); else nothing may be remembered by its address
+};
 /**
- * The code record of a living code object. The shadow map remembers it beside the object's own block, so that the
- * memory of it dies with the object: see code_forget(). TM_CODE_UNKNOWN: it is no code object, or there is no memory.
+ * The code record of a living code object. The shadow map remembers it inside the block which holds the object, so that
+ * the memory of it dies with the block. An object whose block is not known is looked at anew each time.
  */
-uint32_t intern_code(const void *code);
+struct interned_code intern_code(const void *object);
 
 /** The first instruction of the line which an instruction belongs to; itself where that is not known. */
 int32_t code_line_start(uint32_t code, int32_t instruction);
@@ -32,9 +36,13 @@ struct site_key {
 uint32_t intern_site(const struct site_key *key);
 
 /**
- * The block at `address` is being freed: forget the code object in it, if the map knows one. True if so; what caches
- * keep by its address is the caller's business. Wants no lock but the block's ownership.
+ * The block at `address` is being freed: forget the code object in it, if the map knows one. How many bytes from `address` on
+ * may be the object's; 0: there is none. What caches keep by its address is the caller's business. Wants no lock but the
+ * block's ownership.
  */
-bool code_forget(uintptr_t address);
+size_t code_forget(uintptr_t address);
+
+/** Our free() in the object domain: as long as it is the allocator's, a free names the object, whatever the map knows. */
+void code_set_free(void (*object_free)(void *context, void *block));
 
 #endif

@@ -4,6 +4,7 @@
 #include "pages.h"
 
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -53,7 +54,9 @@ void *pages_map_aligned(size_t size, size_t alignment, const char *name)
     if (room - before > size)
         munmap(aligned + size, room - before - size);
     madvise(aligned, size, MADV_NOHUGEPAGE);
-    prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, aligned, size, name);
+    // A sandbox which the program has entered since it began may kill for this call.
+    if (name != NULL)
+        prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, aligned, size, name);
     return aligned;
 }
 
@@ -64,5 +67,7 @@ void pages_unmap(void *pages, size_t size)
 
 void pages_discard(void *pages, size_t size)
 {
-    madvise(pages, size, MADV_DONTNEED);
+    // What is locked, as by mlockall(), is not given back.
+    if (madvise(pages, size, MADV_DONTNEED) != 0)
+        memset(pages, 0, size);
 }

@@ -11,7 +11,7 @@
 
 /** Zeroed, private, page-aligned memory; committed as it is touched, in small pages. NULL: there is none. */
 void *pages_map(size_t size);
-/** The same at a multiple of `alignment` (a power of two), named where the kernel can name a mapping. */
+/** The same at a multiple of `alignment` (a power of two). With a name the mapping has it where the kernel can name one. */
 void *pages_map_aligned(size_t size, size_t alignment, const char *name);
 void pages_unmap(void *pages, size_t size);
 /** Give the memory of whole pages back; they read as zeros from now on. */

@@ -24,7 +24,7 @@ static void *leaf_create(void)
 {
     if (spare_leaf == spare_leaves_end) {
         size_t size = LEAVES_AT_ONCE * sizeof(tm_leaf);
-        char *leaves = pages_map_aligned(size, sizeof(tm_leaf), TM_MAPPING_NAME " leaves");
+        char *leaves = pages_map_aligned(size, sizeof(tm_leaf), NULL);
         if (leaves == NULL)
             return NULL;
         table_account((int64_t)size);

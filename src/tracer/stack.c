@@ -55,18 +55,14 @@ void stack_forget(void)
     stack.last = NULL;
 }
 
-void stack_forget_code(uintptr_t code)
+void stack_forget_code(uintptr_t address, size_t size)
 {
     // The entries above the present stack may tell of the dead object's instructions, and so may the transitions. A
     // word is the address of an instruction inside the object, or the object's own in its low 48 bits.
-    const struct cpython_facts *facts = cpython.facts;
-    const uintptr_t address_bits = facts->instruction_unit == 0 ? ~(uintptr_t)0 : ((uintptr_t)1 << 48) - 1;
-    uintptr_t size = 1;
-    if (facts->instruction_unit == 0)
-        size = facts->code_bytecode + (uintptr_t)cpython_items_of((const void *)code) * CODE_UNIT + CODE_UNIT;
+    const uintptr_t address_bits = cpython.facts->instruction_unit == 0 ? ~(uintptr_t)0 : ((uintptr_t)1 << 48) - 1;
     stack_forget();
     for (size_t i = 0; i < transitions_count(); i++)
-        if ((stack.transitions[i].word & address_bits) - code < size)
+        if ((stack.transitions[i].word & address_bits) - address < size)
             stack.transitions[i] = (struct transition){.word = WORD_NONE};
 }
 
@@ -161,16 +157,19 @@ static uint32_t extend(uint32_t callers, uint32_t code, int32_t instruction)
     return path == 0 ? PATH_LOST : path;
 }
 
-struct transition *stack_learn(const struct transition *key, const void *object, int32_t instruction)
+struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *object,
+                               int32_t instruction)
 {
     table_lock();
-    uint32_t code = intern_code(object);
-    uint32_t node =
-        key->depth == 0 ? extend(key->callers, code, instruction) : intern_newest(key->callers, code, instruction);
+    struct interned_code code = intern_code(object);
+    uint32_t node = key->depth == 0 ? extend(key->callers, code.id, instruction)
+                                    : intern_newest(key->callers, code.id, instruction);
     table_unlock();
     // What there was no room for is tried again.
     bool lost = node == PATH_LOST || node == TM_NODE_UNKNOWN;
-    struct transition *transition = lost ? &stack.passing : remember(key);
+    if (!code.watched)
+        entry->word = WORD_NONE;
+    struct transition *transition = lost || !code.watched ? &stack.passing : remember(key);
     *transition = *key;
     transition->node = node;
     return transition;

@@ -36,7 +36,8 @@ enum {
     (UINT32_MAX - 1) // there was no room for it: of a traceback which it leads to, only the newest frame is kept
 
 struct stack_entry {
-    uintptr_t word;       // of its code and instruction, unique as long as the code object lives; or WORD_NONE
+    uintptr_t word;       // of its code and instruction, unique as long as the code object lives; or WORD_NONE, as also
+                          // where nobody would notice that object's end
     uint32_t path;        // which ends with this frame
     uint32_t depth : 31;  // complete frames up to this one
     uint32_t skipped : 1; // not complete: no part of a traceback
@@ -79,8 +80,8 @@ extern struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 bool stack_reset(void);
 /** Forget the frames, not what follows from them. */
 void stack_forget(void);
-/** A code object dies: what is remembered by its address goes. */
-void stack_forget_code(uintptr_t code);
+/** A code object dies, which is somewhere in a range of addresses: what is remembered by its address goes. */
+void stack_forget_code(uintptr_t address, size_t size);
 
 // ---------------------------------------------------------------------------------------------------------------
 // Reading frames
@@ -167,8 +168,9 @@ static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 // ---------------------------------------------------------------------------------------------------------------
 // The lock holder's way
 
-/** Fill in a transition which is not known, or only by WORD_NONE; takes the lock. */
-struct transition *stack_learn(const struct transition *key, const void *code, int32_t instruction);
+/** Fill in a transition of an entry's which is not known, or only by WORD_NONE; takes the lock. */
+struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *code,
+                               int32_t instruction);
 /** The site of the transition to the present stack, which it has not, or not yet; takes the lock. 0: not to be had. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
@@ -188,12 +190,13 @@ static ALWAYS_INLINE bool transition_is(const struct transition *transition, uin
 static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index, uint32_t callers,
                                                          uint32_t depth)
 {
-    uintptr_t word = stack.entries[index].word, frame = stack.frames[index];
+    struct stack_entry *entry = &stack.entries[index];
+    uintptr_t word = entry->word, frame = stack.frames[index];
     struct transition *transition = stack_place(word, callers, depth);
     if (LIKELY(word != WORD_NONE) && LIKELY(transition_is(transition, word, callers, depth)))
         return transition;
     struct transition key = {.word = word, .callers = callers, .depth = depth};
-    return stack_learn(&key, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
+    return stack_learn(&key, entry, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
 }
 
 /** The depth by which transitions to the newest frame are told apart: it is part of the site. */
@@ -429,7 +432,7 @@ static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThread
             continue;
         trace.total_frames++;
         if (kept < table->frame_limit) {
-            uint32_t code = intern_code((const void *)frame_code(facts, frame));
+            uint32_t code = intern_code((const void *)frame_code(facts, frame)).id;
             int32_t instruction = frame_instruction(facts, frame);
             stack_window[kept] = (struct stack_frame){
                 .code = code, .instruction = kept == 0 ? instruction : code_line_start(code, instruction)};

@@ -20,6 +20,7 @@
 
 static unsigned long calls, failing;
 static bool from_there_on, ready;
+int fail_large_ones; // a program may set this: the tracer's calls for 1 MiB and more fail from now on
 static char count_path[4096];
 
 static void begin(void)
@@ -46,6 +47,10 @@ void *mmap(void *address, size_t length, int protection, int flags, int file, of
         if (!ready)
             begin();
         unsigned long call = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+        if (fail_large_ones && length > (size_t)1 << 20) {
+            errno = ENOMEM;
+            return MAP_FAILED;
+        }
         if (failing != 0 && (call == failing || (from_there_on && call > failing))) {
             errno = ENOMEM;
             return MAP_FAILED;

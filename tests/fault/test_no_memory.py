@@ -86,6 +86,15 @@ def test_a_block_which_cannot_be_put_back_after_a_failed_resize_is_counted_as_lo
         fault_support.finish(process)
 
 
+def test_a_code_object_which_cannot_be_marked_is_not_taken_for_the_one_after_it(python, fail_mmap):
+    """The newest CPython: to 3.11 it hardly comes to that."""
+    variables = dict(PYTHONPATH=debuggers.PACKAGE_PATH, LD_PRELOAD=fail_mmap)
+    with fault_support.start(python, "unmarked.py", [fail_mmap], traced=False, **variables) as process:
+        told, wrong = map(int, process.first_line.split())
+        assert told > 0 and wrong == 0
+        fault_support.finish(process)
+
+
 def memory_cgroup():
     """A folder for new groups of the memory controller, or None."""
     for folder in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup"):

@@ -292,6 +292,68 @@ def test_a_program_which_embeds_python_twice_in_its_life(python, tmp_path):
         assert process.popen.wait(debuggers.PATIENCE) == 0
 
 
+WRAPPED = r"""
+// Before each block there is a header of so many bytes, and after it, as long as it is free, nothing of what it was.
+static size_t header;
+static PyMemAllocatorEx inner[3];
+#define INNER ((PyMemAllocatorEx *)context)
+static void *after_header(char *start, size_t size)
+{
+    if (start == NULL)
+        return NULL;
+    memcpy(start, &size, sizeof size);
+    return start + header;
+}
+static void *wrapped_malloc(void *context, size_t size)
+{
+    return after_header(INNER->malloc(INNER->ctx, header + size), size);
+}
+static void *wrapped_calloc(void *context, size_t count, size_t size)
+{
+    return after_header(INNER->calloc(INNER->ctx, 1, header + count * size), count * size);
+}
+static void *wrapped_realloc(void *context, void *block, size_t size)
+{
+    char *old = block == NULL ? NULL : (char *)block - header;
+    return after_header(INNER->realloc(INNER->ctx, old, header + size), size);
+}
+static void wrapped_free(void *context, void *block)
+{
+    if (block == NULL)
+        return;
+    char *start = (char *)block - header;
+    size_t size;
+    memcpy(&size, start, sizeof size);
+    memset(block, 0xdd, size);
+    INNER->free(INNER->ctx, start);
+}
+int main(int argc, char **argv)
+{
+    header = (size_t)atoi(argv[2]);
+    for (int domain = 0; domain < 3 && header != 0; domain++) {
+        PyMem_GetAllocator(domain, &inner[domain]);
+        PyMemAllocatorEx wrapped = {&inner[domain], wrapped_malloc, wrapped_calloc, wrapped_realloc, wrapped_free};
+        PyMem_SetAllocator(domain, &wrapped);
+    }
+    if (header == 0)
+        PyMem_SetupDebugHooks();
+    Py_Initialize();
+    FILE *file = fopen(argv[1], "r");
+    return file == NULL || PyRun_SimpleFile(file, "wrapped.py") != 0;
+}
+"""
+
+
+@each_python
+def test_allocators_on_top_of_the_tracer_with_headers_of_their_own(python, tmp_path):
+    """CPython's own debug hooks (0) are such; the tracer sees where a block begins, and not where the object does."""
+    command, variables = embed(python, tmp_path, WRAPPED)
+    for header in ("0", "8", "160"):
+        with debuggers.start_process(command + [program("wrapped.py"), header], environment=variables) as process:
+            assert (header, process.first_line) == (header, "0 0 0")
+            debuggers.answers("gdb", ["tm-verify --strict"], pid=process.pid)
+
+
 FREEZING = r"""
 static const unsigned char held[] = {BYTES};
 int main(void)
@@ -324,6 +386,26 @@ def test_a_module_which_a_program_has_frozen_into_itself(python, tmp_path):
     command, variables = embed(python, tmp_path, FREEZING.replace("BYTES", frozen))
     with debuggers.start_process(command, environment=variables) as process:
         require_keep(process.pid, "<frozen held>", 2)
+
+
+LONG_NAMES = """if 1:
+    import tracemalloc
+    def named(name):
+        space = {}
+        exec(compile("kept = bytearray(1000)", name, "exec"), space)
+        return tracemalloc.get_object_traceback(space["kept"])[-1].filename
+    names = ["n" * 4096, "n" * 5000 + "a", "n" * 5000 + "b", "n" * 5001 + "a"]
+    told = [named(name) for name in names]
+    print(told[0] == names[0], len(set(told)), {name[:4096] == names[0] for name in told}, max(map(len, told)) < 4160)
+"""
+
+
+@each_python
+def test_file_names_too_long_to_be_kept_are_still_told_apart(python):
+    environment = dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="3")
+    command = [python, "-c", LONG_NAMES]
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=debuggers.PATIENCE)
+    assert (run.returncode, run.stdout) == (0, b"True 4 {True} True\n")
 
 
 def test_greenlets_switch_stacks():

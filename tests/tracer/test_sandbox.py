@@ -61,3 +61,29 @@ def test_a_forbidden_question_is_asked_otherwise(python, tmp_path):
         timeout=debuggers.PATIENCE,
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "<string>:3 True 3\n", "")
+
+
+# Kills itself at the first prctl() from then on, and at no other call.
+LATER = """if 1:
+    import ctypes, platform, struct
+    libc, buffer = ctypes.CDLL(None), ctypes.create_string_buffer
+    number = {"x86_64": 157, "aarch64": 167}[platform.machine()]
+    program = struct.pack("<" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 6, 0, 0, 0x80000000, 6, 0, 0, 0x7FFF0000)
+    code = buffer(program, len(program))
+    whole = buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(code)), 16)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, whole) == 0
+    keep = [bytes(10000) for _ in range(4000)]
+    print(len(keep))
+"""
+
+
+@pytest.mark.parametrize("python", pythons.find(), ids=pythons.name)
+def test_the_map_grows_in_a_sandbox_which_kills_for_naming_memory(python):
+    run = subprocess.run(
+        [python.path, "-c", LATER],
+        env=dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="5"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=debuggers.PATIENCE,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"4000\n", b"")
