@@ -8,9 +8,9 @@ import os
 import re
 
 import gdb
-from tracemortem.debugger import RUNNING, CommandError, Debugger
+from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.expression import ExpressionError
-from tracemortem.memory import CoreMemory, Memory, local_process, parse_info_proc_mappings
+from tracemortem.memory import CoreMemory, Memory, has_ended, local_process, parse_info_proc_mappings
 from tracemortem.opened import OpenedCore
 
 
@@ -44,6 +44,8 @@ class Gdb(Debugger):
             core = shell.opened_core(_OpenedCore(inferior))
             self._machine = core.machine
             yield CoreMemory(core, _Reader(inferior).symbol)
+        elif _is_local(inferior) and has_ended(inferior.pid):
+            raise CommandError(ENDED % inferior.pid)
         else:
             yield _Process(inferior)
 
@@ -103,6 +105,10 @@ class _Process(_Reader, Memory):
 
 def _execute(command):
     return gdb.execute(command, to_string=True)
+
+
+def _is_local(inferior):
+    return inferior.connection is not None and inferior.connection.type == "native"
 
 
 def _is_core(inferior):

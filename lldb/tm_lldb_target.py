@@ -11,8 +11,8 @@ import sys
 import lldb
 from tracemortem import expression
 from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.debugger import RUNNING, CommandError, Debugger
-from tracemortem.memory import CoreMemory, Memory, local_process
+from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
+from tracemortem.memory import CoreMemory, Memory, has_ended, local_process
 from tracemortem.opened import OpenedCore
 
 _NOTHING_THERE = (lldb.eStateInvalid, lldb.eStateUnloaded, lldb.eStateConnected, lldb.eStateDetached, lldb.eStateExited)
@@ -65,6 +65,8 @@ class Lldb(Debugger):
             self._machine = core.machine
             self._memory = CoreMemory(core, _Reader(self._target).symbol)
             yield self._memory
+        elif self._target.GetPlatform().GetName() == "host" and has_ended(process.GetProcessID()):
+            raise CommandError(ENDED % process.GetProcessID())
         else:
             with _Process(self._target) as self._memory:
                 if self._memory.is_running():

@@ -1,4 +1,5 @@
-"""Answers come from the core which the debugger opened, whatever has become of its name since, or are refused."""
+"""Answers come from the core or the process which the debugger has, whatever has become of it or of its name since; or they
+are refused."""
 
 import os
 import shutil
@@ -69,6 +70,14 @@ def test_each_of_two_cores_of_one_process_is_itself(debugger, mine, core, expect
     commands = switch + [OPEN[debugger] % (tmp_path / "other"), ASK, back, ASK]
     answers = debuggers.answers(debugger, commands, core=mine)
     assert " corrupt" in answers[-3] and answers[-1] == expected
+
+
+@both
+def test_of_a_process_which_died_meanwhile_it_is_said(debugger, python, service):
+    with debuggers.start_traced_process(python, service.script, frames=5) as process:
+        kill = "kill -9 %d; while grep -qs ^State:.*[tT] /proc/%d/status; do :; done" % (process.pid, process.pid)
+        words = "the process %d has ended\nAttach to another, or open its core" % process.pid
+        assert words in refused(debugger, [ASK, SHELL[debugger] % kill, ASK], pid=process.pid)
 
 
 @both

@@ -24,6 +24,7 @@ from .snapshots import OutputFile, SnapshotError, SnapshotFile, is_snapshot
 
 INTERRUPTED = "interrupted"
 RUNNING = "the process %d is running, and only a stopped one can be read\nStop it: %s"
+ENDED = "the process %d has ended\nAttach to another, or open its core"
 FILES = (_engine.CORE, _engine.OUTPUT, _engine.REPLACE)  # operands which are names of files
 GREATEST_SOURCE = 64 << 20  # bytes; what is bigger is no Python source, whatever the target says
 PROGRESS_AFTER = 0.5  # seconds for which a command may be silent

@@ -120,10 +120,21 @@ def local_process(pid):
     return None
 
 
+def has_ended(pid):
+    """Whether a process on this host is gone, or nothing but its exit status is left."""
+    try:
+        threads = os.listdir("/proc/%d/task" % pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return os.path.isdir("/proc/self")
+    except OSError:
+        return False
+    return all(_status("%d/task/%s" % (pid, thread), rb"State:\s*([ZX])") for thread in threads)
+
+
 def _status(pid, pattern):
     """What the group of this pattern matches in a process's status, or None."""
     try:
-        with open("/proc/%d/status" % pid, "rb") as file:
+        with open("/proc/%s/status" % pid, "rb") as file:
             match = re.search(b"^" + pattern, file.read(), re.MULTILINE)
     except OSError:
         return None
