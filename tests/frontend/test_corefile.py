@@ -5,6 +5,7 @@ import random
 import struct
 
 import pytest
+from tracemortem import corefile
 from tracemortem._engine import ABSENT, FILE
 from tracemortem.corefile import CoreError, CoreFile
 from tracemortem.memory import CoreMemory
@@ -110,6 +111,23 @@ def test_notes_may_be_anything(core):
     ):
         made = core(with_notes(data))
         assert made.process == 0 and not any(segment.is_file for segment in made.segments)
+
+
+def test_many_segments_of_the_same_notes_are_not_all_read(core, monkeypatch):
+    lengths = []
+
+    class Counted(corefile.FileBytes):
+        def read(self, offset, length):
+            lengths.append(len(super().read(offset, length)))
+            return super().read(offset, length)
+
+    monkeypatch.setattr(corefile, "FileBytes", Counted)
+    monkeypatch.setattr(corefile, "MOST_NOTES", 1000)
+    notes = note(3, bytes(24) + struct.pack("<I", 77)) + note(1, bytes(600))
+    data = elf([(0, 0, b"", 0)] * 500)
+    entry = struct.pack("<IIQQQQQQ", 4, 4, len(data), 0, 0, len(notes), 0, 4)
+    assert core(data[:64] + entry * 500 + notes).process == 77
+    assert sum(lengths) == 64 + 500 * 56 + 1000
 
 
 def test_a_core_of_more_segments_than_its_header_can_count(core):

@@ -36,7 +36,7 @@ COMPRESSIONS = {
 
 # More than any kernel allows a process (vm.max_map_count), and still read in a moment.
 MOST_SEGMENTS = 1 << 20
-# Notes of so many threads and mappings are read; what comes after them only tells less.
+# Bytes: so many notes of threads and mappings are read; what comes after them only tells less.
 MOST_NOTES = 64 << 20
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -118,7 +118,7 @@ class CoreFile:
         self.missing = 0
         self.process = 0
         self.segments = []
-        notes = []
+        notes, notes_left = [], MOST_NOTES
         try:
             _require_regular(source or path)
             self.bytes = FileBytes(source or path)
@@ -129,7 +129,9 @@ class CoreFile:
             if kind == PT_LOAD:
                 self._add(start, memory_size, flags, offset, file_size, self.bytes.size)
             elif kind == PT_NOTE:
-                notes += _read_notes(self.bytes, offset, file_size)
+                data = self.bytes.read(offset, min(file_size, notes_left))
+                notes_left -= len(data)
+                notes += _parse_notes(data)
         self.segments.sort(key=lambda segment: segment.start)
         self._segment_starts = [segment.start for segment in self.segments]
         self._starts, self._ends = _joined(self.segments)
@@ -271,9 +273,8 @@ def _extended_count(file, sections, section_size):
     return struct.unpack("<I", data)[0] if len(data) == 4 else PN_XNUM
 
 
-def _read_notes(file, offset, length):
-    """(type, data) of the notes in this part of the file, as far as it goes."""
-    data = file.read(offset, min(length, MOST_NOTES))
+def _parse_notes(data):
+    """(type, data) of the notes in a part of the file, as far as it goes."""
     at = 0
     while at + _NOTE.size <= len(data):
         name_size, data_size, kind = _NOTE.unpack_from(data, at)
