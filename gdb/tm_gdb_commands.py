@@ -56,6 +56,7 @@ def register():
     for name in shell.commands():
         Command(shell, name)
     _shells.append(shell)
+    tm_gdb_target.watch_cores(shell)
 
 
 def take_snapshot():

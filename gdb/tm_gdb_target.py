@@ -8,9 +8,10 @@ import os
 import re
 
 import gdb
-from tracemortem.debugger import RUNNING, CommandError, Debugger
+from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.expression import ExpressionError
-from tracemortem.memory import CoreMemory, Memory, local_process, parse_info_proc_mappings
+from tracemortem.memory import CoreMemory, Memory, has_ended, local_process, parse_info_proc_mappings
+from tracemortem.opened import OpenedCore
 
 
 class Gdb(Debugger):
@@ -40,10 +41,11 @@ class Gdb(Debugger):
         elif any(thread.is_running() for thread in inferior.threads()):
             raise CommandError(RUNNING % (inferior.pid, "interrupt"))
         elif _is_core(inferior):
-            core = shell.open_checked(_core_path())
+            core = shell.opened_core(_OpenedCore(inferior))
             self._machine = core.machine
-            with CoreMemory(core, _Reader(inferior).symbol) as memory:
-                yield memory
+            yield CoreMemory(core, _Reader(inferior).symbol)
+        elif _is_local(inferior) and has_ended(inferior.pid):
+            raise CommandError(ENDED % inferior.pid)
         else:
             yield _Process(inferior)
 
@@ -105,22 +107,55 @@ def _execute(command):
     return gdb.execute(command, to_string=True)
 
 
+def _is_local(inferior):
+    return inferior.connection is not None and inferior.connection.type == "native"
+
+
 def _is_core(inferior):
     return inferior.connection is not None and inferior.connection.type == "core"
 
 
-def _core_path():
-    """The path of the core file which the selected inferior is."""
-    core = getattr(gdb.selected_inferior(), "corefile", None)  # gdb 17
-    if core is not None:
-        return core.filename
-    with _settings(("width", None)):
-        # A filter which no section passes leaves the headings.
-        headings = _execute("maint info sections .tracemortem-none")
-    match = re.search(r"^Core file:\s*[`'\"‘]?(.*?)[`'\"’]?,\s*file type", headings, re.MULTILINE | re.DOTALL)
-    if not match:
-        raise CommandError("cannot tell which core file gdb has open\nLoad it again by core-file FILE")
-    return match.group(1)
+class _OpenedCore(OpenedCore):
+    """The core which the selected inferior is."""
+
+    open_again = "core-file FILE"
+
+    def __init__(self, inferior):
+        self._reader = _Reader(inferior)
+        self.key = inferior.connection.num
+
+    def all_keys(self):
+        return {connection.num for connection in gdb.connections()}
+
+    def read(self, address, length):
+        return self._reader.read(address, length)
+
+    def path(self):
+        core = getattr(gdb.selected_inferior(), "corefile", None)  # gdb 17
+        if core is not None:
+            return core.filename
+        try:
+            with _settings(("width", None)):
+                # A filter which no section passes leaves the headings.
+                headings = _execute("maint info sections .tracemortem-none")
+        except UnicodeDecodeError:
+            return None
+        match = re.search(r"^Core file:\s*[`'\"‘]?(.*?)['\"’]?, file type \S+$", headings, re.MULTILINE | re.DOTALL)
+        return match.group(1) if match else None
+
+
+def watch_cores(shell):
+    """Let the shell know of each core soon after it is opened: now, or before the next prompt."""
+    noted = set()
+
+    def note():
+        inferior = gdb.selected_inferior()
+        if _is_core(inferior) and inferior.connection.num not in noted:
+            noted.add(inferior.connection.num)
+            shell.note_core(_OpenedCore(inferior))
+
+    note()
+    gdb.events.before_prompt.connect(note)
 
 
 @contextlib.contextmanager

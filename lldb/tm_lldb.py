@@ -75,6 +75,7 @@ def __lldb_init_module(lldb_debugger, _):
         shell = _shells[lldb_debugger.GetID()] = debugger.Shell()
     except (_engine.EngineMissing, _engine.EngineError) as error:
         return _say(str(error))
+    tm_lldb_target.note_cores(lldb_debugger, shell)
     for name in shell.commands():
         class_name = name.title().replace("-", "")
         globals()[class_name] = type(class_name, (Command,), {"name": name})

@@ -11,9 +11,9 @@ import sys
 import lldb
 from tracemortem import expression
 from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.corefile import CoreError, CoreFile
-from tracemortem.debugger import RUNNING, CommandError, Debugger
-from tracemortem.memory import CoreMemory, Memory, local_process, parse_maps
+from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
+from tracemortem.memory import CoreMemory, Memory, has_ended, local_process
+from tracemortem.opened import OpenedCore
 
 _NOTHING_THERE = (lldb.eStateInvalid, lldb.eStateUnloaded, lldb.eStateConnected, lldb.eStateDetached, lldb.eStateExited)
 _STOPPED = (lldb.eStateStopped, lldb.eStateCrashed, lldb.eStateSuspended)
@@ -61,10 +61,12 @@ class Lldb(Debugger):
         elif state not in _STOPPED:
             raise CommandError(RUNNING % (process.GetProcessID(), STOP))
         elif _is_core(process):
-            core = shell.open_checked(_core_path(process))
+            core = shell.opened_core(_OpenedCore(self._debugger, self._target))
             self._machine = core.machine
-            with CoreMemory(core, _Reader(self._target).symbol) as self._memory:
-                yield self._memory
+            self._memory = CoreMemory(core, _Reader(self._target).symbol)
+            yield self._memory
+        elif self._target.GetPlatform().GetName() == "host" and has_ended(process.GetProcessID()):
+            raise CommandError(ENDED % process.GetProcessID())
         else:
             with _Process(self._target) as self._memory:
                 if self._memory.is_running():
@@ -177,18 +179,34 @@ def _is_core(process):
     return process.GetPluginName() == "elf-core"
 
 
-def _core_path(process):
-    if hasattr(process, "GetCoreFile"):  # lldb 18
-        return process.GetCoreFile().fullpath
-    # lldb has the file mapped: it is the one whose segments are this process's regions.
-    regions = {(start, end) for start, end, _, _ in _regions(process)}
-    with open("/proc/self/maps", "rb") as file:
-        paths = {os.fsdecode(name) for _, _, flags, name in parse_maps(file.read()) if flags & FILE}
-    for path in sorted(paths):
-        with contextlib.suppress(CoreError):
-            if regions == {(segment.start, segment.end) for segment in CoreFile(path).segments}:
-                return path
-    raise CommandError("cannot tell which core file lldb has open\nLoad it again by target create --core FILE")
+class _OpenedCore(OpenedCore):
+    """The core which a target is."""
+
+    open_again = "target create --core FILE"
+
+    def __init__(self, debugger, target):
+        self._debugger = debugger
+        self._reader = _Reader(target)
+        self._process = target.GetProcess()
+        self.key = self._process.GetUniqueID()
+
+    def all_keys(self):
+        targets = (self._debugger.GetTargetAtIndex(i) for i in range(self._debugger.GetNumTargets()))
+        return {target.GetProcess().GetUniqueID() for target in targets}
+
+    def read(self, address, length):
+        return self._reader.read(address, length)
+
+    def path(self):
+        return self._process.GetCoreFile().fullpath if hasattr(self._process, "GetCoreFile") else None  # lldb 18
+
+
+def note_cores(debugger, shell):
+    """Let the shell know of the cores which are open already."""
+    for index in range(debugger.GetNumTargets()):
+        target = debugger.GetTargetAtIndex(index)
+        if target.GetProcess().IsValid() and _is_core(target.GetProcess()):
+            shell.note_core(_OpenedCore(debugger, target))
 
 
 class _Scope(expression.Scope):

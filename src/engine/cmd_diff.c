@@ -122,8 +122,10 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_report_filters(out, request);
     tm_report_in_flight(out, "OLD: ", answer->before.in_flight);
     tm_report_in_flight(out, "NEW: ", answer->after.in_flight);
-    tm_report_damage(out, "OLD: ", &answer->before.damage);
-    tm_report_damage(out, "NEW: ", &answer->after.damage);
+    tm_report_damage_of_side(out, "OLD: ", &answer->before.damage,
+                             "differences may be too great, and what seems to have grown may not have");
+    tm_report_damage_of_side(out, "NEW: ", &answer->after.damage,
+                             "sizes may be too small, and what seems to have shrunk may not have");
     return NULL;
 }
 

@@ -21,8 +21,8 @@ static const char help[] =
             "  snapshot.statistics('lineno')\n"
             "\n"
             "CPython 3.8 has other traces than later ones: load the file in one of the target's own kind, or use\n"
-            "--traces. A file which exists is not replaced without --force; one which could not be written to its\n"
-            "end is removed.\n"
+            "--traces. A file which exists is not replaced without --force, and a core never; one which could not\n"
+            "be written to its end is removed.\n"
             "\n" TM_HELP_FILTERS,
             SAVE_OPTIONS,
             "Examples:\n"
@@ -116,7 +116,7 @@ static void write_text(const struct saver *saver, struct tm_text *out)
     tm_format_size(out, false, saver->bytes, false);
     tm_text_add(out, ")\n");
     tm_report_filters(out, saver->request);
-    tm_report_damage(out, "", &saver->traces.damage);
+    tm_report_damage(out, &saver->traces.damage);
 }
 
 static void write_json(const struct saver *saver, struct tm_text *out)

@@ -84,7 +84,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_text_add(out, "\n");
     tm_report_filters(out, request);
     tm_report_in_flight(out, "", query->in_flight);
-    tm_report_damage(out, "", &query->damage);
+    tm_report_damage(out, &query->damage);
     return NULL;
 }
 

@@ -94,7 +94,7 @@ static void write_text(const struct tm_request *request, const struct answer *an
 {
     for (size_t i = 0; i < answer->count; i++)
         write_block(request, answer, &answer->blocks[i], out);
-    tm_report_damage(out, "", &answer->damage);
+    tm_report_damage(out, &answer->damage);
 }
 
 static void write_block_json(const struct tm_request *request, const struct answer *answer,

@@ -202,7 +202,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_format_kib(out, false, answer->total_size, false);
     tm_text_add(out, "\n");
     tm_report_filters(out, request);
-    tm_report_damage(out, "", &answer->traces.damage);
+    tm_report_damage(out, &answer->traces.damage);
     return NULL;
 }
 

@@ -84,13 +84,19 @@ void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage
         tm_text_printf(text, ", the first at 0x%" PRIx64, damage->first_address);
 }
 
-void tm_report_damage(struct tm_text *text, const char *who, const struct tm_damage *damage)
+void tm_report_damage(struct tm_text *text, const struct tm_damage *damage)
+{
+    tm_report_damage_of_side(text, "", damage, "what is shown is a subset");
+}
+
+void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
+                              const char *meaning)
 {
     if (!is_damaged(damage))
         return;
     tm_text_add(text, who);
     tm_report_damage_facts(text, damage);
-    tm_text_add(text, ": what is shown is a subset\n");
+    tm_text_printf(text, ": %s\n", meaning);
 }
 
 void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)

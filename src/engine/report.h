@@ -13,9 +13,12 @@
 void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key);
 /** A line "filters: …" if any filter of the session or the command applied. */
 void tm_report_filters(struct tm_text *text, const struct tm_request *request);
-/** A line which begins with `who` if anything is missing from the answer. */
-void tm_report_damage(struct tm_text *text, const char *who, const struct tm_damage *damage);
-/** The same without `who`, the newline and what it means; nothing if nothing is missing. */
+/** A line if anything is missing from the answer, which ends with what that means for it. */
+void tm_report_damage(struct tm_text *text, const struct tm_damage *damage);
+/** The same of one side of a comparison: it begins with `who`, "OLD: " or "NEW: ". */
+void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
+                              const char *meaning);
+/** The same without who, the newline and what it means; nothing if nothing is missing. */
 void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage);
 /** A line about updates in flight of so many bytes, if any. */
 void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes);

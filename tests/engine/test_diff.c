@@ -77,16 +77,17 @@ static void test_json_has_the_same_facts(void **state)
         "\"unreadable_bytes\": 4096, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": 4096}}\n");
 }
 
-static void test_damage_says_of_which_side(void **state)
+static void test_damage_says_of_which_side_and_what_it_means(void **state)
 {
     struct harness *harness = *state;
     fake_set_damage(harness->other, 1, 4096, 0, 0x1000);
     fake_set_damage(harness->fake, 0, 0, 2, 0x2000);
     assert_string_equal(harness_run(harness, "tm-diff", "old.core"),
                         "Total allocated size: 0.0 KiB (+0.0 KiB)\n"
-                        "OLD: 1 record unreadable (4096 bytes of memory missing), the first at 0x1000: what is shown "
-                        "is a subset\n"
-                        "NEW: 2 records corrupt, the first at 0x2000: what is shown is a subset\n");
+                        "OLD: 1 record unreadable (4096 bytes of memory missing), the first at 0x1000: "
+                        "differences may be too great, and what seems to have grown may not have\n"
+                        "NEW: 2 records corrupt, the first at 0x2000: sizes may be too small, and what seems to have "
+                        "shrunk may not have\n");
 }
 
 static void test_errors_name_the_core(void **state)
@@ -134,7 +135,7 @@ int main(void)
         TEST(test_order_of_equal_sizes),
         TEST(test_filters_and_keys_apply_to_both_sides),
         TEST(test_json_has_the_same_facts),
-        TEST(test_damage_says_of_which_side),
+        TEST(test_damage_says_of_which_side_and_what_it_means),
         TEST(test_errors_name_the_core),
         TEST(test_current_target_is_needed_only_for_one_core),
         TEST(test_cores_must_be_given_and_opened),

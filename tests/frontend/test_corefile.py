@@ -5,6 +5,7 @@ import random
 import struct
 
 import pytest
+from tracemortem import corefile
 from tracemortem._engine import ABSENT, FILE
 from tracemortem.corefile import CoreError, CoreFile
 from tracemortem.memory import CoreMemory
@@ -93,8 +94,7 @@ def test_notes_tell_the_process_and_what_was_mapped_from_files(core):
     assert made.process == 77 and [segment.is_file for segment in made.segments] == [False, False]
     made = core(with_notes(note(0x46494C45, FILES_NOTE)))
     assert made.process == 0 and [segment.is_file for segment in made.segments] == [False, True]
-    with CoreMemory(made) as memory:
-        assert [flags for _, _, flags, _ in memory.regions()] == [3, 3 | FILE]
+    assert [flags for _, _, flags, _ in CoreMemory(made).regions()] == [3, 3 | FILE]
 
 
 def test_notes_may_be_anything(core):
@@ -111,6 +111,23 @@ def test_notes_may_be_anything(core):
     ):
         made = core(with_notes(data))
         assert made.process == 0 and not any(segment.is_file for segment in made.segments)
+
+
+def test_many_segments_of_the_same_notes_are_not_all_read(core, monkeypatch):
+    lengths = []
+
+    class Counted(corefile.FileBytes):
+        def read(self, offset, length):
+            lengths.append(len(super().read(offset, length)))
+            return super().read(offset, length)
+
+    monkeypatch.setattr(corefile, "FileBytes", Counted)
+    monkeypatch.setattr(corefile, "MOST_NOTES", 1000)
+    notes = note(3, bytes(24) + struct.pack("<I", 77)) + note(1, bytes(600))
+    data = elf([(0, 0, b"", 0)] * 500)
+    entry = struct.pack("<IIQQQQQQ", 4, 4, len(data), 0, 0, len(notes), 0, 4)
+    assert core(data[:64] + entry * 500 + notes).process == 77
+    assert sum(lengths) == 64 + 500 * 56 + 1000
 
 
 def test_a_core_of_more_segments_than_its_header_can_count(core):
@@ -185,15 +202,15 @@ def test_random_damage_is_refused_or_read_but_never_raises_anything_else(core):
 
 def test_a_core_is_read_from_its_file_across_segments_and_not_past_them(core):
     made = core(elf([(0x12000, PAGE, b"c" * PAGE, 6), (0x10000, PAGE, b"a" * PAGE, 6), (0x11000, PAGE, b"b" * 10, 6)]))
-    with CoreMemory(made) as memory:
-        assert memory.read(0x10FFE, 4) == b"aabb" and memory.read(0x12000, PAGE) == b"c" * PAGE
-        assert memory.read(0x11009, 1) == b"b" and memory.read(0x11009, 2) is None and memory.read(0x13000, 1) is None
-        assert memory.regions() == [
-            (0x10000, 0x11000, 3, b""),
-            (0x11000, 0x1100A, 3, b""),
-            (0x1100A, 0x12000, 3 | ABSENT, b""),
-            (0x12000, 0x13000, 3, b""),
-        ]
-        assert memory.symbol("anything") == 0
-        os.truncate(made.path, 500)  # after its headers were read
-        assert memory.read(0x12000, PAGE) is None
+    memory = CoreMemory(made)
+    assert memory.read(0x10FFE, 4) == b"aabb" and memory.read(0x12000, PAGE) == b"c" * PAGE
+    assert memory.read(0x11009, 1) == b"b" and memory.read(0x11009, 2) is None and memory.read(0x13000, 1) is None
+    assert memory.regions() == [
+        (0x10000, 0x11000, 3, b""),
+        (0x11000, 0x1100A, 3, b""),
+        (0x1100A, 0x12000, 3 | ABSENT, b""),
+        (0x12000, 0x13000, 3, b""),
+    ]
+    assert memory.symbol("anything") == 0
+    os.truncate(made.path, 500)  # after its headers were read
+    assert memory.read(0x12000, PAGE) is None

@@ -28,9 +28,9 @@ except ImportError:
 from tracemortem import debugger, expression
 live = {live!r}
 class Shell:
-    def open_checked(self, path, machine=None):
-        from tracemortem.corefile import CoreFile
-        return CoreFile(path)
+    def opened_core(self, opened):
+        from tracemortem.opened import OpenedCores
+        return OpenedCores().get(opened)
 found = []
 with target.current(Shell()):
     for text in {expressions!r}:

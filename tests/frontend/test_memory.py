@@ -1,9 +1,10 @@
 """memory: the kernel's and gdb's lists of mappings in all their forms, and which process is taken for a local one."""
 
 import os
+import subprocess
 
 from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.memory import LocalProcess, local_process, parse_info_proc_mappings, parse_maps
+from tracemortem.memory import LocalProcess, has_ended, local_process, parse_info_proc_mappings, parse_maps
 
 
 def test_maps_with_names_of_every_kind():
@@ -57,6 +58,16 @@ def test_a_process_which_this_one_does_not_trace_is_not_local():
     assert local_process(os.getpid()) is None
     assert local_process(1) is None
     assert local_process(1 << 40) is None
+
+
+def test_an_exit_status_is_no_process():
+    child = subprocess.Popen(["sleep", "1000"])
+    assert not has_ended(child.pid) and not has_ended(os.getpid())
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert has_ended(child.pid)
+    child.wait()
+    assert has_ended(child.pid)
 
 
 def test_a_process_says_its_own_id_and_root():

@@ -45,8 +45,7 @@ def small_core(python, folder):
     environment = {"PYTHONPATH": debuggers.PACKAGE_PATH, "PYTHONDONTWRITEBYTECODE": "1", "LD_PRELOAD": debuggers.TRACER}
     with debuggers.start_process([python, "-S", PROGRAM], environment=environment, folder=folder) as process:
         debuggers.kernel_core(process, folder / "core")
-    with Patched(str(folder / "core")) as held:
-        yield held
+    yield Patched(str(folder / "core"))
 
 
 def rows(answer):

@@ -168,6 +168,14 @@ class TestOutputFile:
                 output.write(b"x")
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("linked", [False, True])
+    def test_a_core_is_never_replaced(self, linked, tmp_path):
+        (tmp_path / "core").write_bytes(b"\x7fELF and more")
+        (tmp_path / "link").symlink_to(tmp_path / "core")
+        with pytest.raises(snapshots.SnapshotError, match="core is a core or a program, so it is not replaced"):
+            snapshots.OutputFile(str(tmp_path / ("link" if linked else "core")), True).__enter__()
+        assert (tmp_path / "core").read_bytes() == b"\x7fELF and more" and len(list(tmp_path.iterdir())) == 2
+
     def test_a_link_is_followed(self, tmp_path):
         (tmp_path / "link").symlink_to(tmp_path / "file")
         for replace in (False, True):

@@ -37,8 +37,8 @@ class _Process(memory.LocalProcess, _engine.Memory):
 def answer(line, pid=None, core=None):
     """What the command prints with --json. Raises EngineError where it fails."""
     if core is not None:
-        with memory.CoreMemory(corefile.CoreFile(str(core))) as held:
-            return ask(line, held)
+        with corefile.CoreFile(str(core)) as file:
+            return ask(line, memory.CoreMemory(file))
     process = _Process(pid)
     try:
         return ask(line, process)

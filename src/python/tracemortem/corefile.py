@@ -36,7 +36,7 @@ COMPRESSIONS = {
 
 # More than any kernel allows a process (vm.max_map_count), and still read in a moment.
 MOST_SEGMENTS = 1 << 20
-# Notes of so many threads and mappings are read; what comes after them only tells less.
+# Bytes: so many notes of threads and mappings are read; what comes after them only tells less.
 MOST_NOTES = 64 << 20
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -51,6 +51,41 @@ _GIVE = "Give a core written by the kernel or by gcore, or a snapshot file"
 
 class CoreError(Exception):
     """A file which is no core, or none that can be used: str() tells the user what, why and what to do."""
+
+
+class FileBytes:
+    """The bytes of one file, whatever its name comes to mean. Raises OSError where it cannot be opened, but then reads what
+    is there."""
+
+    def __init__(self, path):
+        self._file = open(path, "rb", buffering=0)
+        self.identity = self._look()
+        self.size = self.identity[2]
+
+    def read(self, offset, length):
+        data = bytearray(max(0, min(length, self.size - offset)))
+        return bytes(data[: self.read_into(offset, data)]) if data else b""
+
+    def read_into(self, offset, buffer):
+        """Fill a part of the buffer, and return how much; 0 is the end or an error."""
+        try:
+            return os.preadv(self._file.fileno(), [buffer], offset)
+        except OSError:
+            return 0
+
+    def is_changed(self):
+        """Whether the file is no longer what was opened: it was written to."""
+        return self._look() != self.identity
+
+    def fileno(self):
+        return self._file.fileno()
+
+    def close(self):
+        self._file.close()
+
+    def _look(self):
+        status = os.fstat(self._file.fileno())
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Segment:
@@ -71,33 +106,45 @@ class Segment:
 
 
 class CoreFile:
-    """The headers of one core, read when it is made. Raises CoreError.
+    """One core, held open as `bytes`; its headers are read when it is made. Raises CoreError. `path` is its name, and
+    `source` what to open if that is something else. A context manager, or close() it.
 
     `segments` stand in ascending order. `missing` is how many bytes of memory the file should hold and does not,
     because it ends too early. `process` is the id of the process, as it saw itself, or 0.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, source=None):
         self.path = path
         self.missing = 0
         self.process = 0
         self.segments = []
-        notes = []
+        notes, notes_left = [], MOST_NOTES
         try:
-            size = _regular_size(path)
-            with open(path, "rb") as file:
-                self.machine, segments = _read_headers(file, path, size)
-                for kind, flags, offset, start, _, file_size, memory_size, _ in segments:
-                    if kind == PT_LOAD:
-                        self._add(start, memory_size, flags, offset, file_size, size)
-                    elif kind == PT_NOTE:
-                        notes += _read_notes(file, offset, file_size, size)
+            _require_regular(source or path)
+            self.bytes = FileBytes(source or path)
         except OSError as error:
-            raise CoreError("cannot open the core file %s: %s" % (path, error.strerror or error)) from None
+            raise CoreError("cannot open the core file %s: %s" % (shown(path), error.strerror or error)) from None
+        self.machine, segments = _read_headers(self.bytes, path)
+        for kind, flags, offset, start, _, file_size, memory_size, _ in segments:
+            if kind == PT_LOAD:
+                self._add(start, memory_size, flags, offset, file_size, self.bytes.size)
+            elif kind == PT_NOTE:
+                data = self.bytes.read(offset, min(file_size, notes_left))
+                notes_left -= len(data)
+                notes += _parse_notes(data)
         self.segments.sort(key=lambda segment: segment.start)
         self._segment_starts = [segment.start for segment in self.segments]
         self._starts, self._ends = _joined(self.segments)
         self._learn(notes)
+
+    def close(self):
+        self.bytes.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def _add(self, start, memory_size, flags, offset, file_size, size):
         here = min(file_size, max(0, size - offset))
@@ -142,7 +189,9 @@ class CoreFile:
         """A line for the user if the file is cut short, else None."""
         if not self.missing:
             return None
-        return "the core file %s is truncated: %d bytes of memory are missing from its end" % (self.path, self.missing)
+        return "the core file %s is truncated: %d bytes of memory are missing from its end" % (
+            shown(self.path), self.missing
+        )
 
     def require_machine(self, machine):
         """Raise CoreError if this is not a core of the machine with this ELF number; None: any will do."""
@@ -162,18 +211,23 @@ def _machine(number):
     return MACHINES.get(number, "machine %d" % number)
 
 
-def _regular_size(path):
-    status = os.stat(path)  # before it is opened: a pipe would wait
-    if stat.S_ISDIR(status.st_mode):
-        raise CoreError("%s is a directory, not a core file" % path)
-    if not stat.S_ISREG(status.st_mode):
-        raise CoreError("%s is not a regular file, so not a core file" % path)
-    return status.st_size
+def shown(path):
+    """A file's name as it can be printed, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _read_headers(file, path, size):
+def _require_regular(path):
+    mode = os.stat(path).st_mode  # before it is opened: a pipe would wait
+    if stat.S_ISDIR(mode):
+        raise CoreError("%s is a directory, not a core file" % shown(path))
+    if not stat.S_ISREG(mode):
+        raise CoreError("%s is not a regular file, so not a core file" % shown(path))
+
+
+def _read_headers(file, path):
     """The machine's number and the raw program headers, as many as are there."""
-    data = file.read(_HEADER.size)
+    path = shown(path)
+    data = file.read(0, _HEADER.size)
     _require_elf(path, data)
     if len(data) < _HEADER.size:
         raise CoreError("%s is not a usable core file: it ends inside of its ELF header" % path)
@@ -186,11 +240,10 @@ def _read_headers(file, path, size):
     if count and entry_size != _SEGMENT.size:
         raise CoreError("%s is not a usable core file: its program headers have %d bytes, not %d"
                         % (path, entry_size, _SEGMENT.size))
-    count = min(count, MOST_SEGMENTS, max(0, size - offset) // _SEGMENT.size)
+    count = min(count, MOST_SEGMENTS, max(0, file.size - offset) // _SEGMENT.size)
     if not count:
         raise CoreError("%s is not a usable core file: it has no program headers, or ends before them" % path)
-    file.seek(offset)
-    data = file.read(count * _SEGMENT.size)
+    data = file.read(offset, count * _SEGMENT.size)
     return machine, _SEGMENT.iter_unpack(data[: len(data) - len(data) % _SEGMENT.size])
 
 
@@ -214,17 +267,14 @@ def _require_elf(path, data):
 
 
 def _extended_count(file, sections, section_size):
-    if section_size < _SECTION_INFO_OFFSET + 4 or sections >= 1 << 63:
+    if section_size < _SECTION_INFO_OFFSET + 4:
         return PN_XNUM
-    file.seek(sections + _SECTION_INFO_OFFSET)
-    data = file.read(4)
+    data = file.read(sections + _SECTION_INFO_OFFSET, 4)
     return struct.unpack("<I", data)[0] if len(data) == 4 else PN_XNUM
 
 
-def _read_notes(file, offset, length, size):
-    """(type, data) of the notes in this part of the file, as far as it goes."""
-    file.seek(min(offset, size))
-    data = file.read(min(length, max(0, size - offset), MOST_NOTES))
+def _parse_notes(data):
+    """(type, data) of the notes in a part of the file, as far as it goes."""
     at = 0
     while at + _NOTE.size <= len(data):
         name_size, data_size, kind = _NOTE.unpack_from(data, at)

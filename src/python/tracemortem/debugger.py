@@ -19,10 +19,12 @@ from . import _engine
 from .corefile import CoreError, CoreFile, host_machine
 from .expression import ExpressionError, refuse_side_effects
 from .memory import CoreMemory
+from .opened import OpenedCores
 from .snapshots import OutputFile, SnapshotError, SnapshotFile, is_snapshot
 
 INTERRUPTED = "interrupted"
 RUNNING = "the process %d is running, and only a stopped one can be read\nStop it: %s"
+ENDED = "the process %d has ended\nAttach to another, or open its core"
 FILES = (_engine.CORE, _engine.OUTPUT, _engine.REPLACE)  # operands which are names of files
 GREATEST_SOURCE = 64 << 20  # bytes; what is bigger is no Python source, whatever the target says
 PROGRESS_AFTER = 0.5  # seconds for which a command may be silent
@@ -98,6 +100,7 @@ class Shell(_engine.Host):
         self._debugger = None
         self._progress = None
         self._warned = set()
+        self._opened = OpenedCores()
         self._file_root = ""  # before the names of the target's source files
         self._held = None  # pieces of an answer which is not to be shown yet, or not at all
 
@@ -201,15 +204,23 @@ class Shell(_engine.Host):
             return None
         return operands[-1][0] if operands else None
 
-    def open_checked(self, path, machine=None):
-        """The CoreFile at this path; says so, once, if it is cut short. Raises CoreError."""
-        core = CoreFile(path)
-        core.require_machine(machine)
+    def opened_core(self, opened):
+        """The CoreFile of a core which the debugger has open, an `opened.OpenedCore`. Raises CoreError."""
+        core = self._opened.get(opened)
+        self._warn_of(core)
+        return core
+
+    def note_core(self, opened):
+        """Find that file already now: later it may be another. What goes wrong is told when a command needs it."""
+        with contextlib.suppress(Exception):
+            self._opened.get(opened)
+
+    def _warn_of(self, core):
+        """Say so, once, if it is cut short."""
         warning = core.warning()
         if warning and warning not in self._warned:
             self._warned.add(warning)
             self._debugger.warn(warning)
-        return core
 
     def _run(self, debugger, request):
         with contextlib.ExitStack() as stack:
@@ -261,9 +272,10 @@ class Shell(_engine.Host):
         path = os.path.abspath(os.path.expanduser(text))
         if is_snapshot(path):
             return stack.enter_context(_engine.FileTarget(self._session, stack.enter_context(SnapshotFile(path))))
-        core = self.open_checked(path, debugger.current_machine() or host_machine())
-        memory = stack.enter_context(CoreMemory(core))
-        return stack.enter_context(_engine.Target(self._session, memory))
+        core = stack.enter_context(CoreFile(path))
+        core.require_machine(debugger.current_machine() or host_machine())
+        self._warn_of(core)
+        return stack.enter_context(_engine.Target(self._session, CoreMemory(core)))
 
     # -- the engine's host --------------------------------------------------------------------------------------------
 

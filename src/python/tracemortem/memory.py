@@ -8,11 +8,10 @@ import os
 import re
 
 from ._engine import ABSENT, FILE, READABLE, WRITABLE, Memory
-from .corefile import CoreError
 
 
 class CoreMemory(Memory):
-    """A core, read straight from its file. A context manager.
+    """A core, read straight from its file.
 
     Also where a debugger has it open: gdb reads zeros where memory was not dumped. One which no debugger has is not
     opened in it for a comparison, for that leaves traces: gdb uses up a number for an inferior, announces switches which
@@ -43,16 +42,6 @@ class CoreMemory(Memory):
     def process(self):
         return self._core.process
 
-    def __enter__(self):
-        try:
-            self._file = os.open(self._core.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise CoreError("cannot open the core file %s: %s" % (self._core.path, error.strerror or error)) from None
-        return self
-
-    def __exit__(self, *_):
-        os.close(self._file)
-
     def read(self, address, length):
         data = bytearray(length)
         return data if self.read_into(address, memoryview(data)) else None
@@ -63,10 +52,7 @@ class CoreMemory(Memory):
         while buffer:
             segment = self._core.segment_at(address)
             count = min(len(buffer), segment.held_end - address) if segment else 0
-            try:
-                done = os.preadv(self._file, [buffer[:count]], segment.offset + address - segment.start) if count else 0
-            except OSError:
-                done = 0
+            done = count and self._core.bytes.read_into(segment.offset + address - segment.start, buffer[:count])
             if not done:
                 return False
             address += done
@@ -134,10 +120,21 @@ def local_process(pid):
     return None
 
 
+def has_ended(pid):
+    """Whether a process on this host is gone, or nothing but its exit status is left."""
+    try:
+        threads = os.listdir("/proc/%d/task" % pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return os.path.isdir("/proc/self")
+    except OSError:
+        return False
+    return all(_status("%d/task/%s" % (pid, thread), rb"State:\s*([ZX])") for thread in threads)
+
+
 def _status(pid, pattern):
     """What the group of this pattern matches in a process's status, or None."""
     try:
-        with open("/proc/%d/status" % pid, "rb") as file:
+        with open("/proc/%s/status" % pid, "rb") as file:
             match = re.search(b"^" + pattern, file.read(), re.MULTILINE)
     except OSError:
         return None

@@ -8,6 +8,7 @@ import stat
 import tempfile
 
 from ._engine import Memory
+from .corefile import ELF_MAGIC
 
 # Every pickle from protocol 2 on begins with the opcode PROTO, and no ELF file does.
 PROTO = b"\x80"
@@ -26,6 +27,12 @@ def is_snapshot(path):
             return file.read(1) == PROTO
     except (OSError, ValueError):
         return False
+
+
+def _is_elf(path):
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(len(ELF_MAGIC)) == ELF_MAGIC
+    return False
 
 
 class SnapshotFile(Memory):
@@ -84,6 +91,8 @@ class OutputFile:
         status = os.stat(self._path)
         if not stat.S_ISREG(status.st_mode):
             raise SnapshotError("%s is not a regular file, so it is not replaced\nGive another name" % self._path)
+        if _is_elf(self._path):
+            raise SnapshotError("%s is a core or a program, so it is not replaced\nGive another name" % self._path)
         folder, name = os.path.split(self._path)
         self._file, self._writing = tempfile.mkstemp(prefix=name + ".", suffix=".part", dir=folder)
         os.fchmod(self._file, stat.S_IMODE(status.st_mode))
