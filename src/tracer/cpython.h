@@ -51,8 +51,10 @@ extern int _Py_IsFinalizing(void);                                              
 extern int Py_IsFinalizing(void);                                                               // 3.13
 extern int PyRefTracer_SetTracer(int (*tracer)(PyObject *, int event, void *data), void *data); // 3.13
 extern int (*PyRefTracer_GetTracer(void **data))(PyObject *, int event, void *data);            // 3.13
-extern uintptr_t _Py_hashtable_hash_ptr(const void *key);                       // to 3.12: only its address is used
-extern int _Py_hashtable_compare_direct(const void *key1, const void *key2);    // likewise
+extern uintptr_t _Py_hashtable_hash_ptr(const void *key);                    // to 3.12: only its address is used
+extern int _Py_hashtable_compare_direct(const void *key1, const void *key2); // likewise
+extern const int _Py_tracemalloc_config[2]; // to 3.11: whether the stock tracer is initialized, and whether it traces
+extern int _PyTraceMalloc_IsTracing(void);  // 3.12: the latter
 extern void _Py_NegativeRefcount(const char *file, int line, PyObject *object); // debug builds only
 extern int PyUnstable_Module_SetGIL(PyObject *module, void *gil);               // free-threaded builds only
 #define GIL_NOT_USED ((void *)1)                                                // to it
@@ -91,6 +93,8 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak PyRefTracer_GetTracer
 #pragma weak _Py_hashtable_hash_ptr
 #pragma weak _Py_hashtable_compare_direct
+#pragma weak _Py_tracemalloc_config
+#pragma weak _PyTraceMalloc_IsTracing
 #pragma weak PyObject_CallMethod
 #pragma weak PyErr_Clear
 #pragma weak _Py_TrueStruct

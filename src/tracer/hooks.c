@@ -329,14 +329,22 @@ struct born {
     uint32_t *slot; // NULL: the object's block is not in the map
 };
 
+static ALWAYS_INLINE bool is_start(const uint32_t *slot)
+{
+    return LIKELY(slot != NULL) && __atomic_load_n(slot, __ATOMIC_RELAXED) & TM_SLOT_START;
+}
+
+enum { MOST_BEFORE = 3 * SLOT_BYTES };
+
 /** The block of an object: it begins with the object, or with its GC header, or with more before that. */
 static ALWAYS_INLINE struct born find_born(uintptr_t object)
 {
-    for (uintptr_t before = 0; before < 3 * SLOT_BYTES && LIKELY(shadow_is_key(object)); before += SLOT_BYTES) {
-        uintptr_t block = object - before;
+    uintptr_t first = object & -(uintptr_t)SLOT_BYTES; // in there, where somebody puts a few bytes before our blocks
+    for (uintptr_t before = 0; before < MOST_BEFORE; before += SLOT_BYTES) {
+        uintptr_t block = first - before;
         uint32_t *slot = shadow_slot(block);
-        if (LIKELY(slot != NULL) && *slot & TM_SLOT_START)
-            return before < shadow_size(slot, *slot, block) ? (struct born){block, slot} : (struct born){0};
+        if (is_start(slot))
+            return object - block < shadow_size(slot, *slot, block) ? (struct born){block, slot} : (struct born){0};
     }
     return (struct born){0};
 }
@@ -351,20 +359,81 @@ static struct born find_born_without_lock(uintptr_t object)
     return slot != NULL && *slot & TM_SLOT_START ? (struct born){block, slot} : (struct born){0};
 }
 
-static ALWAYS_INLINE void move_block(struct born born, uint32_t site)
+static bool births_missed; // since traces were cleared, or the interpreter began
+
+/** It is not known any more of each block whether its place is the latest. */
+static void births_are_missed(void)
+{
+    __atomic_store_n(&births_missed, true, __ATOMIC_RELAXED);
+    __atomic_fetch_and(&table->flags, ~TM_ROOT_REUSE_EXACT, __ATOMIC_RELAXED);
+}
+
+/** Where there is a new site, which is seldom: whether births are still told to us. Whoever calls has an interpreter's lock,
+ * where there is one. */
+static void look_at_births(void)
+{
+    static uint64_t looked_at; // how many sites there were
+    uint64_t sites = __atomic_load_n(&table->sites.count, __ATOMIC_RELAXED);
+    if (LIKELY(__atomic_load_n(&looked_at, __ATOMIC_RELAXED) == sites))
+        return;
+    __atomic_store_n(&looked_at, sites, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&table->flags, __ATOMIC_RELAXED) & TM_ROOT_REUSE_EXACT && !reuse_is_told())
+        births_are_missed();
+}
+
+/** Whoever has the lock counts for himself; others' blocks go from one shared site to another. */
+static ALWAYS_INLINE void move_block(struct born born, uint32_t site, bool owns_lock)
 {
     uint32_t value = *born.slot;
     struct tm_site *old = TABLE_SITE(value & TM_SLOT_SITE_MASK), *new = TABLE_SITE(site);
     if (old == new)
         return;
+    if (UNLIKELY(!owns_lock) && !count_is_shared(old)) {
+        births_are_missed(); // it came from another interpreter, which counts it without us
+        return;
+    }
     size_t size = shadow_size(born.slot, value, born.block);
+    uint32_t moved = (value & ~TM_SLOT_SITE_MASK) | site;
     count_in_site(new, size);
-    __atomic_store_n(born.slot, (value & ~TM_SLOT_SITE_MASK) | site, __ATOMIC_RELEASE);
+    if (LIKELY(owns_lock)) {
+        __atomic_store_n(born.slot, moved, __ATOMIC_RELEASE);
+    } else if (!__atomic_compare_exchange_n(born.slot, &value, moved, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        count_in_site_undo(new, size); // whoever clears all traces was faster
+        return;
+    }
     count_out_of_site(old, size);
     if (UNLIKELY(count_is_shared(old) != count_is_shared(new))) {
         count_out_of_whole(old, size);
         count_in_whole(new, size);
     }
+}
+
+/** The block of an object which is not in the map, or not where it should be. 0: it is older than tracing. */
+static uintptr_t find_born_elsewhere(uintptr_t object)
+{
+    enum { HEADERS = 256 }; // which somebody may put before our blocks
+    for (uintptr_t before = 0; before < MOST_BEFORE && tracked_any_in_domain_0(); before += SLOT_BYTES)
+        if (!shadow_is_key(object) && tracked_site(0, object - before) != 0)
+            return object - before;
+    uintptr_t block = object & -(uintptr_t)SLOT_BYTES;
+    uint32_t *slot = shadow_slot(block);
+    while (!is_start(slot) && object - block < HEADERS) {
+        block -= SLOT_BYTES;
+        slot = shadow_slot(block);
+    }
+    // With so much before the object it may as well be part of something larger.
+    if (is_start(slot) && object - block < shadow_size(slot, *slot, block))
+        births_are_missed();
+    return 0;
+}
+
+static void move_tracked(uintptr_t block, uint32_t site)
+{
+    struct old_block old = take_tracked(block);
+    if (old.counters == NULL)
+        return;
+    publish(block, old.size, site);
+    count_out_of_site(old.counters, old.size);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -602,14 +671,16 @@ static void reset_table(void)
 void tracing_watch_births(void)
 {
     cpython_find_current_thread();
-    if (!tracing || !reuse_wanted())
+    if (!Py_IsInitialized())
+        births_missed = false; // an interpreter begins, be it the process's second
+    if (!tracing || !reuse_wanted() || births_missed)
         return;
     // What it takes to hear of them is not the program's.
     bool was_paused = tracing_pause();
     if (reuse_watch(family_now()->reborn))
-        table->flags |= TM_ROOT_REUSE_EXACT;
+        __atomic_fetch_or(&table->flags, TM_ROOT_REUSE_EXACT, __ATOMIC_RELAXED);
     else
-        table->flags &= ~TM_ROOT_REUSE_EXACT; // as when -X tracemalloc has taken our place meanwhile
+        births_are_missed(); // as when -X tracemalloc has taken our place
     tracing_resume(was_paused);
 }
 
@@ -657,6 +728,7 @@ const char *tracing_start(unsigned frame_limit)
     const char *problem = start(frame_limit);
     writers_unlock();
     if (problem == NULL && !was_on) {
+        births_missed = false;
         tracing_watch_births();
         bind_modules();
     }
@@ -674,7 +746,7 @@ static void stop(void)
     reuse_unwatch();
     unhook();
     writers_hold();
-    table->flags &= ~TM_ROOT_REUSE_EXACT;
+    births_are_missed();
     reset_table();
     table->started = 0;
     table->state = TM_STATE_STOPPED;
@@ -842,6 +914,9 @@ static void clear(void)
 
 void tracing_clear(void)
 {
+    // What was missed of births is forgotten with the blocks: if our place is free again, all is exact from here on.
+    births_missed = false;
+    tracing_watch_births();
     writers_lock();
     clear();
     writers_unlock();

@@ -34,11 +34,14 @@ static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState 
 static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller caller)
 {
     struct transition *transition = LIKELY(caller.owns_lock) ? HOOK(here)(caller.thread) : NULL;
-    if (UNLIKELY(transition == NULL))
-        return HOOK(walked_site)(caller.thread, allocator, 0);
-    uint32_t site = allocator == TM_ALLOCATOR_RAW ? 0 : transition->site[allocator - TM_ALLOCATOR_MEM];
-    if (UNLIKELY(site == 0))
-        site = stack_find_site(transition, allocator);
+    uint32_t site = 0;
+    if (LIKELY(transition != NULL) && LIKELY(allocator != TM_ALLOCATOR_RAW))
+        site = transition->site[allocator - TM_ALLOCATOR_MEM];
+    if (LIKELY(site != 0))
+        return site;
+    site = transition == NULL ? HOOK(walked_site)(caller.thread, allocator, 0) : stack_find_site(transition, allocator);
+    if (caller.owns_lock || allocator != TM_ALLOCATOR_RAW)
+        look_at_births();
     return site;
 }
 
@@ -51,6 +54,15 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
         fresh_block.address = (uintptr_t)block;
         fresh_block.size = size;
     }
+}
+
+/** The same for an object whose block is none of the map's. */
+static __attribute__((noinline)) void HOOK(reborn_elsewhere)(uintptr_t object, struct caller caller)
+{
+    uintptr_t block = find_born_elsewhere(object);
+    uint32_t site = block == 0 ? 0 : HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
+    if (site != 0)
+        move_tracked(block, site);
 }
 
 /** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. To 3.13 also
@@ -66,10 +78,12 @@ static void HOOK(reborn)(uintptr_t object)
         return;
     struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object);
     struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
-    if (LIKELY(born.slot != NULL) && LIKELY(caller.owns_lock || FACTS->free_threaded)) {
+    if (LIKELY(born.slot != NULL)) {
         uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
         if (LIKELY(site != 0))
-            move_block(born, site);
+            move_block(born, site, caller.owns_lock);
+    } else {
+        HOOK(reborn_elsewhere)(object, caller);
     }
     end_update(FACTS);
 }

@@ -1,6 +1,8 @@
 // How to hear of births. CPython 3.13 has a public reference tracer. Before that, its own tracemalloc hears of each
 // birth and looks the block up in its table of traces: so the stock tracer is started with its allocator hooks taken
-// out again, its table stays empty, and the function by which the table looks up is ours.
+// out again, its table stays empty, and the function by which the table looks up is ours. A program may use the stock tracer
+// for itself all the same, and the interpreter destroys the table at its end. So the table is touched only while the stock
+// tracer traces, for then it is there, and our functions answer truly whatever is in it.
 
 #define _GNU_SOURCE
 #include "reuse.h"
@@ -12,7 +14,12 @@
 #include "cpython.h"
 #include "pages.h"
 
-static reuse_callback watching;
+static void ignore(uintptr_t object)
+{
+    (void)object;
+}
+
+static reuse_callback watching = ignore;
 
 bool reuse_wanted(void)
 {
@@ -33,19 +40,29 @@ static int on_event(PyObject *object, int event, void *data)
     return 0;
 }
 
+static bool there_are_references(void)
+{
+    return PyRefTracer_SetTracer != NULL && PyRefTracer_GetTracer != NULL;
+}
+
+static bool references_are_told(void)
+{
+    void *data;
+    return PyRefTracer_GetTracer(&data) == on_event;
+}
+
 static bool watch_references(void)
 {
     void *data;
     // There is one place for a reference tracer, and whoever has it keeps it.
-    const void *tracer = (const void *)PyRefTracer_GetTracer(&data);
-    return tracer == (const void *)on_event || (tracer == NULL && PyRefTracer_SetTracer(on_event, NULL) == 0);
+    return references_are_told() ||
+           (PyRefTracer_GetTracer(&data) == NULL && PyRefTracer_SetTracer(on_event, NULL) == 0);
 }
 
 static void unwatch_references(void)
 {
-    void *data;
     // Without a lock, another thread may be about to call what is taken away. It stays, and passes on.
-    if (!cpython.facts->free_threaded && PyRefTracer_GetTracer(&data) == on_event)
+    if (!cpython.facts->free_threaded && references_are_told())
         PyRefTracer_SetTracer(NULL, NULL);
 }
 
@@ -54,28 +71,31 @@ static void unwatch_references(void)
 
 // The head of a _Py_hashtable_t, in words: how 3.9 and later, and 3.8, arrange it.
 enum { TABLE_WORDS = 8 };
-enum { GET_ENTRY = 3, HASH = 4, COMPARE = 5, KEY_DESTROY = 6, VALUE_DESTROY = 7 };
+enum { ENTRIES = 0, GET_ENTRY = 3, HASH = 4, COMPARE = 5, KEY_DESTROY = 6, VALUE_DESTROY = 7 };
 enum { BUCKETS_3_8 = 0, ENTRIES_3_8 = 1, KEY_SIZE_3_8 = 3, DATA_SIZE_3_8 = 4, HASH_3_8 = 5, MALLOC_3_8 = 7 };
 
 static PyObject *stock;               // the stock module while its births are ours
 static uintptr_t *const *stock_table; // its variable which points to the table of traces; once found, it stays
 static uintptr_t stock_lookup;        // the table's own look-up function
 
-/** 3.9 to 3.12: the table asks for the entry of a block; there is none. */
-static void *on_get_entry(void *table, const void *block)
+// An empty table is one which nobody but us had the stock tracer started for.
+
+/** 3.9 to 3.12: the table asks for the entry of a block. */
+static void *on_get_entry(const uintptr_t *table, const void *block)
 {
-    (void)table;
+    if (__builtin_expect(table[ENTRIES] != 0, 0))
+        return ((void *(*)(const uintptr_t *, const void *))stock_lookup)(table, block);
     watching((uintptr_t)block);
     return NULL;
 }
 
-/** 3.8: the table asks for the hash of a key, which begins with the block's address. */
-static uintptr_t on_hash(void *table, const void *key)
+/** 3.8: the table asks for the hash of a key, which begins with the block's address. Any will do which stays the same. */
+static uintptr_t on_hash(const uintptr_t *table, const void *key)
 {
-    (void)table;
     uintptr_t block;
     memcpy(&block, key, sizeof block);
-    watching(block);
+    if (__builtin_expect(table[ENTRIES_3_8] == 0, 1))
+        watching(block);
     return block >> 4;
 }
 
@@ -218,24 +238,19 @@ static bool call_is_true(PyObject *module, const char *method)
     return is_true;
 }
 
-/** Start the stock tracer, but leave the allocators as they are. */
-static bool start_stock(PyObject *module)
+/** Start the stock tracer, or stop it, but leave the allocators as they are. */
+static bool tell_stock(PyObject *module, const char *method)
 {
     PyMemAllocatorEx allocators[3];
     for (int domain = 0; domain < 3; domain++)
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocators[domain]);
-    PyObject *result = PyObject_CallMethod(module, "start", "i", 1);
+    PyObject *result = PyObject_CallMethod(module, method, NULL);
     for (int domain = 0; domain < 3; domain++)
         PyMem_SetAllocator((PyMemAllocatorDomain)domain, &allocators[domain]);
     Py_DecRef(result);
+    if (result == NULL)
+        PyErr_Clear();
     return result != NULL;
-}
-
-static void stop_stock(PyObject *module)
-{
-    PyObject *result = PyObject_CallMethod(module, "stop", NULL);
-    Py_DecRef(result);
-    PyErr_Clear();
 }
 
 /**
@@ -250,42 +265,77 @@ static bool widen_stock_keys(void)
     return track != NULL && untrack != NULL && track(1, 16, 0) == 0 && untrack(1, 16) == 0;
 }
 
+/** Whether it can be known: a build of its own may hide it. */
+static bool stock_tells_of_itself(void)
+{
+    return _Py_tracemalloc_config != NULL || _PyTraceMalloc_IsTracing != NULL;
+}
+
+/** Whether the stock tracer traces, for whomever: only then its table is sure to be there. Calls no Python. */
+static bool stock_traces(void)
+{
+    return _Py_tracemalloc_config != NULL ? _Py_tracemalloc_config[1] != 0 : _PyTraceMalloc_IsTracing();
+}
+
 static uintptr_t *lookup_function(void)
 {
     return *stock_table + (is_3_8() ? HASH_3_8 : GET_ENTRY);
 }
 
+static uintptr_t own_lookup(void)
+{
+    return is_3_8() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
+}
+
+static bool stock_table_is_told(void)
+{
+    return stock != NULL && stock_traces() && *lookup_function() == own_lookup() &&
+           (*stock_table)[is_3_8() ? ENTRIES_3_8 : ENTRIES] == 0;
+}
+
+static void take_lookup(void)
+{
+    // One which the program stopped and did not start again has our function still.
+    if (*lookup_function() != own_lookup())
+        stock_lookup = *lookup_function();
+    *lookup_function() = own_lookup();
+}
+
 static bool watch_stock_table(void)
 {
-    if (_Py_hashtable_hash_ptr == NULL || _Py_hashtable_compare_direct == NULL)
+    if (_Py_hashtable_hash_ptr == NULL || _Py_hashtable_compare_direct == NULL || !stock_tells_of_itself())
         return false;
     PyObject *module = stock_module();
-    if (module == NULL || call_is_true(module, "is_tracing") || !start_stock(module)) {
+    if (module == NULL || call_is_true(module, "is_tracing") || !tell_stock(module, "start")) {
         PyErr_Clear();
         Py_DecRef(module);
         return false;
     }
-    if ((is_3_8() && !widen_stock_keys()) || !find_stock_table()) {
-        stop_stock(module);
+    if (!stock_traces() || (is_3_8() && !widen_stock_keys()) || !find_stock_table()) {
+        tell_stock(module, "stop");
         Py_DecRef(module);
         return false;
     }
     stock = module;
-    stock_lookup = *lookup_function();
-    *lookup_function() = is_3_8() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
+    take_lookup();
     return true;
+}
+
+/** The place is another's, or the table gone with its interpreter, and the module with it: it is left alone. */
+static void forget_stock_table(void)
+{
+    watching = ignore;
+    stock = NULL;
 }
 
 static void unwatch_stock_table(void)
 {
-    if (stock == NULL)
-        return;
-    // At the interpreter's end its table may be gone before us.
-    if (*stock_table != NULL)
+    if (stock_table_is_told()) {
         *lookup_function() = stock_lookup;
-    stop_stock(stock);
-    Py_DecRef(stock);
-    stock = NULL;
+        tell_stock(stock, "stop");
+        Py_DecRef(stock);
+    }
+    forget_stock_table();
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -295,16 +345,27 @@ bool reuse_watch(reuse_callback callback)
     // Before the interpreter's first thread there are no objects to be born.
     if (cpython.current_thread() == NULL)
         return false;
+    bool told = reuse_is_told();
     watching = callback;
-    if (PyRefTracer_SetTracer != NULL && PyRefTracer_GetTracer != NULL)
-        return watch_references();
-    return stock != NULL || watch_stock_table();
+    if (there_are_references())
+        return told || watch_references();
+    return told || watch_stock_table();
 }
 
 void reuse_unwatch(void)
 {
-    if (PyRefTracer_SetTracer != NULL && PyRefTracer_GetTracer != NULL)
+    if (there_are_references())
         unwatch_references();
     else
         unwatch_stock_table();
+}
+
+bool reuse_is_told(void)
+{
+    if (there_are_references())
+        return references_are_told();
+    if (stock_table_is_told())
+        return true;
+    forget_stock_table();
+    return false;
 }

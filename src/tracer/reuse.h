@@ -20,6 +20,10 @@ bool reuse_wanted(void);
 bool reuse_watch(reuse_callback callback);
 void reuse_unwatch(void);
 
+/** Whether births are told to us still: the program may have given our place to somebody else. Calls nothing of Python's, for
+ * it is asked by the hooks; but whoever asks has an interpreter's lock, where there is one. */
+bool reuse_is_told(void);
+
 /** The initialization of CPython's own `_tracemalloc`, where ours has taken its place in the built-in modules. */
 extern PyObject *(*reuse_stock_init)(void);
 

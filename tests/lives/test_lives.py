@@ -415,3 +415,201 @@ def test_greenlets_switch_stacks():
         pytest.skip("no greenlet (Debian: python3-greenlet)")
     with started(python, "stacks.py") as process:
         require_claims(process.pid, "stacks.py")
+
+
+# Births: where they cannot be heard of, tm-info says so. There is one way for 3.8, one to 3.12, where alone of these a second
+# interpreter has a stock tracer, and one after.
+LATEST = {p.version[:2]: p for p in PYTHONS}
+WAYS = [LATEST[version] for version in ((3, 8), (3, 11), (3, 12), (3, 13)) if version in LATEST]
+each_way = pytest.mark.parametrize("python", [p.path for p in WAYS], ids=map(pythons.name, WAYS))
+RUN_BIRTHS = "exec(compile(open('%s').read(), '%s', 'exec'))" % ((program("births.py"),) * 2)
+
+
+def births(pid):
+    """Whether births are said to be exact, and whether they are."""
+    commands = ["tm-info --json", "tm-traces --json --limit 1000000 --include '%s'" % program("births.py")]
+    info, answer = map(json.loads, debuggers.answers("gdb", commands, pid=pid))
+    found = collections.Counter((trace["traceback"][-1]["lineno"], trace["size"]) for trace in answer["traces"])
+    (((line, size), count),) = claims("births.py").items()
+    return info["reuse_exact"], found[line, size] == count
+
+
+# What is written into memory which was freed is noticed.
+TWO_LIVES = r"""
+#include <malloc.h>
+#include <string.h>
+extern void __libc_free(void *block);
+static unsigned char *kept[1 << 16];
+static size_t count;
+static int keeping;
+void free(void *block)
+{
+    size_t size = block == NULL ? 0 : malloc_usable_size(block);
+    if (!keeping || size < 64 || size > 96 || count == sizeof kept / sizeof *kept) {
+        __libc_free(block);
+        return;
+    }
+    memset(block, 0xdd, size);
+    kept[count++] = block;
+}
+static int live(const char *code)
+{
+    return PyRun_SimpleString(code) == 0;
+}
+int main(int argc, char **argv)
+{
+    Py_Initialize();
+    if (!live(argv[1]))
+        return 1;
+    wait_ready();
+    keeping = 1;
+    if (Py_FinalizeEx() != 0)
+        return 3;
+    keeping = 0;
+    Py_Initialize();
+    if (!live(argv[1]))
+        return 1;
+    wait_ready();
+    if (!live("import tracemalloc; tracemalloc.stop()"))
+        return 1;
+    for (size_t i = 0; i < count; i++)
+        for (size_t n = 0; n < malloc_usable_size(kept[i]); n++)
+            if (kept[i][n] != 0xdd)
+                return 4;
+    return count > 0 && Py_FinalizeEx() == 0 ? 0 : 3;
+}
+"""
+
+
+@each_way
+def test_births_in_the_second_of_two_interpreters_and_the_first_ones_memory_is_left_alone(python, tmp_path):
+    command, variables = embed(python, tmp_path, TWO_LIVES)
+    with debuggers.start_process(command + [RUN_BIRTHS], environment=variables) as process:
+        assert births(process.pid) == (True, True)
+        process.tell()
+        assert process.ready() == "ready"
+        # To 3.11 the stock tracer, by which we hear of births, does not come to life again.
+        exact = version_of(python) >= (3, 12)
+        assert births(process.pid) == (exact, exact)
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0
+
+
+BESIDE = """
+import ctypes, os, sys, tracemalloc, tracemortem
+def wait(word=b"ready\\n"):
+    os.write(int(os.environ["TM_READY"]), word)
+    sys.stdin.readline()
+def place_is_taken():
+    if sys.version_info < (3, 13):
+        return False
+    ctypes.pythonapi.PyRefTracer_GetTracer.restype = ctypes.c_void_p
+    return ctypes.pythonapi.PyRefTracer_GetTracer(None) is not None
+tracemortem.start(5)
+%(births)s; wait()
+tracemalloc.start(); tracemalloc.stop()
+%(births)s; wait()
+tracemalloc.start(3)  # now it really does
+%(births)s
+(line,) = {tracemalloc.get_object_traceback(number)[-1].lineno for number in kept}
+assert open(%(name)r).read().splitlines()[line - 1].endswith("# 90 x 24")
+assert len(tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, %(name)r)]).traces) >= 90
+wait()
+tracemalloc.stop()
+taken = place_is_taken()
+tracemortem.clear_traces()
+%(births)s; wait(b"taken\\n" if taken else b"ready\\n")
+tracemortem.stop()
+"""
+
+
+@each_way
+def test_a_program_which_uses_the_stock_tracer_beside_us_has_it_and_is_told_of_births(python, tmp_path):
+    script = tmp_path / "beside.py"
+    script.write_text(BESIDE % {"births": RUN_BIRTHS, "name": program("births.py")})
+    with debuggers.start_process([python, script], environment={"PYTHONPATH": debuggers.PACKAGE_PATH}) as process:
+        assert births(process.pid) == (True, True)
+        for _ in range(2):
+            process.tell()
+            assert process.ready() == "ready"
+            assert births(process.pid)[0] is False
+        process.tell()
+        exact = process.ready() == "ready"
+        assert births(process.pid) == (exact, exact)
+        assert exact or version_of(python)[:2] == (3, 13)  # the first of which keep what they took
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0
+
+
+INSIDE = """import os, sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+READY = "import os; os.write(%%s, b'ready' + bytes([10])); os.read(0, 1)" %% os.environ["TM_READY"]
+interpreters.run_string(interpreters.create(), %r + "; " + READY)
+"""
+
+
+@each_way
+def test_births_in_another_interpreter(python, tmp_path):
+    script = tmp_path / "inside.py"
+    script.write_text(INSIDE % RUN_BIRTHS)
+    with debuggers.start_traced_process(python, script, frames=5, preload=True) as process:
+        assert births(process.pid) == (True, True)
+
+
+# An allocator which puts HEADER bytes before each block; CPython's are at multiples of 16.
+WITH_HEADERS = r"""
+static PyMemAllocatorEx inner[3];
+#define INNER ((PyMemAllocatorEx *)context)
+static void *behind(void *block)
+{
+    return block == NULL ? NULL : (char *)block + HEADER;
+}
+static void *header_malloc(void *context, size_t size)
+{
+    return behind(INNER->malloc(INNER->ctx, size + HEADER));
+}
+static void *header_calloc(void *context, size_t count, size_t size)
+{
+    return behind(INNER->calloc(INNER->ctx, 1, count * size + HEADER));
+}
+static void *header_realloc(void *context, void *block, size_t size)
+{
+    return behind(INNER->realloc(INNER->ctx, block == NULL ? NULL : (char *)block - HEADER, size + HEADER));
+}
+static void header_free(void *context, void *block)
+{
+    INNER->free(INNER->ctx, block == NULL ? NULL : (char *)block - HEADER);
+}
+int main(int argc, char **argv)
+{
+    for (int domain = 0; domain < 3; domain++) {
+        PyMem_GetAllocator(domain, &inner[domain]);
+        PyMemAllocatorEx with = {&inner[domain], header_malloc, header_calloc, header_realloc, header_free};
+        PyMem_SetAllocator(domain, &with);
+    }
+    Py_Initialize();
+    if (PyRun_SimpleString(argv[1]) != 0)
+        return 1;
+    wait_ready();
+    return 0;
+}
+"""
+
+
+@each_python
+def test_births_in_blocks_at_no_multiple_of_16(python, tmp_path):
+    command, variables = embed(python, tmp_path, "#define HEADER 8\n" + WITH_HEADERS)
+    variables = {"PYTHONHOME": variables["PYTHONHOME"], "PYTHONPATH": debuggers.PACKAGE_PATH}
+    command.append("import tracemortem; tracemortem.start(5)\n" + RUN_BIRTHS)
+    with debuggers.start_process(command, environment=variables) as process:
+        assert births(process.pid) == (True, True)
+
+
+@each_python
+def test_births_which_long_headers_hide_are_told_of(python, tmp_path):
+    command, variables = embed(python, tmp_path, "#define HEADER 64\n" + WITH_HEADERS)
+    with debuggers.start_process(command + [RUN_BIRTHS], environment=variables) as process:
+        assert births(process.pid)[0] is False

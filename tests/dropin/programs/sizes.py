@@ -30,7 +30,7 @@ def huge(domain, size):
 
 def gained(before):
     """GiB since, to a thousandth: the program's own objects come and go, so the sum is some bytes off to either side."""
-    return round((tracemalloc.get_traced_memory()[0] - before) / GIB, 3)
+    return round((tracemalloc.get_traced_memory()[0] - before) / GIB, 3) + 0.0  # no -0.0
 
 
 print("huge")
