@@ -176,10 +176,10 @@ class CoreFile:
         return self.segments[index] if index >= 0 and address < self.segments[index].held_end else None
 
     def why_missing(self, address):
-        """Why the file does not hold this byte, in a few words."""
+        """Why the file does not hold this byte, or not all of what begins with it, in a few words."""
         index = bisect.bisect_right(self._segment_starts, address) - 1
         segment = self.segments[index] if index >= 0 and address < self.segments[index].end else None
-        if segment and segment.held_end <= address < segment.told_end:
+        if segment and segment.held_end < segment.told_end and address < segment.told_end:
             return "the core file is cut short, %d bytes of memory are missing from its end" % self.missing
         if segment:
             return "left out when the core was written, perhaps by coredump_filter"
