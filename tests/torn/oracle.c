@@ -230,7 +230,23 @@ static bool may_move(const struct flight *flight, const struct seen_block *befor
            comes_from(now->traceback, flight);
 }
 
-/** The flight by which a change is explained, the one which has ended before all others; NULL: none. */
+/** How well it is known of a flight that a change is its own: that a block is new, by its lines; else it is the ended one's. */
+static unsigned certainty(const struct check *check, const struct flight *flight, bool is_new)
+{
+    return (is_new && flight->line_count != 0 ? 2 : 0) + (flight == check->ended);
+}
+
+/** A block belongs to one flight: it may have been taken for another's, which might as well have made it. */
+static void note_added(struct oracle *oracle, struct flight *flight, uint64_t address)
+{
+    for (struct flight *other = oracle->flights; other < oracle->flights + FLIGHTS; other++)
+        if (other->used && other->added == address)
+            other->has_added = false;
+    flight->has_added = true;
+    flight->added = address;
+}
+
+/** The flight by which a change is explained; NULL: none. */
 static struct flight *explain(const struct check *check, const struct seen_block *before, const struct seen_block *now)
 {
     struct flight *found = NULL;
@@ -241,13 +257,12 @@ static struct flight *explain(const struct check *check, const struct seen_block
                         : now == NULL
                             ? may_remove(flight, before)
                             : may_move(flight, before, now) || (may_remove(flight, before) && may_add(flight, now));
-        if (explains && (found == NULL || flight == check->ended))
+        if (explains &&
+            (found == NULL || certainty(check, flight, before == NULL) > certainty(check, found, before == NULL)))
             found = flight;
     }
-    if (found != NULL && before == NULL) {
-        found->has_added = true;
-        found->added = now->address;
-    }
+    if (found != NULL && before == NULL)
+        note_added(check->oracle, found, now->address);
     return found;
 }
 
