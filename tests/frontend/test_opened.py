@@ -75,7 +75,9 @@ def test_each_of_two_cores_of_one_process_is_itself(debugger, mine, core, expect
 @both
 def test_of_a_process_which_died_meanwhile_it_is_said(debugger, python, service):
     with debuggers.start_traced_process(python, service.script, frames=5) as process:
-        kill = "kill -9 %d; while grep -qs ^State:.*[tT] /proc/%d/status; do :; done" % (process.pid, process.pid)
+        # Until it is gone, or a zombie: on its way there it runs.
+        wait = "while cat /proc/%d/task/*/status 2>/dev/null | grep ^State: | grep -qv Z; do :; done" % process.pid
+        kill = "kill -9 %d; %s" % (process.pid, wait)
         words = "the process %d has ended\nAttach to another, or open its core" % process.pid
         assert words in refused(debugger, [ASK, SHELL[debugger] % kill, ASK], pid=process.pid)
 
