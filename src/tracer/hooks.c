@@ -329,24 +329,15 @@ struct born {
     uint32_t *slot; // NULL: the object's block is not in the map
 };
 
-static ALWAYS_INLINE bool is_start(const uint32_t *slot)
-{
-    return LIKELY(slot != NULL) && __atomic_load_n(slot, __ATOMIC_RELAXED) & TM_SLOT_START;
-}
+enum { OWN_HEADERS = 2 * SLOT_BYTES }; // which CPython has before an object: its GC header, or more before that
 
-enum { MOST_BEFORE = 3 * SLOT_BYTES };
-
-/** The block of an object: it begins with the object, or with its GC header, or with more before that. */
-static ALWAYS_INLINE struct born find_born(uintptr_t object)
+/** The block of an object, which begins at most so many bytes before it. */
+static ALWAYS_INLINE struct born find_born(uintptr_t object, uintptr_t headers)
 {
-    uintptr_t first = object & -(uintptr_t)SLOT_BYTES; // in there, where somebody puts a few bytes before our blocks
-    for (uintptr_t before = 0; before < MOST_BEFORE; before += SLOT_BYTES) {
-        uintptr_t block = first - before;
-        uint32_t *slot = shadow_slot(block);
-        if (is_start(slot))
-            return object - block < shadow_size(slot, *slot, block) ? (struct born){block, slot} : (struct born){0};
-    }
-    return (struct born){0};
+    struct born born;
+    born.slot = shadow_find_start(object, headers, &born.block);
+    bool holds = born.slot != NULL && object - born.block < shadow_size(born.slot, *born.slot, born.block);
+    return holds ? born : (struct born){0};
 }
 
 /** By the object's type, and by no look at what is before the object: that may be another thread's. */
@@ -412,17 +403,11 @@ static ALWAYS_INLINE void move_block(struct born born, uint32_t site, bool owns_
 static uintptr_t find_born_elsewhere(uintptr_t object)
 {
     enum { HEADERS = 256 }; // which somebody may put before our blocks
-    for (uintptr_t before = 0; before < MOST_BEFORE && tracked_any_in_domain_0(); before += SLOT_BYTES)
+    for (uintptr_t before = 0; before <= OWN_HEADERS && tracked_any_in_domain_0(); before += SLOT_BYTES)
         if (!shadow_is_key(object) && tracked_site(0, object - before) != 0)
             return object - before;
-    uintptr_t block = object & -(uintptr_t)SLOT_BYTES;
-    uint32_t *slot = shadow_slot(block);
-    while (!is_start(slot) && object - block < HEADERS) {
-        block -= SLOT_BYTES;
-        slot = shadow_slot(block);
-    }
     // With so much before the object it may as well be part of something larger.
-    if (is_start(slot) && object - block < shadow_size(slot, *slot, block))
+    if (find_born(object, HEADERS).slot != NULL)
         births_are_missed();
     return 0;
 }

@@ -76,7 +76,7 @@ static void HOOK(reborn)(uintptr_t object)
         return;
     if (UNLIKELY(!begin_update(FACTS)))
         return;
-    struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object);
+    struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object, OWN_HEADERS);
     struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
     if (LIKELY(born.slot != NULL)) {
         uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);

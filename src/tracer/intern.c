@@ -324,15 +324,12 @@ static size_t object_length(const void *object)
 /** The start of the block which holds a code object, and has no room for a second one; 0: it is not in the map. */
 static uintptr_t find_block(const void *object)
 {
-    uintptr_t first = (uintptr_t)object, length = object_length(object);
-    for (uintptr_t slot = aligned_down(first), end = slot - MOST_BEFORE; slot >= end; slot -= SLOT_BYTES) {
-        uint32_t value = slot_value(slot), small = value >> TM_SLOT_SMALL_SHIFT & TM_SLOT_SMALL_MASK;
-        if (!(value & TM_SLOT_START))
-            continue;
-        uint32_t size = small != 0 ? small - 1 : slot_value(slot + SLOT_BYTES);
-        return size <= TM_SIZE_MASK && slot + size >= first + length && slot + size < first + 2 * length ? slot : 0;
-    }
-    return 0;
+    uintptr_t first = (uintptr_t)object, length = object_length(object), block;
+    const uint32_t *slot = shadow_find_start(first, MOST_BEFORE, &block);
+    if (slot == NULL)
+        return 0;
+    uintptr_t end = block + shadow_size(slot, *slot, block);
+    return end >= first + length && end < first + 2 * length ? block : 0;
 }
 
 static uint32_t *slot_to_mark(uintptr_t address)

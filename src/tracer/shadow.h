@@ -107,6 +107,22 @@ static inline size_t shadow_size(const uint32_t *slot, uint32_t value, uintptr_t
     return shadow_size_far(address);
 }
 
+/**
+ * The slot of the nearest start at or before an address, and in *block the address where that block begins. Looked at are the
+ * slot in which the address is, and those of `most` bytes before it. NULL: no block starts there.
+ */
+static inline uint32_t *shadow_find_start(uintptr_t address, uintptr_t most, uintptr_t *block)
+{
+    uintptr_t first = address & -(uintptr_t)SLOT_BYTES;
+    for (uintptr_t before = 0; before <= most; before += SLOT_BYTES) {
+        uint32_t *slot = shadow_slot(first - before);
+        *block = first - before;
+        if (__builtin_expect(slot != NULL, 1) && __atomic_load_n(slot, __ATOMIC_RELAXED) & TM_SLOT_START)
+            return slot;
+    }
+    return NULL;
+}
+
 /** Call `visit` for every leaf, the first address it stands for, and the branch's entry for it, in ascending order. */
 void shadow_walk(void (*visit)(void *context, uintptr_t address, uint32_t *leaf, uint64_t *entry), void *context);
 

@@ -130,9 +130,8 @@ begun.wait()
 
 @each_python
 def test_daemon_threads_may_go_on_until_the_process_ends(python):
-    environment = dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="3")
     for _ in range(4):
-        run = subprocess.run([python, "-c", DAEMONS], env=environment, stderr=subprocess.PIPE, timeout=debuggers.PATIENCE)
+        run = debuggers.run_preloaded(python, DAEMONS)
         assert (run.returncode, run.stderr) == (0, b"")
 
 
@@ -402,9 +401,7 @@ LONG_NAMES = """if 1:
 
 @each_python
 def test_file_names_too_long_to_be_kept_are_still_told_apart(python):
-    environment = dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="3")
-    command = [python, "-c", LONG_NAMES]
-    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=debuggers.PATIENCE)
+    run = debuggers.run_preloaded(python, LONG_NAMES)
     assert (run.returncode, run.stdout) == (0, b"True 4 {True} True\n")
 
 

@@ -145,6 +145,13 @@ def start_traced_process(python, script, arguments=(), frames=1, preload=False, 
 # -- cores
 
 
+def run_preloaded(python, code, frames=5):
+    """A Python which runs this code, with the tracer preloaded, to its end: subprocess's CompletedProcess, of bytes."""
+    environment = dict(os.environ, LD_PRELOAD=TRACER, TRACEMORTEM=str(frames))
+    command = [python, "-c", code]
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+
+
 def gcore(pid, path):
     """Let gdb write a core of a live process, which goes on. Returns the path."""
     run = subprocess.run(

@@ -1,7 +1,6 @@
 """A program which locks all its memory: what the tracer cannot give back to the system, it forgets all the same."""
 
 import os
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -26,13 +25,7 @@ PROGRAM = """if 1:
 
 @pytest.mark.parametrize("python", pythons.find(), ids=pythons.name)
 def test_blocks_of_before_stop_are_not_there_after_start(python):
-    run = subprocess.run(
-        [python.path, "-c", PROGRAM],
-        env=dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="5"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        timeout=debuggers.PATIENCE,
-    )
+    run = debuggers.run_preloaded(python.path, PROGRAM)
     if run.returncode == 77:
         pytest.skip("so much memory may not be locked here")
     assert (run.returncode, run.stdout, run.stderr) == (0, b"[8]\n", b"")

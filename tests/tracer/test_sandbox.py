@@ -79,11 +79,5 @@ LATER = """if 1:
 
 @pytest.mark.parametrize("python", pythons.find(), ids=pythons.name)
 def test_the_map_grows_in_a_sandbox_which_kills_for_naming_memory(python):
-    run = subprocess.run(
-        [python.path, "-c", LATER],
-        env=dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="5"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        timeout=debuggers.PATIENCE,
-    )
+    run = debuggers.run_preloaded(python.path, LATER)
     assert (run.returncode, run.stdout, run.stderr) == (0, b"4000\n", b"")
