@@ -34,19 +34,19 @@ PACKAGE := $(BUILD)/python/tracemortem
 TRACER := $(PACKAGE)/_tracer.abi3.so
 
 layout_sources := $(sort $(wildcard src/layout/*.c))
-engine_sources := $(sort $(wildcard src/engine/*.c))
+engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
 tracer_sources := $(sort $(filter-out src/tracer/selfcheck.c,$(wildcard src/tracer/*.c)))
 package_sources := $(sort $(wildcard src/python/tracemortem/*.py))
-test_sources := $(sort $(wildcard tests/engine/test_*.c))
+test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c))
 # Fakes take the place of a part of the engine: they are linked only where their headers (or the harness) are included.
-test_fakes := $(sort $(wildcard tests/engine/fake_*.c))
-fake_header := \#include "(harness|fake_[a-z_]*)\.h"
+test_fakes := $(sort $(wildcard tests/engine/support/fake_*.c))
+fake_header := \#include "support/(harness|fake_[a-z_]*)\.h"
 tests_with_fakes := $(if $(test_fakes),$(shell grep -lE '$(fake_header)' $(test_sources) /dev/null))
-test_support := $(filter-out $(test_sources) $(test_fakes),$(sort $(wildcard tests/engine/*.c)))
+test_support := $(filter-out $(test_fakes),$(sort $(wildcard tests/engine/support/*.c)))
 # Of debug builds alone: the tracer with the engine in it, which checks its table.
 selfcheck_sources := src/tracer/selfcheck.c
-c_sources := $(selfcheck_sources) $(layout_sources) $(engine_sources) $(tracer_sources) $(sort $(wildcard tests/*/*.c))
-c_files := $(c_sources) $(sort $(wildcard src/*/*.h tests/*/*.h))
+c_sources := $(selfcheck_sources) $(layout_sources) $(engine_sources) $(tracer_sources) $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
+c_files := $(c_sources) $(sort $(wildcard src/*/*.h src/*/*/*.h tests/*/*.h tests/*/*/*.h))
 python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
 
 # `make -j deps test` must not compile before the compiler is there.
@@ -125,7 +125,7 @@ $(TRACER): $(call objects,$(tracer_sources) $(layout_sources)) $(tracer_checker)
 	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(tracer_link_flags) $(LDFLAGS) -o $@ $^ -lpthread
 
 $(BUILD)/lib/libchecker.a: $(call objects,$(engine_sources))
-	@mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
+	@mkdir -p $(@D) && rm -f $@ && $(AR) rcsP $@ $^
 
 $(PACKAGE)/%.py: src/python/tracemortem/%.py
 	@mkdir -p $(@D)
@@ -135,7 +135,7 @@ $(PACKAGE)/%.py: src/python/tracemortem/%.py
 # Tests: the engine by cmocka under sanitizers, then everything else by pytest.
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-test_flags := $(common_flags) -Isrc/engine -Itests/engine -O1 $(SANITIZE)
+test_flags := $(common_flags) -Itests/engine -O1 $(SANITIZE)
 test_programs := $(test_sources:%.c=$(BUILD)/%)
 checked_engine := $(BUILD)/sanitized/libengine.a
 checked_support := $(BUILD)/sanitized/libsupport.a
@@ -145,7 +145,7 @@ torn_program := $(BUILD)/tests/torn/torn
 torn_corpus := $(BUILD)/tests/torn/corpus.py
 torn_objects := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/torn/*.c)))
 $(torn_objects): $(BUILD)/%.o: %.c $(prepared)
-	$(compile) $(engine_flags) -Isrc/engine -c -o $@ $<
+	$(compile) $(engine_flags) -c -o $@ $<
 $(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources))
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
@@ -162,8 +162,8 @@ TORN_CORES ?= 100
 torn: all $(torn_program) $(torn_corpus)
 	@PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/torn/run.py
 	@TM_CORES='$(TORN_CORES)' $(pytest) tests/torn/test_cores.py
-verify: all $(BUILD)/tests/engine/test_verify
-	@$(BUILD)/tests/engine/test_verify
+verify: all $(BUILD)/tests/engine/verify/test_verify
+	@$(BUILD)/tests/engine/verify/test_verify
 	@TM_TEST_FULL=1 $(pytest) tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
 incomplete: all
 	@TM_TEST_FULL=1 $(pytest) tests/incomplete/test_parts.py tests/incomplete/test_zeros.py
@@ -198,9 +198,9 @@ $(BUILD)/sanitized/%.o: %.c $(prepared)
 
 # Archives: a test or a fake which defines functions itself does not get the engine's file with the same.
 $(checked_engine): $(patsubst %.c,$(BUILD)/sanitized/%.o,$(engine_sources) $(layout_sources))
-	@rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@ && $(AR) rcsP $@ $^
 $(checked_support): $(test_support:%.c=$(BUILD)/sanitized/%.o)
-	@mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
+	@mkdir -p $(@D) && rm -f $@ && $(AR) rcsP $@ $^
 
 $(tests_with_fakes:%.c=$(BUILD)/%): $(test_fakes:%.c=$(BUILD)/sanitized/%.o)
 $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checked_engine)
@@ -224,16 +224,16 @@ fuzz_names := $(sort $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz
 fuzz_programs := $(fuzz_names:%=$(BUILD)/fuzz/%)
 # 512 MiB: the sanitizers' own; one answer takes a few MiB, a traceback's or a table's bounds included.
 fuzz_limits := -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 -max_len=4096 -print_final_stats=1 -verbosity=0
-fuzz_flags := $(common_flags) -Isrc/engine -O1 $(SANITIZE) -fsanitize=fuzzer-no-link
+fuzz_flags := $(common_flags) -Itests/engine -O1 $(SANITIZE) -fsanitize=fuzzer-no-link
 # Its loops over thousands of empty entries would spend most of the time on telling libFuzzer of each comparison with 0.
-$(BUILD)/fuzz/src/engine/walk.o: fuzz_flags += -fno-sanitize-coverage=trace-cmp
+$(BUILD)/fuzz/src/engine/table/walk.o: fuzz_flags += -fno-sanitize-coverage=trace-cmp
 fuzz_runs := match) runs=20000;; memory) runs=2000;; *) runs=4000;;
 
 $(BUILD)/fuzz/%.o: %.c $(prepared)
 	@mkdir -p $(@D) && echo "  CC    $@" && $(FUZZ_CC) -MMD -MP -g $(fuzz_flags) -c -o $@ $<
 $(BUILD)/fuzz/libengine.a: $(patsubst %.c,$(BUILD)/fuzz/%.o,$(engine_sources) $(layout_sources) \
-    tests/engine/image.c tests/engine/stock_image.c tests/fuzz/fuzz.c)
-	@rm -f $@ && $(AR) rcs $@ $^
+    tests/engine/support/image.c tests/engine/support/stock_image.c tests/fuzz/fuzz.c)
+	@rm -f $@ && $(AR) rcsP $@ $^
 $(fuzz_programs): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libengine.a
 	@echo "  LINK  $@"
 	@$(FUZZ_CC) $(SANITIZE) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
@@ -267,7 +267,7 @@ check-format:
 format:
 	clang-format -i $(c_files)
 
-check_flags = $(filter-out -Werror,$(tracer_flags)) -Werror -O2 -Isrc/engine -Itests/engine
+check_flags = $(filter-out -Werror,$(tracer_flags)) -Werror -O2 -Itests/engine
 check-gcc: $(c_sources:%.c=$(BUILD)/check/gcc/%.o)
 check-clang: $(c_sources:%.c=$(BUILD)/check/clang/%.o)
 $(BUILD)/check/gcc/%.o: %.c $(prepared)
@@ -277,7 +277,7 @@ $(BUILD)/check/clang/%.o: %.c $(prepared)
 
 check-cppcheck:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	    --suppress=missingIncludeSystem -Isrc -Isrc/engine $(layout_sources) $(engine_sources) $(tracer_sources)
+	    --suppress=missingIncludeSystem -Isrc $(layout_sources) $(engine_sources) $(tracer_sources)
 
 # Old debuggers embed old Pythons: all is kept to the syntax of 3.8.
 check-python:

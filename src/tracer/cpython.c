@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "../layout/trace_table.h"
+#include "layout/trace_table.h"
 
 struct cpython cpython;
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../layout/trace_table.h"
+#include "layout/trace_table.h"
 
 /** Offsets in bytes, sizes of x86-64 and aarch64 builds. */
 struct cpython_facts {

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../layout/hash.h"
-#include "../layout/lines.h"
+#include "layout/hash.h"
+#include "layout/lines.h"
 #include "pages.h"
 #include "shadow.h"
 

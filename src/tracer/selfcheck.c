@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "../engine/tracemortem.h"
+#include "engine/tracemortem.h"
 #include "table.h"
 
 // What another thread is doing looks like damage to who reads it meanwhile. It does not look the same for so long.

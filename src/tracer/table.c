@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../layout/hash.h"
+#include "layout/hash.h"
 #include "pages.h"
 
 #define EXPORT __attribute__((visibility("default")))

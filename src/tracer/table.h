@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
-#include "../layout/trace_table.h"
 #include "cpython.h"
+#include "layout/trace_table.h"
 
 /** The exported anchor by which a debugger finds the table: the root's address, as TM_ROOT_SYMBOL says. */
 extern uint64_t tracemortem_root;

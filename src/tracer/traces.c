@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#include "../layout/lines.h"
 #include "hooks.h"
+#include "layout/lines.h"
 #include "pages.h"
 #include "shadow.h"
 #include "tracked.h"

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "../layout/hash.h"
 #include "count.h"
+#include "layout/hash.h"
 #include "pages.h"
 
 uint64_t tracked_in_domain_0;

@@ -13,7 +13,7 @@
 //   tm-write FILE               writes "begun" to the file, then does as tm-wait does
 //
 // It knows no table.
-#include "tracemortem.h"
+#include "engine/tracemortem.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

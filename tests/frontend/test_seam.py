@@ -24,7 +24,7 @@ STATES = ["gdb live", "gdb core", "lldb live", "lldb core"]
 def probe(tmp_path_factory):
     """The environment with which front ends load the probe."""
     library = tmp_path_factory.mktemp("probe") / "libprobe.so"
-    source, include = os.path.join(HERE, "probe_engine.c"), os.path.join(debuggers.ROOT, "src", "engine")
+    source, include = os.path.join(HERE, "probe_engine.c"), os.path.join(debuggers.ROOT, "src")
     subprocess.run(["gcc", "-shared", "-fPIC", "-I", include, "-o", str(library), source], check=True)
     return {"TRACEMORTEM_ENGINE": str(library)}
 

@@ -8,7 +8,7 @@
 #ifndef TRACEMORTEM_TESTS_FUZZ_H
 #define TRACEMORTEM_TESTS_FUZZ_H
 
-#include "../../src/engine/tracemortem.h"
+#include "engine/tracemortem.h"
 
 #define fuzz_require(condition)                                         \
     do {                                                                \

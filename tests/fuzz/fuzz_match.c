@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/engine/match.h"
+#include "engine/base/match.h"
 #include "fuzz.h"
 
 static bool matches(const char *bytes, size_t bytes_length, const char *name, size_t length)

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../engine/image.h"
-#include "../engine/stock_image.h"
 #include "fuzz.h"
+#include "support/image.h"
+#include "support/stock_image.h"
 
 #define HEAP UINT64_C(0x7f7000000000) // of the traced program: only compared, never read
 #define GIB (UINT64_C(1) << 30)

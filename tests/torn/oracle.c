@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../layout/trace_table.h"
-#include "pool.h"
+#include "engine/model/pool.h"
+#include "layout/trace_table.h"
 
 #define CORPUS "corpus.py"
 

@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../layout/trace_table.h"
 #include "instruction.h"
+#include "layout/trace_table.h"
 #include "oracle.h"
 
 struct options {

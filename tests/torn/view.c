@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "../layout/trace_table.h"
-#include "target.h"
+#include "engine/target/target.h"
+#include "layout/trace_table.h"
 
 enum { PAGE = 4096, FIRST_PAGES = 4096, RUN = 64 }; // pages compared by one call
 

@@ -7,7 +7,7 @@
 #ifndef TRACEMORTEM_TESTS_VIEW_H
 #define TRACEMORTEM_TESTS_VIEW_H
 
-#include "source.h"
+#include "engine/model/source.h"
 #include "tracee.h"
 
 struct seen_block {

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/tracer/count.h"
-#include "../../src/tracer/hooks.h"
-#include "../../src/tracer/shadow.h"
+#include "tracer/count.h"
+#include "tracer/hooks.h"
+#include "tracer/shadow.h"
 
 enum { THREADS = 8, BLOCKS = 400, CODES = 5, DEPTH = 6, MAIN_INTERPRETER = 1 };
 

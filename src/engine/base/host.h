@@ -1,0 +1,55 @@
+/**
+ * The user's side as the engine's parts see it: Ctrl-C, progress, and what front ends hand over to do with text.
+ *
+ * Every callback may be missing, and so may the host itself: then nobody asks to stop and nobody listens. Knows no
+ * target and no table.
+ */
+#ifndef TRACEMORTEM_ENGINE_BASE_HOST_H
+#define TRACEMORTEM_ENGINE_BASE_HOST_H
+
+#include "engine/base/error.h"
+
+struct tm_host {
+    struct tm_host_callbacks callbacks;
+    void *context;
+};
+
+/** Whether the user asked to stop. Ask at least every few milliseconds of work. */
+static inline bool tm_host_should_stop(const struct tm_host *host)
+{
+    return host && host->callbacks.should_stop && host->callbacks.should_stop(host->context) != 0;
+}
+
+/** The error of work which was given up because the user asked for it. */
+static inline struct tm_error *tm_host_stopped(void)
+{
+    return tm_error_create(TM_ERROR_INTERRUPTED, "interrupted");
+}
+
+/** NULL, or TM_ERROR_INTERRUPTED if the user asked to stop: for loops which can only return. */
+static inline struct tm_error *tm_host_check(const struct tm_host *host)
+{
+    return tm_host_should_stop(host) ? tm_host_stopped() : NULL;
+}
+
+static inline void tm_host_progress(const struct tm_host *host, const char *what, uint64_t done, uint64_t total)
+{
+    if (host && host->callbacks.progress)
+        host->callbacks.progress(host->context, what, done, total);
+}
+
+static inline void tm_host_write(const struct tm_host *host, const char *text, size_t length)
+{
+    if (host && host->callbacks.write)
+        host->callbacks.write(host->context, text, length);
+}
+
+/** A source line, or NULL if there is none or nobody can read it; valid until the next call. */
+static inline const char *tm_host_source_line(const struct tm_host *host, const char *file_name, uint32_t line)
+{
+    if (!host || !host->callbacks.source_line)
+        return NULL;
+    return host->callbacks.source_line(host->context, file_name, line);
+}
+
+#endif

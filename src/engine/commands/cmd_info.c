@@ -1,0 +1,368 @@
+// tm-info: what is known of the trace table itself.
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/commands/command.h"
+#include "engine/commands/report.h"
+#include "layout/trace_table.h"
+
+#define INFO_OPTIONS(X) TM_OPTIONS_JSON(X)
+
+static const struct tm_option options[] = {INFO_OPTIONS(TM_OPTION_AS_ENTRY)};
+
+static const char help[] = TM_HELP(
+    "Show whether memory is traced and since when, how much, and what could not be recorded.", "tm-info [OPTION]...",
+    "Answers also where tracing is off. Sizes stand as tracemalloc shows them, and in bytes; times are\n"
+    "in UTC. \"not recorded\" counts allocations and frames which the tracer had no room for;\n"
+    "\"unreadable\" what this side could not read of the table.\n"
+    "\n"
+    "Of a program which runs without the tracer, but with tracemalloc, the tables of that are told of;\n"
+    "what they do not tell is left out.\n",
+    INFO_OPTIONS,
+    "Examples:\n"
+    "  tm-info\n"
+    "  tm-info --json\n"
+    "\n"
+    "The JSON object has:\n"
+    "  command\n"
+    "  state         \"tracing\", \"clearing\", \"stopped\", \"loaded\" (never started)\n"
+    "  tracing       whether there are traces: state is tracing or clearing\n"
+    "  started, cleared    when tracing began and traces were last cleared: ISO, UTC; or null\n"
+    "  traceback_limit, traced_memory, peak_traced_memory\n"
+    "  blocks, resizing    live; of these, inside realloc()\n"
+    "  in_flight     bytes in blocks which were being recorded or freed just then\n"
+    "  sites, sites_live   allocation sites ever; with live blocks\n"
+    "  domains       distinct ones with live blocks\n"
+    "  allocations, allocated    blocks and bytes ever, since tracing began or was cleared\n"
+    "  strings, codes, nodes, table_bytes    records of the table, and what all of them take\n"
+    "  leaves, mapped    of the shadow map; address space mapped by the tracer, in bytes\n"
+    "  lost_blocks, lost_frames    not recorded\n"
+    "  shortened     live blocks whose traceback lacks frames: the table had no room for them\n"
+    "  record_limit  sites which the tracer makes at most (TRACEMORTEM_RECORDS)\n"
+    "  reuse_exact   whether a block reborn from a free list has its latest traceback\n"
+    "  python_version, debug_build, free_threaded, tracer_version, pid\n"
+    "  source        \"native\": the tracer's; \"stock\": CPython's own tracemalloc, which has fewer keys:\n"
+    "                state, tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
+    "                free_threaded, source, found_by, table_address, missing; and where it can be told\n"
+    "                traceback_limit, peak_traced_memory and\n"
+    "  locked        whether the tables' lock is held: somebody was changing them\n"
+    "  found_by, table_address, layout_major, layout_minor\n"
+    "  missing       " TM_HELP_JSON_MISSING);
+
+static struct tm_error *prepare(struct tm_request *request)
+{
+    return tm_request_check_words(request, 0);
+}
+
+static const char *state_name(uint32_t state)
+{
+    switch (state) {
+    case TM_STATE_LOADED:
+        return "loaded";
+    case TM_STATE_TRACING:
+        return "tracing";
+    case TM_STATE_STOPPED:
+        return "stopped";
+    case TM_STATE_CLEARING:
+        return "clearing";
+    }
+    return "unknown";
+}
+
+static bool is_tracing(const struct tm_info *info)
+{
+    return info->state == TM_STATE_TRACING || info->state == TM_STATE_CLEARING;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Text
+
+static void begin_fact(struct tm_text *out, const char *name)
+{
+    tm_text_printf(out, "%s:%*s", name, (int)(18 - strlen(name)), "");
+}
+
+static void add_size(struct tm_text *out, uint64_t size)
+{
+    tm_format_size(out, false, size, false);
+    tm_text_add(out, " (");
+    tm_report_count(out, size, "byte");
+    tm_text_add(out, ")");
+}
+
+static const char *lock_text(enum tm_lock lock)
+{
+    switch (lock) {
+    case TM_LOCK_FREE:
+        return "free: nobody was changing the tables";
+    case TM_LOCK_HELD:
+        return "held: somebody was changing the tables";
+    case TM_LOCK_UNKNOWN:
+        break;
+    }
+    return "not known: somebody may have been changing the tables";
+}
+
+static void write_state(const struct tm_info *info, struct tm_text *out)
+{
+    begin_fact(out, "tracing");
+    if (info->state == TM_STATE_LOADED)
+        tm_text_add(out, info->has_tracer ? "off: never started" : "off: not started, or stopped");
+    else if (info->state == TM_STATE_STOPPED)
+        tm_text_add(out, "off: stopped, and what was recorded is cleared");
+    else if (is_tracing(info))
+        tm_text_add(out, "on");
+    else
+        tm_text_printf(out, "not known: state %" PRIu32, info->state);
+    if (is_tracing(info) && info->tracer.started) {
+        tm_text_add(out, " since ");
+        tm_report_time(out, info->tracer.started, false);
+    }
+    if (info->state == TM_STATE_CLEARING)
+        tm_text_add(out, "; traces are being cleared just now");
+    tm_text_add(out, "\n");
+    if (info->tracer.cleared) {
+        begin_fact(out, "traces cleared");
+        tm_report_time(out, info->tracer.cleared, false);
+        tm_text_add(out, "\n");
+    }
+    begin_fact(out, "frame limit");
+    if (info->has_frame_limit) {
+        tm_report_count(out, info->frame_limit, "frame");
+        tm_text_add(out, " per traceback\n");
+    } else {
+        tm_text_add(out, "not known\n");
+    }
+    if (info->has_lock) {
+        begin_fact(out, "lock");
+        tm_text_printf(out, "%s\n", lock_text(info->lock));
+    }
+}
+
+static void write_memory(const struct tm_info *info, struct tm_text *out)
+{
+    const struct tm_tracer_info *tracer = &info->tracer;
+    begin_fact(out, "traced memory");
+    add_size(out, info->traced);
+    tm_text_add(out, "\n");
+    if (info->has_peak) {
+        begin_fact(out, "peak");
+        add_size(out, info->peak);
+        tm_text_add(out, "\n");
+    }
+
+    begin_fact(out, "blocks");
+    tm_text_printf(out, "%" PRIu64 " live", info->blocks);
+    if (tracer->resizing)
+        tm_text_printf(out, ", %" PRIu64 " of them being resized just now", tracer->resizing);
+    tm_text_printf(out, ", in ");
+    tm_report_count(out, info->domains, "domain");
+    tm_text_add(out, "\n");
+    if (tracer->in_flight) {
+        begin_fact(out, "in flight");
+        add_size(out, tracer->in_flight);
+        tm_text_add(out, " in blocks being recorded or freed just now: counts may be off by these\n");
+    }
+    if (info->has_tracer) {
+        begin_fact(out, "allocations");
+        tm_text_printf(out, "%" PRIu64 " of ", tracer->allocations);
+        add_size(out, tracer->allocated);
+        tm_text_printf(out, " since tracing %s\n", tracer->cleared > tracer->started ? "was cleared" : "began");
+    }
+    begin_fact(out, "sites");
+    tm_text_printf(out, "%" PRIu64 " with live blocks", info->sites_live);
+    if (info->has_tracer)
+        tm_text_printf(out, ", %" PRIu64 " ever", tracer->sites);
+    if (tracer->record_limit)
+        tm_text_printf(out, ", room for %" PRIu64, tracer->record_limit);
+    tm_text_add(out, "\n");
+}
+
+static void write_tracer(const struct tm_info *info, struct tm_text *out)
+{
+    begin_fact(out, "tracer's memory");
+    add_size(out, info->tracer.table_bytes);
+    tm_text_printf(out, " in records, ");
+    tm_text_printf(out, "%" PRIu64 " shadow %s, ", info->tracer.leaves, info->tracer.leaves == 1 ? "leaf" : "leaves");
+    add_size(out, info->tracer.mapped);
+    tm_text_add(out, " mapped\n");
+    begin_fact(out, "records");
+    tm_report_count(out, info->tracer.strings, "string");
+    tm_text_add(out, ", ");
+    tm_report_count(out, info->tracer.codes, "code object");
+    tm_text_add(out, ", ");
+    tm_report_count(out, info->tracer.nodes, "node");
+    tm_text_add(out, "\n");
+    if (info->tracer.shortened) {
+        begin_fact(out, "shortened");
+        tm_report_count(out, info->tracer.shortened, "live block");
+        tm_text_add(out, " whose traceback lacks its oldest frames: there was no room for them\n");
+    }
+    begin_fact(out, "free lists");
+    tm_text_add(out, info->tracer.reuse_exact ? "exact: a block reborn from one has its latest traceback\n"
+                                              : "not exact: a block reborn from one may have an earlier traceback\n");
+    begin_fact(out, "not recorded");
+    tm_report_count(out, info->tracer.lost_blocks, "block");
+    tm_text_add(out, ", ");
+    tm_report_count(out, info->tracer.lost_frames, "frame");
+    tm_text_add(out, "\n");
+}
+
+static void write_origin(const struct tm_info *info, struct tm_text *out)
+{
+    const struct tm_tracer_info *tracer = &info->tracer;
+    begin_fact(out, "Python");
+    tm_text_printf(out, "%s%s%s\n", info->python_version, tracer->debug_build ? ", debug build" : "",
+                   info->free_threaded ? ", free-threaded" : "");
+    if (info->has_tracer) {
+        begin_fact(out, "tracer");
+        tm_text_printf(out, "%s\n", tracer->version);
+        begin_fact(out, "pid");
+        tm_text_printf(out, "%" PRIu32 "\n", tracer->pid);
+    }
+    begin_fact(out, "table");
+    tm_text_printf(out, "%s", info->source);
+    if (info->has_tracer)
+        tm_text_printf(out, ", layout %" PRIu32 ".%" PRIu32, tracer->layout_major, tracer->layout_minor);
+    else
+        tm_text_add(out, ", CPython's own tracemalloc");
+    tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
+}
+
+static void write_text(const struct tm_info *info, struct tm_text *out)
+{
+    write_state(info, out);
+    write_memory(info, out);
+    if (info->has_tracer)
+        write_tracer(info, out);
+    write_origin(info, out);
+    begin_fact(out, "unreadable");
+    struct tm_text facts = TM_TEXT_EMPTY;
+    tm_report_damage_facts(&facts, &info->damage);
+    out->failed = out->failed || facts.failed;
+    tm_text_printf(out, "%s\n", facts.length > 0 ? tm_text_string(&facts) : "nothing");
+    tm_text_deinit(&facts);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// JSON
+
+static void write_time_json(struct tm_json *json, const char *key, uint64_t nanoseconds)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+
+    if (nanoseconds == 0) {
+        tm_json_null(json, key);
+        return;
+    }
+    tm_report_time(&text, nanoseconds, false);
+    tm_json_word(json, key, tm_text_string(&text));
+    json->text->failed = json->text->failed || text.failed;
+    tm_text_deinit(&text);
+}
+
+struct number {
+    const char *key;
+    uint64_t value;
+};
+
+static void write_numbers_json(const struct number *numbers, size_t count, struct tm_json *json)
+{
+    for (size_t i = 0; i < count; i++)
+        tm_json_number(json, numbers[i].key, numbers[i].value);
+}
+
+static void write_memory_json(const struct tm_info *info, struct tm_json *json)
+{
+    const struct number numbers[] = {{"traced_memory", info->traced},
+                                     {"blocks", info->blocks},
+                                     {"sites_live", info->sites_live},
+                                     {"domains", info->domains}};
+    if (info->has_frame_limit)
+        tm_json_number(json, "traceback_limit", info->frame_limit);
+    if (info->has_peak)
+        tm_json_number(json, "peak_traced_memory", info->peak);
+    write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    if (info->lock == TM_LOCK_FREE || info->lock == TM_LOCK_HELD)
+        tm_json_bool(json, "locked", info->lock == TM_LOCK_HELD);
+}
+
+static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
+{
+    const struct tm_tracer_info *tracer = &info->tracer;
+    const struct number numbers[] = {{"resizing", tracer->resizing},
+                                     {"in_flight", tracer->in_flight},
+                                     {"sites", tracer->sites},
+                                     {"allocations", tracer->allocations},
+                                     {"allocated", tracer->allocated},
+                                     {"strings", tracer->strings},
+                                     {"codes", tracer->codes},
+                                     {"nodes", tracer->nodes},
+                                     {"table_bytes", tracer->table_bytes},
+                                     {"leaves", tracer->leaves},
+                                     {"mapped", tracer->mapped},
+                                     {"lost_blocks", tracer->lost_blocks},
+                                     {"lost_frames", tracer->lost_frames},
+                                     {"shortened", tracer->shortened},
+                                     {"record_limit", tracer->record_limit},
+                                     {"pid", tracer->pid},
+                                     {"layout_major", tracer->layout_major},
+                                     {"layout_minor", tracer->layout_minor}};
+    write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
+    tm_json_bool(json, "debug_build", tracer->debug_build);
+    tm_json_word(json, "tracer_version", tracer->version);
+}
+
+static void write_json(const struct tm_request *request, const struct tm_info *info, struct tm_text *out)
+{
+    struct tm_json json = {out, false};
+
+    tm_json_begin_object(&json, NULL);
+    tm_json_word(&json, "command", request->command->name);
+    tm_json_word(&json, "state", state_name(info->state));
+    tm_json_bool(&json, "tracing", is_tracing(info));
+    if (info->has_tracer) {
+        write_time_json(&json, "started", is_tracing(info) ? info->tracer.started : 0);
+        write_time_json(&json, "cleared", info->tracer.cleared);
+    }
+    write_memory_json(info, &json);
+    if (info->has_tracer)
+        write_tracer_json(info, &json);
+    tm_json_word(&json, "python_version", info->python_version);
+    tm_json_bool(&json, "free_threaded", info->free_threaded);
+    tm_json_word(&json, "source", info->source);
+    tm_json_word(&json, "found_by", info->found_by);
+    tm_json_number(&json, "table_address", info->table_address);
+    tm_report_damage_json(&json, "missing", &info->damage);
+    tm_json_end_object(&json);
+    tm_text_add(out, "\n");
+}
+
+static struct tm_error *run(struct tm_request *request, struct tm_target *current, struct tm_text *out)
+{
+    const struct tm_host *host = &request->session->host;
+    struct tm_source *source;
+    struct tm_info info;
+
+    struct tm_error *error = tm_source_open(current, host, &source);
+    if (!error)
+        error = tm_source_info(source, host, &info);
+    if (error)
+        return error;
+    if (request->settings.json)
+        write_json(request, &info, out);
+    else
+        write_text(&info, out);
+    return NULL;
+}
+
+const struct tm_command tm_command_info = {
+    .name = "tm-info",
+    .help = help,
+    .options = TM_OPTION_TABLE(options),
+    .needs_target = true,
+    .prepare = prepare,
+    .run = run,
+};

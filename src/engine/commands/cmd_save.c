@@ -1,0 +1,162 @@
+// tm-save: a snapshot file which tracemalloc.Snapshot.load() reads.
+
+#include <string.h>
+
+#include "engine/commands/command.h"
+#include "engine/commands/query.h"
+#include "engine/commands/report.h"
+#include "engine/snapshot/dump.h"
+
+#define SAVE_OPTIONS(X) TM_OPTIONS_SAVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+
+static const struct tm_option options[] = {SAVE_OPTIONS(TM_OPTION_AS_ENTRY)};
+
+static const char help[] =
+    TM_HELP("Save the traces as a file which tracemalloc.Snapshot.load() reads.", "tm-save FILE [OPTION]...",
+            "FILE is what Snapshot.dump() would have written inside of the program, with the traces in the order\n"
+            "of their blocks' addresses. tm-diff compares it with a process, a core or another such file, and any\n"
+            "CPython from 3.8 on loads it:\n"
+            "\n"
+            "  snapshot = tracemalloc.Snapshot.load(FILE)\n"
+            "  snapshot.statistics('lineno')\n"
+            "\n"
+            "CPython 3.8 has other traces than later ones: load the file in one of the target's own kind, or use\n"
+            "--traces. A file which exists is not replaced without --force, and a core never; one which could not\n"
+            "be written to its end is removed.\n"
+            "\n" TM_HELP_FILTERS,
+            SAVE_OPTIONS,
+            "Examples:\n"
+            "  tm-save now.snapshot\n"
+            "  tm-save --force --include '*/views.py' --all-frames views.snapshot\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command, file\n"
+            "  traces        \"3.8\" or \"3.9\": the form of the traces\n"
+            "  bytes         the file's size\n"
+            "  traceback_limit  frames kept per block\n" TM_HELP_JSON_FILTERS "  total_size, total_count\n"
+            "  missing       " TM_HELP_JSON_MISSING);
+
+// The version from which on traces have four parts.
+#define PYTHON_3_9 0x03090000u
+
+static struct tm_error *prepare(struct tm_request *request)
+{
+    struct tm_error *error = tm_request_check_words(request, 1);
+    if (error)
+        return error;
+    if (request->words.count == 0 || request->words.items[0][0] == '\0')
+        return tm_usage_error(request->command->name, "which file? Usage: ", "tm-save FILE", "");
+    tm_request_add_unresolved(request, request->settings.force ? TM_OPERAND_REPLACE : TM_OPERAND_OUTPUT,
+                              request->words.items[0]);
+    return NULL;
+}
+
+struct saver {
+    const struct tm_request *request;
+    struct tm_traces traces;
+    struct tm_dump dump;
+    bool started;
+    uint64_t total_size;
+    uint64_t total_count;
+    uint64_t bytes;
+};
+
+// Not before the target's version is known.
+static void start(struct saver *saver)
+{
+    const struct tm_unresolved *file = &saver->request->unresolved[0];
+    enum tm_form form = saver->request->settings.form;
+    uint32_t version = saver->traces.python_version;
+    if (saver->started)
+        return;
+    if (form == TM_FORM_OF_TARGET)
+        form = version != 0 && version < PYTHON_3_9 ? TM_FORM_3_8 : TM_FORM_3_9;
+    saver->started = true;
+    tm_dump_start(&saver->dump, form == TM_FORM_3_8 ? TM_DUMP_3_8 : TM_DUMP_3_9, file->output, file->output_context);
+}
+
+static struct tm_error *visit(void *context, const struct tm_trace *trace)
+{
+    struct saver *saver = context;
+    start(saver);
+    saver->total_size = tm_add_saturating(saver->total_size, trace->size);
+    saver->total_count++;
+    return tm_dump_trace(&saver->dump, trace->origin->domain, trace->size, trace->origin->traceback);
+}
+
+static struct tm_error *save(struct saver *saver, struct tm_target *current)
+{
+    struct tm_pool *pool;
+
+    struct tm_error *error = tm_pool_create(&pool);
+    if (error)
+        return error;
+    error = tm_query_traces(saver->request, current, pool, visit, saver, &saver->traces);
+    if (!error)
+        start(saver);
+    if (saver->started)
+        error = tm_dump_finish(&saver->dump, error, saver->traces.frame_limit, &saver->bytes);
+    tm_pool_destroy(pool);
+    return error;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Writing
+
+static void write_text(const struct saver *saver, struct tm_text *out)
+{
+    const char *file = saver->request->unresolved[0].text;
+
+    tm_report_count(out, saver->total_count, "trace");
+    tm_text_add(out, " of ");
+    tm_format_kib(out, false, saver->total_size, false);
+    tm_text_add(out, " saved in ");
+    tm_text_escape(out, file, strlen(file));
+    tm_text_add(out, " (");
+    tm_format_size(out, false, saver->bytes, false);
+    tm_text_add(out, ")\n");
+    tm_report_filters(out, saver->request);
+    tm_report_damage(out, &saver->traces.damage);
+}
+
+static void write_json(const struct saver *saver, struct tm_text *out)
+{
+    const char *file = saver->request->unresolved[0].text;
+    struct tm_json json = {out, false};
+
+    tm_json_begin_object(&json, NULL);
+    tm_json_word(&json, "command", saver->request->command->name);
+    tm_json_string(&json, "file", file, strlen(file));
+    tm_json_word(&json, "traces", saver->dump.form == TM_DUMP_3_8 ? "3.8" : "3.9");
+    tm_json_number(&json, "bytes", saver->bytes);
+    tm_json_number(&json, "traceback_limit", saver->traces.frame_limit);
+    tm_report_filters_json(&json, saver->request);
+    tm_json_number(&json, "total_size", saver->total_size);
+    tm_json_number(&json, "total_count", saver->total_count);
+    tm_report_damage_json(&json, "missing", &saver->traces.damage);
+    tm_json_end_object(&json);
+    tm_text_add(out, "\n");
+}
+
+static struct tm_error *run(struct tm_request *request, struct tm_target *current, struct tm_text *out)
+{
+    struct saver saver = {.request = request};
+
+    struct tm_error *error = save(&saver, current);
+    if (error)
+        return error;
+    if (request->settings.json)
+        write_json(&saver, out);
+    else
+        write_text(&saver, out);
+    return NULL;
+}
+
+const struct tm_command tm_command_save = {
+    .name = "tm-save",
+    .help = help,
+    .options = TM_OPTION_TABLE(options),
+    .needs_target = true,
+    .prepare = prepare,
+    .run = run,
+};

@@ -1,0 +1,209 @@
+// tm-traceback: the block which holds an address, and where it was allocated.
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/commands/command.h"
+#include "engine/commands/report.h"
+#include "engine/commands/words.h"
+
+enum { MOST_BLOCKS = 64 };
+
+#define TRACEBACK_OPTIONS(X) TM_OPTIONS_FRAMES(X) TM_OPTIONS_JSON(X)
+
+static const struct tm_option options[] = {TRACEBACK_OPTIONS(TM_OPTION_AS_ENTRY)};
+
+static const char help[] =
+    TM_HELP("Show which block holds an address, and the traceback of its allocation.",
+            "tm-traceback [OPTION]... ADDRESS|EXPRESSION",
+            "The address may be anywhere inside of a block; an object's block often starts before it. A plain\n"
+            "number is taken as it is, all else is an expression of the debugger's language. Options come\n"
+            "before it, and \"--\" ends them. Filters do not apply.\n"
+            "\n"
+            "Below the block stand the lines of Traceback.format(), the most recent call last.\n",
+            TRACEBACK_OPTIONS,
+            "Examples:\n"
+            "  tm-traceback 0x7f3a5c0e4d30\n"
+            "  tm-traceback -n 5 object\n"
+            "  tm-traceback --json -- frame->f_locals\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command, address, limit (null: all frames)\n"
+            "  blocks        each with address, size, offset (of the address asked for), domain, resizing,\n"
+            "                total_nframe, traceback (frames with filename and lineno, the oldest first)\n"
+            "  missing       " TM_HELP_JSON_MISSING);
+
+static struct tm_error *prepare(struct tm_request *request)
+{
+    if (request->words.count == 0)
+        return tm_usage_error(request->command->name, "which address? Usage: ", "tm-traceback ADDRESS|EXPRESSION", "");
+
+    const char *text = request->words.items[0];
+    // 010 is 8 to most debuggers, so they shall say what it is. What looks like a number but is too large is theirs too.
+    bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';
+    request->has_address = !octal && tm_word_number(text, &request->address);
+    if (!request->has_address)
+        tm_request_add_unresolved(request, TM_OPERAND_EXPRESSION, text);
+    return NULL;
+}
+
+struct answer {
+    uint64_t address;
+    struct tm_block blocks[MOST_BLOCKS];
+    size_t count;
+    struct tm_damage damage;
+};
+
+static void shown_frames(const struct tm_request *request, const struct tm_traceback *traceback, uint32_t *first,
+                         uint32_t *end)
+{
+    *first = 0;
+    *end = traceback->count;
+    if (request->settings.has_limit)
+        tm_format_limit(traceback->count, request->settings.limit, first, end);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Writing
+
+static void write_block(const struct tm_request *request, const struct answer *answer, const struct tm_block *block,
+                        struct tm_text *out)
+{
+    const struct tm_traceback *traceback = block->traceback;
+    uint32_t first, end;
+
+    tm_text_printf(out, "block at 0x%" PRIx64 " of ", block->address);
+    tm_report_count(out, block->size, "byte");
+    tm_text_printf(out, ", domain %" PRIu32, block->domain);
+    if (answer->address != block->address) {
+        tm_text_printf(out, "; 0x%" PRIx64 " is ", answer->address);
+        tm_report_count(out, answer->address - block->address, "byte");
+        tm_text_add(out, " into it");
+    }
+    tm_text_add(out, block->resizing ? "; being resized just now: this is what it was before\n" : "\n");
+
+    shown_frames(request, traceback, &first, &end);
+    tm_text_add(out, "Traceback (most recent call last");
+    if (end - first < traceback->total_frames)
+        tm_text_printf(out, "; showing %" PRIu32 " of %" PRIu32 " frames", end - first, traceback->total_frames);
+    tm_text_add(out, "):\n");
+    tm_format_frames(out, &request->session->host, traceback->frames, first, end);
+}
+
+static void write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        write_block(request, answer, &answer->blocks[i], out);
+    tm_report_damage(out, &answer->damage);
+}
+
+static void write_block_json(const struct tm_request *request, const struct answer *answer,
+                             const struct tm_block *block, struct tm_json *json)
+{
+    uint32_t first, end;
+
+    shown_frames(request, block->traceback, &first, &end);
+    tm_json_begin_object(json, NULL);
+    tm_json_number(json, "address", block->address);
+    tm_json_number(json, "size", block->size);
+    tm_json_number(json, "offset", answer->address - block->address);
+    tm_json_number(json, "domain", block->domain);
+    tm_json_bool(json, "resizing", block->resizing);
+    tm_json_number(json, "total_nframe", block->traceback->total_frames);
+    tm_report_frames_json(json, block->traceback->frames, first, end);
+    tm_json_end_object(json);
+}
+
+static void write_json(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
+{
+    const struct tm_settings *settings = &request->settings;
+    struct tm_json json = {out, false};
+
+    tm_json_begin_object(&json, NULL);
+    tm_json_word(&json, "command", request->command->name);
+    tm_json_number(&json, "address", answer->address);
+    if (settings->has_limit)
+        tm_json_signed(&json, "limit", settings->limit < 0,
+                       settings->limit < 0 ? (uint64_t)-settings->limit : (uint64_t)settings->limit);
+    else
+        tm_json_null(&json, "limit");
+    tm_json_begin_array(&json, "blocks");
+    for (size_t i = 0; i < answer->count; i++)
+        write_block_json(request, answer, &answer->blocks[i], &json);
+    tm_json_end_array(&json);
+    tm_report_damage_json(&json, "missing", &answer->damage);
+    tm_json_end_object(&json);
+    tm_text_add(out, "\n");
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Running
+
+static struct tm_error *not_found(const struct tm_source *source, const struct answer *answer)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+    uint64_t started = tm_source_started(source);
+
+    tm_text_printf(&text, "0x%" PRIx64 " is in no traced block: not traced, ", answer->address);
+    tm_text_add(&text, started ? "tracing began at " : "and when tracing began is not known");
+    if (started)
+        tm_report_time(&text, started, true);
+    tm_text_add(&text, ".\nIt was allocated before, or not by Python's allocators, or has been freed");
+    if (answer->damage.unreadable_records || answer->damage.corrupt_records || answer->damage.torn_records) {
+        tm_text_add(&text, ", or it is in what cannot be told: ");
+        tm_report_damage_facts(&text, &answer->damage);
+    }
+    tm_text_add(&text, ".\nType \"tm-info\" for what is traced, or try the address of another part of the object.");
+
+    struct tm_error *error = tm_text_check(&text);
+    if (!error)
+        error = tm_error_create(TM_ERROR_NOT_FOUND, "%s", tm_text_string(&text));
+    tm_text_deinit(&text);
+    return error;
+}
+
+static struct tm_error *find(const struct tm_request *request, struct tm_target *current, struct tm_pool *pool,
+                             struct answer *answer)
+{
+    const struct tm_host *host = &request->session->host;
+    struct tm_source *source;
+
+    struct tm_error *error = tm_source_open(current, host, &source);
+    if (!error)
+        error = tm_source_require_tracing(source);
+    if (!error)
+        error = tm_source_find(source, host, pool, answer->address, answer->blocks, MOST_BLOCKS, &answer->count,
+                               &answer->damage);
+    if (error)
+        return error;
+    if (answer->count > MOST_BLOCKS)
+        answer->count = MOST_BLOCKS;
+    return answer->count == 0 ? not_found(source, answer) : NULL;
+}
+
+static struct tm_error *run(struct tm_request *request, struct tm_target *current, struct tm_text *out)
+{
+    struct answer answer = {.address = request->has_address ? request->address : request->unresolved[0].address};
+    struct tm_pool *pool;
+
+    struct tm_error *error = tm_pool_create(&pool);
+    if (error)
+        return error;
+    error = find(request, current, pool, &answer);
+    if (!error && request->settings.json)
+        write_json(request, &answer, out);
+    else if (!error)
+        write_text(request, &answer, out);
+    tm_pool_destroy(pool);
+    return error;
+}
+
+const struct tm_command tm_command_traceback = {
+    .name = "tm-traceback",
+    .help = help,
+    .options = TM_OPTION_TABLE(options),
+    .takes_expression = true,
+    .needs_target = true,
+    .prepare = prepare,
+    .run = run,
+};

@@ -1,0 +1,326 @@
+// tm-traces: single blocks, the first of them in one of three orders.
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/commands/command.h"
+#include "engine/commands/query.h"
+#include "engine/commands/report.h"
+
+#define TRACES_OPTIONS(X) \
+    TM_OPTIONS_LIMIT(X) TM_OPTIONS_SORT(X) TM_OPTIONS_TRACEBACK(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+
+static const struct tm_option options[] = {TRACES_OPTIONS(TM_OPTION_AS_ENTRY)};
+
+static const char help[] =
+    TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
+            "Each row is a block: its address, its size, its domain, and the line which allocated it (the most\n"
+            "recent frame). Then come what the other blocks hold, and the total. To see what one allocation is\n"
+            "about, give a row's address to tm-traceback, or use --traceback.\n"
+            "\n"
+            "With --sort site blocks with the same traceback stand together, in the order of tm-top traceback,\n"
+            "and of each place the biggest first.\n"
+            "\n" TM_HELP_FILTERS,
+            TRACES_OPTIONS,
+            "Examples:\n"
+            "  tm-traces\n"
+            "  tm-traces -n 3 --traceback\n"
+            "  tm-traces --sort address --include '*/views.py:120'\n"
+            "  tm-traces --domain 389047\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command, sort, limit\n"
+            "  traceback_limit  frames kept per block\n" TM_HELP_JSON_FILTERS
+            "  traces        the rows: address, size, domain, resizing (it was inside of realloc(): this is what\n"
+            "                it was before), total_nframe, traceback (frames with filename and lineno, the\n"
+            "                oldest first)\n"
+            "  other         of the blocks not shown: traces (how many), size\n"
+            "  total_size, total_count\n"
+            "  missing       " TM_HELP_JSON_MISSING);
+
+static struct tm_error *prepare(struct tm_request *request)
+{
+    request->key = TM_KEY_TRACEBACK; // what a site is
+    return tm_request_check_words(request, 0);
+}
+
+struct row {
+    uint64_t address;
+    uint64_t size;
+    const struct tm_traceback *traceback;
+    const struct tm_statistic *site; // NULL: not asked for, or not known
+    uint32_t domain;
+    bool resizing;
+};
+
+struct answer {
+    struct tm_query sites; // with --sort site
+    bool by_site;
+    struct tm_traces traces;
+    enum tm_sort sort;
+    struct row *rows; // the first ones; a heap with the last of them at its top until they are sorted
+    size_t count;
+    size_t capacity;
+    size_t limit;
+    uint64_t total_size;
+    uint64_t total_count;
+};
+
+// ---------------------------------------------------------------------------------------------------------------
+// Order
+
+static int compare_sites(const struct row *a, const struct row *b)
+{
+    const struct tm_place a_place = {.traceback = a->traceback}, b_place = {.traceback = b->traceback};
+    if (a->site && b->site)
+        return a->site == b->site ? 0 : -tm_statistics_compare(a->site, b->site);
+    if (a->site || b->site)
+        return a->site ? -1 : 1;
+    return tm_places_compare(&a_place, &b_place);
+}
+
+// Negative: `a` stands before `b`.
+static int compare_rows(enum tm_sort sort, const struct row *a, const struct row *b)
+{
+    if (sort == TM_SORT_SITE) {
+        int order = compare_sites(a, b);
+        if (order != 0)
+            return order;
+    }
+    if (sort != TM_SORT_ADDRESS && a->size != b->size)
+        return a->size > b->size ? -1 : 1;
+    if (a->address != b->address)
+        return a->address < b->address ? -1 : 1;
+    return (a->domain > b->domain) - (a->domain < b->domain);
+}
+
+// Put a row into the heap of `count` rows, at `at` or below.
+static void sink(struct answer *answer, size_t count, size_t at, struct row row)
+{
+    struct row *rows = answer->rows;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count)
+            break;
+        if (child + 1 < count && compare_rows(answer->sort, &rows[child + 1], &rows[child]) > 0)
+            child++;
+        if (compare_rows(answer->sort, &row, &rows[child]) >= 0)
+            break;
+        rows[at] = rows[child];
+        at = child;
+    }
+    rows[at] = row;
+}
+
+static void rise(struct answer *answer, size_t at, struct row row)
+{
+    for (; at > 0 && compare_rows(answer->sort, &row, &answer->rows[(at - 1) / 2]) > 0; at = (at - 1) / 2)
+        answer->rows[at] = answer->rows[(at - 1) / 2];
+    answer->rows[at] = row;
+}
+
+static struct tm_error *grow(struct answer *answer)
+{
+    size_t capacity = answer->capacity ? answer->capacity * 2 : 64;
+    struct row *grown = reallocarray(answer->rows, capacity, sizeof(*grown));
+    if (!grown)
+        return tm_error_no_memory();
+    answer->rows = grown;
+    answer->capacity = capacity;
+    return NULL;
+}
+
+static struct tm_error *consider(struct answer *answer, const struct row *row)
+{
+    if (answer->count < answer->limit) {
+        struct tm_error *error = answer->count == answer->capacity ? grow(answer) : NULL;
+        if (!error)
+            rise(answer, answer->count++, *row);
+        return error;
+    }
+    if (answer->limit && compare_rows(answer->sort, row, &answer->rows[0]) < 0)
+        sink(answer, answer->count, 0, *row);
+    return NULL;
+}
+
+// From the heap's last, which is on top, to the first.
+static struct tm_error *sort_rows(struct answer *answer, const struct tm_host *host)
+{
+    for (size_t count = answer->count; count > 1; count--) {
+        struct row last = answer->rows[0], other = answer->rows[count - 1];
+        sink(answer, count - 1, 0, other);
+        answer->rows[count - 1] = last;
+        struct tm_error *error = count % 1024 == 0 ? tm_host_check(host) : NULL;
+        if (error)
+            return error;
+    }
+    return NULL;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Writing
+
+static void add_row(struct tm_text *out, const struct row *row)
+{
+    const struct tm_place place = {.frame = row->traceback->frames[row->traceback->count - 1]};
+    tm_text_printf(out, "0x%" PRIx64 ": size=", row->address);
+    tm_format_size(out, false, row->size, false);
+    tm_text_printf(out, ", domain %" PRIu32 ", ", row->domain);
+    tm_format_place(out, &place);
+    tm_text_add(out, row->resizing ? "; being resized just now: this is what it was before\n" : "\n");
+}
+
+// What the rows shown do not hold.
+static uint64_t other_size(const struct answer *answer)
+{
+    uint64_t shown = 0;
+    for (size_t i = 0; i < answer->count; i++)
+        shown = tm_add_saturating(shown, answer->rows[i].size);
+    return answer->total_size - shown;
+}
+
+static struct tm_error *write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
+{
+    const struct tm_host *host = &request->session->host;
+
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct tm_traceback *traceback = answer->rows[i].traceback;
+        struct tm_error *error = tm_host_check(host);
+        if (error)
+            return error;
+        add_row(out, &answer->rows[i]);
+        if (request->settings.traceback)
+            tm_format_frames(out, host, traceback->frames, 0, traceback->count);
+    }
+    if (answer->count < answer->total_count) {
+        tm_text_printf(out, "%" PRIu64 " other: ", answer->total_count - answer->count);
+        tm_format_kib(out, false, other_size(answer), false);
+        tm_text_add(out, "\n");
+    }
+    tm_text_add(out, "Total allocated size: ");
+    tm_format_kib(out, false, answer->total_size, false);
+    tm_text_add(out, "\n");
+    tm_report_filters(out, request);
+    tm_report_damage(out, &answer->traces.damage);
+    return NULL;
+}
+
+static struct tm_error *write_rows_json(const struct tm_host *host, const struct answer *answer, struct tm_json *json)
+{
+    tm_json_begin_array(json, "traces");
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct row *row = &answer->rows[i];
+        struct tm_error *error = i % 256 == 0 ? tm_host_check(host) : NULL;
+        if (error)
+            return error;
+        tm_json_begin_object(json, NULL);
+        tm_json_number(json, "address", row->address);
+        tm_json_number(json, "size", row->size);
+        tm_json_number(json, "domain", row->domain);
+        tm_json_bool(json, "resizing", row->resizing);
+        tm_json_number(json, "total_nframe", row->traceback->total_frames);
+        tm_report_frames_json(json, row->traceback->frames, 0, row->traceback->count);
+        tm_json_end_object(json);
+    }
+    tm_json_end_array(json);
+    return NULL;
+}
+
+static struct tm_error *write_json(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
+{
+    struct tm_json json = {out, false};
+
+    tm_json_begin_object(&json, NULL);
+    tm_json_word(&json, "command", request->command->name);
+    tm_json_word(&json, "sort", tm_sort_name(answer->sort));
+    tm_json_number(&json, "limit", answer->limit);
+    tm_json_number(&json, "traceback_limit", answer->traces.frame_limit);
+    tm_report_filters_json(&json, request);
+    struct tm_error *error = write_rows_json(&request->session->host, answer, &json);
+    tm_json_begin_object(&json, "other");
+    tm_json_number(&json, "traces", answer->total_count - answer->count);
+    tm_json_number(&json, "size", other_size(answer));
+    tm_json_end_object(&json);
+    tm_json_number(&json, "total_size", answer->total_size);
+    tm_json_number(&json, "total_count", answer->total_count);
+    tm_report_damage_json(&json, "missing", &answer->traces.damage);
+    tm_json_end_object(&json);
+    tm_text_add(out, "\n");
+    return error;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Running
+
+static const char no_site;
+
+// The statistic of an origin's traceback; looked up once.
+static const struct tm_statistic *site_of(const struct answer *answer, struct tm_origin *origin)
+{
+    if (!origin->mark) {
+        const struct tm_place place = {.traceback = origin->traceback};
+        const struct tm_statistic *site = tm_statistics_find(&answer->sites.statistics, &place);
+        origin->mark = site ? (const void *)site : &no_site;
+    }
+    return origin->mark == &no_site ? NULL : origin->mark;
+}
+
+static struct tm_error *visit(void *context, const struct tm_trace *trace)
+{
+    struct answer *answer = context;
+    struct tm_origin *origin = trace->origin;
+    const struct row row = {
+        .address = trace->address,
+        .size = trace->size,
+        .traceback = origin->traceback,
+        .site = answer->by_site ? site_of(answer, origin) : NULL,
+        .domain = origin->domain,
+        .resizing = trace->resizing,
+    };
+    answer->total_size = tm_add_saturating(answer->total_size, trace->size);
+    answer->total_count++;
+    return consider(answer, &row);
+}
+
+static struct tm_error *collect(const struct tm_request *request, struct tm_target *current, struct tm_pool *pool,
+                                struct answer *answer)
+{
+    struct tm_error *error = NULL;
+    answer->sort = request->settings.sort;
+    answer->limit = tm_request_limit(request);
+    answer->by_site = answer->sort == TM_SORT_SITE;
+    if (answer->by_site)
+        error = tm_query_init(&answer->sites, request, current, pool);
+    if (!error)
+        error = tm_query_traces(request, current, pool, visit, answer, &answer->traces);
+    if (!error)
+        error = sort_rows(answer, &request->session->host);
+    return error;
+}
+
+static struct tm_error *run(struct tm_request *request, struct tm_target *current, struct tm_text *out)
+{
+    struct answer answer = {0};
+    struct tm_pool *pool;
+
+    struct tm_error *error = tm_pool_create(&pool);
+    if (error)
+        return error;
+    error = collect(request, current, pool, &answer);
+    if (!error)
+        error = request->settings.json ? write_json(request, &answer, out) : write_text(request, &answer, out);
+    free(answer.rows);
+    tm_query_deinit(&answer.sites);
+    tm_pool_destroy(pool);
+    return error;
+}
+
+const struct tm_command tm_command_traces = {
+    .name = "tm-traces",
+    .help = help,
+    .options = TM_OPTION_TABLE(options),
+    .needs_target = true,
+    .prepare = prepare,
+    .run = run,
+};

@@ -1,0 +1,114 @@
+// Completion: what could stand for the last word of a command line, from the same tables as the parser's.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/commands/command.h"
+#include "engine/commands/words.h"
+
+// The words of a line up to the cursor: what stands before the last one, and what was typed of it.
+struct cursor {
+    struct tm_words operands; // before it
+    struct tm_text last;      // without its quotes
+    bool is_value;            // of an option
+    bool options_ended;
+};
+
+static void cursor_deinit(struct cursor *cursor)
+{
+    tm_words_deinit(&cursor->operands);
+    tm_text_deinit(&cursor->last);
+}
+
+// A word which is not the last: what does it say of those which follow?
+static struct tm_error *pass_word(struct cursor *cursor, const struct tm_command *command, const char *word)
+{
+    if (cursor->is_value) {
+        cursor->is_value = false;
+        return NULL;
+    }
+    if (!cursor->options_ended && strcmp(word, "--") == 0) {
+        cursor->options_ended = true;
+        return NULL;
+    }
+    if (!cursor->options_ended && tm_option_is(word)) {
+        cursor->is_value = tm_option_wants_word(&command->options, word);
+        return NULL;
+    }
+    return tm_words_add(&cursor->operands, word);
+}
+
+static struct tm_error *read_line(struct cursor *cursor, const struct tm_command *command, const char *line)
+{
+    for (;;) {
+        struct tm_error *error = NULL;
+        enum tm_word_end end = tm_word_next(&line, &cursor->last);
+        // The last word touches the line's end; after blanks it is yet empty.
+        if (end != TM_WORD_WHOLE || *line == '\0')
+            return tm_text_check(&cursor->last);
+        error = tm_text_check(&cursor->last);
+        if (!error)
+            error = pass_word(cursor, command, tm_text_string(&cursor->last));
+        if (error)
+            return error;
+    }
+}
+
+void tm_complete_keys(struct tm_text *candidates)
+{
+    for (unsigned i = 0; i < TM_KEYS; i++)
+        tm_text_printf(candidates, "%s\n", tm_key_name((enum tm_key)i));
+}
+
+static void list_options(const struct tm_option_table *table, struct tm_text *candidates)
+{
+    for (size_t i = 0; i < table->count; i++)
+        tm_text_printf(candidates, "%s\n", table->items[i].name);
+    for (size_t i = 0; i < table->count; i++)
+        if (table->items[i].letter)
+            tm_text_printf(candidates, "-%c\n", table->items[i].letter);
+}
+
+static void list_candidates(const struct tm_session *session, const struct tm_command *command,
+                            const struct cursor *cursor, struct tm_text *candidates)
+{
+    if (cursor->is_value || (command->takes_expression && cursor->operands.count > 0))
+        return;
+    if (!cursor->options_ended && tm_text_string(&cursor->last)[0] == '-')
+        list_options(&command->options, candidates);
+    else if (command->complete)
+        command->complete(session, &cursor->operands, candidates);
+}
+
+// Copies the lines which begin with the prefix.
+static void keep_matching(const struct tm_text *candidates, const struct tm_text *prefix, struct tm_text *result)
+{
+    const char *line = tm_text_string(candidates);
+    while (*line) {
+        size_t length = (size_t)(strchr(line, '\n') + 1 - line);
+        if (prefix->length < length && memcmp(line, tm_text_string(prefix), prefix->length) == 0)
+            tm_text_bytes(result, line, length);
+        line += length;
+    }
+}
+
+const char *tm_complete(struct tm_session *session, const char *name, const char *line)
+{
+    const struct tm_command *command = tm_command_find(name);
+    struct cursor cursor = {0};
+    struct tm_text candidates = TM_TEXT_EMPTY;
+
+    tm_text_clear(&session->completion);
+    if (!command || !line)
+        return "";
+    struct tm_error *error = read_line(&cursor, command, line);
+    if (!error) {
+        list_candidates(session, command, &cursor, &candidates);
+        if (!candidates.failed)
+            keep_matching(&candidates, &cursor.last, &session->completion);
+    }
+    tm_error_destroy(error);
+    cursor_deinit(&cursor);
+    tm_text_deinit(&candidates);
+    return session->completion.failed ? "" : tm_text_string(&session->completion);
+}

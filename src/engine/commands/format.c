@@ -1,0 +1,188 @@
+// tracemalloc's texts. Numbers are made without printf's %f, whose decimal point is the locale's: debuggers set one.
+
+#include "engine/commands/format.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/utf8.h"
+
+typedef unsigned __int128 wide;
+
+// ---------------------------------------------------------------------------------------------------------------
+// Numbers
+
+// value / 2^shift, rounded to the nearest, a half to the even; `more` says that the value is a bit more than it is.
+static wide shift_rounded(wide value, unsigned shift, bool more)
+{
+    if (shift == 0)
+        return value;
+    if (shift > 127)
+        return 0;
+    wide quotient = value >> shift;
+    wide rest = value & (((wide)1 << shift) - 1);
+    wide half = (wide)1 << (shift - 1);
+    if (rest > half || (rest == half && (more || (quotient & 1))))
+        quotient++;
+    return quotient;
+}
+
+double tm_divide(uint64_t a, uint64_t b)
+{
+    const uint64_t exact = UINT64_C(1) << DBL_MANT_DIG;
+    if (a <= exact && b <= exact)
+        return (double)a / (double)b;
+    if (a == 0)
+        return 0.0;
+
+    // The quotient of the numerator moved up to bit 127 has at least 63 bits, which are rounded once.
+    unsigned moved = 64 + (unsigned)__builtin_clzll(a);
+    wide numerator = (wide)a << moved;
+    wide quotient = numerator / b;
+    uint64_t high = (uint64_t)(quotient >> 64);
+    unsigned bits = high ? 128 - (unsigned)__builtin_clzll(high) : 64 - (unsigned)__builtin_clzll((uint64_t)quotient);
+    unsigned drop = bits - DBL_MANT_DIG;
+    uint64_t mantissa = (uint64_t)shift_rounded(quotient, drop, numerator % b != 0);
+    return ldexp((double)mantissa, (int)drop - (int)moved);
+}
+
+// A non-negative value below 2^64 with 0 or 1 digits after the point, as "%.0f" and "%.1f" do it: exactly rounded.
+static void append_decimal(struct tm_text *text, double value, bool one_digit)
+{
+    int exponent;
+    double fraction = frexp(value, &exponent);
+    wide mantissa = (wide)(uint64_t)ldexp(fraction, DBL_MANT_DIG);
+
+    exponent -= DBL_MANT_DIG;
+    if (one_digit)
+        mantissa *= 10;
+    wide scaled = exponent >= 0 ? mantissa << exponent : shift_rounded(mantissa, (unsigned)-exponent, false);
+    if (one_digit)
+        tm_text_printf(text, "%" PRIu64 ".%u", (uint64_t)(scaled / 10), (unsigned)(scaled % 10));
+    else
+        tm_text_printf(text, "%" PRIu64, (uint64_t)scaled);
+}
+
+static void append_sign(struct tm_text *text, bool negative, bool sign)
+{
+    if (negative || sign)
+        tm_text_add(text, negative ? "-" : "+");
+}
+
+// The loop of _format_size(), for a size which is not negative.
+static void append_scaled(struct tm_text *text, double size)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    unsigned unit = 0;
+
+    while (!(size < 100 && unit > 0) && !(size < 10 * 1024 || unit == 4)) {
+        size /= 1024;
+        unit++;
+    }
+    append_decimal(text, size, size < 100 && unit > 0);
+    tm_text_printf(text, " %s", units[unit]);
+}
+
+void tm_format_size(struct tm_text *text, bool negative, uint64_t magnitude, bool sign)
+{
+    append_sign(text, negative && magnitude, sign);
+    append_scaled(text, (double)magnitude);
+}
+
+void tm_format_kib(struct tm_text *text, bool negative, uint64_t magnitude, bool sign)
+{
+    append_sign(text, negative && magnitude, sign);
+    append_decimal(text, (double)magnitude / 1024, true);
+    tm_text_add(text, " KiB");
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Rows
+
+void tm_format_place(struct tm_text *text, const struct tm_place *place)
+{
+    uint32_t count;
+    const struct tm_frame *frames = tm_place_frames(place, &count);
+
+    tm_text_escape(text, frames[0].file_name->bytes, frames[0].file_name->length);
+    tm_text_printf(text, ":%" PRIu32, frames[0].line);
+}
+
+static void append_average(struct tm_text *text, uint64_t size, uint64_t count)
+{
+    if (count == 0)
+        return;
+    tm_text_add(text, ", average=");
+    append_scaled(text, tm_divide(size, count));
+}
+
+void tm_format_statistic(struct tm_text *text, const struct tm_statistic *statistic)
+{
+    tm_format_place(text, &statistic->place);
+    tm_text_add(text, ": size=");
+    tm_format_size(text, false, statistic->size, false);
+    tm_text_printf(text, ", count=%" PRIu64, statistic->count);
+    append_average(text, statistic->size, statistic->count);
+}
+
+void tm_format_difference(struct tm_text *text, const struct tm_difference *difference)
+{
+    tm_format_place(text, &difference->place);
+    tm_text_add(text, ": size=");
+    tm_format_size(text, false, difference->size, false);
+    tm_text_add(text, " (");
+    tm_format_size(text, difference->size < difference->old_size, tm_distance(difference->old_size, difference->size),
+                   true);
+    tm_text_printf(text, "), count=%" PRIu64 " (%s%" PRIu64 ")", difference->count,
+                   difference->count < difference->old_count ? "-" : "+",
+                   tm_distance(difference->old_count, difference->count));
+    append_average(text, difference->size, difference->count);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Frames
+
+void tm_format_source_line(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frame,
+                           const char *indent)
+{
+    const struct tm_name *name = frame->file_name;
+    // Line 0 has no source, and a name with a NUL inside would be taken for another file's.
+    if (frame->line == 0 || memchr(name->bytes, '\0', name->length))
+        return;
+
+    const char *line = tm_host_source_line(host, name->bytes, frame->line);
+    if (!line)
+        return;
+    size_t length = strlen(line);
+    tm_utf8_strip(&line, &length);
+    if (length == 0)
+        return;
+    tm_text_add(text, indent);
+    tm_text_escape_line(text, line, length);
+    tm_text_add(text, "\n");
+}
+
+void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,
+                      uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        tm_text_add(text, "  File \"");
+        tm_text_escape(text, frames[i].file_name->bytes, frames[i].file_name->length);
+        tm_text_printf(text, "\", line %" PRIu32 "\n", frames[i].line);
+        tm_format_source_line(text, host, &frames[i], "    ");
+    }
+}
+
+void tm_format_limit(uint32_t count, int64_t limit, uint32_t *first, uint32_t *end)
+{
+    *first = 0;
+    *end = count;
+    if (limit > 0 && (uint64_t)limit < count)
+        *first = count - (uint32_t)limit;
+    else if (limit <= 0 && (limit == 0 || limit <= -(int64_t)count))
+        *end = 0;
+    else if (limit < 0)
+        *end = count - (uint32_t)-limit;
+}

@@ -1,0 +1,147 @@
+/**
+ * Options: what a command line may hold besides operands. A command lists its options once, as an X-macro; the table
+ * the parser reads, the list in its help and what completion offers are all made of it. Knows no command.
+ */
+#ifndef TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
+#define TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
+
+#include "engine/model/filter.h"
+
+enum tm_option_id {
+    TM_OPTION_LIMIT,
+    TM_OPTION_FRAMES,
+    TM_OPTION_CUMULATIVE,
+    TM_OPTION_INCLUDE,
+    TM_OPTION_EXCLUDE,
+    TM_OPTION_EXCLUSIVE,
+    TM_OPTION_ALL_FRAMES,
+    TM_OPTION_DOMAIN,
+    TM_OPTION_FILTER_DOMAIN,
+    TM_OPTION_JSON,
+    TM_OPTION_SORT,
+    TM_OPTION_TRACEBACK,
+    TM_OPTION_FORCE,
+    TM_OPTION_FORM,
+    TM_OPTION_STRICT,
+};
+
+// X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what it does, for the help").
+
+#define TM_OPTIONS_LIMIT(X) \
+    X(TM_OPTION_LIMIT, 'n', "-n, ", "--limit", " N", "Show the first N rows (default 10; 0: only the totals).")
+#define TM_OPTIONS_FRAMES(X)                          \
+    X(TM_OPTION_FRAMES, 'n', "-n, ", "--limit", " N", \
+      "Show the N most recent frames, as Traceback.format(limit=N) does.")
+#define TM_OPTIONS_CUMULATIVE(X)                                                \
+    X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                    \
+      "Count a block for every frame of its traceback, not only for the most\n" \
+      "        recent one (keys filename and lineno).")
+#define TM_OPTIONS_FILTERS(X)                                                           \
+    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                   \
+      "Count only blocks allocated in a file which matches PATTERN (*, ?,\n"            \
+      "        [seq], [!seq]; at LINENO). May be given more than once: any may match.") \
+    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                   \
+      "Leave out blocks allocated in such a file. May be given more than once.")        \
+    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                              \
+      "Let --include and --exclude look at all frames of a traceback, not only\n"       \
+      "        at the most recent one.")                                                \
+    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                    \
+      "Count blocks of this domain (0: CPython's own), as an inclusive\n"               \
+      "        tracemalloc.DomainFilter: beside --include, either may match.")
+#define TM_OPTIONS_JSON(X) X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.")
+
+#define TM_OPTIONS_SORT(X)                                                              \
+    X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                                  \
+      "size: the biggest first (the default); address: the lowest first; site: those\n" \
+      "        allocated at one place together, the place with the most bytes first.")
+#define TM_OPTIONS_TRACEBACK(X) \
+    X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Below each row show the lines of Traceback.format().")
+#define TM_OPTIONS_SAVE(X)                                                             \
+    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")       \
+    X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                               \
+      "3.8: traces as CPython 3.8 has them, which later ones do not work with; 3.9:\n" \
+      "        as all since have them. Without it, as the target's own version has them.")
+
+#define TM_OPTIONS_STRICT(X)                                                                  \
+    X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                            \
+      "Take updates in flight for damage: the program is known to have been outside of the\n" \
+      "        tracer when it was stopped.")
+
+struct tm_option {
+    enum tm_option_id id;
+    char letter;            // 0: none
+    const char *name;       // "--limit"
+    const char *value_name; // " N"; "" for one without a value
+};
+
+#define TM_OPTION_AS_ENTRY(id, letter, letter_text, name, value_name, help) {id, letter, name, value_name},
+#define TM_OPTION_AS_HELP(id, letter, letter_text, name, value_name, help) \
+    "  " letter_text name value_name "\n        " help "\n"
+
+struct tm_option_table {
+    const struct tm_option *items;
+    size_t count;
+};
+#define TM_OPTION_TABLE(array)                    \
+    {                                             \
+        array, sizeof(array) / sizeof((array)[0]) \
+    }
+
+enum tm_sort {
+    TM_SORT_SIZE,
+    TM_SORT_ADDRESS,
+    TM_SORT_SITE,
+};
+#define TM_SORTS 3
+/** "size", "address", "site". */
+const char *tm_sort_name(enum tm_sort sort);
+
+/** The CPython whose form of traces is asked for. */
+enum tm_form {
+    TM_FORM_OF_TARGET,
+    TM_FORM_3_8,
+    TM_FORM_3_9,
+};
+
+/** What the options of one command line say. All zero: none was given. */
+struct tm_settings {
+    bool has_limit;
+    int64_t limit;
+    bool cumulative;
+    bool json;
+    bool exclusive;
+    bool all_frames;
+    bool has_domain; // TM_OPTION_FILTER_DOMAIN
+    uint32_t domain;
+    enum tm_sort sort;
+    bool traceback;
+    bool force;
+    enum tm_form form;
+    bool strict;
+    struct tm_filter_list filters;
+};
+void tm_settings_deinit(struct tm_settings *settings);
+
+/** Whether a word can only be an option: a hyphen and something after it. */
+bool tm_option_is(const char *word);
+/** Whether the word after this option's word is its value. */
+bool tm_option_wants_word(const struct tm_option_table *table, const char *word);
+
+/**
+ * Takes an option's word into `settings`. Where the option has a value which is not in the word it is the next word of
+ * the line, and *line moves on.
+ */
+struct tm_error *tm_option_parse(const char *command, const struct tm_option_table *table, const char *word,
+                                 const char **line, struct tm_settings *settings);
+/** After the last option: what holds for all of them, in whatever order they came. */
+void tm_settings_finish(struct tm_settings *settings);
+
+/** A filter from "PATTERN[:LINENO]"; `what` is how the user calls it in an error. */
+struct tm_error *tm_filter_parse(const char *command, const char *what, const char *text, bool inclusive,
+                                 struct tm_filter *result);
+/** TM_ERROR_USAGE, which ends with what to type next; `what` names the offending word and is escaped here. */
+struct tm_error *tm_usage_error(const char *command, const char *before, const char *what, const char *after);
+/** The word of `count` nearest to `word` by edits, or NULL if none is near; for "did you mean". */
+const char *tm_nearest(const char *word, const char *const *candidates, size_t count);
+
+#endif

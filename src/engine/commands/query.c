@@ -1,0 +1,105 @@
+// From a target to its statistics or traces: through the session's filters, then through the command's.
+
+#include "engine/commands/query.h"
+
+#include <string.h>
+
+static struct tm_error *open_source(const struct tm_host *host, struct tm_target *target, struct tm_source **result)
+{
+    struct tm_error *error = tm_source_open(target, host, result);
+    if (!error)
+        error = tm_source_require_tracing(*result);
+    return error;
+}
+
+static struct tm_error *take_snapshot(const struct tm_host *host, struct tm_target *target, struct tm_pool *pool,
+                                      struct tm_snapshot *result)
+{
+    struct tm_source *source;
+
+    struct tm_error *error = open_source(host, target, &source);
+    if (!error)
+        error = tm_source_snapshot(source, host, pool, result);
+    return error;
+}
+
+struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
+                               struct tm_pool *pool)
+{
+    const struct tm_host *host = &request->session->host;
+    struct tm_snapshot snapshot;
+
+    memset(query, 0, sizeof(*query));
+    struct tm_error *error = take_snapshot(host, target, pool, &snapshot);
+    if (error)
+        return error;
+    error = tm_filter_list_apply(&request->session->filters, host, &snapshot);
+    if (!error)
+        error = tm_filter_list_apply(&request->settings.filters, host, &snapshot);
+    if (!error)
+        error = tm_statistics_init(&query->statistics, host, &snapshot, request->key, request->settings.cumulative);
+    query->damage = snapshot.damage;
+    query->in_flight = snapshot.in_flight;
+    query->frame_limit = snapshot.frame_limit;
+    tm_snapshot_deinit(&snapshot);
+    return error;
+}
+
+void tm_query_deinit(struct tm_query *query)
+{
+    tm_statistics_deinit(&query->statistics);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Traces
+
+enum { VERDICT_UNKNOWN, VERDICT_KEEP, VERDICT_DROP };
+
+struct sifter {
+    struct tm_sieve session;
+    struct tm_sieve own;
+    tm_trace_visitor visit;
+    void *context;
+};
+
+static struct tm_error *judge(struct sifter *sifter, struct tm_origin *origin)
+{
+    bool keep;
+    struct tm_error *error = tm_sieve_keeps(&sifter->session, origin->domain, origin->traceback, &keep);
+    if (!error && keep)
+        error = tm_sieve_keeps(&sifter->own, origin->domain, origin->traceback, &keep);
+    if (!error)
+        origin->verdict = keep ? VERDICT_KEEP : VERDICT_DROP;
+    return error;
+}
+
+static struct tm_error *sift(void *context, const struct tm_trace *trace)
+{
+    struct sifter *sifter = context;
+    if (trace->origin->verdict == VERDICT_UNKNOWN) {
+        struct tm_error *error = judge(sifter, trace->origin);
+        if (error)
+            return error;
+    }
+    return trace->origin->verdict == VERDICT_KEEP ? sifter->visit(sifter->context, trace) : NULL;
+}
+
+struct tm_error *tm_query_traces(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
+                                 tm_trace_visitor visit, void *context, struct tm_traces *result)
+{
+    const struct tm_host *host = &request->session->host;
+    struct sifter sifter = {.visit = visit, .context = context};
+    struct tm_source *source;
+
+    memset(result, 0, sizeof(*result));
+    struct tm_error *error = open_source(host, target, &source);
+    if (!error)
+        error = tm_sieve_init(&sifter.session, &request->session->filters);
+    if (!error)
+        error = tm_sieve_init(&sifter.own, &request->settings.filters);
+    if (!error)
+        error = tm_source_traces(source, host, pool, sift, &sifter, result);
+    tm_sieve_deinit(&sifter.session);
+    tm_sieve_deinit(&sifter.own);
+    return error;
+}

@@ -1,0 +1,25 @@
+/**
+ * A query: the statistics of one target, or its single traces, filtered as its request says.
+ */
+#ifndef TRACEMORTEM_ENGINE_COMMANDS_QUERY_H
+#define TRACEMORTEM_ENGINE_COMMANDS_QUERY_H
+
+#include "engine/commands/request.h"
+
+struct tm_query {
+    struct tm_statistics statistics;
+    struct tm_damage damage;
+    uint64_t in_flight; // tm_snapshot's
+    uint32_t frame_limit;
+};
+
+/** The pool must outlive the query. */
+struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
+                               struct tm_pool *pool);
+void tm_query_deinit(struct tm_query *query);
+
+/** Visit the traces which the filters keep: tm_source_traces(). */
+struct tm_error *tm_query_traces(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
+                                 tm_trace_visitor visit, void *context, struct tm_traces *result);
+
+#endif

@@ -1,0 +1,185 @@
+// The shared parts of answers. Nothing here asks the target.
+
+#include "engine/commands/report.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+// ---------------------------------------------------------------------------------------------------------------
+// Text
+
+void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key)
+{
+    if (key == TM_KEY_LINENO)
+        tm_format_source_line(text, host, &place->frame, "    ");
+    else if (key == TM_KEY_TRACEBACK)
+        tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count);
+}
+
+static void add_filters(struct tm_text *text, const struct tm_filter_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (i > 0)
+            tm_text_add(text, ", ");
+        if (list->items[i].number)
+            tm_text_printf(text, "%" PRIu32 " ", list->items[i].number);
+        tm_filter_describe(&list->items[i], text);
+    }
+}
+
+void tm_report_filters(struct tm_text *text, const struct tm_request *request)
+{
+    const struct tm_filter_list *session = &request->session->filters;
+    const struct tm_filter_list *own = &request->settings.filters;
+
+    if (session->count == 0 && own->count == 0)
+        return;
+    tm_text_add(text, "filters: ");
+    add_filters(text, session);
+    if (session->count > 0 && own->count > 0)
+        tm_text_add(text, "; of this command: ");
+    add_filters(text, own);
+    tm_text_add(text, "\n");
+}
+
+void tm_report_count(struct tm_text *text, uint64_t count, const char *noun)
+{
+    tm_text_printf(text, "%" PRIu64 " %s%s", count, noun, count == 1 ? "" : "s");
+}
+
+static bool is_damaged(const struct tm_damage *damage)
+{
+    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records;
+}
+
+// A kind of damage: what comes before the second one is a comma.
+static void begin_kind(struct tm_text *text, bool *first, uint64_t records)
+{
+    if (!*first)
+        tm_text_add(text, ", ");
+    *first = false;
+    tm_report_count(text, records, "record");
+}
+
+void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage)
+{
+    bool first = true;
+    if (damage->unreadable_records || damage->unreadable_bytes) {
+        begin_kind(text, &first, damage->unreadable_records);
+        tm_text_add(text, " unreadable (");
+        tm_report_count(text, damage->unreadable_bytes, "byte");
+        tm_text_add(text, damage->why ? " of memory missing: " : " of memory missing");
+        tm_text_add(text, damage->why ? damage->why : "");
+        tm_text_add(text, ")");
+    }
+    if (damage->corrupt_records) {
+        begin_kind(text, &first, damage->corrupt_records);
+        tm_text_add(text, " corrupt");
+    }
+    if (damage->torn_records) {
+        begin_kind(text, &first, damage->torn_records);
+        tm_text_add(text, " lost (the table was being changed)");
+    }
+    if (damage->first_address)
+        tm_text_printf(text, ", the first at 0x%" PRIx64, damage->first_address);
+}
+
+void tm_report_damage(struct tm_text *text, const struct tm_damage *damage)
+{
+    tm_report_damage_of_side(text, "", damage, "what is shown is a subset");
+}
+
+void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
+                              const char *meaning)
+{
+    if (!is_damaged(damage))
+        return;
+    tm_text_add(text, who);
+    tm_report_damage_facts(text, damage);
+    tm_text_printf(text, ": %s\n", meaning);
+}
+
+void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
+{
+    if (!bytes)
+        return;
+    tm_text_add(text, who);
+    tm_report_count(text, bytes, "byte");
+    tm_text_add(text, " in flight, in blocks being recorded or freed just then: sizes may be off by these; tm-verify "
+                      "tells whether it is damage\n");
+}
+
+void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)
+{
+    time_t seconds = (time_t)(nanoseconds / 1000000000u);
+    struct tm parts;
+    char date[64], zone[16];
+
+    if (local)
+        tzset();
+    if (!(local ? localtime_r(&seconds, &parts) : gmtime_r(&seconds, &parts)) ||
+        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &parts) == 0 ||
+        strftime(zone, sizeof(zone), "%z", &parts) != 5) {
+        tm_text_printf(text, "%" PRIu64 " ns after 1970", nanoseconds);
+    } else if (local) {
+        tm_text_printf(text, "%s%.3s:%s", date, zone, zone + 3);
+    } else {
+        tm_text_printf(text, "%sZ", date);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// JSON
+
+void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end)
+{
+    tm_json_begin_array(json, "traceback");
+    for (uint32_t i = first; i < end; i++) {
+        tm_json_begin_object(json, NULL);
+        tm_json_string(json, "filename", frames[i].file_name->bytes, frames[i].file_name->length);
+        tm_json_number(json, "lineno", frames[i].line);
+        tm_json_end_object(json);
+    }
+    tm_json_end_array(json);
+}
+
+void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key)
+{
+    uint32_t count;
+    const struct tm_frame *frames = tm_place_frames(place, &count);
+
+    tm_report_frames_json(json, frames, 0, count);
+    if (key == TM_KEY_TRACEBACK)
+        return;
+    tm_json_string(json, "filename", frames[0].file_name->bytes, frames[0].file_name->length);
+    tm_json_number(json, "lineno", frames[0].line);
+}
+
+void tm_report_filters_json(struct tm_json *json, const struct tm_request *request)
+{
+    const struct tm_filter_list *session = &request->session->filters;
+    const struct tm_filter_list *own = &request->settings.filters;
+
+    tm_json_begin_array(json, "filters");
+    for (size_t i = 0; i < session->count; i++)
+        tm_filter_write_json(&session->items[i], json);
+    for (size_t i = 0; i < own->count; i++)
+        tm_filter_write_json(&own->items[i], json);
+    tm_json_end_array(json);
+}
+
+void tm_report_damage_json(struct tm_json *json, const char *key, const struct tm_damage *damage)
+{
+    tm_json_begin_object(json, key);
+    tm_json_number(json, "unreadable_records", damage->unreadable_records);
+    tm_json_number(json, "unreadable_bytes", damage->unreadable_bytes);
+    tm_json_number(json, "corrupt_records", damage->corrupt_records);
+    tm_json_number(json, "torn_records", damage->torn_records);
+    if (damage->first_address)
+        tm_json_number(json, "first_address", damage->first_address);
+    else
+        tm_json_null(json, "first_address");
+    if (damage->why)
+        tm_json_word(json, "why", damage->why);
+    tm_json_end_object(json);
+}

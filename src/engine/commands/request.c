@@ -1,0 +1,301 @@
+// Parsing and running of requests: what all commands have in common. Knows no option's and no operand's meaning.
+
+#include "engine/commands/request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/commands/command.h"
+#include "engine/commands/words.h"
+
+// ---------------------------------------------------------------------------------------------------------------
+// Words
+
+struct tm_error *tm_words_add(struct tm_words *words, const char *word)
+{
+    if (words->count == words->capacity) {
+        size_t capacity = words->capacity ? words->capacity * 2 : 8;
+        char **items = reallocarray(words->items, capacity, sizeof(*items));
+        if (!items)
+            return tm_error_no_memory();
+        words->items = items;
+        words->capacity = capacity;
+    }
+    char *copy = strdup(word);
+    if (!copy)
+        return tm_error_no_memory();
+    words->items[words->count++] = copy;
+    return NULL;
+}
+
+void tm_words_deinit(struct tm_words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->items[i]);
+    free(words->items);
+    *words = (struct tm_words){0};
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// For the commands' prepare()
+
+void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind, const char *text)
+{
+    if (request->unresolved_count < TM_UNRESOLVED_LIMIT)
+        request->unresolved[request->unresolved_count++] = (struct tm_unresolved){.kind = kind, .text = text};
+}
+
+struct tm_error *tm_request_set_key(struct tm_request *request, const char *word)
+{
+    const char *names[TM_KEYS];
+    char after[128];
+
+    if (tm_key_from_name(word, &request->key))
+        return NULL;
+    for (unsigned i = 0; i < TM_KEYS; i++)
+        names[i] = tm_key_name((enum tm_key)i);
+    const char *nearest = tm_nearest(word, names, TM_KEYS);
+    snprintf(after, sizeof(after),
+             nearest ? "\": the keys are %s, %s, %s; did you mean %s?" : "\": the keys are %s, %s, %s", names[0],
+             names[1], names[2], nearest);
+    return tm_usage_error(request->command->name, "unknown key \"", word, after);
+}
+
+struct tm_error *tm_request_check_cumulative(const struct tm_request *request)
+{
+    if (request->settings.cumulative && request->key == TM_KEY_TRACEBACK)
+        return tm_usage_error(request->command->name, "cumulative mode cannot be used with key ",
+                              tm_key_name(request->key), "; it is for lineno and filename");
+    return NULL;
+}
+
+struct tm_error *tm_request_check_words(const struct tm_request *request, size_t most)
+{
+    if (request->words.count <= most)
+        return NULL;
+    return tm_usage_error(request->command->name, "superfluous operand \"", request->words.items[most], "\"");
+}
+
+size_t tm_request_limit(const struct tm_request *request)
+{
+    return request->settings.has_limit ? (size_t)request->settings.limit : 10;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Parsing
+
+static const char json_option[] = "--json";
+
+// The expression which starts here: the rest of the line without blanks at its end. No language has an expression
+// which ends in " --json": there it is the option, put where people put options.
+static struct tm_error *take_expression(struct tm_request *request, const char *line, bool options_ended)
+{
+    const size_t option_length = sizeof(json_option) - 1;
+    struct tm_text text = TM_TEXT_EMPTY;
+    size_t length = strlen(line);
+
+    for (;;) {
+        while (length > 0 && strchr(" \t\r\n", line[length - 1]))
+            length--;
+        if (options_ended || length <= option_length || !strchr(" \t", line[length - option_length - 1]) ||
+            memcmp(line + length - option_length, json_option, option_length) != 0)
+            break;
+        request->settings.json = true;
+        length -= option_length;
+    }
+    tm_text_bytes(&text, line, length);
+    struct tm_error *error = tm_text_check(&text);
+    if (!error)
+        error = tm_words_add(&request->words, tm_text_string(&text));
+    tm_text_deinit(&text);
+    return error;
+}
+
+static struct tm_error *parse_line(struct tm_request *request, const char *line, struct tm_text *word)
+{
+    const struct tm_command *command = request->command;
+    bool options_ended = false;
+    struct tm_error *error = NULL;
+
+    while (!error) {
+        line = tm_word_skip_blanks(line);
+        if (!*line)
+            break;
+        if (command->takes_expression && (options_ended || *line != '-'))
+            return take_expression(request, line, options_ended);
+
+        enum tm_word_end end = tm_word_next(&line, word);
+        const char *text = tm_text_string(word);
+        error = tm_text_check(word);
+        if (error)
+            break;
+        if (end == TM_WORD_OPEN)
+            error = tm_usage_error(command->name, "a quote is not closed in: ", text, "");
+        else if (!options_ended && strcmp(text, "--") == 0)
+            options_ended = true;
+        else if (!options_ended && tm_option_is(text))
+            error = tm_option_parse(command->name, &command->options, text, &line, &request->settings);
+        else
+            error = tm_words_add(&request->words, text);
+    }
+    return error;
+}
+
+static struct tm_error *unknown_command(const char *name)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+    tm_text_add(&text, "there is no command \"");
+    tm_text_escape(&text, name, strlen(name));
+    tm_text_add(&text, "\"; there are:");
+    for (size_t i = 0; tm_command_name(i); i++)
+        tm_text_printf(&text, " %s", tm_command_name(i));
+    struct tm_error *error = tm_text_check(&text);
+    if (!error)
+        error = tm_error_create(TM_ERROR_USAGE, "%s", tm_text_string(&text));
+    tm_text_deinit(&text);
+    return error;
+}
+
+struct tm_error *tm_request_create(struct tm_session *session, const char *name, const char *line,
+                                   struct tm_request **result)
+{
+    const struct tm_command *command = tm_command_find(name);
+    if (!command)
+        return unknown_command(name ? name : "");
+
+    struct tm_request *request = calloc(1, sizeof(*request));
+    if (!request)
+        return tm_error_no_memory();
+    request->session = session;
+    request->command = command;
+    request->needs_target = command->needs_target;
+
+    struct tm_text word = TM_TEXT_EMPTY;
+    struct tm_error *error = parse_line(request, line ? line : "", &word);
+    tm_text_deinit(&word);
+    if (!error) {
+        tm_settings_finish(&request->settings);
+        error = command->prepare(request);
+    }
+    if (error) {
+        tm_request_destroy(request);
+        return error;
+    }
+    *result = request;
+    return NULL;
+}
+
+void tm_request_destroy(struct tm_request *request)
+{
+    if (!request)
+        return;
+    tm_settings_deinit(&request->settings);
+    tm_words_deinit(&request->words);
+    tm_error_destroy(request->verdict);
+    free(request);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Operands
+
+size_t tm_request_operands(const struct tm_request *request)
+{
+    return request->unresolved_count;
+}
+
+enum tm_operand tm_request_operand_kind(const struct tm_request *request, size_t index)
+{
+    return index < request->unresolved_count ? request->unresolved[index].kind : (enum tm_operand)0;
+}
+
+const char *tm_request_operand_text(const struct tm_request *request, size_t index)
+{
+    return index < request->unresolved_count ? request->unresolved[index].text : "";
+}
+
+void tm_request_set_address(struct tm_request *request, size_t index, uint64_t address)
+{
+    if (index >= request->unresolved_count || request->unresolved[index].kind != TM_OPERAND_EXPRESSION)
+        return;
+    request->unresolved[index].address = address;
+    request->unresolved[index].resolved = true;
+}
+
+void tm_request_set_target(struct tm_request *request, size_t index, struct tm_target *target)
+{
+    if (index >= request->unresolved_count || request->unresolved[index].kind != TM_OPERAND_CORE)
+        return;
+    request->unresolved[index].target = target;
+    request->unresolved[index].resolved = target;
+}
+
+static bool is_output(enum tm_operand kind)
+{
+    return kind == TM_OPERAND_OUTPUT || kind == TM_OPERAND_REPLACE;
+}
+
+void tm_request_set_output(struct tm_request *request, size_t index, tm_output_callback output, void *context)
+{
+    if (index >= request->unresolved_count || !is_output(request->unresolved[index].kind))
+        return;
+    request->unresolved[index].output = output;
+    request->unresolved[index].output_context = context;
+    request->unresolved[index].resolved = output;
+}
+
+bool tm_request_needs_target(const struct tm_request *request)
+{
+    return request->needs_target;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Running
+
+static const char *why_unresolved(enum tm_operand kind)
+{
+    if (kind == TM_OPERAND_EXPRESSION)
+        return "this expression has no value: ";
+    return is_output(kind) ? "this file could not be opened for writing: " : "this file could not be opened: ";
+}
+
+static struct tm_error *check_operands(const struct tm_request *request, const struct tm_target *current)
+{
+    for (size_t i = 0; i < request->unresolved_count; i++) {
+        const struct tm_unresolved *operand = &request->unresolved[i];
+        if (!operand->resolved)
+            return tm_usage_error(request->command->name, why_unresolved(operand->kind), operand->text, "");
+    }
+    if (request->needs_target && !current)
+        return tm_error_create(
+            TM_ERROR_NO_TARGET,
+            "no process and no core: %s reads the trace table of a stopped process or of a core\n"
+            "Attach to a process: attach PID. If that is refused, be root or the process's user; in a "
+            "container it takes\n    --cap-add SYS_PTRACE; by the rule of Yama: "
+            "echo 0 > /proc/sys/kernel/yama/ptrace_scope\n"
+            "Or open a core: core-file FILE in gdb, target create --core FILE in lldb. If it is not "
+            "recognized, it may be\n    compressed: zstd -d FILE.zst (or lz4, xz), or "
+            "coredumpctl dump PID -o FILE",
+            request->command->name);
+    return NULL;
+}
+
+struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *current)
+{
+    struct tm_text out = TM_TEXT_EMPTY;
+
+    struct tm_error *error = check_operands(request, current);
+    if (!error)
+        error = request->command->run(request, current, &out);
+    if (!error)
+        error = tm_text_check(&out);
+    // All or nothing: who interrupts a command does not get half an answer.
+    if (!error && out.length > 0)
+        tm_host_write(&request->session->host, tm_text_string(&out), out.length);
+    tm_text_deinit(&out);
+    if (!error) {
+        error = request->verdict;
+        request->verdict = NULL;
+    }
+    return error;
+}

@@ -1,0 +1,66 @@
+/**
+ * A request: one command line on its way. request.c parses what all commands have in common and keeps the result here;
+ * the command's own file (cmd_*.c) makes sense of the operands and answers.
+ */
+#ifndef TRACEMORTEM_ENGINE_COMMANDS_REQUEST_H
+#define TRACEMORTEM_ENGINE_COMMANDS_REQUEST_H
+
+#include "engine/commands/option.h"
+#include "engine/commands/session.h"
+#include "engine/model/statistics.h"
+
+struct tm_command;
+
+/** Operands as words without their quotes; of an expression, one word with all of it. */
+struct tm_words {
+    char **items;
+    size_t count;
+    size_t capacity;
+};
+struct tm_error *tm_words_add(struct tm_words *words, const char *word);
+void tm_words_deinit(struct tm_words *words);
+
+/** An operand for which only the front end knows what it stands for. */
+struct tm_unresolved {
+    enum tm_operand kind;
+    const char *text; // one of the words
+    bool resolved;
+    uint64_t address;
+    struct tm_target *target;
+    tm_output_callback output;
+    void *output_context;
+};
+#define TM_UNRESOLVED_LIMIT 2
+
+struct tm_request {
+    struct tm_session *session; // outlives the request
+    const struct tm_command *command;
+    struct tm_settings settings;
+    struct tm_words words;
+    bool needs_target;
+    struct tm_unresolved unresolved[TM_UNRESOLVED_LIMIT];
+    size_t unresolved_count;
+
+    // What the command's prepare() found in the words, each as far as the command has such a thing.
+    enum tm_key key;
+    bool has_address;
+    uint64_t address;
+    unsigned action;
+    uint64_t number;
+
+    /** For run(): an answer which is bad news. It is written, and then the request fails with this. */
+    struct tm_error *verdict;
+};
+
+/** For prepare(): the front end must resolve this word. */
+void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind, const char *text);
+/** For prepare(): the key which this word names; TM_ERROR_USAGE if it is none. */
+struct tm_error *tm_request_set_key(struct tm_request *request, const char *word);
+/** For prepare(): TM_ERROR_USAGE if the key cannot be cumulative. */
+struct tm_error *tm_request_check_cumulative(const struct tm_request *request);
+/** For prepare(): TM_ERROR_USAGE if there are more words than `most`. */
+struct tm_error *tm_request_check_words(const struct tm_request *request, size_t most);
+/** How many rows to show. */
+size_t tm_request_limit(const struct tm_request *request);
+
+#endif

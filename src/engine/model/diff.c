@@ -1,0 +1,108 @@
+// Differences: _compare_grouped_stats() and StatisticDiff._sort_key() of tracemalloc.
+
+#include "engine/model/diff.h"
+
+#include <string.h>
+
+#include "engine/base/order.h"
+
+// The statistic of the same place, or NULL.
+static const struct tm_statistic *find(const struct tm_statistics *statistics, const struct tm_place *place)
+{
+    if (statistics->set.capacity == 0)
+        return NULL;
+
+    uint64_t hash = tm_place_hash(place);
+    struct tm_set_entry *entry = tm_set_first(&statistics->set, hash);
+    while (entry->item &&
+           !(entry->hash == hash && tm_places_equal(&((struct tm_statistic *)entry->item)->place, place)))
+        entry = tm_set_next(&statistics->set, entry);
+    return entry->item;
+}
+
+// `before` or `after` may be NULL, but not both.
+static struct tm_error *add(struct tm_differences *differences, const struct tm_statistic *before,
+                            const struct tm_statistic *after)
+{
+    struct tm_difference *difference = tm_arena_allocate(&differences->arena, sizeof(*difference));
+    if (!difference)
+        return tm_error_no_memory();
+
+    difference->place = after ? after->place : before->place;
+    difference->size = after ? after->size : 0;
+    difference->count = after ? after->count : 0;
+    difference->old_size = before ? before->size : 0;
+    difference->old_count = before ? before->count : 0;
+    differences->items[differences->count++] = difference;
+    return NULL;
+}
+
+static struct tm_error *add_all(struct tm_differences *differences, const struct tm_host *host,
+                                const struct tm_statistics *before, const struct tm_statistics *after)
+{
+    struct tm_error *error = NULL;
+
+    for (size_t i = 0; i < after->count && !error; i++) {
+        const struct tm_statistic *statistic = after->items[i];
+        error = add(differences, find(before, &statistic->place), statistic);
+        if (!error && i % 1024 == 1023)
+            error = tm_host_check(host);
+    }
+    for (size_t i = 0; i < before->count && !error; i++) {
+        const struct tm_statistic *statistic = before->items[i];
+        if (!find(after, &statistic->place))
+            error = add(differences, statistic, NULL);
+        if (!error && i % 1024 == 1023)
+            error = tm_host_check(host);
+    }
+    return error;
+}
+
+struct tm_error *tm_differences_init(struct tm_differences *differences, const struct tm_host *host,
+                                     const struct tm_statistics *before, const struct tm_statistics *after)
+{
+    memset(differences, 0, sizeof(*differences));
+    differences->total.size = after->total_size;
+    differences->total.count = after->total_count;
+    differences->total.old_size = before->total_size;
+    differences->total.old_count = before->total_count;
+
+    differences->items = calloc(before->count + after->count + 1, sizeof(*differences->items));
+    struct tm_error *error = differences->items ? add_all(differences, host, before, after) : tm_error_no_memory();
+    if (error)
+        tm_differences_deinit(differences);
+    return error;
+}
+
+void tm_differences_deinit(struct tm_differences *differences)
+{
+    free(differences->items);
+    tm_arena_deinit(&differences->arena);
+    memset(differences, 0, sizeof(*differences));
+}
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct tm_difference *a = left, *b = right;
+
+    int order = compare_numbers(tm_distance(a->old_size, a->size), tm_distance(b->old_size, b->size));
+    if (order == 0)
+        order = compare_numbers(a->size, b->size);
+    if (order == 0)
+        order = compare_numbers(tm_distance(a->old_count, a->count), tm_distance(b->old_count, b->count));
+    if (order == 0)
+        order = compare_numbers(a->count, b->count);
+    if (order == 0)
+        order = tm_places_compare(&a->place, &b->place);
+    return order;
+}
+
+struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host, size_t limit)
+{
+    return tm_order_greatest(differences->items, differences->count, limit, compare, host);
+}

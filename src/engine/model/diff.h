@@ -1,0 +1,37 @@
+/**
+ * Differences between two statistics, as Snapshot.compare_to() of tracemalloc has them. Knows no target and no text.
+ */
+#ifndef TRACEMORTEM_ENGINE_MODEL_DIFF_H
+#define TRACEMORTEM_ENGINE_MODEL_DIFF_H
+
+#include "engine/model/statistics.h"
+
+/** A StatisticDiff; its size_diff is size - old_size, its count_diff is count - old_count. */
+struct tm_difference {
+    struct tm_place place;
+    uint64_t size, old_size;
+    uint64_t count, old_count;
+};
+
+struct tm_differences {
+    struct tm_arena arena; // of the differences
+    void **items;          // struct tm_difference *
+    size_t count;
+    struct tm_difference total; // of all items; its place means nothing
+};
+
+/** How far apart two numbers are; `after - before` is the negative of it where before is greater. */
+static inline uint64_t tm_distance(uint64_t before, uint64_t after)
+{
+    return before > after ? before - after : after - before;
+}
+
+/** In no order. Both must be of the same pool, which must outlive the result. */
+struct tm_error *tm_differences_init(struct tm_differences *differences, const struct tm_host *host,
+                                     const struct tm_statistics *before, const struct tm_statistics *after);
+void tm_differences_deinit(struct tm_differences *differences);
+
+/** The greatest `limit` first, in tracemalloc's order (|size_diff|, size, |count_diff|, count, traceback). */
+struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host, size_t limit);
+
+#endif

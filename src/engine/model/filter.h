@@ -1,0 +1,67 @@
+/**
+ * Filters, with the meaning of tracemalloc.Filter, tracemalloc.DomainFilter and Snapshot.filter_traces(). Knows no
+ * target and no command line.
+ */
+#ifndef TRACEMORTEM_ENGINE_MODEL_FILTER_H
+#define TRACEMORTEM_ENGINE_MODEL_FILTER_H
+
+#include "engine/base/host.h"
+#include "engine/base/json.h"
+#include "engine/base/match.h"
+#include "engine/model/source.h"
+
+/** With a pattern a tracemalloc.Filter, without one a DomainFilter. */
+struct tm_filter {
+    bool inclusive;
+    struct tm_pattern *pattern; // NULL: none
+    char *pattern_text;         // as Filter.filename_pattern has it (.pyc is .py)
+    size_t pattern_length;
+    bool has_line;
+    uint32_t line;
+    bool all_frames; // match any frame, not only the most recent one
+    bool has_domain; // always where there is no pattern
+    uint32_t domain;
+    uint32_t number; // under which the user knows it in the session; 0: none
+};
+
+/** All zero is an empty list. */
+struct tm_filter_list {
+    struct tm_filter *items;
+    size_t count;
+    size_t capacity;
+};
+
+/** Copies the pattern (NULL: none) and sets nothing else but `inclusive`. */
+struct tm_error *tm_filter_init(struct tm_filter *filter, bool inclusive, const char *pattern, size_t length);
+void tm_filter_deinit(struct tm_filter *filter);
+
+/** Takes the filter over if it succeeds. */
+struct tm_error *tm_filter_list_add(struct tm_filter_list *list, struct tm_filter *filter);
+void tm_filter_list_remove(struct tm_filter_list *list, size_t index);
+void tm_filter_list_deinit(struct tm_filter_list *list);
+
+/**
+ * Keep the groups which snapshot.filter_traces(list) would: at least one inclusive filter matches, if there are any,
+ * and no exclusive one does.
+ */
+struct tm_error *tm_filter_list_apply(const struct tm_filter_list *list, const struct tm_host *host,
+                                      struct tm_snapshot *snapshot);
+
+/** A list at work on one origin of blocks after the other: what it found out about file names is kept. */
+struct tm_sieve {
+    struct tm_matcher *matchers;
+    size_t count;
+};
+/** The list must outlive the sieve, and so must the names it is shown. */
+struct tm_error *tm_sieve_init(struct tm_sieve *sieve, const struct tm_filter_list *list);
+void tm_sieve_deinit(struct tm_sieve *sieve);
+/** Whether snapshot.filter_traces(list) would keep traces with this domain and traceback. */
+struct tm_error *tm_sieve_keeps(struct tm_sieve *sieve, uint32_t domain, const struct tm_traceback *traceback,
+                                bool *result);
+
+/** For humans: "include *.py:12 (all frames, domain 3)", "exclude domain 3". Escaped. */
+void tm_filter_describe(const struct tm_filter *filter, struct tm_text *text);
+/** One object with the names of tracemalloc's attributes; "number" is null where the filter has none. */
+void tm_filter_write_json(const struct tm_filter *filter, struct tm_json *json);
+
+#endif

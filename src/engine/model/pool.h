@@ -1,0 +1,41 @@
+/**
+ * The pool: file names and tracebacks of one request, each content kept once.
+ *
+ * Whatever the sources find is interned here, so that two equal names or tracebacks, be they of one snapshot or of two
+ * which are compared, are the same pointer, and grouping is hashing of pointers. All is freed together.
+ */
+#ifndef TRACEMORTEM_ENGINE_MODEL_POOL_H
+#define TRACEMORTEM_ENGINE_MODEL_POOL_H
+
+#include "engine/base/error.h"
+
+/** UTF-8, lone surrogates as three bytes; may hold any byte, NUL too. Byte order of names is Python's order of str. */
+struct tm_name {
+    uint32_t length; // bytes
+    char bytes[];    // a NUL follows, for convenience
+};
+
+/** One frame as tracemalloc has it. Line 0: not known. */
+struct tm_frame {
+    const struct tm_name *file_name;
+    uint32_t line;
+};
+
+/** Oldest frame first, as tracemalloc.Traceback is. Two with the same frames and different totals are not the same. */
+struct tm_traceback {
+    uint32_t total_frames; // of the whole stack, as tracemalloc's total_nframe: at most 65535
+    uint32_t count;        // at least 1
+    struct tm_frame frames[];
+};
+
+struct tm_pool;
+struct tm_error *tm_pool_create(struct tm_pool **result);
+void tm_pool_destroy(struct tm_pool *pool);
+struct tm_error *tm_pool_name(struct tm_pool *pool, const char *bytes, uint32_t length, const struct tm_name **result);
+struct tm_error *tm_pool_traceback(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
+                                   uint32_t total_frames, const struct tm_traceback **result);
+
+/** tracemalloc's order: frames as tuples (file name, line), the oldest first. Negative, 0, positive. */
+int tm_frames_compare(const struct tm_frame *a, uint32_t a_count, const struct tm_frame *b, uint32_t b_count);
+
+#endif

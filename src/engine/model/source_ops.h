@@ -1,0 +1,32 @@
+/**
+ * What every kind of source provides behind source.h.
+ */
+#ifndef TRACEMORTEM_ENGINE_MODEL_SOURCE_OPS_H
+#define TRACEMORTEM_ENGINE_MODEL_SOURCE_OPS_H
+
+#include "engine/model/source.h"
+
+/** Each as the function tm_source_… of the same name in source.h. */
+struct tm_source_ops {
+    void (*destroy)(struct tm_source *source);
+    struct tm_error *(*require_tracing)(const struct tm_source *source);
+    struct tm_error *(*info)(struct tm_source *source, const struct tm_host *host, struct tm_info *result);
+    struct tm_error *(*snapshot)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                 struct tm_snapshot *result);
+    struct tm_error *(*find)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                             uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
+                             struct tm_damage *damage);
+    struct tm_error *(*traces)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                               tm_trace_visitor visit, void *context, struct tm_traces *result);
+    /** NULL: there is nothing to verify. */
+    struct tm_error *(*verify)(struct tm_source *source, const struct tm_host *host,
+                               const struct tm_verify_request *request, struct tm_verification *result);
+    uint64_t (*started)(const struct tm_source *source);
+};
+
+/** The head of every source's own struct. */
+struct tm_source {
+    const struct tm_source_ops *ops;
+};
+
+#endif

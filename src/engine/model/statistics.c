@@ -1,0 +1,208 @@
+// Grouping and order of statistics: Snapshot._group_by() and Statistic._sort_key() of tracemalloc.
+
+#include "engine/model/statistics.h"
+
+#include <string.h>
+
+#include "engine/base/order.h"
+
+static const char *const key_names[TM_KEYS] = {"lineno", "filename", "traceback"};
+
+const char *tm_key_name(enum tm_key key)
+{
+    return key_names[key];
+}
+
+bool tm_key_from_name(const char *name, enum tm_key *result)
+{
+    for (unsigned i = 0; i < TM_KEYS; i++) {
+        if (strcmp(name, key_names[i]) == 0) {
+            *result = (enum tm_key)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Places
+
+const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count)
+{
+    *count = place->traceback ? place->traceback->count : 1;
+    return place->traceback ? place->traceback->frames : &place->frame;
+}
+
+uint64_t tm_place_hash(const struct tm_place *place)
+{
+    uint32_t count;
+    const struct tm_frame *frames = tm_place_frames(place, &count);
+    uint64_t hash = count;
+
+    for (uint32_t i = 0; i < count; i++)
+        hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 40);
+    return hash;
+}
+
+// As Traceback.__eq__: by the frames, whatever the totals are.
+bool tm_places_equal(const struct tm_place *a, const struct tm_place *b)
+{
+    uint32_t a_count, b_count;
+    const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
+    const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
+
+    if (a_count != b_count)
+        return false;
+    for (uint32_t i = 0; a_frames != b_frames && i < a_count; i++)
+        if (a_frames[i].file_name != b_frames[i].file_name || a_frames[i].line != b_frames[i].line)
+            return false;
+    return true;
+}
+
+int tm_places_compare(const struct tm_place *a, const struct tm_place *b)
+{
+    uint32_t a_count, b_count;
+    const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
+    const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
+
+    return tm_frames_compare(a_frames, a_count, b_frames, b_count);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Grouping
+
+static struct tm_error *add(struct tm_statistics *statistics, const struct tm_place *place,
+                            const struct tm_group *group)
+{
+    if (!tm_set_reserve(&statistics->set))
+        return tm_error_no_memory();
+
+    uint64_t hash = tm_place_hash(place);
+    struct tm_set_entry *entry = tm_set_first(&statistics->set, hash);
+    while (entry->item &&
+           !(entry->hash == hash && tm_places_equal(&((struct tm_statistic *)entry->item)->place, place)))
+        entry = tm_set_next(&statistics->set, entry);
+    if (!entry->item) {
+        struct tm_statistic *made = tm_arena_allocate(&statistics->arena, sizeof(*made));
+        if (!made)
+            return tm_error_no_memory();
+        *made = (struct tm_statistic){*place, 0, 0};
+        tm_set_put(&statistics->set, entry, hash, made);
+    }
+
+    struct tm_statistic *statistic = entry->item;
+    statistic->size = tm_add_saturating(statistic->size, group->size);
+    statistic->count = tm_add_saturating(statistic->count, group->count);
+    statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
+    statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+    return NULL;
+}
+
+static struct tm_place frame_place(const struct tm_frame *frame, enum tm_key key)
+{
+    struct tm_place place = {NULL, *frame};
+    if (key == TM_KEY_FILENAME)
+        place.frame.line = 0;
+    return place;
+}
+
+static struct tm_error *add_group(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key,
+                                  bool cumulative)
+{
+    const struct tm_traceback *traceback = group->traceback;
+
+    if (key == TM_KEY_TRACEBACK) {
+        struct tm_place place = {.traceback = traceback};
+        return add(statistics, &place, group);
+    }
+    // Each frame counts, a recursive one each time; else only the most recent, which is the last.
+    for (uint32_t i = cumulative ? 0 : traceback->count - 1; i < traceback->count; i++) {
+        struct tm_place place = frame_place(&traceback->frames[i], key);
+        struct tm_error *error = add(statistics, &place, group);
+        if (error)
+            return error;
+    }
+    return NULL;
+}
+
+static struct tm_error *add_groups(struct tm_statistics *statistics, const struct tm_host *host,
+                                   const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative)
+{
+    uint64_t frames = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct tm_error *error = NULL;
+        frames += snapshot->groups[i].traceback->count;
+        if (frames >= 4096) {
+            frames = 0;
+            error = tm_host_check(host);
+        }
+        if (!error)
+            error = add_group(statistics, &snapshot->groups[i], key, cumulative);
+        if (error)
+            return error;
+    }
+    return NULL;
+}
+
+const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statistics, const struct tm_place *place)
+{
+    if (statistics->set.count == 0)
+        return NULL;
+    uint64_t hash = tm_place_hash(place);
+    struct tm_set_entry *entry = tm_set_first(&statistics->set, hash);
+    while (entry->item &&
+           !(entry->hash == hash && tm_places_equal(&((const struct tm_statistic *)entry->item)->place, place)))
+        entry = tm_set_next(&statistics->set, entry);
+    return entry->item;
+}
+
+static struct tm_error *list_items(struct tm_statistics *statistics)
+{
+    statistics->items = calloc(statistics->set.count + 1, sizeof(*statistics->items));
+    if (!statistics->items)
+        return tm_error_no_memory();
+    for (size_t i = 0; i < statistics->set.capacity; i++)
+        if (statistics->set.entries[i].item)
+            statistics->items[statistics->count++] = statistics->set.entries[i].item;
+    return NULL;
+}
+
+struct tm_error *tm_statistics_init(struct tm_statistics *statistics, const struct tm_host *host,
+                                    const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative)
+{
+    memset(statistics, 0, sizeof(*statistics));
+    struct tm_error *error = add_groups(statistics, host, snapshot, key, cumulative);
+    if (!error)
+        error = list_items(statistics);
+    if (error)
+        tm_statistics_deinit(statistics);
+    return error;
+}
+
+void tm_statistics_deinit(struct tm_statistics *statistics)
+{
+    free(statistics->items);
+    tm_set_deinit(&statistics->set);
+    tm_arena_deinit(&statistics->arena);
+    memset(statistics, 0, sizeof(*statistics));
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Order
+
+int tm_statistics_compare(const void *left, const void *right)
+{
+    const struct tm_statistic *a = left, *b = right;
+
+    if (a->size != b->size)
+        return a->size < b->size ? -1 : 1;
+    if (a->count != b->count)
+        return a->count < b->count ? -1 : 1;
+    return tm_places_compare(&a->place, &b->place);
+}
+
+struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit)
+{
+    return tm_order_greatest(statistics->items, statistics->count, limit, tm_statistics_compare, host);
+}

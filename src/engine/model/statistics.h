@@ -1,0 +1,71 @@
+/**
+ * Statistics: the groups of a snapshot, grouped as Snapshot.statistics() of tracemalloc does. Knows no target and no
+ * text.
+ *
+ * Names are interned in one pool (pool.h), so two places are the same if their pointers and lines are.
+ */
+#ifndef TRACEMORTEM_ENGINE_MODEL_STATISTICS_H
+#define TRACEMORTEM_ENGINE_MODEL_STATISTICS_H
+
+#include "engine/base/arena.h"
+#include "engine/base/host.h"
+#include "engine/base/set.h"
+#include "engine/model/source.h"
+
+enum tm_key {
+    TM_KEY_LINENO,
+    TM_KEY_FILENAME,
+    TM_KEY_TRACEBACK,
+};
+#define TM_KEYS 3
+
+/** "lineno", "filename", "traceback", as tracemalloc calls them. */
+const char *tm_key_name(enum tm_key key);
+bool tm_key_from_name(const char *name, enum tm_key *result);
+
+/** What a statistic is about: Statistic.traceback. */
+struct tm_place {
+    const struct tm_traceback *traceback; // for the key traceback; else NULL, and
+    struct tm_frame frame;                // the only frame (line 0 for the key filename)
+};
+const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count);
+uint64_t tm_place_hash(const struct tm_place *place);
+bool tm_places_equal(const struct tm_place *a, const struct tm_place *b);
+int tm_places_compare(const struct tm_place *a, const struct tm_place *b);
+
+/** Sums stay at 2^64 - 1 where they would exceed it: only a corrupt target gets there. */
+struct tm_statistic {
+    struct tm_place place;
+    uint64_t size;
+    uint64_t count;
+};
+
+struct tm_statistics {
+    struct tm_arena arena; // of the statistics
+    struct tm_set set;     // by place
+    void **items;          // struct tm_statistic *
+    size_t count;
+    uint64_t total_size; // of all items; with `cumulative` a block counts once for each of its frames
+    uint64_t total_count;
+};
+
+/** In no order. `cumulative` is for the keys lineno and filename. The snapshot's pool must outlive the result. */
+struct tm_error *tm_statistics_init(struct tm_statistics *statistics, const struct tm_host *host,
+                                    const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative);
+void tm_statistics_deinit(struct tm_statistics *statistics);
+
+/** The statistic of a place, or NULL. */
+const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statistics, const struct tm_place *place);
+/** tracemalloc's order of two struct tm_statistic: negative, 0, positive. */
+int tm_statistics_compare(const void *a, const void *b);
+
+/** The greatest `limit` first, in tracemalloc's order (size, count, traceback); the others follow in no order. */
+struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit);
+
+static inline uint64_t tm_add_saturating(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+#endif

@@ -1,0 +1,36 @@
+/**
+ * Dumping traces as tracemalloc's Snapshot.dump() does: what is written is what Snapshot.load() of any CPython from 3.8 on
+ * reads. Knows tracemalloc's classes, and nothing of where traces come from.
+ */
+#ifndef TRACEMORTEM_ENGINE_SNAPSHOT_DUMP_H
+#define TRACEMORTEM_ENGINE_SNAPSHOT_DUMP_H
+
+#include "engine/base/arena.h"
+#include "engine/base/set.h"
+#include "engine/model/pool.h"
+#include "engine/snapshot/pickle.h"
+
+/** What a trace's tuple has in it. */
+enum tm_dump_form {
+    TM_DUMP_3_8, // domain, size, frames
+    TM_DUMP_3_9, // and the frames of the whole stack
+};
+
+struct tm_dump {
+    struct tm_pickler pickler;
+    enum tm_dump_form form;
+    struct tm_arena arena;
+    struct tm_set names;      // what was written of each kind, with its index in the memo
+    struct tm_set frames;     //
+    struct tm_set tracebacks; //
+    unsigned batched;         // traces since the last mark
+};
+
+void tm_dump_start(struct tm_dump *dump, enum tm_dump_form form, tm_output_callback output, void *context);
+/** The pool's tracebacks must live as long as the dump. */
+struct tm_error *tm_dump_trace(struct tm_dump *dump, uint32_t domain, uint64_t size,
+                               const struct tm_traceback *traceback);
+/** After `error`, or with NULL after the last trace: writes the end. *written is how many bytes went out. */
+struct tm_error *tm_dump_finish(struct tm_dump *dump, struct tm_error *error, uint32_t frame_limit, uint64_t *written);
+
+#endif

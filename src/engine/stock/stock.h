@@ -1,0 +1,16 @@
+/**
+ * The stock source: the tables of CPython's own tracemalloc, in a process which needs no tracer of ours.
+ */
+#ifndef TRACEMORTEM_ENGINE_STOCK_STOCK_H
+#define TRACEMORTEM_ENGINE_STOCK_STOCK_H
+
+#include "engine/model/source.h"
+
+/**
+ * Fails as tm_source_open() does; with TM_ERROR_FAULT where this is a Python of which no table can be found, and with
+ * TM_ERROR_NO_TABLE where nothing tells that it is one at all; or, if `only_with_traces`, where the tables are empty.
+ */
+struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
+                               struct tm_source **result);
+
+#endif

@@ -1,0 +1,232 @@
+/**
+ * Blocks: three ascending sequences, merged. The walk's is ascending by itself; tracked records are sorted in runs, of
+ * which a heap gives the least; blocks inside realloc() are few.
+ */
+#include "engine/table/blocks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout/hash.h"
+
+// Records sorted at once: it takes a few milliseconds, in which nobody can interrupt.
+#define RUN_LIMIT 16384u
+
+struct tm_tracked_run {
+    struct tm_tracked head; // the next block
+    uint32_t *ids;          // live records, ascending by address
+    uint32_t count;
+    uint32_t next; // in `ids`, behind the head
+};
+
+static int compare_tracked(const struct tm_tracked *a, const struct tm_tracked *b)
+{
+    if (a->address != b->address)
+        return a->address < b->address ? -1 : 1;
+    return (a->domain > b->domain) - (a->domain < b->domain);
+}
+
+static void get_tracked(const struct tm_records *tracked, uint32_t id, struct tm_tracked *block)
+{
+    const void *bytes = tm_records_peek(tracked, id);
+    if (bytes) // as it was when the id was listed
+        memcpy(block, bytes, sizeof(*block));
+    else
+        memset(block, 0, sizeof(*block));
+}
+
+// A live record while its run is sorted.
+struct listed {
+    uint64_t address;
+    uint32_t domain;
+    uint32_t id;
+};
+
+static int compare_listed(const void *left, const void *right)
+{
+    const struct listed *a = left, *b = right;
+    if (a->address != b->address)
+        return a->address < b->address ? -1 : 1;
+    if (a->domain != b->domain)
+        return a->domain < b->domain ? -1 : 1;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Runs of tracked blocks
+
+// Restore the heap below `at`.
+static void sink(struct tm_blocks *blocks, size_t at)
+{
+    struct tm_tracked_run run = blocks->runs[at];
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= blocks->run_count)
+            break;
+        if (child + 1 < blocks->run_count &&
+            compare_tracked(&blocks->runs[child + 1].head, &blocks->runs[child].head) < 0)
+            child++;
+        if (compare_tracked(&run.head, &blocks->runs[child].head) <= 0)
+            break;
+        blocks->runs[at] = blocks->runs[child];
+        at = child;
+    }
+    blocks->runs[at] = run;
+}
+
+static struct tm_error *add_run(struct tm_blocks *blocks, struct listed *listed, uint32_t count)
+{
+    if (blocks->run_count == blocks->run_capacity) {
+        size_t capacity = blocks->run_capacity ? blocks->run_capacity * 2 : 16;
+        struct tm_tracked_run *grown = reallocarray(blocks->runs, capacity, sizeof(*grown));
+        if (!grown)
+            return tm_error_no_memory();
+        blocks->runs = grown;
+        blocks->run_capacity = capacity;
+    }
+    uint32_t *ids = malloc(count * sizeof(*ids));
+    if (!ids)
+        return tm_error_no_memory();
+    qsort(listed, count, sizeof(*listed), compare_listed);
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = listed[i].id;
+    struct tm_tracked_run *run = &blocks->runs[blocks->run_count++];
+    *run = (struct tm_tracked_run){.ids = ids, .count = count, .next = 1};
+    get_tracked(blocks->tracked, ids[0], &run->head);
+    return NULL;
+}
+
+// The live records from *id on, as far as one run goes; *id moves on behind them.
+static struct tm_error *make_run(struct tm_blocks *blocks, struct listed *listed, uint64_t *id,
+                                 struct tm_damage *damage)
+{
+    const struct tm_records *tracked = blocks->tracked;
+    uint32_t count = 0;
+    for (uint64_t end = *id + RUN_LIMIT; *id < tracked->count && *id < end; ++*id) {
+        const void *bytes = tm_records_peek(tracked, *id);
+        struct tm_tracked block;
+        if (!bytes)
+            continue;
+        memcpy(&block, bytes, sizeof(block));
+        struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+        if (block.site == 0)
+            continue;
+        if (block.hash == tm_tracked_hash(*id, &block))
+            listed[count++] = (struct listed){block.address, block.domain, (uint32_t)*id};
+        else
+            tm_flaw_corrupt(&flaw, tm_records_address(tracked, *id));
+        tm_damage_add(damage, &flaw, 1);
+    }
+    *id = tm_records_skip(tracked, *id);
+    return count ? add_run(blocks, listed, count) : NULL;
+}
+
+static struct tm_error *make_runs(struct tm_blocks *blocks, const struct tm_host *host, struct tm_damage *damage)
+{
+    uint64_t id = tm_records_skip(blocks->tracked, 1);
+    if (id >= blocks->tracked->count)
+        return NULL;
+    struct listed *listed = malloc(RUN_LIMIT * sizeof(*listed));
+    struct tm_error *error = listed ? NULL : tm_error_no_memory();
+    while (!error && id < blocks->tracked->count) {
+        error = tm_host_check(host);
+        if (!error)
+            error = make_run(blocks, listed, &id, damage);
+    }
+    free(listed);
+    if (error)
+        return error;
+    for (size_t i = blocks->run_count / 2; i-- > 0;)
+        sink(blocks, i);
+    return NULL;
+}
+
+static void take_tracked(struct tm_blocks *blocks, struct tm_live_block *block)
+{
+    struct tm_tracked_run *run = &blocks->runs[0];
+    *block = (struct tm_live_block){run->head.address, run->head.size, run->head.domain, run->head.site, false};
+    if (run->next < run->count) {
+        get_tracked(blocks->tracked, run->ids[run->next++], &run->head);
+    } else {
+        free(run->ids);
+        *run = blocks->runs[--blocks->run_count];
+        if (blocks->run_count == 0)
+            return;
+    }
+    sink(blocks, 0);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+
+static void list_resizes(struct tm_blocks *blocks)
+{
+    for (unsigned i = 0; i < TM_RESIZES; i++) {
+        const struct tm_resize *resize = &blocks->root->resize[i];
+        if (resize->state != TM_RESIZE_BUSY)
+            continue;
+        unsigned at = blocks->resize_count++;
+        for (; at > 0 && blocks->resizes[at - 1]->address > resize->address; at--)
+            blocks->resizes[at] = blocks->resizes[at - 1];
+        blocks->resizes[at] = resize;
+    }
+}
+
+struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_target *target, const struct tm_host *host,
+                                const struct tm_root *root, const struct tm_records *tracked, struct tm_damage *damage)
+{
+    memset(blocks, 0, sizeof(*blocks));
+    blocks->root = root;
+    blocks->tracked = tracked;
+    list_resizes(blocks);
+    struct tm_error *error = make_runs(blocks, host, damage);
+    if (!error)
+        error = tm_walk_init(&blocks->walk, target, host, root->directory, root->leaves, damage);
+    if (!error)
+        error = tm_walk_next(&blocks->walk, &blocks->has_mapped, &blocks->mapped);
+    return error;
+}
+
+void tm_blocks_deinit(struct tm_blocks *blocks)
+{
+    for (size_t i = 0; i < blocks->run_count; i++)
+        free(blocks->runs[i].ids);
+    free(blocks->runs);
+    tm_walk_deinit(&blocks->walk);
+    memset(blocks, 0, sizeof(*blocks));
+}
+
+// What stands in the map or in `tracked` at the address of a block inside realloc() makes its record void: it is there
+// still, or again.
+static const struct tm_resize *next_resize(struct tm_blocks *blocks, const struct tm_tracked *tracked)
+{
+    for (; blocks->resize_next < blocks->resize_count; blocks->resize_next++) {
+        const struct tm_resize *resize = blocks->resizes[blocks->resize_next];
+        bool is_mapped = blocks->has_mapped && blocks->mapped.address == resize->address;
+        bool is_tracked = tracked && tracked->domain == 0 && tracked->address == resize->address;
+        if (!is_mapped && !is_tracked)
+            return resize;
+    }
+    return NULL;
+}
+
+struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_live_block *block)
+{
+    const struct tm_tracked *tracked = blocks->run_count ? &blocks->runs[0].head : NULL;
+    const struct tm_resize *resize = next_resize(blocks, tracked);
+    *found = true;
+    if (blocks->has_mapped && (!tracked || blocks->mapped.address <= tracked->address) &&
+        (!resize || blocks->mapped.address <= resize->address)) {
+        *block = (struct tm_live_block){
+            .address = blocks->mapped.address, .size = blocks->mapped.size, .site = blocks->mapped.site};
+        return tm_walk_next(&blocks->walk, &blocks->has_mapped, &blocks->mapped);
+    }
+    if (tracked && (!resize || tracked->address <= resize->address)) {
+        take_tracked(blocks, block);
+    } else if (resize) {
+        *block = (struct tm_live_block){resize->address, resize->size, 0, resize->site, true};
+        blocks->resize_next++;
+    } else {
+        *found = false;
+    }
+    return NULL;
+}

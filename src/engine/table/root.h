@@ -1,0 +1,39 @@
+/**
+ * The root of a trace table: finding it in a target and deciding whether it is one.
+ *
+ * Knows the root record and how a target may hide it; follows none of its links.
+ */
+#ifndef TRACEMORTEM_ENGINE_TABLE_ROOT_H
+#define TRACEMORTEM_ENGINE_TABLE_ROOT_H
+
+#include "engine/base/host.h"
+#include "layout/trace_table.h"
+
+struct tm_root_place {
+    uint64_t address;
+    const char *found_by; // "symbol", "mapping name", "search"
+    struct tm_root root;
+};
+
+/**
+ * Find the root: by its symbol, by the name of its mapping, by searching memory; the first which holds. Errors:
+ * TM_ERROR_NO_TABLE; TM_ERROR_INCOMPLETE where memory is missing in which there may be one; TM_ERROR_NOT_TRACING where the
+ * tracer was met without a table; TM_ERROR_UNSUPPORTED, TM_ERROR_CORRUPT, TM_ERROR_FAULT for a root which was met but is of no
+ * use; TM_ERROR_INTERRUPTED.
+ */
+struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result);
+
+/** How to trace a program, as lines for the end of a message. */
+#define TM_HOW_TO_TRACE                                            \
+    "Start the program with tracing:\n"                            \
+    "    python3 -m tracemortem SCRIPT ...\n"                      \
+    "or leave its command line as it is and preload the tracer:\n" \
+    "    TRACEMORTEM=1 LD_PRELOAD=.../tracemortem/_tracer.abi3.so python3 SCRIPT ..."
+
+/** How to have all memory in the next core. */
+#define TM_HOW_TO_DUMP                                                        \
+    "Make a core which holds anonymous memory: gcore PID, or by the kernel\n" \
+    "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited\n"        \
+    "(systemd-coredump: ProcessSizeMax= and ExternalSizeMax= in coredump.conf)"
+
+#endif

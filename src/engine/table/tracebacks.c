@@ -1,0 +1,448 @@
+/**
+ * Paths: walking nodes towards the oldest frame, decoding code objects and lines on the way.
+ */
+#include "engine/table/tracebacks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/host.h"
+#include "layout/hash.h"
+#include "layout/lines.h"
+
+// Line tables are first read so far; most are shorter.
+#define TABLE_FIRST_READ 512u
+// A checkpoint stands at each so many entries of a line table of more than so many bytes.
+#define LONG_TABLE 512u
+#define CHECKPOINT_DISTANCE 64u
+// Every string and every line table stands once in `bytes`; a table in which they overlap without end is cut short.
+#define BYTES_FACTOR 8u
+#define BYTES_AT_LEAST (UINT64_C(64) << 20)
+// Two GiB of frames on the debugger's side.
+#define FRAMES_LIMIT (UINT64_C(1) << 27)
+#define FRAMES_BETWEEN_CHECKS 16384u
+
+struct name_entry {
+    const struct tm_name *name; // NULL: flaw
+    struct tm_flaw flaw;
+};
+
+struct code_entry {
+    struct tm_flaw flaw; // NONE: the rest is good
+    uint64_t address;    // of the record
+    const struct tm_name *file_name;
+    uint32_t code_length;
+    struct tm_lines lines;
+    uint8_t *table; // theirs
+    struct tm_line_cursor *checkpoints;
+    uint32_t checkpoint_count;
+};
+
+// An instruction which was decoded: entries of an open hash table, kept small, since most of them miss the cache.
+struct tm_known_frame {
+    uint64_t hash; // of the key: equal only if the keys are
+    union {
+        const struct tm_name *file_name;
+        struct tm_flaw *flaw;
+    };
+    uint32_t line;
+    enum { FRAME_FREE, FRAME_GOOD, FRAME_FLAWED } state;
+};
+
+struct tm_error *tm_paths_init(struct tm_paths *paths, const struct tm_path_records *records, struct tm_pool *pool,
+                               const struct tm_host *host)
+{
+    *paths = (struct tm_paths){.records = *records, .pool = pool, .host = host, .frames_left = FRAMES_LIMIT};
+    paths->bytes_left = BYTES_AT_LEAST + BYTES_FACTOR * records->bytes->bytes_loaded;
+    paths->path = malloc(TM_PATH_LIMIT * sizeof(*paths->path));
+    paths->path_nodes = malloc(TM_PATH_LIMIT * sizeof(*paths->path_nodes));
+    if (!paths->path || !paths->path_nodes)
+        return tm_error_no_memory();
+    return tm_pool_name(pool, "<unknown>", 9, &paths->unknown);
+}
+
+void tm_paths_deinit(struct tm_paths *paths)
+{
+    // Line tables grow, so they are not in the arena.
+    for (size_t i = 0; i < paths->codes.capacity; i++) {
+        struct code_entry *code = paths->codes.entries[i].item;
+        if (!code)
+            continue;
+        free(code->table);
+        free(code->checkpoints);
+    }
+    tm_set_deinit(&paths->names);
+    tm_set_deinit(&paths->codes);
+    free(paths->frames);
+    paths->frames = NULL;
+    tm_arena_deinit(&paths->arena);
+    free(paths->path);
+    free(paths->path_nodes);
+    paths->path = NULL;
+    paths->path_nodes = NULL;
+}
+
+// The flaw of a remembered entry: the memory which is missing is counted the first time only.
+static struct tm_flaw tell_flaw(struct tm_flaw *flaw)
+{
+    struct tm_flaw told = *flaw;
+    flaw->bytes = 0;
+    return told;
+}
+
+// The entry of a set with room which has this hash, or the free one where it belongs. All keys here are numbers, and
+// their hashes are equal only if they are.
+static inline struct tm_set_entry *find_entry(const struct tm_set *set, uint64_t hash)
+{
+    struct tm_set_entry *entry = tm_set_first(set, hash);
+    while (entry->item && entry->hash != hash)
+        entry = tm_set_next(set, entry);
+    return entry;
+}
+
+// The entry for a key, made of zeros if it is new (*is_new); NULL: no memory.
+static inline void *remember(struct tm_paths *paths, struct tm_set *set, uint64_t key, size_t size, bool *is_new)
+{
+    *is_new = false;
+    if (!tm_set_reserve(set))
+        return NULL;
+    uint64_t hash = tm_hash_number(key);
+    struct tm_set_entry *entry = find_entry(set, hash);
+    if (!entry->item) {
+        void *item = tm_arena_allocate(&paths->arena, size);
+        if (!item)
+            return NULL;
+        memset(item, 0, size);
+        tm_set_put(set, entry, hash, item);
+        *is_new = true;
+    }
+    return entry->item;
+}
+
+// Bytes [from, to) of a range at `position` which is known to lie in one chunk.
+static bool copy_bytes(struct tm_paths *paths, tm_position position, uint32_t from, uint32_t to, uint8_t *buffer,
+                       struct tm_flaw *flaw)
+{
+    if (to - from > paths->bytes_left)
+        return tm_flaw_corrupt(flaw, paths->records.bytes->array_address);
+    paths->bytes_left -= to - from;
+    while (from < to) {
+        uint32_t part = to - from < TM_READ_LIMIT ? to - from : (uint32_t)TM_READ_LIMIT;
+        if (!tm_records_bytes(paths->records.bytes, position + from, part, buffer + from, flaw))
+            return false;
+        from += part;
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Names
+
+static struct tm_error *decode_name(struct tm_paths *paths, uint32_t id, struct name_entry *entry)
+{
+    struct tm_string string;
+    if (!tm_records_get(paths->records.strings, id, &string, sizeof(string), &entry->flaw))
+        return NULL;
+    // No name needs more; a longer one would be a way to make the debugger allocate.
+    if (!tm_records_in_chunk(paths->records.bytes, string.position, string.length) || string.length > TM_READ_LIMIT) {
+        tm_flaw_corrupt(&entry->flaw, tm_records_address(paths->records.strings, id));
+        return NULL;
+    }
+    uint8_t *bytes = malloc((size_t)string.length + 1);
+    if (!bytes)
+        return tm_error_no_memory();
+    struct tm_error *error = NULL;
+    bool good = copy_bytes(paths, string.position, 0, string.length, bytes, &entry->flaw);
+    if (good && tm_string_hash(bytes, string.length) != string.hash)
+        good = tm_flaw_corrupt(&entry->flaw, tm_records_address(paths->records.strings, id));
+    if (good)
+        error = tm_pool_name(paths->pool, (const char *)bytes, string.length, &entry->name);
+    free(bytes);
+    return error;
+}
+
+static struct tm_error *get_name(struct tm_paths *paths, uint32_t id, const struct tm_name **result,
+                                 struct tm_flaw *flaw)
+{
+    bool is_new;
+    struct name_entry *entry = remember(paths, &paths->names, id, sizeof(*entry), &is_new);
+    if (!entry)
+        return tm_error_no_memory();
+    struct tm_error *error = is_new ? decode_name(paths, id, entry) : NULL;
+    *result = entry->name;
+    *flaw = tell_flaw(&entry->flaw);
+    return error;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Codes and their lines
+
+// A code's line table, whole. Never allocates more than twice of what was read, plus the first read.
+static struct tm_error *read_table(struct tm_paths *paths, const struct tm_code *code, struct code_entry *entry)
+{
+    uint32_t length = code->line_table_length;
+    for (uint32_t have = 0; have < length;) {
+        uint32_t next = have ? have : TABLE_FIRST_READ, want = length - have > next ? have + next : length;
+        uint8_t *grown = realloc(entry->table, want);
+        if (!grown)
+            return tm_error_no_memory();
+        entry->table = grown;
+        if (!copy_bytes(paths, code->line_table, have, want, grown, &entry->flaw))
+            return NULL;
+        have = want;
+    }
+    entry->lines = (struct tm_lines){entry->table, length, code->line_table_kind, code->first_line};
+    return NULL;
+}
+
+static struct tm_error *decode_code(struct tm_paths *paths, uint32_t id, struct code_entry *entry)
+{
+    struct tm_code code;
+    if (!tm_records_get(paths->records.codes, id, &code, sizeof(code), &entry->flaw))
+        return NULL;
+    entry->address = tm_records_address(paths->records.codes, id);
+    entry->code_length = code.code_length;
+    if (code.line_table_kind > TM_LINES_LOCATIONS || code.code_length > INT32_MAX ||
+        !tm_records_in_chunk(paths->records.bytes, code.line_table, code.line_table_length)) {
+        tm_flaw_corrupt(&entry->flaw, entry->address);
+        return NULL;
+    }
+    struct tm_error *error = read_table(paths, &code, entry);
+    if (error || entry->flaw.kind != TM_FLAW_NONE)
+        return error;
+    if (tm_code_hash(&code, entry->table) != code.hash) {
+        tm_flaw_corrupt(&entry->flaw, entry->address);
+        return NULL;
+    }
+    if (code.filename == TM_STRING_UNKNOWN) {
+        entry->file_name = paths->unknown;
+        return NULL;
+    }
+    return get_name(paths, code.filename, &entry->file_name, &entry->flaw);
+}
+
+static struct tm_error *get_code(struct tm_paths *paths, uint32_t id, struct code_entry **result)
+{
+    bool is_new;
+    *result = remember(paths, &paths->codes, id, sizeof(**result), &is_new);
+    if (!*result)
+        return tm_error_no_memory();
+    return is_new ? decode_code(paths, id, *result) : NULL;
+}
+
+// Where decoding of a long table may begin: a cursor at every CHECKPOINT_DISTANCE entries.
+static struct tm_error *make_checkpoints(struct code_entry *code)
+{
+    // An entry takes at least one byte.
+    uint32_t capacity = code->lines.length / CHECKPOINT_DISTANCE + 1;
+    code->checkpoints = malloc(capacity * sizeof(*code->checkpoints));
+    if (!code->checkpoints)
+        return tm_error_no_memory();
+    struct tm_line_cursor cursor;
+    tm_line_cursor_init(&cursor, &code->lines);
+    uint32_t entries = 0;
+    do {
+        if (entries++ % CHECKPOINT_DISTANCE == 0)
+            code->checkpoints[code->checkpoint_count++] = cursor;
+    } while (code->checkpoint_count < capacity && tm_line_cursor_next(&cursor, &code->lines));
+    return NULL;
+}
+
+static void start_cursor(const struct code_entry *code, uint64_t offset, struct tm_line_cursor *cursor)
+{
+    uint32_t low = 0, high = code->checkpoint_count;
+    while (low < high) { // the last checkpoint which starts at or before the offset
+        uint32_t middle = low + (high - low) / 2;
+        if (code->checkpoints[middle].start <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low)
+        *cursor = code->checkpoints[low - 1];
+    else
+        tm_line_cursor_init(cursor, &code->lines);
+}
+
+static struct tm_error *find_line(struct code_entry *code, uint64_t offset, int64_t *line)
+{
+    if (code->lines.length > LONG_TABLE && !code->checkpoints) {
+        struct tm_error *error = make_checkpoints(code);
+        if (error)
+            return error;
+    }
+    struct tm_line_cursor cursor;
+    start_cursor(code, offset, &cursor);
+    *line = tm_line_cursor_seek(&cursor, &code->lines, offset) ? cursor.line : TM_LINE_NONE;
+    return NULL;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Frames
+
+static struct tm_error *decode_frame(struct tm_paths *paths, uint32_t code_id, int32_t instruction,
+                                     struct tm_frame *frame, struct tm_flaw *flaw)
+{
+    if (code_id == TM_CODE_UNKNOWN) {
+        *frame = (struct tm_frame){paths->unknown, 0};
+        return NULL;
+    }
+    struct code_entry *code;
+    struct tm_error *error = get_code(paths, code_id, &code);
+    if (error)
+        return error;
+    *flaw = tell_flaw(&code->flaw);
+    if (flaw->kind != TM_FLAW_NONE)
+        return NULL;
+    if (instruction >= 0 && (uint32_t)instruction >= code->code_length) {
+        tm_flaw_corrupt(flaw, code->address);
+        return NULL;
+    }
+    int64_t line = code->lines.first_line;
+    if (instruction >= 0 && code->lines.kind != TM_LINES_NONE)
+        error = find_line(code, (uint64_t)instruction, &line);
+    if (line > INT32_MAX)
+        tm_flaw_corrupt(flaw, code->address);
+    // tracemalloc stores 0 where CPython gives a negative line.
+    *frame = (struct tm_frame){code->file_name, line < 0 ? 0 : (uint32_t)line};
+    return error;
+}
+
+static struct tm_known_frame *find_frame(struct tm_known_frame *frames, size_t capacity, uint64_t hash)
+{
+    size_t i = hash & (capacity - 1);
+    while (frames[i].state != FRAME_FREE && frames[i].hash != hash)
+        i = (i + 1) & (capacity - 1);
+    return &frames[i];
+}
+
+static bool grow_frames(struct tm_paths *paths)
+{
+    size_t capacity = paths->frame_capacity ? paths->frame_capacity * 2 : 256;
+    struct tm_known_frame *grown = calloc(capacity, sizeof(*grown));
+    if (!grown)
+        return false;
+    for (size_t i = 0; i < paths->frame_capacity; i++) {
+        if (paths->frames[i].state != FRAME_FREE)
+            *find_frame(grown, capacity, paths->frames[i].hash) = paths->frames[i];
+    }
+    free(paths->frames);
+    paths->frames = grown;
+    paths->frame_capacity = capacity;
+    return true;
+}
+
+static struct tm_error *learn_frame(struct tm_paths *paths, const struct tm_node *node, struct tm_known_frame *known)
+{
+    struct tm_frame frame = {NULL, 0};
+    struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+    struct tm_error *error = decode_frame(paths, node->code, node->instruction, &frame, &flaw);
+    if (error)
+        return error;
+    if (flaw.kind == TM_FLAW_NONE) {
+        known->file_name = frame.file_name;
+        known->line = frame.line;
+        known->state = FRAME_GOOD;
+        return NULL;
+    }
+    known->flaw = tm_arena_allocate(&paths->arena, sizeof(flaw));
+    if (!known->flaw)
+        return tm_error_no_memory();
+    *known->flaw = flaw;
+    known->state = FRAME_FLAWED;
+    return NULL;
+}
+
+// The frame of a node, or a flaw.
+static struct tm_error *get_frame(struct tm_paths *paths, const struct tm_node *node, struct tm_frame *frame,
+                                  struct tm_flaw *flaw)
+{
+    uint64_t key = (uint64_t)node->code << 32 | (uint32_t)node->instruction;
+    if (paths->frame_count >= paths->frame_capacity / 2 && !grow_frames(paths))
+        return tm_error_no_memory();
+    uint64_t hash = tm_hash_number(key);
+    struct tm_known_frame *known = find_frame(paths->frames, paths->frame_capacity, hash);
+    if (known->state == FRAME_FREE) {
+        struct tm_error *error = learn_frame(paths, node, known);
+        if (error)
+            return error;
+        known->hash = hash;
+        paths->frame_count++;
+    }
+    if (known->state == FRAME_GOOD)
+        *frame = (struct tm_frame){known->file_name, known->line};
+    else
+        *flaw = tell_flaw(known->flaw);
+    return NULL;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Paths
+
+// A node which is what was written, makes sense by itself and is of this depth (0: any).
+static bool get_node(const struct tm_paths *paths, uint32_t id, uint32_t depth, struct tm_node *node,
+                     struct tm_flaw *flaw)
+{
+    const struct tm_records *nodes = paths->records.nodes;
+    const void *bytes = tm_records_peek(nodes, id);
+    if (bytes)
+        memcpy(node, bytes, sizeof(*node));
+    else if (!tm_records_get(nodes, id, node, sizeof(*node), flaw))
+        return false;
+    if (node->hash != tm_node_hash(id, node) || node->depth == 0 || (depth && node->depth != depth) ||
+        (node->depth == 1) != (node->parent == 0) || node->parent >= id)
+        return tm_flaw_corrupt(flaw, tm_records_address(nodes, id));
+    return true;
+}
+
+static struct tm_error *spend_frames(struct tm_paths *paths, uint64_t count)
+{
+    if (count > paths->frames_left)
+        return tm_error_create(TM_ERROR_NO_MEMORY,
+                               "the tracebacks of this table have more than %llu million frames together: too many for "
+                               "the debugger's memory",
+                               (unsigned long long)(FRAMES_LIMIT >> 20));
+    uint64_t left = paths->frames_left - count;
+    bool check = left / FRAMES_BETWEEN_CHECKS != paths->frames_left / FRAMES_BETWEEN_CHECKS;
+    paths->frames_left = left;
+    return check ? tm_host_check(paths->host) : NULL;
+}
+
+// Fill paths->path, from its last frame back to the oldest one. Ids fall and depths count down to 1, so the walk ends;
+// it ends early where it meets the path before this one: from there on they are the same.
+static struct tm_error *walk(struct tm_paths *paths, uint32_t id, struct tm_node *node, struct tm_flaw *flaw)
+{
+    for (uint32_t depth = node->depth; depth > paths->path_count || paths->path_nodes[depth - 1] != id;) {
+        struct tm_error *error = get_frame(paths, node, &paths->path[depth - 1], flaw);
+        if (error || flaw->kind != TM_FLAW_NONE)
+            return error;
+        paths->path_nodes[depth - 1] = id;
+        id = node->parent;
+        if (--depth == 0 || !get_node(paths, id, depth, node, flaw))
+            break;
+    }
+    return NULL;
+}
+
+struct tm_error *tm_paths_traceback(struct tm_paths *paths, uint32_t node_id, uint32_t total_frames,
+                                    const struct tm_traceback **result, struct tm_flaw *flaw)
+{
+    *result = NULL;
+    struct tm_node node;
+    if (!get_node(paths, node_id, 0, &node, flaw))
+        return NULL;
+    uint32_t count = node.depth;
+    if (total_frames < count) {
+        tm_flaw_corrupt(flaw, tm_records_address(paths->records.nodes, node_id));
+        return NULL;
+    }
+    struct tm_error *error = spend_frames(paths, count);
+    if (!error)
+        error = walk(paths, node_id, &node, flaw);
+    // A path that was given up is half this one and half the one before: no part of it may be met again.
+    bool whole = !error && flaw->kind == TM_FLAW_NONE;
+    paths->path_count = whole ? count : 0;
+    if (!whole)
+        return error;
+    return tm_pool_traceback(paths->pool, paths->path, count, total_frames, result);
+}

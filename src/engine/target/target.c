@@ -1,0 +1,175 @@
+/**
+ * The target: the front end's callbacks, each call bounded and each answer doubted. Knows no table.
+ */
+#include "engine/target/target.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "engine/model/source_ops.h"
+
+struct tm_target {
+    struct tm_target_callbacks callbacks;
+    void *context;
+    uint64_t bytes_read;
+    struct tm_source *source;
+    bool is_file;
+    uint64_t file_size;
+};
+
+// Far more mappings than Linux gives a process by default (65530).
+#define REGIONS_LIMIT ((size_t)1 << 20)
+
+struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, void *context, struct tm_target **result)
+{
+    if (!callbacks || !callbacks->read)
+        return tm_error_create(TM_ERROR_USAGE, "a target needs a read callback");
+    struct tm_target *target = calloc(1, sizeof(*target));
+    if (!target)
+        return tm_error_no_memory();
+    target->callbacks = *callbacks;
+    target->context = context;
+    *result = target;
+    return NULL;
+}
+
+struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
+                                       struct tm_target **result)
+{
+    struct tm_error *error = tm_target_create(callbacks, context, result);
+    if (!error) {
+        (*result)->is_file = true;
+        (*result)->file_size = size;
+    }
+    return error;
+}
+
+bool tm_target_is_file(const struct tm_target *target)
+{
+    return target->is_file;
+}
+
+uint64_t tm_target_file_size(const struct tm_target *target)
+{
+    return target->file_size;
+}
+
+void tm_target_changed(struct tm_target *target)
+{
+    if (target)
+        tm_target_set_source(target, NULL);
+}
+
+void tm_target_destroy(struct tm_target *target)
+{
+    tm_target_changed(target);
+    free(target);
+}
+
+uint64_t tm_target_bytes_read(const struct tm_target *target)
+{
+    return target->bytes_read;
+}
+
+struct tm_source *tm_target_source(const struct tm_target *target)
+{
+    return target->source;
+}
+
+void tm_target_set_source(struct tm_target *target, struct tm_source *source)
+{
+    if (target->source && target->source != source)
+        target->source->ops->destroy(target->source);
+    target->source = source;
+}
+
+bool tm_target_try_read(struct tm_target *target, uint64_t address, void *buffer, uint64_t length)
+{
+    if (length == 0)
+        return true;
+    if (length > TM_READ_LIMIT || address > UINT64_MAX - length)
+        return false;
+    target->bytes_read += length;
+    return target->callbacks.read(target->context, address, buffer, length) == 0;
+}
+
+struct tm_error *tm_target_read(struct tm_target *target, const struct tm_host *host, uint64_t address, void *buffer,
+                                uint64_t length)
+{
+    if (length && address > UINT64_MAX - length)
+        return tm_error_create(TM_ERROR_FAULT,
+                               "cannot read %" PRIu64 " bytes of the target's memory at 0x%" PRIx64
+                               ": they would reach past the end of its address space",
+                               length, address);
+    unsigned char *to = buffer;
+    for (uint64_t done = 0; done < length;) {
+        if (done) {
+            struct tm_error *error = tm_host_check(host);
+            if (error)
+                return error;
+        }
+        uint64_t piece = length - done < TM_READ_LIMIT ? length - done : TM_READ_LIMIT;
+        if (!tm_target_try_read(target, address + done, to + done, piece))
+            return tm_error_create(TM_ERROR_FAULT, "cannot read %" PRIu64 " bytes of the target's memory at 0x%" PRIx64,
+                                   piece, address + done);
+        done += piece;
+    }
+    return NULL;
+}
+
+uint64_t tm_target_symbol(const struct tm_target *target, const char *name)
+{
+    return target->callbacks.symbol ? target->callbacks.symbol(target->context, name) : 0;
+}
+
+const char *tm_target_why_missing(const struct tm_target *target, uint64_t address)
+{
+    return target->callbacks.why_missing ? target->callbacks.why_missing(target->context, address) : NULL;
+}
+
+uint32_t tm_target_process(const struct tm_target *target)
+{
+    return target->callbacks.process ? target->callbacks.process(target->context) : 0;
+}
+
+struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count)
+{
+    *result = NULL;
+    *count = 0;
+    if (!target->callbacks.regions)
+        return NULL;
+    struct tm_region *regions = NULL;
+    size_t capacity = 256;
+    for (;;) {
+        struct tm_region *grown = realloc(regions, capacity * sizeof(*regions));
+        if (!grown) {
+            free(regions);
+            return tm_error_no_memory();
+        }
+        regions = grown;
+        size_t there = target->callbacks.regions(target->context, regions, capacity);
+        if (there <= capacity || capacity == REGIONS_LIMIT) {
+            *count = there < capacity ? there : capacity;
+            break;
+        }
+        capacity = there < REGIONS_LIMIT ? there : REGIONS_LIMIT;
+    }
+    for (size_t i = 0; i < *count; i++)
+        regions[i].name[sizeof(regions[i].name) - 1] = '\0';
+    *result = regions;
+    return NULL;
+}
+
+uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first)
+{
+    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT;
+    uint64_t bytes = 0;
+    for (size_t i = count; i-- > 0;) {
+        const struct tm_region *region = &regions[i];
+        if ((region->flags & (wanted | TM_REGION_FILE)) != wanted || region->start >= region->end)
+            continue;
+        *first = region->start;
+        bytes = bytes > UINT64_MAX - (region->end - region->start) ? UINT64_MAX : bytes + (region->end - region->start);
+    }
+    return bytes;
+}

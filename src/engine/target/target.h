@@ -1,0 +1,50 @@
+/**
+ * The target as the engine's lower half sees it: bounded reads, symbols, regions, and the source found in it.
+ *
+ * The public part (create, changed, destroy, bytes_read) is in tracemortem.h. Knows no table.
+ */
+#ifndef TRACEMORTEM_ENGINE_TARGET_TARGET_H
+#define TRACEMORTEM_ENGINE_TARGET_TARGET_H
+
+#include "engine/base/error.h"
+#include "engine/base/host.h"
+
+struct tm_source;
+
+/**
+ * Read at most TM_READ_LIMIT bytes by one call of the front end. False: not all of them can be read, and `buffer` may
+ * hold anything. Length 0 is read without asking.
+ */
+bool tm_target_try_read(struct tm_target *target, uint64_t address, void *buffer, uint64_t length);
+
+/**
+ * Read any number of bytes, in pieces of at most TM_READ_LIMIT between which the host may stop it: TM_ERROR_FAULT with
+ * the bad piece's address, or TM_ERROR_INTERRUPTED. The caller has bounded `length` by more than the target's word.
+ */
+struct tm_error *tm_target_read(struct tm_target *target, const struct tm_host *host, uint64_t address, void *buffer,
+                                uint64_t length);
+
+/** The address of a global variable, 0 if it is not known. May be wrong. */
+uint64_t tm_target_symbol(const struct tm_target *target, const char *name);
+
+/** Why this memory cannot be read, in words for the user, or NULL. Lives as long as the target. */
+const char *tm_target_why_missing(const struct tm_target *target, uint64_t address);
+
+/** The process's id as it sees itself, 0 if it is not known. */
+uint32_t tm_target_process(const struct tm_target *target);
+
+/** All regions, in a new array which the caller frees; *count 0: not known. Names are terminated, order is not sure. */
+struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count);
+
+/** Memory of regions which is missing from a dump, of the kind that tables are in: how many bytes, and where it begins. */
+uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first);
+
+/** Whether it is a file and no memory; then addresses are offsets below its size. */
+bool tm_target_is_file(const struct tm_target *target);
+uint64_t tm_target_file_size(const struct tm_target *target);
+
+/** The source found since the target last changed, or NULL. The target owns it. */
+struct tm_source *tm_target_source(const struct tm_target *target);
+void tm_target_set_source(struct tm_target *target, struct tm_source *source);
+
+#endif

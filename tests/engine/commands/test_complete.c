@@ -1,0 +1,93 @@
+/**
+ * Completion: what is offered at which place of a line.
+ */
+#include "support/harness.h"
+
+#include <string.h>
+
+static void check(struct harness *harness, const char *command, const char *line, const char *expected)
+{
+    assert_string_equal(tm_complete(harness->session, command, line), expected);
+}
+
+static void test_keys(void **state)
+{
+    struct harness *harness = *state;
+    check(harness, "tm-top", "", "lineno\nfilename\ntraceback\n");
+    check(harness, "tm-top", "fi", "filename\n");
+    check(harness, "tm-top", "-n 5 --json t", "traceback\n");
+    check(harness, "tm-top", "lineno", "lineno\n");
+    check(harness, "tm-top", "lineno ", "");
+    check(harness, "tm-top", "x", "");
+    check(harness, "tm-diff", "", "");
+    check(harness, "tm-diff", "old ", "lineno\nfilename\ntraceback\n");
+    check(harness, "tm-diff", "old new l", "lineno\n");
+    check(harness, "tm-diff", "old new lineno ", "");
+    check(harness, "tm-info", "", "");
+    check(harness, "tm-traceback", "", "");
+}
+
+static void test_options(void **state)
+{
+    struct harness *harness = *state;
+    check(harness, "tm-top", "-",
+          "--limit\n--cumulative\n--include\n--exclude\n--all-frames\n--domain\n--json\n-n\n-c\n");
+    check(harness, "tm-top", "lineno --c", "--cumulative\n");
+    check(harness, "tm-top", "--limit", "--limit\n");
+    check(harness, "tm-traceback", "-", "--limit\n--json\n-n\n");
+    check(harness, "tm-traceback", "a -", ""); // in an expression
+    check(harness, "tm-traces", "--s", "--sort\n");
+    check(harness, "tm-traces", "--t", "--traceback\n");
+    check(harness, "tm-save", "file --f", "--force\n");
+    check(harness, "tm-save", "--t", "--traces\n");
+    check(harness, "tm-top", "-- -", "");
+    check(harness, "tm-filter", "add --e", "--exclude\n");
+}
+
+static void test_values_are_not_offered_anything(void **state)
+{
+    struct harness *harness = *state;
+    check(harness, "tm-top", "-n ", "");
+    check(harness, "tm-top", "-n l", "");
+    check(harness, "tm-top", "-cn ", "");
+    check(harness, "tm-top", "--include -", "");
+    check(harness, "tm-top", "--limit=", "");
+    check(harness, "tm-top", "--limit=5 l", "lineno\n");
+    check(harness, "tm-top", "-n5 l", "lineno\n");
+    check(harness, "tm-top", "-c l", "lineno\n");
+}
+
+static void test_filters(void **state)
+{
+    struct harness *harness = *state;
+    check(harness, "tm-filter", "", "add\nremove\nlist\nclear\n");
+    check(harness, "tm-filter", "r", "remove\n");
+    check(harness, "tm-filter", "remove ", "");
+    harness_run(harness, "tm-filter", "add a");
+    harness_run(harness, "tm-filter", "add b");
+    harness_run(harness, "tm-filter", "add c");
+    harness_run(harness, "tm-filter", "remove 2");
+    check(harness, "tm-filter", "remove ", "1\n3\n");
+    check(harness, "tm-filter", "remove 3", "3\n");
+    check(harness, "tm-filter", "add ", "");
+}
+
+static void test_odd_lines(void **state)
+{
+    struct harness *harness = *state;
+    check(harness, "tm-none", "", "");
+    check(harness, "tm-top", "'li", "lineno\n");
+    check(harness, "tm-top", "\"a b\" \"", "");
+    check(harness, "tm-top", "li\\", "lineno\n");
+    assert_string_equal(tm_complete(harness->session, "tm-top", NULL), "");
+    assert_string_equal(tm_complete(harness->session, NULL, ""), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_keys),    TEST(test_options),   TEST(test_values_are_not_offered_anything),
+        TEST(test_filters), TEST(test_odd_lines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,189 @@
+/**
+ * The pool: equal contents are the same pointer, different ones are not, and the order is Python's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/model/pool.h"
+
+static int setup(void **state)
+{
+    return tm_pool_create((struct tm_pool **)state) != NULL;
+}
+
+static int teardown(void **state)
+{
+    tm_pool_destroy(*state);
+    return 0;
+}
+
+static const struct tm_name *name_of(struct tm_pool *pool, const char *bytes, size_t length)
+{
+    const struct tm_name *name = NULL;
+    assert_null(tm_pool_name(pool, bytes, (uint32_t)length, &name));
+    return name;
+}
+
+static const struct tm_name *name(struct tm_pool *pool, const char *text)
+{
+    return name_of(pool, text, strlen(text));
+}
+
+static const struct tm_traceback *traceback(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
+                                            uint32_t total)
+{
+    const struct tm_traceback *result = NULL;
+    assert_null(tm_pool_traceback(pool, frames, count, total, &result));
+    return result;
+}
+
+static void test_equal_names_are_one(void **state)
+{
+    char copy[] = "a.py";
+    assert_ptr_equal(name(*state, "a.py"), name(*state, copy));
+    copy[0] = 'x'; // the pool has its own bytes
+    assert_string_equal(name(*state, "a.py")->bytes, "a.py");
+}
+
+static void test_different_names_are_two(void **state)
+{
+    assert_ptr_not_equal(name(*state, "a.py"), name(*state, "b.py"));
+    assert_ptr_not_equal(name(*state, "a.py"), name(*state, "a.pyc"));
+    assert_ptr_not_equal(name_of(*state, "", 0), name_of(*state, "\0", 1));
+}
+
+static void test_name_may_hold_any_byte(void **state)
+{
+    const struct tm_name *odd = name_of(*state, "a\0\xff\xed\xa0\x80", 6);
+    assert_int_equal(odd->length, 6);
+    assert_memory_equal(odd->bytes, "a\0\xff\xed\xa0\x80", 7); // with its NUL
+    assert_ptr_equal(odd, name_of(*state, "a\0\xff\xed\xa0\x80", 6));
+    assert_ptr_not_equal(odd, name_of(*state, "a\0\xff\xed\xa0\x81", 6));
+}
+
+static void test_many_names_stay_where_they_are(void **state)
+{
+    enum { COUNT = 20000 };
+    static const struct tm_name *names[COUNT];
+    char text[32];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(text, sizeof(text), "file%d.py", i);
+        names[i] = name(*state, text);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(text, sizeof(text), "file%d.py", i);
+        assert_string_equal(names[i]->bytes, text);
+        assert_ptr_equal(names[i], name(*state, text));
+    }
+}
+
+static void test_large_name(void **state)
+{
+    static char large[3 << 20];
+    memset(large, 'n', sizeof(large));
+    const struct tm_name *before = name(*state, "before");
+    const struct tm_name *one = name_of(*state, large, sizeof(large));
+    assert_ptr_equal(one, name_of(*state, large, sizeof(large)));
+    assert_string_equal(before->bytes, "before");
+    assert_string_equal(name(*state, "after")->bytes, "after");
+}
+
+static void test_tracebacks_are_one_if_frames_and_total_are_equal(void **state)
+{
+    const struct tm_name *a = name(*state, "a"), *b = name(*state, "b");
+    const struct tm_frame frames[] = {{a, 1}, {b, 2}, {a, 1}};
+    const struct tm_frame same[] = {{a, 1}, {b, 2}, {a, 1}};
+    const struct tm_frame other_line[] = {{a, 1}, {b, 2}, {a, 2}};
+    const struct tm_frame other_name[] = {{a, 1}, {b, 2}, {b, 1}};
+    const struct tm_traceback *one = traceback(*state, frames, 3, 3);
+    assert_ptr_equal(one, traceback(*state, same, 3, 3));
+    assert_ptr_not_equal(one, traceback(*state, frames, 3, 4));
+    assert_ptr_not_equal(one, traceback(*state, frames, 2, 3));
+    assert_ptr_not_equal(one, traceback(*state, other_line, 3, 3));
+    assert_ptr_not_equal(one, traceback(*state, other_name, 3, 3));
+    assert_int_equal(one->count, 3);
+    assert_int_equal(one->total_frames, 3);
+    assert_ptr_equal(one->frames[1].file_name, b);
+    assert_int_equal(one->frames[2].line, 1);
+}
+
+static void test_many_tracebacks_stay_apart(void **state)
+{
+    enum { COUNT = 5000 };
+    static const struct tm_traceback *known[COUNT];
+    const struct tm_name *file = name(*state, "f");
+    for (uint32_t i = 0; i < COUNT; i++) {
+        const struct tm_frame frames[] = {{file, i}, {file, i << 20}};
+        known[i] = traceback(*state, frames, 2, 2);
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        const struct tm_frame frames[] = {{file, i}, {file, i << 20}};
+        assert_ptr_equal(known[i], traceback(*state, frames, 2, 2));
+        assert_int_equal(known[i]->frames[0].line, i);
+    }
+}
+
+static int order(const struct tm_frame *a, uint32_t a_count, const struct tm_frame *b, uint32_t b_count)
+{
+    int forth = tm_frames_compare(a, a_count, b, b_count), back = tm_frames_compare(b, b_count, a, a_count);
+    assert_int_equal((forth > 0) - (forth < 0), (back < 0) - (back > 0));
+    return (forth > 0) - (forth < 0);
+}
+
+static void test_order_is_that_of_python_tuples(void **state)
+{
+    const struct tm_name *a = name(*state, "a"), *ab = name(*state, "ab"), *b = name(*state, "b");
+    const struct tm_frame a1[] = {{a, 1}}, a2[] = {{a, 2}}, ab0[] = {{ab, 0}}, b0[] = {{b, 0}};
+    const struct tm_frame a1b0[] = {{a, 1}, {b, 0}}, large[] = {{a, 0xffffffffu}};
+    assert_int_equal(order(a1, 1, a1, 1), 0);
+    assert_int_equal(order(a1, 1, a2, 1), -1);
+    assert_int_equal(order(a2, 1, ab0, 1), -1);
+    assert_int_equal(order(ab0, 1, b0, 1), -1);
+    assert_int_equal(order(a1, 1, a1b0, 2), -1);
+    assert_int_equal(order(a1b0, 2, a2, 1), -1);
+    assert_int_equal(order(a2, 1, large, 1), -1);
+}
+
+static void test_order_of_names_is_that_of_code_points(void **state)
+{
+    // 'z' < U+00E9 < a lone surrogate U+DC80 < U+FFFD < U+10000
+    const char *ascending[] = {"z", "\xc3\xa9", "\xed\xb2\x80", "\xef\xbf\xbd", "\xf0\x90\x80\x80"};
+    for (size_t i = 1; i < sizeof(ascending) / sizeof(ascending[0]); i++) {
+        const struct tm_frame lower = {name(*state, ascending[i - 1]), 9}, upper = {name(*state, ascending[i]), 1};
+        assert_int_equal(order(&lower, 1, &upper, 1), -1);
+    }
+}
+
+static void test_order_holds_between_pools(void **state)
+{
+    struct tm_pool *other = NULL;
+    assert_null(tm_pool_create(&other));
+    const struct tm_frame here = {name(*state, "a.py"), 3}, there = {name(other, "a.py"), 3};
+    assert_ptr_not_equal(here.file_name, there.file_name);
+    assert_int_equal(order(&here, 1, &there, 1), 0);
+    tm_pool_destroy(other);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_equal_names_are_one),
+        TEST(test_different_names_are_two),
+        TEST(test_name_may_hold_any_byte),
+        TEST(test_many_names_stay_where_they_are),
+        TEST(test_large_name),
+        TEST(test_tracebacks_are_one_if_frames_and_total_are_equal),
+        TEST(test_many_tracebacks_stay_apart),
+        TEST(test_order_is_that_of_python_tuples),
+        TEST(test_order_of_names_is_that_of_code_points),
+        TEST(test_order_holds_between_pools),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

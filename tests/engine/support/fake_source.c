@@ -1,0 +1,283 @@
+// The test double of the seam in source.h. Aborts where a test misuses it.
+
+#include "support/fake_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct fake_frame {
+    char *name;
+    uint32_t length;
+    uint32_t line;
+};
+
+struct fake_group {
+    struct fake_frame *frames;
+    uint32_t frame_count, total_frames;
+    uint32_t domain;
+    uint64_t size, count;
+};
+
+struct fake_block {
+    struct tm_block block;
+    size_t group;
+};
+
+struct fake {
+    struct fake_group *groups;
+    size_t group_count;
+    struct fake_block *blocks;
+    size_t block_count;
+    struct tm_damage damage;
+    struct tm_info info;
+    int open_error;
+    char *open_message;
+    bool tracing;
+    uint64_t started;
+    uint32_t python_version;
+};
+
+// Room for one more item: a list which has had its first doubles when it is full.
+static void *grown(void *items, size_t count, size_t size)
+{
+    if (items && (count & (count - 1)))
+        return items;
+    void *result = reallocarray(items, items ? 2 * count : count + 1, size);
+    if (!result)
+        abort();
+    return result;
+}
+
+struct fake *fake_create(void)
+{
+    struct fake *fake = grown(NULL, 0, sizeof(*fake));
+    memset(fake, 0, sizeof(*fake));
+    fake->tracing = true;
+    fake->info = (struct tm_info){.source = "fake",
+                                  .found_by = "being told",
+                                  .python_version = "3.11.7",
+                                  .state = 1,
+                                  .has_tracer = true,
+                                  .tracer = {.version = "0.1.0"}};
+    return fake;
+}
+
+void fake_destroy(struct fake *fake)
+{
+    for (size_t i = 0; i < fake->group_count; i++) {
+        for (uint32_t j = 0; j < fake->groups[i].frame_count; j++)
+            free(fake->groups[i].frames[j].name);
+        free(fake->groups[i].frames);
+    }
+    free(fake->groups);
+    free(fake->blocks);
+    free(fake->open_message);
+    free(fake);
+}
+
+struct tm_target *fake_target(struct fake *fake)
+{
+    return (struct tm_target *)fake;
+}
+
+void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t count, uint32_t total_frames,
+                    uint32_t frames, const char *const *names, const uint32_t *lengths, const uint32_t *lines)
+{
+    fake->groups = grown(fake->groups, fake->group_count, sizeof(*fake->groups));
+    struct fake_group *group = &fake->groups[fake->group_count++];
+    *group =
+        (struct fake_group){grown(NULL, frames, sizeof(*group->frames)), frames, total_frames, domain, size, count};
+    for (uint32_t i = 0; i < frames; i++) {
+        group->frames[i] = (struct fake_frame){grown(NULL, lengths[i], 1), lengths[i], lines[i]};
+        memcpy(group->frames[i].name, names[i], lengths[i]);
+    }
+}
+
+void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size, uint64_t count)
+{
+    uint32_t length = (uint32_t)strlen(name);
+    fake_add_group(fake, 0, size, count, 1, 1, &name, &length, &line);
+}
+
+void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing)
+{
+    fake->blocks = grown(fake->blocks, fake->block_count, sizeof(*fake->blocks));
+    fake->blocks[fake->block_count++] =
+        (struct fake_block){{address, size, domain, resizing, NULL}, fake->group_count - 1};
+}
+
+void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t unreadable_bytes,
+                     uint64_t corrupt_records, uint64_t first_address)
+{
+    fake->damage = (struct tm_damage){unreadable_records, unreadable_bytes, corrupt_records, first_address, 0, NULL};
+    fake->info.damage = fake->damage;
+}
+
+void fake_set_open_error(struct fake *fake, int code, const char *message)
+{
+    free(fake->open_message);
+    fake->open_error = code;
+    fake->open_message = strdup(message);
+}
+
+void fake_set_tracing(struct fake *fake, bool tracing)
+{
+    fake->tracing = tracing;
+}
+
+void fake_set_started(struct fake *fake, uint64_t nanoseconds)
+{
+    fake->started = nanoseconds;
+}
+
+void fake_set_python_version(struct fake *fake, uint32_t version)
+{
+    fake->python_version = version;
+}
+
+struct tm_info *fake_info(struct fake *fake)
+{
+    return &fake->info;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The seam
+
+struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+{
+    struct fake *fake = (struct fake *)target;
+    (void)host;
+    if (fake->open_error)
+        return tm_error_create((enum tm_error_code)fake->open_error, "%s", fake->open_message);
+    *result = (struct tm_source *)fake;
+    return NULL;
+}
+
+struct tm_error *tm_source_require_tracing(const struct tm_source *source)
+{
+    const struct fake *fake = (const struct fake *)source;
+    return fake->tracing ? NULL : tm_error_create(TM_ERROR_NOT_TRACING, "tracing is off");
+}
+
+struct tm_error *tm_source_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
+{
+    (void)host;
+    *result = ((struct fake *)source)->info;
+    return NULL;
+}
+
+static struct tm_error *intern(const struct fake_group *group, struct tm_pool *pool, const struct tm_traceback **result)
+{
+    struct tm_frame *frames = grown(NULL, group->frame_count, sizeof(*frames));
+    struct tm_error *error = NULL;
+
+    for (uint32_t i = 0; i < group->frame_count && !error; i++) {
+        frames[i].line = group->frames[i].line;
+        error = tm_pool_name(pool, group->frames[i].name, group->frames[i].length, &frames[i].file_name);
+    }
+    if (!error)
+        error = tm_pool_traceback(pool, frames, group->frame_count, group->total_frames, result);
+    free(frames);
+    return error;
+}
+
+struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                    struct tm_snapshot *result)
+{
+    const struct fake *fake = (const struct fake *)source;
+    (void)host;
+    *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
+                                   .count = fake->group_count,
+                                   .frame_limit = 25,
+                                   .in_flight = fake->info.tracer.in_flight,
+                                   .damage = fake->damage};
+    for (size_t i = 0; i < fake->group_count; i++) {
+        const struct fake_group *group = &fake->groups[i];
+        result->groups[i] = (struct tm_group){NULL, group->domain, group->size, group->count};
+        struct tm_error *error = intern(group, pool, &result->groups[i].traceback);
+        if (error) {
+            tm_snapshot_deinit(result);
+            return error;
+        }
+    }
+    return NULL;
+}
+
+void tm_snapshot_deinit(struct tm_snapshot *snapshot)
+{
+    free(snapshot->groups);
+    *snapshot = (struct tm_snapshot){0};
+}
+
+struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
+                                struct tm_damage *damage)
+{
+    const struct fake *fake = (const struct fake *)source;
+    struct tm_error *error = NULL;
+
+    (void)host;
+    *damage = fake->damage;
+    *count = 0;
+    for (size_t i = 0; i < fake->block_count && !error; i++) {
+        const struct fake_block *block = &fake->blocks[i];
+        if (address - block->block.address >= block->block.size)
+            continue;
+        if (*count < capacity) {
+            blocks[*count] = block->block;
+            error = intern(&fake->groups[block->group], pool, &blocks[*count].traceback);
+        }
+        (*count)++;
+    }
+    return error;
+}
+
+// The block which comes after `*last` by its address, or after none; of the same address in the order they were added.
+static const struct fake_block *next_block(const struct fake *fake, const struct fake_block *last)
+{
+    const struct fake_block *best = NULL;
+    for (size_t i = 0; i < fake->block_count; i++) {
+        const struct fake_block *block = &fake->blocks[i];
+        uint64_t address = block->block.address;
+        if (last && (address < last->block.address || (address == last->block.address && block <= last)))
+            continue;
+        if (!best || address < best->block.address)
+            best = block;
+    }
+    return best;
+}
+
+struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                  tm_trace_visitor visit, void *context, struct tm_traces *result)
+{
+    const struct fake *fake = (const struct fake *)source;
+    struct tm_origin *origins = grown(NULL, fake->group_count, sizeof(*origins));
+    struct tm_error *error = NULL;
+
+    (void)host;
+    memset(origins, 0, (fake->group_count + 1) * sizeof(*origins));
+    *result = (struct tm_traces){25, fake->python_version, fake->damage};
+    for (const struct fake_block *block = next_block(fake, NULL); block && !error; block = next_block(fake, block)) {
+        struct tm_origin *origin = &origins[block->group];
+        origin->domain = block->block.domain;
+        if (!origin->traceback)
+            error = intern(&fake->groups[block->group], pool, &origin->traceback);
+        const struct tm_trace trace = {block->block.address, block->block.size, origin, block->block.resizing};
+        if (!error)
+            error = visit(context, &trace);
+    }
+    free(origins);
+    return error;
+}
+
+struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host *host,
+                                  const struct tm_verify_request *request, struct tm_verification *result)
+{
+    (void)source, (void)host, (void)request, (void)result;
+    return tm_error_create(TM_ERROR_UNSUPPORTED, "a fake has nothing to verify");
+}
+
+uint64_t tm_source_started(const struct tm_source *source)
+{
+    return ((const struct fake *)source)->started;
+}

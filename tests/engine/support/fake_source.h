@@ -1,0 +1,35 @@
+/**
+ * A source which answers what a test tells it to: stands in for everything below src/engine/source.h, so that the
+ * upper half of the engine is tested without a table. A fake is also the `struct tm_target` it is found in.
+ *
+ * Functions take plain numbers and strings, so that ctypes can call them too.
+ */
+#ifndef TRACEMORTEM_TESTS_FAKE_SOURCE_H
+#define TRACEMORTEM_TESTS_FAKE_SOURCE_H
+
+#include "engine/model/source.h"
+
+struct fake;
+
+struct fake *fake_create(void);
+void fake_destroy(struct fake *fake);
+struct tm_target *fake_target(struct fake *fake);
+
+/** A group with `count` blocks; frames are oldest first. All is copied. */
+void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t count, uint32_t total_frames,
+                    uint32_t frames, const char *const *names, const uint32_t *lengths, const uint32_t *lines);
+/** The usual one: a block or more, allocated at one line of one file. */
+void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size, uint64_t count);
+/** A block which is found by any address inside it and visited, with the traceback of the group added last. */
+void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing);
+
+void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t unreadable_bytes,
+                     uint64_t corrupt_records, uint64_t first_address);
+/** tm_source_open() fails with it; 0: it does not. */
+void fake_set_open_error(struct fake *fake, int code, const char *message);
+void fake_set_tracing(struct fake *fake, bool tracing);
+void fake_set_python_version(struct fake *fake, uint32_t version);
+void fake_set_started(struct fake *fake, uint64_t nanoseconds);
+struct tm_info *fake_info(struct fake *fake);
+
+#endif
