@@ -192,8 +192,8 @@ def address_of(value):
         code = value.type.strip_typedefs().code
     if code in _PLACES:
         if value.address is None:
-            raise ExpressionError("a value of type \"%s\" which is not in memory has no address" % value.type)
+            raise ExpressionError('a value of type "%s" which is not in memory has no address' % value.type)
         return int(value.address)
     if code in (gdb.TYPE_CODE_FLT, gdb.TYPE_CODE_VOID):
-        raise ExpressionError("a value of type \"%s\" is no address" % value.type)
+        raise ExpressionError('a value of type "%s" is no address' % value.type)
     return int(value)

@@ -79,7 +79,9 @@ def __lldb_init_module(lldb_debugger, _):
     for name in shell.commands():
         class_name = name.title().replace("-", "")
         globals()[class_name] = type(class_name, (Command,), {"name": name})
-        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), shell.operand_kind(name, "") in debugger.FILES)
+        _add(
+            lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), shell.operand_kind(name, "") in debugger.FILES
+        )
 
 
 def _add(lldb_debugger, command, completes_files):

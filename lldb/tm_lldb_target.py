@@ -5,7 +5,6 @@ live process, for it maps and writes memory there even where it runs nothing.
 """
 
 import contextlib
-import os
 import sys
 
 import lldb
@@ -108,7 +107,7 @@ def address_of(value):
         return value.GetValueAsUnsigned()
     address = value.GetLoadAddress()
     if address == lldb.LLDB_INVALID_ADDRESS:
-        raise expression.ExpressionError("a value of type \"%s\" is no address" % value.GetTypeName())
+        raise expression.ExpressionError('a value of type "%s" is no address' % value.GetTypeName())
     return address
 
 
@@ -294,7 +293,7 @@ def _member(record, name, depth):
         field = record.GetFieldAtIndex(index)
         if field.GetName() == name:
             if field.IsBitfield():
-                raise expression.Unsupported("the bit field \"%s\" is not supported" % name)
+                raise expression.Unsupported('the bit field "%s" is not supported' % name)
             return field.GetOffsetInBytes(), _type(field.GetType())
     nameless = [record.GetFieldAtIndex(i) for i in range(record.GetNumberOfFields())]
     inner = [field for field in nameless if not field.GetName()]

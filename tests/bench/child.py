@@ -65,7 +65,7 @@ WHAT = {function.__name__: function for function in (program, micro, special, st
 
 def main(what, *arguments):
     if what == "nothing":  # not even imports
-        print("{\"resident\": %d}" % status("VmHWM"))
+        print('{"resident": %d}' % status("VmHWM"))
         return
     out = os.dup(1)
     null = os.open(os.devnull, os.O_WRONLY)

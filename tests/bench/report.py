@@ -210,7 +210,17 @@ def _reading(rows):
         ]
         for row in sorted(rows, key=lambda row: (row["command"], row["blocks"]))
     ]
-    header = ["command", "live blocks", "where", "ms", "processor", "reading", "KiB read", "memory grown, MiB", "deaf, ms"]
+    header = [
+        "command",
+        "live blocks",
+        "where",
+        "ms",
+        "processor",
+        "reading",
+        "KiB read",
+        "memory grown, MiB",
+        "deaf, ms",
+    ]
     return table(header, cells, left=3)
 
 

@@ -134,16 +134,18 @@ def test_a_forked_child_has_a_table_of_its_own(any_python, tmp_path):
         parent, child = map(int, process.first_line.split())
         command = "tm-top --json --limit 1000 --include '*life.py'"
         tops = {
-            pid: json.loads(text)
-            for pid in (parent, child)
-            for text in debuggers.answers("gdb", [command], pid=pid)
+            pid: json.loads(text) for pid in (parent, child) for text in debuggers.answers("gdb", [command], pid=pid)
         }
         infos = {pid: json.loads(debuggers.answers("gdb", ["tm-info --json"], pid=pid)[0]) for pid in (parent, child)}
     with open(program("life.py")) as file:
         lines = {text.partition("#")[2].strip(): number for number, text in enumerate(file, 1) if "# " in text}
 
     def blocks(pid, size):
-        rows = [row for row in tops[pid]["statistics"] if row["lineno"] == lines["before" if size == 3000 else "in the child"]]
+        rows = [
+            row
+            for row in tops[pid]["statistics"]
+            if row["lineno"] == lines["before" if size == 3000 else "in the child"]
+        ]
         return sum(row["size"] // size for row in rows)
 
     assert (blocks(parent, 3000), blocks(parent, 4000)) == (100, 0)

@@ -74,7 +74,9 @@ def change(process, root, *fields):
 def test_a_table_of_a_big_endian_machine(python, script):
     with debuggers.start_traced_process(python, script) as process:
         root = info_of(process)["table_address"]
-        change(process, root, (BYTE_ORDER_OFFSET, struct.pack(">I", 0x01020304)), (SELF_OFFSET, struct.pack(">Q", root)))
+        change(
+            process, root, (BYTE_ORDER_OFFSET, struct.pack(">I", 0x01020304)), (SELF_OFFSET, struct.pack(">Q", root))
+        )
         refused("lldb", "tm-top", "big-endian", pid=process.pid)
 
 

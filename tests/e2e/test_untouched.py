@@ -36,7 +36,8 @@ def test_no_command_changes_a_writable_page(python, debugger, tmp_path):
         support = os.path.join(debuggers.ROOT, "tests", "support")
         before = run + CHECK.format(support=support, action="before = pages.snapshot(%d)" % process.pid)
         after = run + (
-            "changed = pages.differences(before, pages.snapshot(%d)); print('same' if not changed else '', changed)" % process.pid
+            "changed = pages.differences(before, pages.snapshot(%d)); print('same' if not changed else '', changed)"
+            % process.pid
         )
         lines = []
         for command in COMMANDS:

@@ -13,8 +13,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 
 import debuggers  # noqa: E402
-import pythons  # noqa: E402
 import pytest  # noqa: E402
+import pythons  # noqa: E402
 
 sys.path.insert(0, debuggers.PACKAGE_PATH)
 

@@ -14,7 +14,15 @@ from tracemortem import _engine
 
 ENGINE = _engine.Engine()
 COMMANDS = ENGINE.commands()
-NEED_TARGET = ["tm-info", "tm-top", "tm-traceback 0x1234", "tm-traceback $pc", "tm-traces", "tm-diff {core}", "tm-save x"]
+NEED_TARGET = [
+    "tm-info",
+    "tm-top",
+    "tm-traceback 0x1234",
+    "tm-traceback $pc",
+    "tm-traces",
+    "tm-diff {core}",
+    "tm-save x",
+]
 
 
 def failure(debugger, command, **options):
@@ -42,7 +50,9 @@ def same_failure(command, **options):
 
 
 def test_the_contracts_commands_are_there():
-    assert {"tm-info", "tm-top", "tm-traceback", "tm-traces", "tm-diff", "tm-save", "tm-filter", "tm-verify"} <= set(COMMANDS)
+    assert {"tm-info", "tm-top", "tm-traceback", "tm-traces", "tm-diff", "tm-save", "tm-filter", "tm-verify"} <= set(
+        COMMANDS
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

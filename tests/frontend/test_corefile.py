@@ -73,7 +73,9 @@ def test_why_a_byte_is_missing(core):
     made = core(whole[:-100])
     assert "left out when the core was written" in made.why_missing(0x11000)
     assert "is cut short, 100 bytes" in made.why_missing(0x21000 - 100)
-    assert "is cut short, 100 bytes" in made.why_missing(0x21000 - 104)  # of 8 bytes which are asked for, some are there
+    assert "is cut short, 100 bytes" in made.why_missing(
+        0x21000 - 104
+    )  # of 8 bytes which are asked for, some are there
     assert "no such memory" in made.why_missing(0x12000) and "no such memory" in made.why_missing(0)
 
 

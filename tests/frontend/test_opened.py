@@ -83,7 +83,7 @@ def test_of_a_process_which_died_meanwhile_it_is_said(debugger, python, service)
 
 
 @both
-@pytest.mark.parametrize("name", ["it's \"core\", file type x", b"bad\xff\xfe", "a b (deleted)"])
+@pytest.mark.parametrize("name", ['it\'s "core", file type x', b"bad\xff\xfe", "a b (deleted)"])
 def test_a_core_may_have_any_name(debugger, name, core, expected, tmp_path):
     path = os.path.join(str(tmp_path), os.fsdecode(name))
     shutil.copy(core, path)

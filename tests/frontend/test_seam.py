@@ -283,10 +283,21 @@ def test_source_lines_are_linecaches_and_never_a_device_a_pipe_or_a_giant(debugg
     os.mkfifo(str(tmp_path / "pipe.py"))
     with open(str(tmp_path / "giant.py"), "wb") as file:
         file.truncate((64 << 20) + 1)
-    asked = ["%s 2" % (tmp_path / "latin.py"), "%s 1" % (tmp_path / "utf.py"), "%s 1" % (tmp_path / "bad.py"),
-             "%s 1" % (tmp_path / "pipe.py"), "%s 1" % (tmp_path / "giant.py"), "%s 3" % (tmp_path / "latin.py"),
-             "%s 0" % (tmp_path / "utf.py"), "/dev/zero 1", "/proc/self/status 1", "/proc/kmsg 1", "<string> 1",
-             "nowhere.py 1", "%s 1" % tmp_path]
+    asked = [
+        "%s 2" % (tmp_path / "latin.py"),
+        "%s 1" % (tmp_path / "utf.py"),
+        "%s 1" % (tmp_path / "bad.py"),
+        "%s 1" % (tmp_path / "pipe.py"),
+        "%s 1" % (tmp_path / "giant.py"),
+        "%s 3" % (tmp_path / "latin.py"),
+        "%s 0" % (tmp_path / "utf.py"),
+        "/dev/zero 1",
+        "/proc/self/status 1",
+        "/proc/kmsg 1",
+        "<string> 1",
+        "nowhere.py 1",
+        "%s 1" % tmp_path,
+    ]
     commands = ["tm-source %s" % words for words in asked]
     answers = debuggers.answers(debugger, commands, environment=dict(probe, LC_ALL="C.UTF-8"), **states["core"])
     assert answers == ["name = '\u00e9\u00e8'\n", "x = '\u6f22'\n"] + ["none\n"] * (len(asked) - 2)

@@ -161,7 +161,8 @@ def test_an_address_whose_slots_are_missing_is_not_said_to_be_untraced(dumped, w
         keep = [whole.table] if fraction else [s.start for s in leaves]
         paths.append(
             dumped.segments.without_pages(
-                tmp_path / ("%s.core" % fraction), lambda at, data: fraction and at not in keep and pick.random() < fraction
+                tmp_path / ("%s.core" % fraction),
+                lambda at, data: fraction and at not in keep and pick.random() < fraction,
             )
         )
     known, doubtful = asking.ask(debugger, [(path, [ask]) for path in paths])

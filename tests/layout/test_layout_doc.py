@@ -11,9 +11,8 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 import document
+import pytest
 
 HEADER = os.path.join(document.ROOT, "src", "layout", "trace_table.h")
 PACKAGE = os.path.join(document.ROOT, "build", "python")

@@ -77,8 +77,13 @@ def test_the_lines_of_other_interpreters_are_told_too(python):
 def test_raw_blocks_of_another_interpreter_are_at_its_lines_or_said_to_be_not_known(python):
     """With one lock for all, to 3.11, nobody can tell whether their thread runs the other one or waits for it."""
     with started(python, "raw_inside.py") as process:
-        rows = looking.answer("tm-top lineno -n 100000 --include inside.py --include '*/raw_inside.py'", pid=process.pid)
-        counts = {(row["traceback"][-1]["filename"], row["traceback"][-1]["lineno"]): row["count"] for row in rows["statistics"]}
+        rows = looking.answer(
+            "tm-top lineno -n 100000 --include inside.py --include '*/raw_inside.py'", pid=process.pid
+        )
+        counts = {
+            (row["traceback"][-1]["filename"], row["traceback"][-1]["lineno"]): row["count"]
+            for row in rows["statistics"]
+        }
     locks = counts.pop(("inside.py", 5))  # objects, and a raw block each
     assert locks >= (6000 if version_of(python) >= (3, 12) else 3000)
     assert max(counts.values()) < 100
@@ -259,7 +264,9 @@ def embed(python, folder, source):
     text.write_text(MAIN + source)
     link = ["-L" + folders[0], "-l:" + library, "-Wl,-rpath," + folders[0]]
     subprocess.run(["gcc", "-I" + include, "-o", str(embedding), str(text)] + link, check=True)
-    home = subprocess.check_output([python, "-c", "import sys; print(sys.base_prefix, end='')"], universal_newlines=True)
+    home = subprocess.check_output(
+        [python, "-c", "import sys; print(sys.base_prefix, end='')"], universal_newlines=True
+    )
     return [embedding], {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "5", "PYTHONHOME": home}
 
 

@@ -224,7 +224,9 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many test files run at a time")
     parser.add_argument("--pytest", default="", help="more arguments for pytest")
     parser.add_argument("--no-page", action="store_true", help="print the table only")
-    parser.add_argument("suites", nargs="*", default=sorted(PACKAGES), help="of Debian: %s" % ", ".join(sorted(PACKAGES)))
+    parser.add_argument(
+        "suites", nargs="*", default=sorted(PACKAGES), help="of Debian: %s" % ", ".join(sorted(PACKAGES))
+    )
     options = parser.parse_args()
     systems = [System(suite, os.path.join(os.path.realpath(options.roots), suite)) for suite in options.suites]
     systems += [System("here")] if options.here and not options.report else []

@@ -63,7 +63,9 @@ def some_queries(rng, folder, names):
         queries.append(dict(base, limit=rng.choice((3, most)), filters=filters, standing=True))
     for pattern in rng.sample(patterns, 10):
         filters = [[rng.random() < 0.7, pattern, None, rng.random() < 0.3, None]]
-        queries.append(dict(command="tm-top", key="lineno", cumulative=False, standing=False, limit=20, filters=filters))
+        queries.append(
+            dict(command="tm-top", key="lineno", cumulative=False, standing=False, limit=20, filters=filters)
+        )
     return queries
 
 
@@ -86,7 +88,9 @@ def command_lines(query, old_core):
     for inclusive, pattern, lineno, all_frames, domain in query["filters"]:
         if query["standing"]:
             add = ["tm-filter", "add"] + ["--exclude"] * (not inclusive) + ["--all-frames"] * all_frames
-            before.append(add + (["--domain", str(domain)] if domain is not None else []) + pattern_words(pattern, lineno))
+            before.append(
+                add + (["--domain", str(domain)] if domain is not None else []) + pattern_words(pattern, lineno)
+            )
         elif pattern is None:
             words += ["--domain", str(domain)]
         else:

@@ -42,7 +42,9 @@ class Asker(_engine.Host):
         """What tm-diff says of two snapshot files."""
         self.pieces = []
         with snapshots.SnapshotFile(str(old)) as old_file, snapshots.SnapshotFile(str(new)) as new_file:
-            with _engine.FileTarget(self.session, old_file) as before, _engine.FileTarget(self.session, new_file) as after:
+            with _engine.FileTarget(self.session, old_file) as before, _engine.FileTarget(
+                self.session, new_file
+            ) as after:
                 with self.session.request("tm-diff", "%s %s %s" % (old, new, words)) as request:
                     assert not request.needs_target()
                     request.set_target(0, before)

@@ -77,7 +77,11 @@ for value in (address, address + 100, %s):
     assert type(traceback) is tracemalloc.Traceback
     print("FOUND", json.dumps([traceback.total_nframe, [[f.filename, f.lineno] for f in traceback], traceback.format()]))
 print("FOUND", tm.get_object_traceback(16), tm.get_object_traceback(-1))
-""" % (module_of(debugger), newest.target, values)
+""" % (
+        module_of(debugger),
+        newest.target,
+        values,
+    )
     found = run_in(debugger, code, tmp_path, **targets[kind])
     assert len(found) == 5 and found[-1] == "None None" and len(set(found[:4])) == 1
     total, frames, lines = json.loads(found[0])

@@ -77,7 +77,11 @@ def test_process_and_core_give_the_same_file_from_both_debuggers(debugger, newes
 
 def test_filters_apply(newest, tmp_path):
     commands = ["tm-filter add --exclude '<frozen *>'", "tm-save %s --include '*known.py'" % (tmp_path / "a")]
-    commands += ["tm-top --include '*known.py' --json -n 1000", "tm-filter clear", "tm-save %s --domain 9" % (tmp_path / "b")]
+    commands += [
+        "tm-top --include '*known.py' --json -n 1000",
+        "tm-filter clear",
+        "tm-save %s --domain 9" % (tmp_path / "b"),
+    ]
     answers = debuggers.answers("gdb", commands, pid=newest.pid)
     assert "filters: 1 exclude <frozen *>; of this command: include *known.py\n" in answers[1]
     top = json.loads(answers[2])

@@ -56,7 +56,10 @@ def test_objects_and_names_of_every_kind(python, tmp_path):
             lines += ["tm-traceback --json %#x" % address for address, _ in known["objects"]]
             # An address in the middle of a large block.
             lines += ["tm-traceback --json %#x" % (known["objects"][0][0] + 24)]
-            given = [json.loads(text) for text in debuggers.answers(debugger, lines, **target_of(kind, process, core, python))]
+            given = [
+                json.loads(text)
+                for text in debuggers.answers(debugger, lines, **target_of(kind, process, core, python))
+            ]
             assert given[0]["source"] == "stock" and given[0]["missing"]["first_address"] is None
             assert given[0]["python_version"] == ".".join(map(str, python.version)) or python.version >= (3, 14)
             rows = [
@@ -158,7 +161,10 @@ def test_the_empty_table_which_serves_our_tracer_is_not_taken_for_an_answer(tmp_
         core = cores.Core(debuggers.gcore(process.pid, tmp_path / "whole.core"))
     table = json.loads(debuggers.answers("gdb", ["tm-info --json"], core=core.path)[0])["table_address"]
     (root,) = [segment for segment in core.loads() if segment.start <= table < segment.start + segment.held]
-    for named, words in ((True, "bytes of the process's memory are missing"), (False, "traced by tracemortem's tracer, but")):
+    for named, words in (
+        (True, "bytes of the process's memory are missing"),
+        (False, "traced by tracemortem's tracer, but"),
+    ):
         part = core.without(tmp_path / ("%s.core" % named), lambda segment: segment == root, named)
         for debugger in debuggers.DEBUGGERS:
             rows, said = traces_of(debugger, part)

@@ -32,7 +32,9 @@ def _digests(memory, start, length):
     except OSError:  # a guard page of a thread's stack, which no mapping of its own tells of
         if length <= PAGE:
             return {}
-        return {key: value for at in range(0, length, PAGE) for key, value in _digests(memory, start + at, PAGE).items()}
+        return {
+            key: value for at in range(0, length, PAGE) for key, value in _digests(memory, start + at, PAGE).items()
+        }
     return {start + at: hashlib.md5(data[at : at + PAGE]).digest() for at in range(0, len(data), PAGE)}
 
 

@@ -30,7 +30,9 @@ def candidates(names=r"python3(\.\d+)?", elsewhere=False):
         return chosen
     pyenv = os.environ.get("PYENV_ROOT") or os.path.join(os.path.expanduser("~"), ".pyenv")
     folders = glob.glob(os.path.join(pyenv, "versions", "*", "bin")) + ["/usr/bin", "/usr/local/bin"]
-    folders += [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if elsewhere and folder not in folders]
+    folders += [
+        folder for folder in os.environ.get("PATH", "").split(os.pathsep) if elsewhere and folder not in folders
+    ]
     paths = [path for folder in folders for path in sorted(glob.glob(os.path.join(folder, "python3*")))]
     return [path for path in paths if re.fullmatch(names, os.path.basename(path))]
 

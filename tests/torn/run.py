@@ -42,7 +42,9 @@ COUNTS = re.compile(
     r"(\d+) after instructions which cannot write, (\d+) with nothing changed, (\d+) looked at; "
     r"(\d+) changes of thread; (\d+) violations"
 )
-Counts = collections.namedtuple("Counts", "inside in_libc calls all_calls harmless unchanged looked switches violations")
+Counts = collections.namedtuple(
+    "Counts", "inside in_libc calls all_calls harmless unchanged looked switches violations"
+)
 
 PATIENCE = 7200
 

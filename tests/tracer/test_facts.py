@@ -150,7 +150,9 @@ int main(void)
 
 def include_of(python):
     code = "import sysconfig; print(sysconfig.get_path('include'))"
-    return subprocess.run([python, "-c", code], stdout=subprocess.PIPE, check=True, universal_newlines=True).stdout.strip()
+    return subprocess.run(
+        [python, "-c", code], stdout=subprocess.PIPE, check=True, universal_newlines=True
+    ).stdout.strip()
 
 
 def figures(source, flags, arguments, folder, name):
@@ -172,7 +174,15 @@ def require_that_headers_agree(python, free_threaded, folder):
     headers = ["-I" + include, "-I" + os.path.join(include, "internal")] + ["-DPy_GIL_DISABLED=1"] * free_threaded
     real = figures(REAL, headers, [], folder, "real")
     arguments = ["%x" % (python.version[0] << 8 | python.version[1])] + ["t"] * free_threaded
-    flags = ["-I" + sysconfig.get_path("include"), "-I" + os.path.dirname(TRACER), "-I" + TRACER, "-D_GNU_SOURCE", "-include", "stdlib.h", os.path.join(TRACER, "cpython.c")]
+    flags = [
+        "-I" + sysconfig.get_path("include"),
+        "-I" + os.path.dirname(TRACER),
+        "-I" + TRACER,
+        "-D_GNU_SOURCE",
+        "-include",
+        "stdlib.h",
+        os.path.join(TRACER, "cpython.c"),
+    ]
     mirrored = figures(MIRRORED, flags, arguments, folder, "mirrored")
     assert len(real) == 22 + 3 * (python.version >= (3, 13)) + (free_threaded and python.version >= (3, 14))
     assert mirrored == real

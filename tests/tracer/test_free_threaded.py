@@ -5,7 +5,6 @@ others prove of each CPython found they prove of these too: tests/e2e, tests/dro
 """
 
 import os
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -84,7 +83,9 @@ def test_starting_stopping_clearing_and_forking_while_threads_allocate_leaves_a_
 @each_python
 @pytest.mark.parametrize("way", scripts.WAYS)
 def test_the_tracer_does_not_bring_the_lock_back(python, way):
-    statement = "import tracemortem; tracemortem.start()" if way == "imported" else "import tracemalloc; tracemalloc.start()"
+    statement = (
+        "import tracemortem; tracemortem.start()" if way == "imported" else "import tracemalloc; tracemalloc.start()"
+    )
     scripts.run_code(python, MODULES.format(statement=statement), way=way)
 
 
@@ -100,4 +101,3 @@ def test_threads_which_come_and_go_do_not_make_the_tracer_grow(python):
     run = scripts.run_code(python, GROWTH, way="imported")
     first, last = map(int, run.stdout.split())
     assert last <= first + (1 << 20)
-

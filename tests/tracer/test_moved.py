@@ -111,7 +111,7 @@ def misled(request, tmp_path_factory):
     files = [file for name in ("tracer", "layout") for file in glob.glob(os.path.join(sources, name, "*.c"))]
     files = [file for file in files if not file.endswith("selfcheck.c")]
     flags = ["-std=gnu11", "-O0", "-w", "-fPIC", "-shared", "-fvisibility=hidden", "-ftls-model=initial-exec"]
-    flags += ["-DTRACEMORTEM_VERSION=\"0\"", "-I" + sysconfig.get_path("include"), "-I" + sources]
+    flags += ['-DTRACEMORTEM_VERSION="0"', "-I" + sysconfig.get_path("include"), "-I" + sources]
     subprocess.run(["gcc"] + flags + ["-o", library] + files + ["-lpthread"], check=True)
     return request.param, library
 

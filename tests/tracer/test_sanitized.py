@@ -26,7 +26,12 @@ IDS = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("
 BUSY = os.path.join(HERE, "programs", "busy.py")
 FAULT_BUSY = os.path.join(TESTS, "fault", "programs", "busy.py")
 OTHERS = ["dropin/programs/everything.py", "dropin/programs/deep.py", "dropin/programs/reborn.py"]
-OTHERS += ["fault/programs/turning.py", "lives/programs/coroutines.py", "lives/programs/deep.py", "lives/programs/threads.py"]
+OTHERS += [
+    "fault/programs/turning.py",
+    "lives/programs/coroutines.py",
+    "lives/programs/deep.py",
+    "lives/programs/threads.py",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

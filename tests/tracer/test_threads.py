@@ -27,7 +27,16 @@ SOURCES = [
 def test_threads_without_a_lock_write_an_exact_table_without_a_data_race(tmp_path, build):
     program = str(tmp_path / "threads")
     include = sysconfig.get_path("include")
-    flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=thread", "-rdynamic", "-w", "-I" + include, "-I" + ROOT + "/src"] + build
+    flags = [
+        "-std=gnu11",
+        "-O1",
+        "-g",
+        "-fsanitize=thread",
+        "-rdynamic",
+        "-w",
+        "-I" + include,
+        "-I" + ROOT + "/src",
+    ] + build
     source = os.path.join(ROOT, "tests", "tracer", "threads.c")
     unresolved = "-Wl,--unresolved-symbols=ignore-all"  # of CPython's functions, all weak
     subprocess.run(["gcc"] + flags + ["-o", program, source] + SOURCES + [unresolved, "-lpthread", "-ldl"], check=True)

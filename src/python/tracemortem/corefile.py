@@ -22,10 +22,28 @@ PF_READ = 4
 PN_XNUM = 0xFFFF  # the number of program headers stands in section header 0
 
 KINDS = {1: "an object file", 2: "a program", 3: "a program or a shared library"}  # by e_type
-MACHINES = {3: "x86", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "S390", 40: "ARM", 50: "IA-64", 62: "x86-64",
-            183: "AArch64", 243: "RISC-V", 258: "LoongArch"}
-HOST_MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183, "ppc64le": 21, "riscv64": 243,
-                 "loongarch64": 258}
+MACHINES = {
+    3: "x86",
+    8: "MIPS",
+    20: "PowerPC",
+    21: "PowerPC64",
+    22: "S390",
+    40: "ARM",
+    50: "IA-64",
+    62: "x86-64",
+    183: "AArch64",
+    243: "RISC-V",
+    258: "LoongArch",
+}
+HOST_MACHINES = {
+    "x86_64": 62,
+    "amd64": 62,
+    "aarch64": 183,
+    "arm64": 183,
+    "ppc64le": 21,
+    "riscv64": 243,
+    "loongarch64": 258,
+}
 COMPRESSIONS = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -190,7 +208,8 @@ class CoreFile:
         if not self.missing:
             return None
         return "the core file %s is truncated: %d bytes of memory are missing from its end" % (
-            shown(self.path), self.missing
+            shown(self.path),
+            self.missing,
         )
 
     def require_machine(self, machine):
@@ -238,8 +257,10 @@ def _read_headers(file, path):
     if count == PN_XNUM:
         count = _extended_count(file, sections, section_size)
     if count and entry_size != _SEGMENT.size:
-        raise CoreError("%s is not a usable core file: its program headers have %d bytes, not %d"
-                        % (path, entry_size, _SEGMENT.size))
+        raise CoreError(
+            "%s is not a usable core file: its program headers have %d bytes, not %d"
+            % (path, entry_size, _SEGMENT.size)
+        )
     count = min(count, MOST_SEGMENTS, max(0, file.size - offset) // _SEGMENT.size)
     if not count:
         raise CoreError("%s is not a usable core file: it has no program headers, or ends before them" % path)

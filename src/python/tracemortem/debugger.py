@@ -259,7 +259,7 @@ class Shell(_engine.Host):
             return debugger.evaluate(text) % (1 << 64)
         except ExpressionError as error:
             raise CommandError(
-                "cannot evaluate \"%s\": %s\nGive an address, such as 0x7f0123456780, or an expression, such as %s"
+                'cannot evaluate "%s": %s\nGive an address, such as 0x7f0123456780, or an expression, such as %s'
                 % (text, error, debugger.example)
             ) from None
 

@@ -51,7 +51,6 @@ LONG = integer("long", 8, True)
 UNSIGNED_LONG = integer("unsigned long", 8, False)
 
 
-
 def _basic_types():
     """{name: (size, signed)} of the types which are known without debug information, on a 64-bit Linux."""
     signed = {"char": 1, "short": 2, "short int": 2, "int": 4}
@@ -114,7 +113,7 @@ def evaluate(text, scope):
     parser = _Parser(_tokens(text), scope)
     value = parser.expression(0, 0)
     if parser.peek():
-        raise ExpressionError("unexpected \"%s\"" % parser.peek())
+        raise ExpressionError('unexpected "%s"' % parser.peek())
     return parser.as_address(value)
 
 
@@ -136,7 +135,7 @@ def _tokens(text):
     while position < len(text):
         match = _TOKEN.match(text, position)
         if not match:
-            raise ExpressionError("unexpected \"%s\"" % text[position:].strip()[:1])
+            raise ExpressionError('unexpected "%s"' % text[position:].strip()[:1])
         tokens.append(match.group().strip())
         position = match.end()
     return tokens
@@ -164,8 +163,8 @@ class _Parser:
 
     def expect(self, token):
         if self.peek() != token:
-            before = " before \"%s\"" % self.peek() if self.peek() else ""
-            raise ExpressionError("\"%s\" is missing%s" % (token, before))
+            before = ' before "%s"' % self.peek() if self.peek() else ""
+            raise ExpressionError('"%s" is missing%s' % (token, before))
         self.index += 1
 
     # -- grammar
@@ -175,7 +174,7 @@ class _Parser:
         while True:
             operator = self.peek()
             if operator in _UNSUPPORTED:
-                raise Unsupported("\"%s\" is not supported" % operator)
+                raise Unsupported('"%s" is not supported' % operator)
             precedence = _BINARY.get(operator, 0)
             if precedence <= least:
                 return left
@@ -228,16 +227,16 @@ class _Parser:
         if token[0].isalpha() or token[0] == "_":
             value = self.scope.variable(token)
             if value is None:
-                raise ExpressionError("there is no \"%s\" here" % token)
+                raise ExpressionError('there is no "%s" here' % token)
             return value
         if token in _UNSUPPORTED:
-            raise Unsupported("\"%s\" is not supported" % token)
-        raise ExpressionError("unexpected \"%s\"" % token)
+            raise Unsupported('"%s" is not supported' % token)
+        raise ExpressionError('unexpected "%s"' % token)
 
     def number(self, token):
         match = re.fullmatch(r"(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)[uUlL]{0,3}", token)
         if not match:
-            raise ExpressionError("\"%s\" is no whole number" % token)
+            raise ExpressionError('"%s" is no whole number' % token)
         digits = match.group(1)
         value = int(digits, 8 if re.fullmatch(r"0\d+", digits) else 0)
         if value > MASK:
@@ -261,7 +260,7 @@ class _Parser:
         type_ = self.named_type(" ".join(words))
         if type_ is None:
             if stars or len(words) > 1:
-                raise ExpressionError("there is no type \"%s\" here: no debug information has it" % " ".join(words))
+                raise ExpressionError('there is no type "%s" here: no debug information has it' % " ".join(words))
             return None  # a variable in parentheses
         for _ in range(stars):
             type_ = pointer(type_)
@@ -283,7 +282,7 @@ class _Parser:
             return self.dereference(value)
         if operator == "&":
             if value.address is None:
-                raise ExpressionError("what has no address cannot have \"&\" before it")
+                raise ExpressionError('what has no address cannot have "&" before it')
             return Value(pointer(value.type), value.address)
         number = self.as_integer(value)
         number = {"-": -number, "+": number, "~": ~number}[operator]
@@ -327,7 +326,7 @@ class _Parser:
         if target.kind in ("void", "function"):
             return 1
         if not target.size:
-            raise ExpressionError("the size of \"%s\" is not known here" % target.name)
+            raise ExpressionError('the size of "%s" is not known here' % target.name)
         return target.size
 
     def decay(self, value):
@@ -348,10 +347,10 @@ class _Parser:
 
     def member(self, value, name):
         if value.type.kind != "record":
-            raise ExpressionError("\"%s\" has no members" % value.type.name)
+            raise ExpressionError('"%s" has no members' % value.type.name)
         found = value.type.member(name)
         if found is None:
-            raise ExpressionError("\"%s\" has no member \"%s\"" % (value.type.name, name))
+            raise ExpressionError('"%s" has no member "%s"' % (value.type.name, name))
         if value.address is None:
             raise Unsupported("a structure which is not in memory is not supported")
         offset, type_ = found
@@ -363,7 +362,7 @@ class _Parser:
         if type_.kind not in ("integer", "pointer"):
             if value.type is type_:
                 return value
-            raise ExpressionError("a cast to \"%s\" is not supported: cast a pointer to it" % type_.name)
+            raise ExpressionError('a cast to "%s" is not supported: cast a pointer to it' % type_.name)
         number = self.as_integer(self.decay(value)) & ((1 << 8 * type_.size) - 1)
         if type_.signed and number >> (8 * type_.size - 1):
             number -= 1 << 8 * type_.size
@@ -375,7 +374,7 @@ class _Parser:
         if kind == "unknown":
             raise ExpressionError("its type is not known, without debug information: cast it, or take its address by &")
         if kind not in ("integer", "pointer") or not 0 < value.type.size <= 8:
-            raise Unsupported("a value of type \"%s\" is not supported" % value.type.name)
+            raise Unsupported('a value of type "%s" is not supported' % value.type.name)
         if value.bits is None:
             data = self.scope.read(value.address, value.type.size)
             if data is None:

@@ -79,9 +79,7 @@ class OutputFile:
             else:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
-            raise SnapshotError(
-                "%s exists already\nGive another name, or --force to replace it" % self._path
-            ) from None
+            raise SnapshotError("%s exists already\nGive another name, or --force to replace it" % self._path) from None
         except (OSError, ValueError) as error:
             raise self._error(error) from None
         return self

@@ -137,7 +137,13 @@ def library(tmp_path_factory):
     directory = str(tmp_path_factory.mktemp("engine"))
     path = os.path.join(directory, "libupper.so")
     compiler = (os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc") or "clang").split()
-    flags = ["-std=gnu11", "-O1", "-fPIC", "-I" + os.path.join(ROOT, "src"), "-I" + os.path.join(ROOT, "tests", "engine")]
+    flags = [
+        "-std=gnu11",
+        "-O1",
+        "-fPIC",
+        "-I" + os.path.join(ROOT, "src"),
+        "-I" + os.path.join(ROOT, "tests", "engine"),
+    ]
     sources = [FAKE_SOURCE]
     for folder in ("layout", "engine"):
         sources += sorted(glob.glob(os.path.join(ROOT, "src", folder, "**", "*.c"), recursive=True))
@@ -401,7 +407,9 @@ def random_filters(rng, sources):
             options.append("--domain %d" % domain)
             filters.append(DomainFilter(True, domain))
             continue
-        pattern = rng.choice(("*", "*.py", "*.pyc", "*/module_[01].*", "<*>", "<unknown>", "*\xe9*", "relative/app.pyc"))
+        pattern = rng.choice(
+            ("*", "*.py", "*.pyc", "*/module_[01].*", "<*>", "<unknown>", "*\xe9*", "relative/app.pyc")
+        )
         line = rng.choice((None, None, rng.randrange(9)))
         options.append("%s '%s%s'" % (kind, pattern, "" if line is None else ":%d" % line))
         filters.append(Filter(kind == "--include", pattern, line, all_frames))
@@ -426,8 +434,10 @@ def test_top_is_the_pretty_top_of_tracemalloc(engine, sources, key, cumulative):
         engine.set_groups("new", groups)
         options, filters = random_filters(rng, sources)
         limit = rng.choice((0, 1, 10, 1000))
-        rows = snapshot.filter_traces(filters).statistics(key, cumulative) if filters else (
-            snapshot.statistics(key, cumulative)
+        rows = (
+            snapshot.filter_traces(filters).statistics(key, cumulative)
+            if filters
+            else (snapshot.statistics(key, cumulative))
         )
         line = "%s %s %s -n %d" % (options, key, "--cumulative" * cumulative, limit)
         assert without_notes(engine.run("tm-top", line)) == pretty_top(rows, key, limit), line
@@ -514,7 +524,9 @@ def test_session_filters_are_applied_before_those_of_the_command(engine, sources
 
 def test_names_come_out_of_json_as_they_went_in(engine):
     rng = random.Random(8)
-    alphabet = [chr(c) for c in range(1, 0x180)] + list("\"\\\u2028\u202e\ud800\udc80\udfff\ufeff\uffff\U0001f40d\U0010ffff")
+    alphabet = [chr(c) for c in range(1, 0x180)] + list(
+        '"\\\u2028\u202e\ud800\udc80\udfff\ufeff\uffff\U0001f40d\U0010ffff'
+    )
     names = set()
     while len(names) < 3000:
         name = random_text(rng, alphabet, 12)
