@@ -1,0 +1,101 @@
+# Builds the engine, the tracer and the package.
+
+ENGINE := $(BUILD)/lib/libtracemortem.so
+PACKAGE := $(BUILD)/python/tracemortem
+TRACER := $(PACKAGE)/_tracer.abi3.so
+
+layout_sources := $(sort $(wildcard src/layout/*.c))
+engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
+# Of debug builds alone: the tracer then contains the engine, which checks its table.
+selfcheck_sources := src/tracer/selfcheck.c
+tracer_sources := $(filter-out $(selfcheck_sources),$(sort $(wildcard src/tracer/*.c)))
+package_sources := $(sort $(wildcard src/python/tracemortem/*.py src/python/tracemortem/*/*.py))
+
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
+common_flags := -std=gnu11 $(warnings) -fPIC -fvisibility=hidden -fstack-protector-strong -Isrc
+hardening := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+engine_flags := $(common_flags) $(hardening)
+# Every allocation of the traced program goes through the tracer. With initial-exec it reaches its thread-local
+# variables without a call, and without interposition it calls its own functions directly.
+tracer_flags = $(common_flags) $(hardening) -ftls-model=initial-exec -fno-semantic-interposition \
+    -DTRACEMORTEM_VERSION='"$(version)"' $(python_include)
+
+ifdef DEBUG
+tracer_sources += $(selfcheck_sources)
+tracer_flags += -DTRACEMORTEM_SELFCHECK
+tracer_checker := $(BUILD)/lib/libchecker.a
+tracer_link_flags := -Wl,--exclude-libs,ALL
+endif
+
+version := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/python/tracemortem/__init__.py)
+
+# The directory with Python.h: $(PYTHON)'s, or else Debian's. Looked up on first use, which is after `make deps`.
+# The headers of a free-threaded build do not do: they lack the limited API.
+python_include = $(eval python_include := $$(addprefix -isystem ,$$(find_python_include)))$(or \
+    $(python_include),$(error no Python.h: try `make deps`))
+find_python_include = $(shell for python in $(PYTHON) /usr/bin/python3; do \
+    dir=$$($$python -c 'import sysconfig as s; s.get_config_var("Py_GIL_DISABLED") or print(s.get_path("include"))' \
+        2>/dev/null) && test -f "$$dir/Python.h" && echo "$$dir" && break; done)
+
+# This file changes, and all objects are rebuilt, when the compiler or the flags change.
+flags_now := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(WERROR) $(DEBUG)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(flags_now)' | cmp -s - $@ || echo '$(flags_now)' >$@
+.PHONY: FORCE
+FORCE:
+
+prepared := Makefile src/build.mk $(BUILD)/flags | $(after_deps)
+compile = @mkdir -p $(@D) && echo "  CC    $@" && $(CC) -MMD -MP $(CPPFLAGS) $(CFLAGS)
+# Files of different folders have the same name: P makes ar compare whole paths.
+archive = @mkdir -p $(@D) && rm -f $@ && $(AR) rcsP $@ $^
+objects = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
+
+.PHONY: engine tracer package
+engine: $(ENGINE)
+tracer: $(TRACER)
+package: $(package_sources:src/python/%=$(BUILD)/python/%)
+
+# The code of src/layout/ is part of the engine and of the tracer.
+$(BUILD)/obj/layout/%.o: src/layout/%.c $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+
+$(BUILD)/obj/engine/%.o: src/engine/%.c $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+
+$(ENGINE): $(call objects,$(engine_sources) $(layout_sources))
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^
+
+$(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
+	$(compile) $(tracer_flags) -c -o $@ $<
+
+# Without libpython: its symbols are the interpreter's, or missing when the tracer is preloaded into another program.
+$(TRACER): $(call objects,$(tracer_sources) $(layout_sources)) $(tracer_checker)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(tracer_link_flags) $(LDFLAGS) -o $@ $^ -lpthread
+
+$(BUILD)/lib/libchecker.a: $(call objects,$(engine_sources))
+	$(archive)
+
+$(BUILD)/python/%.py: src/python/%.py
+	@mkdir -p $(@D)
+	@cp $< $@
+
+# A module that is gone from src/python/ is not importable from build/ either.
+stale_modules := $(filter-out $(package_sources:src/python/%=$(BUILD)/python/%),$(wildcard $(PACKAGE)/*.py $(PACKAGE)/*/*.py))
+ifneq ($(stale_modules),)
+.PHONY: remove-stale-modules
+package: remove-stale-modules
+remove-stale-modules:
+	@rm -f $(stale_modules)
+endif
+
+# For editors (clangd): how each C file is compiled. A folder is newer when a file came or went.
+$(BUILD)/compile_commands.json: $(prepared) $(BUILD)/flags $(sort $(wildcard src/*/ src/*/*/ tests/*/ tests/*/*/))
+	$(file >$@,[)
+	$(foreach file,$(filter-out $(lastword $(c_sources)),$(c_sources)),$(file >>$@,$(call command_of,$(file)),))
+	$(file >>$@,$(call command_of,$(lastword $(c_sources)))])
+command_of = {"directory": "$(CURDIR)", "file": "$(1)", "command": "$(subst ",\",$(CC) $(check_flags) -c $(1))"}

@@ -1,0 +1,22 @@
+# Replays the corpus of each target and continues from it for a fixed number of executions: sh replay.sh PROGRAM...
+# The environment has FOUND, the folder for crashing inputs, and NEW, a folder for new inputs, which is emptied first.
+set -eu
+. tests/fuzz/limits.sh
+
+rm -rf "$NEW"
+mkdir -p "$FOUND"
+for program; do
+    name=${program##*/}
+    case $name in
+        match) runs=20000 ;;
+        memory) runs=2000 ;;
+        *) runs=4000 ;;
+    esac
+    echo "fuzz: $name, $runs executions"
+    mkdir -p "$NEW/$name"
+    "$program" $limits -seed=1 -runs=$runs -artifact_prefix="$FOUND/$name-" \
+        "$NEW/$name" "tests/fuzz/corpus/$name" >"$NEW/$name.log" 2>&1 || {
+        cat "$NEW/$name.log"
+        exit 1
+    }
+done

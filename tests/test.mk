@@ -1,0 +1,64 @@
+# Runs the tests: the engine's by cmocka under the sanitizers, then everything else by pytest. tests/README.md has the
+# table of what runs where.
+
+test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c))
+# A fake replaces a part of the engine: it is linked into the tests that include its header (or the harness) only.
+test_fakes := $(sort $(wildcard tests/engine/support/fake_*.c))
+fake_header := \#include "support/(harness|fake_[a-z_]*)\.h"
+tests_with_fakes := $(shell grep -lE '$(fake_header)' $(test_sources) /dev/null)
+test_support := $(filter-out $(test_fakes),$(sort $(wildcard tests/engine/support/*.c)))
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+test_flags := $(common_flags) -Itests/engine -O1 $(SANITIZE)
+test_programs := $(test_sources:%.c=$(BUILD)/%)
+checked_engine := $(BUILD)/sanitized/libengine.a
+checked_support := $(BUILD)/sanitized/libsupport.a
+
+$(BUILD)/sanitized/%.o: %.c $(prepared) tests/test.mk
+	$(compile) $(test_flags) -c -o $@ $<
+
+# Archives: where a test or a fake defines a function itself, the engine's file with the same function is not linked.
+$(checked_engine): $(patsubst %.c,$(BUILD)/sanitized/%.o,$(engine_sources) $(layout_sources))
+	$(archive)
+$(checked_support): $(test_support:%.c=$(BUILD)/sanitized/%.o)
+	$(archive)
+
+$(tests_with_fakes:%.c=$(BUILD)/%): $(test_fakes:%.c=$(BUILD)/sanitized/%.o)
+$(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checked_engine)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
+
+# Unless make was given a number of jobs already.
+in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
+pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
+
+.PHONY: test test-engine test-python
+# The C tests are first, under -j too: their failures are nearer to the cause.
+test: all
+	@$(MAKE) --no-print-directory $(in_parallel) test-engine
+	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz
+	@$(MAKE) --no-print-directory test-python
+
+test-engine: $(test_programs)
+	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+test-python: all $(torn_program) $(torn_corpus)
+	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
+	@$(pytest) -n $(TEST_JOBS) --dist loadfile tests/ $(PYTEST_ARGS)
+
+# What docs/reliability.md promises, each promise alone and at length. `make test` has the short forms. `make torn` and
+# `make fuzz` are in the folders of their tests.
+.PHONY: verify incomplete ways-in fault regrtest
+verify: all $(BUILD)/tests/engine/verify/test_verify
+	@$(BUILD)/tests/engine/verify/test_verify
+	@TM_TEST_FULL=1 $(pytest) tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
+incomplete: all
+	@TM_TEST_FULL=1 $(pytest) tests/incomplete/test_parts.py tests/incomplete/test_zeros.py
+ways-in: all
+	@TM_TEST_FULL=1 $(pytest) tests/incomplete/test_ways_in.py tests/incomplete/test_without_files.py
+fault: all
+	@$(pytest) tests/fault tests/tracer/test_sanitized.py
+regrtest: all
+	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
