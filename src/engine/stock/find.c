@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/table/root.h"
+#include "engine/base/advice.h"
+#include "engine/base/number.h"
 
 #define RUNTIME_SPAN 65536u  // so far from its start has _PyRuntime what is looked for
 #define RUNTIME_LEAST 16384u // what tells of tracemalloc is in this much of it, from 3.12 on

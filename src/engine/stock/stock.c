@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/advice.h"
+#include "engine/base/grow.h"
+#include "engine/base/number.h"
 #include "engine/model/source_ops.h"
-#include "engine/model/statistics.h"
 #include "engine/stock/find.h"
 #include "engine/stock/tracebacks.h"
-#include "engine/table/root.h"
-#include "layout/trace_table.h"
 
 #define BETWEEN_CHECKS 16384u
 #define BLOCK_ALIGNMENT 16u
@@ -85,17 +85,17 @@ static void stock_destroy(struct tm_source *source)
 static const struct tm_source_ops stock_ops;
 
 // Where nothing tells whether tracing is on, traces do: stop() clears them.
-static uint32_t state_of(const struct tm_stock_place *place)
+static enum tm_tracing state_of(const struct tm_stock_place *place)
 {
     if (place->has_config ? place->tracing : place->traces.entries > 0)
-        return TM_STATE_TRACING;
-    return place->was_started ? TM_STATE_STOPPED : TM_STATE_LOADED;
+        return TM_TRACING_ON;
+    return place->was_started ? TM_TRACING_STOPPED : TM_TRACING_NEVER;
 }
 
 // Of the core's domain, which never is without one while Python runs.
 static bool has_traces(const struct tm_stock_place *place)
 {
-    return state_of(place) == TM_STATE_TRACING && place->traces.entries > 0;
+    return state_of(place) == TM_TRACING_ON && place->traces.entries > 0;
 }
 
 struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
@@ -120,14 +120,14 @@ struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *h
 static struct tm_error *stock_require_tracing(const struct tm_source *source)
 {
     const struct tm_stock_place *place = &stock_of_const(source)->place;
-    if (state_of(place) == TM_STATE_TRACING)
+    if (state_of(place) == TM_TRACING_ON)
         return NULL;
     if (!place->has_config)
         return tm_error_create(TM_ERROR_NOT_TRACING,
                                "tracemalloc has no traces in this Python %s: it is not tracing, or nothing was "
                                "allocated since it began\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
                                place->version_text);
-    if (state_of(place) == TM_STATE_STOPPED)
+    if (state_of(place) == TM_TRACING_STOPPED)
         return tm_error_create(TM_ERROR_NOT_TRACING,
                                "tracemalloc was stopped in this process, which cleared what was recorded\nStart it "
                                "again in the program with tracemalloc.start(), or do not stop it before the core is "
