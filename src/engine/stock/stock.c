@@ -194,9 +194,8 @@ static struct tm_error *read_tables(struct stock *stock, struct tm_heap_cache *h
 static int compare_groups(const void *left, const void *right)
 {
     const struct group *a = left, *b = right;
-    if (a->traceback != b->traceback)
-        return a->traceback < b->traceback ? -1 : 1;
-    return (a->domain > b->domain) - (a->domain < b->domain);
+    int order = tm_compare_numbers(a->traceback, b->traceback);
+    return order ? order : tm_compare_numbers(a->domain, b->domain);
 }
 
 // The number of a trace's group, plus 1, as the item of a set. The set's hash mixes both parts of the key.
@@ -213,14 +212,8 @@ static struct tm_error *find_group(struct stock *stock, struct tm_set *set, size
             break;
     }
     if (!entry->item) {
-        if (stock->group_count == *capacity) {
-            size_t grown_capacity = *capacity ? *capacity * 2 : 1024;
-            struct group *grown = reallocarray(stock->groups, grown_capacity, sizeof(*grown));
-            if (!grown)
-                return tm_error_no_memory();
-            stock->groups = grown;
-            *capacity = grown_capacity;
-        }
+        if (!TM_GROW(&stock->groups, stock->group_count + 1, capacity))
+            return tm_error_no_memory();
         stock->groups[stock->group_count] = (struct group){
             .traceback = trace->traceback, .domain = trace->domain, .number = (uint32_t)stock->group_count};
         tm_set_put(set, entry, hash, (void *)(uintptr_t)++stock->group_count);
@@ -346,13 +339,6 @@ static uint32_t frame_limit(const struct stock *stock, const struct seen *seen)
     return seen->limit ? seen->limit : seen->longest;
 }
 
-// Have the damage say why memory is missing, where the front end can tell.
-static void explain_damage(const struct stock *stock, struct tm_damage *damage)
-{
-    if (damage->unreadable_records || damage->unreadable_bytes)
-        damage->why = tm_target_why_missing(stock->target, damage->first_address);
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 // Snapshots
 
@@ -361,21 +347,17 @@ static struct tm_error *collect_groups(struct reading *reading, struct tm_snapsh
     struct stock *stock = reading->stock;
     struct tm_error *error = NULL;
     result->damage = stock->damage;
-    result->groups = calloc(stock->group_count + 1, sizeof(*result->groups));
-    if (!result->groups)
-        return tm_error_no_memory();
     for (size_t i = 0; i < stock->group_count && !error; i++) {
         const struct group *group = &stock->groups[i];
-        struct tm_group *to = &result->groups[result->count];
-        *to = (struct tm_group){.domain = group->domain, .size = group->size, .count = group->count};
-        error = get_traceback(reading, group->traceback, group->count, &result->damage, &to->traceback);
-        if (error || !to->traceback)
+        struct tm_group found = {.domain = group->domain, .size = group->size, .count = group->count};
+        error = get_traceback(reading, group->traceback, group->count, &result->damage, &found.traceback);
+        if (error || !found.traceback)
             continue;
-        look_at_length(seen, to->traceback);
-        result->count++;
+        look_at_length(seen, found.traceback);
+        error = tm_snapshot_add(result, &found);
     }
     result->frame_limit = frame_limit(stock, seen);
-    explain_damage(stock, &result->damage);
+    tm_damage_explain(&result->damage, stock->target);
     return error;
 }
 
@@ -408,16 +390,10 @@ static struct tm_error *count_domains(const struct stock *stock, uint64_t *count
 {
     struct tm_set domains = {NULL, 0, 0};
     for (size_t i = 0; i < stock->group_count; i++) {
-        if (!tm_set_reserve(&domains)) {
+        if (!tm_set_add_number(&domains, stock->groups[i].domain)) {
             tm_set_deinit(&domains);
             return tm_error_no_memory();
         }
-        uint64_t hash = tm_hash_number(stock->groups[i].domain);
-        struct tm_set_entry *entry = tm_set_first(&domains, hash);
-        while (entry->item && entry->hash != hash)
-            entry = tm_set_next(&domains, entry);
-        if (!entry->item)
-            tm_set_put(&domains, entry, hash, &stock->groups[i]);
     }
     *count = domains.count;
     tm_set_deinit(&domains);
@@ -590,7 +566,7 @@ static struct tm_error *stock_find(struct tm_source *source, const struct tm_hos
         error = find_traces(&finder, damage);
     if (!error)
         error = resolve_found(&finder, blocks, count, damage);
-    explain_damage(finder.reading.stock, damage);
+    tm_damage_explain(damage, finder.reading.stock->target);
     free(finder.found);
     reading_deinit(&finder.reading);
     return error;
@@ -613,7 +589,7 @@ static struct tm_error *make_origins(struct reading *reading, struct tm_origin *
             look_at_length(&seen, origins[i].traceback);
     }
     result->frame_limit = frame_limit(stock, &seen);
-    explain_damage(stock, &result->damage);
+    tm_damage_explain(&result->damage, stock->target);
     result->python_version = stock->place.python_version;
     return error;
 }

@@ -63,8 +63,7 @@ struct extent {
 
 static int compare_extents(const void *a, const void *b)
 {
-    uint64_t a_start = ((const struct extent *)a)->start, b_start = ((const struct extent *)b)->start;
-    return (a_start > b_start) - (a_start < b_start);
+    return tm_compare_numbers(((const struct extent *)a)->start, ((const struct extent *)b)->start);
 }
 
 // The writer never puts two chunks into the same memory: where they overlap at least one address is wrong, and what
@@ -324,21 +323,6 @@ static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
     info->tracer.nodes = table->nodes.count - 1;
 }
 
-// Adds a domain; false: no memory.
-static bool note_domain(struct tm_set *domains, uint32_t domain)
-{
-    static const char present;
-    if (!tm_set_reserve(domains))
-        return false;
-    uint64_t hash = tm_hash_number(domain);
-    struct tm_set_entry *entry = tm_set_first(domains, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(domains, entry);
-    if (!entry->item)
-        tm_set_put(domains, entry, hash, (void *)(uintptr_t)&present);
-    return true;
-}
-
 static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_host *host, struct tm_info *info)
 {
     struct tm_set domains = {NULL, 0, 0};
@@ -363,7 +347,7 @@ static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_ho
         info->blocks = tm_add_saturating(info->blocks, count);
         if (site->flags & TM_SITE_SHORTENED)
             info->tracer.shortened = tm_add_saturating(info->tracer.shortened, count);
-        if (!note_domain(&domains, site->domain))
+        if (!tm_set_add_number(&domains, site->domain))
             cursor.error = tm_error_no_memory();
     }
     info->domains = domains.count;
@@ -494,11 +478,11 @@ struct finder {
 };
 
 // A block as slots or a record tell it, with the traceback of its site. Left out, with a flaw, if that cannot be told.
-static struct tm_error *add_block(struct finder *finder, const struct tm_tracked *found, bool resizing)
+static struct tm_error *add_block(struct finder *finder, const struct tm_recorded_block *found)
 {
     const struct tm_records *sites = &finder->table->sites;
     struct tm_block block = {
-        .address = found->address, .size = found->size, .domain = found->domain, .resizing = resizing};
+        .address = found->address, .size = found->size, .domain = found->domain, .resizing = found->resizing};
     struct tm_site site;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
     struct tm_error *error = NULL;
@@ -527,8 +511,8 @@ static const struct tm_resize *find_resize(const struct tm_root *root, uint64_t 
 {
     for (size_t i = 0; i < TM_RESIZES; i++) {
         const struct tm_resize *resize = &root->resize[i];
-        if (resize->state == TM_RESIZE_BUSY && address >= resize->address &&
-            (address == resize->address || address - resize->address < resize->size))
+        struct tm_recorded_block block = tm_resize_block(resize);
+        if (resize->state == TM_RESIZE_BUSY && tm_recorded_block_contains(&block, address))
             return resize;
     }
     return NULL;
@@ -552,7 +536,7 @@ static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool 
         if (tracked.blocks[i].domain == 0 && *has_core_domain)
             continue;
         *has_core_domain = *has_core_domain || tracked.blocks[i].domain == 0;
-        error = add_block(finder, &tracked.blocks[i], false);
+        error = add_block(finder, &tracked.blocks[i]);
     }
     free(tracked.blocks);
     return error;
@@ -565,18 +549,15 @@ static struct tm_error *find_all(struct finder *finder)
     struct tm_shadow_answer answer;
     struct tm_error *error = tm_shadow_find(table->target, finder->host, root->directory, finder->address,
                                             largest_block(root), &answer, finder->damage);
-    if (!error && answer.found) {
-        struct tm_tracked found = {
-            .address = answer.block.address, .size = answer.block.size, .site = answer.block.site};
-        error = add_block(finder, &found, false);
-    }
+    if (!error && answer.found)
+        error = add_block(finder, &answer.block);
     bool has_core_domain = answer.found;
     const struct tm_resize *resize = has_core_domain ? NULL : find_resize(root, finder->address);
     if (!error)
         error = find_tracked(finder, !answer.found && !resize, &has_core_domain);
     if (!error && resize && !has_core_domain) {
-        struct tm_tracked found = {.address = resize->address, .size = resize->size, .site = resize->site};
-        error = add_block(finder, &found, true);
+        struct tm_recorded_block found = tm_resize_block(resize);
+        error = add_block(finder, &found);
     }
     if (!error && answer.gave_up && finder->count == 0)
         error =
@@ -674,7 +655,7 @@ static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_
 }
 
 // The whole does not count a block inside realloc(), and its site may have ended to.
-static void note_found(struct visit *visit, struct known_site *site, const struct tm_live_block *block)
+static void note_found(struct visit *visit, struct known_site *site, const struct tm_recorded_block *block)
 {
     if (!block->resizing)
         visit->found_bytes = tm_add_saturating(visit->found_bytes, block->size);
@@ -686,7 +667,7 @@ static void note_found(struct visit *visit, struct known_site *site, const struc
     *bytes = tm_add_saturating(*bytes, block->size);
 }
 
-static struct tm_error *visit_block(struct visit *visit, const struct tm_live_block *block)
+static struct tm_error *visit_block(struct visit *visit, const struct tm_recorded_block *block)
 {
     struct known_site *site = NULL;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
@@ -717,7 +698,7 @@ static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *
 {
     const struct tm_table *table = visit->table;
     struct tm_blocks blocks;
-    struct tm_live_block block;
+    struct tm_recorded_block block;
     bool found = true;
     struct tm_error *error =
         tm_blocks_init(&blocks, table->target, host, &table->place.root, &table->tracked, visit->damage);

@@ -90,16 +90,6 @@ static struct tm_flaw tell_flaw(struct tm_flaw *flaw)
     return told;
 }
 
-// The entry of a set with room which has this hash, or the free one where it belongs. All keys here are numbers, and
-// their hashes are equal only if they are.
-static inline struct tm_set_entry *find_entry(const struct tm_set *set, uint64_t hash)
-{
-    struct tm_set_entry *entry = tm_set_first(set, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(set, entry);
-    return entry;
-}
-
 // The entry for a key, made of zeros if it is new (*is_new); NULL: no memory.
 static inline void *remember(struct tm_tracebacks *tracebacks, struct tm_set *set, uint64_t key, size_t size,
                              bool *is_new)
@@ -107,14 +97,13 @@ static inline void *remember(struct tm_tracebacks *tracebacks, struct tm_set *se
     *is_new = false;
     if (!tm_set_reserve(set))
         return NULL;
-    uint64_t hash = tm_hash_number(key);
-    struct tm_set_entry *entry = find_entry(set, hash);
+    struct tm_set_entry *entry = tm_set_find_number(set, key);
     if (!entry->item) {
         void *item = tm_arena_allocate(&tracebacks->arena, size);
         if (!item)
             return NULL;
         memset(item, 0, size);
-        tm_set_put(set, entry, hash, item);
+        tm_set_put_number(set, entry, key, item);
         *is_new = true;
     }
     return entry->item;

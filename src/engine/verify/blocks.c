@@ -59,7 +59,7 @@ static void met_flaw(void *context, enum tm_walk_flaw kind, const struct tm_flaw
                     words[kind].why);
 }
 
-static void check_block(struct tm_verifier *verifier, const struct tm_shadow_block *block)
+static void check_block(struct tm_verifier *verifier, const struct tm_recorded_block *block)
 {
     const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, block->site);
     tm_verifier_count(verifier, "block", 0, block->address, block->size, block->site);
@@ -86,7 +86,7 @@ static struct tm_error *walk_blocks(struct tm_verifier *verifier)
         tm_walk_init(&walk, table->target, verifier->host, verifier->root->directory, verifier->root->leaves, &damage);
     walk.observer = &observer;
     for (uint64_t count = 1; !error; count++) {
-        struct tm_shadow_block block;
+        struct tm_recorded_block block;
         error = count % BLOCKS_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->host);
         if (!error)
             error = tm_walk_next(&walk, &found, &block);
