@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "engine/open.h"
 #include "engine/target/target.h"
 #include "layout/trace_table.h"
 

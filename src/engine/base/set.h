@@ -88,11 +88,41 @@ static inline bool tm_set_grow(struct tm_set *set)
     return true;
 }
 
+/**
+ * For sets whose keys are all 64-bit numbers, pointers for instance: the entry of a number, or the free one where it
+ * belongs. Only in a set with room. The items must have been put by tm_set_put_number().
+ */
+static inline struct tm_set_entry *tm_set_find_number(const struct tm_set *set, uint64_t number)
+{
+    uint64_t hash = tm_hash_number(number); // equal only if the numbers are
+    struct tm_set_entry *entry = tm_set_first(set, hash);
+    while (entry->item && entry->hash != hash)
+        entry = tm_set_next(set, entry);
+    return entry;
+}
+
+static inline void tm_set_put_number(struct tm_set *set, struct tm_set_entry *entry, uint64_t number, void *item)
+{
+    tm_set_put(set, entry, tm_hash_number(number), item);
+}
+
 /** Make room for one more item; entries move. False: no memory. */
 static inline bool tm_set_reserve(struct tm_set *set)
 {
     // At most half full: probes stay short, and there is always a free entry to end them.
     return set->count < set->capacity / 2 || tm_set_grow(set);
+}
+
+/** Add a number to a set which is nothing but numbers; `count` is then how many distinct ones it has. False: no memory. */
+static inline bool tm_set_add_number(struct tm_set *set, uint64_t number)
+{
+    static const char present;
+    if (!tm_set_reserve(set))
+        return false;
+    struct tm_set_entry *entry = tm_set_find_number(set, number);
+    if (!entry->item)
+        tm_set_put_number(set, entry, number, (void *)(uintptr_t)&present);
+    return true;
 }
 
 static inline void tm_set_deinit(struct tm_set *set)

@@ -2,6 +2,7 @@
 
 #include "engine/base/text.h"
 
+#include "engine/base/grow.h"
 #include "engine/base/utf8.h"
 
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALLEST_CAPACITY = 256, LONGEST_ESCAPE = 8 };
+enum { LONGEST_ESCAPE = 8 };
 
 void tm_text_deinit(struct tm_text *text)
 {
@@ -38,28 +39,12 @@ void tm_text_clear(struct tm_text *text)
 // Makes room for `more` bytes and a NUL.
 static bool reserve(struct tm_text *text, size_t more)
 {
-    size_t needed, capacity = text->capacity ? text->capacity : SMALLEST_CAPACITY;
+    size_t needed;
 
-    if (text->failed)
-        return false;
-    if (__builtin_add_overflow(text->length, more, &needed) || __builtin_add_overflow(needed, 1, &needed)) {
-        text->failed = true;
-        return false;
-    }
-    if (needed <= text->capacity)
-        return true;
-    while (capacity < needed)
-        if (__builtin_mul_overflow(capacity, 2, &capacity))
-            capacity = needed;
-
-    char *bytes = realloc(text->bytes, capacity);
-    if (!bytes) {
-        text->failed = true;
-        return false;
-    }
-    text->bytes = bytes;
-    text->capacity = capacity;
-    return true;
+    if (!text->failed)
+        text->failed = __builtin_add_overflow(text->length, more, &needed) ||
+                       __builtin_add_overflow(needed, 1, &needed) || !TM_GROW(&text->bytes, needed, &text->capacity);
+    return !text->failed;
 }
 
 void tm_text_bytes(struct tm_text *text, const char *bytes, size_t length)

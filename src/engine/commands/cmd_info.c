@@ -5,7 +5,7 @@
 
 #include "engine/commands/command.h"
 #include "engine/commands/report.h"
-#include "layout/trace_table.h"
+#include "engine/open.h"
 
 #define INFO_OPTIONS(X) TM_OPTIONS_JSON(X)
 
@@ -42,7 +42,7 @@ static const char help[] = TM_HELP(
     "  record_limit  sites which the tracer makes at most (TRACEMORTEM_RECORDS)\n"
     "  reuse_exact   whether a block reborn from a free list has its latest traceback\n"
     "  python_version, debug_build, free_threaded, tracer_version, pid\n"
-    "  source        \"native\": the tracer's; \"stock\": CPython's own tracemalloc, which has fewer keys:\n"
+    "  source        \"tracemortem\"; \"stock\": CPython's own tracemalloc, which has fewer keys:\n"
     "                state, tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
     "                free_threaded, source, found_by, table_address, missing; and where it can be told\n"
     "                traceback_limit, peak_traced_memory and\n"
@@ -55,16 +55,16 @@ static struct tm_error *prepare(struct tm_request *request)
     return tm_request_check_words(request, 0);
 }
 
-static const char *state_name(uint32_t state)
+static const char *state_name(enum tm_tracing state)
 {
     switch (state) {
-    case TM_STATE_LOADED:
+    case TM_TRACING_NEVER:
         return "loaded";
-    case TM_STATE_TRACING:
+    case TM_TRACING_ON:
         return "tracing";
-    case TM_STATE_STOPPED:
+    case TM_TRACING_STOPPED:
         return "stopped";
-    case TM_STATE_CLEARING:
+    case TM_TRACING_CLEARING:
         return "clearing";
     }
     return "unknown";
@@ -72,7 +72,7 @@ static const char *state_name(uint32_t state)
 
 static bool is_tracing(const struct tm_info *info)
 {
-    return info->state == TM_STATE_TRACING || info->state == TM_STATE_CLEARING;
+    return info->state == TM_TRACING_ON || info->state == TM_TRACING_CLEARING;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -107,9 +107,9 @@ static const char *lock_text(enum tm_lock lock)
 static void write_state(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracing");
-    if (info->state == TM_STATE_LOADED)
+    if (info->state == TM_TRACING_NEVER)
         tm_text_add(out, info->has_tracer ? "off: never started" : "off: not started, or stopped");
-    else if (info->state == TM_STATE_STOPPED)
+    else if (info->state == TM_TRACING_STOPPED)
         tm_text_add(out, "off: stopped, and what was recorded is cleared");
     else if (is_tracing(info))
         tm_text_add(out, "on");
@@ -119,7 +119,7 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
         tm_text_add(out, " since ");
         tm_report_time(out, info->tracer.started, false);
     }
-    if (info->state == TM_STATE_CLEARING)
+    if (info->state == TM_TRACING_CLEARING)
         tm_text_add(out, "; traces are being cleared just now");
     tm_text_add(out, "\n");
     if (info->tracer.cleared) {
@@ -222,7 +222,7 @@ static void write_origin(const struct tm_info *info, struct tm_text *out)
         tm_text_printf(out, "%" PRIu32 "\n", tracer->pid);
     }
     begin_fact(out, "table");
-    tm_text_printf(out, "%s", info->source);
+    tm_text_add(out, info->has_tracer ? "tracemortem's" : info->source);
     if (info->has_tracer)
         tm_text_printf(out, ", layout %" PRIu32 ".%" PRIu32, tracer->layout_major, tracer->layout_minor);
     else

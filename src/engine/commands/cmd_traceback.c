@@ -6,6 +6,7 @@
 #include "engine/commands/command.h"
 #include "engine/commands/report.h"
 #include "engine/commands/words.h"
+#include "engine/open.h"
 
 enum { MOST_BLOCKS = 64 };
 

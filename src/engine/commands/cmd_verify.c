@@ -5,7 +5,7 @@
 
 #include "engine/commands/command.h"
 #include "engine/commands/report.h"
-#include "engine/verify/verify.h"
+#include "engine/open.h"
 
 #define VERIFY_OPTIONS(X) TM_OPTIONS_LIMIT(X) TM_OPTIONS_STRICT(X) TM_OPTIONS_JSON(X)
 

@@ -2,6 +2,8 @@
 
 #include "engine/commands/query.h"
 
+#include "engine/open.h"
+
 #include <string.h>
 
 static struct tm_error *open_source(const struct tm_host *host, struct tm_target *target, struct tm_source **result)

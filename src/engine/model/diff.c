@@ -6,20 +6,6 @@
 
 #include "engine/base/order.h"
 
-// The statistic of the same place, or NULL.
-static const struct tm_statistic *find(const struct tm_statistics *statistics, const struct tm_place *place)
-{
-    if (statistics->set.capacity == 0)
-        return NULL;
-
-    uint64_t hash = tm_place_hash(place);
-    struct tm_set_entry *entry = tm_set_first(&statistics->set, hash);
-    while (entry->item &&
-           !(entry->hash == hash && tm_places_equal(&((struct tm_statistic *)entry->item)->place, place)))
-        entry = tm_set_next(&statistics->set, entry);
-    return entry->item;
-}
-
 // `before` or `after` may be NULL, but not both.
 static struct tm_error *add(struct tm_differences *differences, const struct tm_statistic *before,
                             const struct tm_statistic *after)
@@ -44,13 +30,13 @@ static struct tm_error *add_all(struct tm_differences *differences, const struct
 
     for (size_t i = 0; i < after->count && !error; i++) {
         const struct tm_statistic *statistic = after->items[i];
-        error = add(differences, find(before, &statistic->place), statistic);
+        error = add(differences, tm_statistics_find(before, &statistic->place), statistic);
         if (!error && i % 1024 == 1023)
             error = tm_host_check(host);
     }
     for (size_t i = 0; i < before->count && !error; i++) {
         const struct tm_statistic *statistic = before->items[i];
-        if (!find(after, &statistic->place))
+        if (!tm_statistics_find(after, &statistic->place))
             error = add(differences, statistic, NULL);
         if (!error && i % 1024 == 1023)
             error = tm_host_check(host);
@@ -81,22 +67,17 @@ void tm_differences_deinit(struct tm_differences *differences)
     memset(differences, 0, sizeof(*differences));
 }
 
-static int compare_numbers(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 static int compare(const void *left, const void *right)
 {
     const struct tm_difference *a = left, *b = right;
 
-    int order = compare_numbers(tm_distance(a->old_size, a->size), tm_distance(b->old_size, b->size));
+    int order = tm_compare_numbers(tm_distance(a->old_size, a->size), tm_distance(b->old_size, b->size));
     if (order == 0)
-        order = compare_numbers(a->size, b->size);
+        order = tm_compare_numbers(a->size, b->size);
     if (order == 0)
-        order = compare_numbers(tm_distance(a->old_count, a->count), tm_distance(b->old_count, b->count));
+        order = tm_compare_numbers(tm_distance(a->old_count, a->count), tm_distance(b->old_count, b->count));
     if (order == 0)
-        order = compare_numbers(a->count, b->count);
+        order = tm_compare_numbers(a->count, b->count);
     if (order == 0)
         order = tm_places_compare(&a->place, &b->place);
     return order;

@@ -20,12 +20,6 @@ struct tm_differences {
     struct tm_difference total; // of all items; its place means nothing
 };
 
-/** How far apart two numbers are; `after - before` is the negative of it where before is greater. */
-static inline uint64_t tm_distance(uint64_t before, uint64_t after)
-{
-    return before > after ? before - after : after - before;
-}
-
 /** In no order. Both must be of the same pool, which must outlive the result. */
 struct tm_error *tm_differences_init(struct tm_differences *differences, const struct tm_host *host,
                                      const struct tm_statistics *before, const struct tm_statistics *after);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/base/set.h"
 
 // tracemalloc's _normalize_filename(): the length of the name without the "c" of ".pyc".
@@ -42,14 +43,8 @@ void tm_filter_deinit(struct tm_filter *filter)
 
 struct tm_error *tm_filter_list_add(struct tm_filter_list *list, struct tm_filter *filter)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 8;
-        struct tm_filter *items = reallocarray(list->items, capacity, sizeof(*items));
-        if (!items)
-            return tm_error_no_memory();
-        list->items = items;
-        list->capacity = capacity;
-    }
+    if (!TM_GROW(&list->items, list->count + 1, &list->capacity))
+        return tm_error_no_memory();
     list->items[list->count++] = *filter;
     *filter = (struct tm_filter){0};
     return NULL;
@@ -86,15 +81,12 @@ static struct tm_error *match_name(struct tm_matcher *matcher, const struct tm_n
     if (!tm_set_reserve(&matcher->seen))
         return tm_error_no_memory();
 
-    // tm_hash_number() never maps two pointers to the same hash: the hash is the key.
-    uint64_t hash = tm_hash_number((uint64_t)(uintptr_t)name);
-    struct tm_set_entry *entry = tm_set_first(&matcher->seen, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(&matcher->seen, entry);
+    uint64_t key = (uint64_t)(uintptr_t)name;
+    struct tm_set_entry *entry = tm_set_find_number(&matcher->seen, key);
     if (!entry->item) {
         size_t length = normalized_length(name->bytes, name->length);
         bool matches = tm_pattern_matches(matcher->filter->pattern, name->bytes, length);
-        tm_set_put(&matcher->seen, entry, hash, (void *)(uintptr_t)(matches ? &name_matches : &name_differs));
+        tm_set_put_number(&matcher->seen, entry, key, (void *)(uintptr_t)(matches ? &name_matches : &name_differs));
     }
     *result = entry->item == (const void *)&name_matches;
     return NULL;

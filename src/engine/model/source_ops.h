@@ -1,12 +1,12 @@
 /**
- * What every kind of source provides behind source.h.
+ * What every kind of source provides behind source.h. For the sources and for open.c; commands do not include it.
  */
 #ifndef TRACEMORTEM_ENGINE_MODEL_SOURCE_OPS_H
 #define TRACEMORTEM_ENGINE_MODEL_SOURCE_OPS_H
 
 #include "engine/model/source.h"
 
-/** Each as the function tm_source_… of the same name in source.h. */
+/** Each as the function tm_source_… of the same name in source.h. Results are all zero when an operation is called. */
 struct tm_source_ops {
     void (*destroy)(struct tm_source *source);
     struct tm_error *(*require_tracing)(const struct tm_source *source);
@@ -18,15 +18,17 @@ struct tm_source_ops {
                              struct tm_damage *damage);
     struct tm_error *(*traces)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                tm_trace_visitor visit, void *context, struct tm_traces *result);
-    /** NULL: there is nothing to verify. */
-    struct tm_error *(*verify)(struct tm_source *source, const struct tm_host *host,
-                               const struct tm_verify_request *request, struct tm_verification *result);
     uint64_t (*started)(const struct tm_source *source);
 };
 
 /** The head of every source's own struct. */
 struct tm_source {
     const struct tm_source_ops *ops;
+    /** As tm_source_verify(). open.c sets it, since checking a table needs more than reading one; NULL: no check. */
+    struct tm_error *(*verify)(struct tm_source *source, const struct tm_host *host,
+                               const struct tm_verify_request *request, struct tm_verification *result);
 };
+
+void tm_source_destroy(struct tm_source *source);
 
 #endif

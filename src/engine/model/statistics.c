@@ -71,6 +71,16 @@ int tm_places_compare(const struct tm_place *a, const struct tm_place *b)
 // ---------------------------------------------------------------------------------------------------------------
 // Grouping
 
+// The entry of a place in a set with room, or the free one where it belongs.
+static struct tm_set_entry *find_entry(const struct tm_set *set, const struct tm_place *place, uint64_t hash)
+{
+    struct tm_set_entry *entry = tm_set_first(set, hash);
+    while (entry->item &&
+           !(entry->hash == hash && tm_places_equal(&((const struct tm_statistic *)entry->item)->place, place)))
+        entry = tm_set_next(set, entry);
+    return entry;
+}
+
 static struct tm_error *add(struct tm_statistics *statistics, const struct tm_place *place,
                             const struct tm_group *group)
 {
@@ -78,10 +88,7 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
         return tm_error_no_memory();
 
     uint64_t hash = tm_place_hash(place);
-    struct tm_set_entry *entry = tm_set_first(&statistics->set, hash);
-    while (entry->item &&
-           !(entry->hash == hash && tm_places_equal(&((struct tm_statistic *)entry->item)->place, place)))
-        entry = tm_set_next(&statistics->set, entry);
+    struct tm_set_entry *entry = find_entry(&statistics->set, place, hash);
     if (!entry->item) {
         struct tm_statistic *made = tm_arena_allocate(&statistics->arena, sizeof(*made));
         if (!made)
@@ -149,12 +156,7 @@ const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statis
 {
     if (statistics->set.count == 0)
         return NULL;
-    uint64_t hash = tm_place_hash(place);
-    struct tm_set_entry *entry = tm_set_first(&statistics->set, hash);
-    while (entry->item &&
-           !(entry->hash == hash && tm_places_equal(&((const struct tm_statistic *)entry->item)->place, place)))
-        entry = tm_set_next(&statistics->set, entry);
-    return entry->item;
+    return find_entry(&statistics->set, place, tm_place_hash(place))->item;
 }
 
 static struct tm_error *list_items(struct tm_statistics *statistics)

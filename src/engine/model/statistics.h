@@ -9,8 +9,9 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/host.h"
+#include "engine/base/number.h"
 #include "engine/base/set.h"
-#include "engine/model/source.h"
+#include "engine/model/snapshot.h"
 
 enum tm_key {
     TM_KEY_LINENO,
@@ -61,11 +62,5 @@ int tm_statistics_compare(const void *a, const void *b);
 
 /** The greatest `limit` first, in tracemalloc's order (size, count, traceback); the others follow in no order. */
 struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit);
-
-static inline uint64_t tm_add_saturating(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
 
 #endif

@@ -70,14 +70,10 @@ struct tm_error *tm_dump_finish(struct tm_dump *dump, struct tm_error *error, ui
 // ---------------------------------------------------------------------------------------------------------------
 // Traces
 
-// The entry of a set with room for a pointer; its item is the index in the memo, plus 1.
-static struct tm_set_entry *find_pointer(struct tm_set *set, const void *pointer, uint64_t *hash)
+// Pointers as keys of a set; the item is the index in the memo, plus 1.
+static uint64_t key_of(const void *pointer)
 {
-    *hash = tm_hash_number((uint64_t)(uintptr_t)pointer); // two are equal only if the pointers are
-    struct tm_set_entry *entry = tm_set_first(set, *hash);
-    while (entry->item && entry->hash != *hash)
-        entry = tm_set_next(set, entry);
-    return entry;
+    return (uint64_t)(uintptr_t)pointer;
 }
 
 static void *memo_item(struct tm_pickler *pickler)
@@ -92,16 +88,15 @@ static uint32_t memo_index(const struct tm_set_entry *entry)
 
 static struct tm_error *put_name(struct tm_dump *dump, const struct tm_name *name)
 {
-    uint64_t hash;
     if (!tm_set_reserve(&dump->names))
         return tm_error_no_memory();
-    struct tm_set_entry *entry = find_pointer(&dump->names, name, &hash);
+    struct tm_set_entry *entry = tm_set_find_number(&dump->names, key_of(name));
     if (entry->item) {
         tm_pickle_get(&dump->pickler, memo_index(entry));
         return NULL;
     }
     tm_pickle_string(&dump->pickler, name->bytes, name->length);
-    tm_set_put(&dump->names, entry, hash, memo_item(&dump->pickler));
+    tm_set_put_number(&dump->names, entry, key_of(name), memo_item(&dump->pickler));
     return NULL;
 }
 
@@ -136,10 +131,9 @@ static struct tm_error *put_frame(struct tm_dump *dump, const struct tm_frame *f
 // The tuple of frames, the most recent one first.
 static struct tm_error *put_frames(struct tm_dump *dump, const struct tm_traceback *traceback)
 {
-    uint64_t hash;
     if (!tm_set_reserve(&dump->tracebacks))
         return tm_error_no_memory();
-    struct tm_set_entry *entry = find_pointer(&dump->tracebacks, traceback, &hash);
+    struct tm_set_entry *entry = tm_set_find_number(&dump->tracebacks, key_of(traceback));
     if (entry->item) {
         tm_pickle_get(&dump->pickler, memo_index(entry));
         return NULL;
@@ -151,7 +145,7 @@ static struct tm_error *put_frames(struct tm_dump *dump, const struct tm_traceba
     if (error)
         return error;
     tm_pickle_opcode(&dump->pickler, TM_PICKLE_TUPLE);
-    tm_set_put(&dump->tracebacks, entry, hash, memo_item(&dump->pickler));
+    tm_set_put_number(&dump->tracebacks, entry, key_of(traceback), memo_item(&dump->pickler));
     return NULL;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/base/utf8.h"
 
 #define FRAME_TARGET ((size_t)64 << 10)
@@ -72,15 +73,9 @@ static unsigned char *reserve(struct tm_pickler *pickler, size_t length)
         end_frame(pickler);
     if (pickler->error)
         return NULL;
-    if (length > pickler->capacity - pickler->length) {
-        size_t capacity = pickler->length + length + FRAME_TARGET;
-        unsigned char *grown = realloc(pickler->frame, capacity);
-        if (!grown) {
-            fail(pickler, tm_error_no_memory());
-            return NULL;
-        }
-        pickler->frame = grown;
-        pickler->capacity = capacity;
+    if (!TM_GROW(&pickler->frame, pickler->length + length, &pickler->capacity)) {
+        fail(pickler, tm_error_no_memory());
+        return NULL;
     }
     unsigned char *room = pickler->frame + pickler->length;
     pickler->length += length;
@@ -91,9 +86,7 @@ void tm_pickle_start(struct tm_pickler *pickler, tm_output_callback callback, vo
 {
     const unsigned char head[] = {OP_PROTO, PROTOCOL};
     *pickler = (struct tm_pickler){.output = callback, .context = context};
-    pickler->capacity = HEAD_SIZE + FRAME_TARGET + 64;
-    pickler->frame = malloc(pickler->capacity);
-    if (!pickler->frame)
+    if (!TM_GROW(&pickler->frame, HEAD_SIZE + FRAME_TARGET, &pickler->capacity))
         fail(pickler, tm_error_no_memory());
     pickler->length = HEAD_SIZE;
     output(pickler, head, sizeof(head));

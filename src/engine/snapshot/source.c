@@ -7,10 +7,11 @@
 #include <stdlib.h>
 
 #include "engine/base/arena.h"
+#include "engine/base/grow.h"
 #include "engine/base/host.h"
+#include "engine/base/number.h"
 #include "engine/base/set.h"
 #include "engine/model/source_ops.h"
-#include "engine/model/statistics.h"
 #include "engine/snapshot/unpickle.h"
 #include "engine/target/target.h"
 
@@ -38,11 +39,10 @@ struct collector {
     struct tm_pool *pool;
     const struct tm_host *host;
     struct tm_snapshot *snapshot;
-    size_t capacity; // of the groups
     struct tm_set keys;
     struct tm_arena arena;
     struct tm_frame *frames; // of the tuple being made into a traceback
-    uint64_t frame_capacity;
+    size_t frame_capacity;
     uint64_t frames_left; // in tracebacks that may still be made
     uint64_t number;      // of the trace
 };
@@ -87,14 +87,7 @@ static struct tm_error *reserve_frames(struct collector *collector, uint64_t cou
     if (count > collector->frames_left)
         return tm_not_a_snapshot("its tracebacks repeat more frames than it holds");
     collector->frames_left -= count;
-    if (count <= collector->frame_capacity)
-        return NULL;
-    struct tm_frame *grown = reallocarray(collector->frames, (size_t)count, sizeof(*grown));
-    if (!grown)
-        return tm_error_no_memory();
-    collector->frames = grown;
-    collector->frame_capacity = count;
-    return NULL;
+    return TM_GROW(&collector->frames, (size_t)count, &collector->frame_capacity) ? NULL : tm_error_no_memory();
 }
 
 // The frames stand in the file with the most recent one first.
@@ -107,21 +100,6 @@ static struct tm_error *make_traceback(struct collector *collector, const tm_pic
     if (error)
         return error;
     return tm_pool_traceback(collector->pool, collector->frames, (uint32_t)count, total_frames, result);
-}
-
-static struct tm_error *add_group(struct collector *collector, const struct tm_group *group)
-{
-    struct tm_snapshot *snapshot = collector->snapshot;
-    if (snapshot->count == collector->capacity) {
-        size_t capacity = collector->capacity ? collector->capacity * 2 : 256;
-        struct tm_group *grown = reallocarray(snapshot->groups, capacity, sizeof(*grown));
-        if (!grown)
-            return tm_error_no_memory();
-        snapshot->groups = grown;
-        collector->capacity = capacity;
-    }
-    snapshot->groups[snapshot->count++] = *group;
-    return NULL;
 }
 
 static bool is_key(const struct group_key *key, const struct group_key *wanted)
@@ -148,7 +126,7 @@ static struct tm_error *get_group(struct collector *collector, const struct grou
         struct tm_error *error =
             make_traceback(collector, wanted->frames, count, wanted->total_frames, &group.traceback);
         if (!error)
-            error = add_group(collector, &group);
+            error = tm_snapshot_add(collector->snapshot, &group);
         if (error)
             return error;
         *key = *wanted;

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "engine/base/arena.h"
+#include "engine/base/grow.h"
+#include "engine/base/number.h"
 #include "engine/base/text.h"
 #include "engine/base/utf8.h"
 #include "engine/target/target.h"
@@ -22,7 +24,6 @@
 #define CLASS_NAME_LIMIT 256u
 #define KIND_BITS 4u
 #define SMALL_LIMIT (UINT64_C(1) << (64 - KIND_BITS))
-#define GROWTH_FIRST 64u
 
 enum opcode {
     OP_MARK = '(',
@@ -110,8 +111,8 @@ struct tuple {
 // Values which grow: of a list, of a dict (keys and values by turns), on the stack, in the memo.
 struct values {
     tm_pickled *items;
-    uint64_t count;
-    uint64_t capacity;
+    size_t count;
+    size_t capacity;
 };
 
 // A list or a dict; listed, so that its values are freed.
@@ -147,8 +148,8 @@ struct reader {
     struct values memo; // 0: not there
     uint64_t memoized;  // what is there: the index of the next MEMOIZE
     uint64_t *marks;    // heights of the stack
-    uint64_t mark_count;
-    uint64_t mark_capacity;
+    size_t mark_count;
+    size_t mark_capacity;
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -232,9 +233,7 @@ static struct tm_error *take_number(struct reader *reader, unsigned width, uint6
     struct tm_error *error = need(reader, width, &bytes);
     if (error)
         return error;
-    *result = 0;
-    for (unsigned i = 0; i < width; i++)
-        *result |= (uint64_t)bytes[i] << 8 * i;
+    *result = tm_load_number(bytes, width);
     reader->position += width;
     return NULL;
 }
@@ -255,14 +254,8 @@ static const void *pointer_of(tm_pickled value)
 
 static struct tm_error *values_push(struct values *values, tm_pickled value)
 {
-    if (values->count == values->capacity) {
-        uint64_t capacity = values->capacity ? values->capacity * 2 : GROWTH_FIRST;
-        tm_pickled *grown = reallocarray(values->items, (size_t)capacity, sizeof(*grown));
-        if (!grown)
-            return tm_error_no_memory();
-        values->items = grown;
-        values->capacity = capacity;
-    }
+    if (!TM_GROW(&values->items, values->count + 1, &values->capacity))
+        return tm_error_no_memory();
     values->items[values->count++] = value;
     return NULL;
 }
@@ -290,14 +283,8 @@ static struct tm_error *top(const struct reader *reader, uint64_t count, tm_pick
 
 static struct tm_error *push_mark(struct reader *reader)
 {
-    if (reader->mark_count == reader->mark_capacity) {
-        uint64_t capacity = reader->mark_capacity ? reader->mark_capacity * 2 : GROWTH_FIRST;
-        uint64_t *grown = reallocarray(reader->marks, (size_t)capacity, sizeof(*grown));
-        if (!grown)
-            return tm_error_no_memory();
-        reader->marks = grown;
-        reader->mark_capacity = capacity;
-    }
+    if (!TM_GROW(&reader->marks, reader->mark_count + 1, &reader->mark_capacity))
+        return tm_error_no_memory();
     reader->marks[reader->mark_count++] = reader->stack.count;
     return NULL;
 }

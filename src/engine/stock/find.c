@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/table/root.h"
+#include "engine/base/advice.h"
+#include "engine/base/number.h"
 
 #define RUNTIME_SPAN 65536u  // so far from its start has _PyRuntime what is looked for
 #define RUNTIME_LEAST 16384u // what tells of tracemalloc is in this much of it, from 3.12 on
@@ -40,20 +41,6 @@ struct search {
     size_t candidate_count;
     uint64_t done, total; // bytes, for the progress
 };
-
-static uint64_t word_at(const unsigned char *bytes, size_t offset)
-{
-    uint64_t word;
-    memcpy(&word, bytes + offset, sizeof(word));
-    return word;
-}
-
-static uint32_t half_at(const unsigned char *bytes, size_t offset)
-{
-    uint32_t half;
-    memcpy(&half, bytes + offset, sizeof(half));
-    return half;
-}
 
 // ---------------------------------------------------------------------------------------------------------------
 // Versions
@@ -222,8 +209,8 @@ static bool read_table(const struct search *search, enum tm_stock_shape shape, u
 
 static bool is_config(const unsigned char *state)
 {
-    uint32_t limit = half_at(state, TM_STOCK_MAX_NFRAME);
-    return half_at(state, TM_STOCK_INITIALIZED) == 1 && half_at(state, TM_STOCK_TRACING) <= 1 && limit >= 1 &&
+    uint32_t limit = tm_load_u32(state + TM_STOCK_MAX_NFRAME);
+    return tm_load_u32(state + TM_STOCK_INITIALIZED) == 1 && tm_load_u32(state + TM_STOCK_TRACING) <= 1 && limit >= 1 &&
            limit <= UINT16_MAX;
 }
 
@@ -231,12 +218,13 @@ static bool is_config(const unsigned char *state)
 static bool is_state(const struct search *search, const unsigned char *state, struct tm_stock_table *traces)
 {
     struct tm_stock_table other;
-    return is_config(state) && read_table(search, TM_STOCK_SHAPE_3_9, word_at(state, TM_STOCK_TRACES), traces) &&
-           is_traces(traces) && read_table(search, TM_STOCK_SHAPE_3_9, word_at(state, TM_STOCK_TRACEBACKS), &other) &&
+    return is_config(state) && read_table(search, TM_STOCK_SHAPE_3_9, tm_load_u64(state + TM_STOCK_TRACES), traces) &&
+           is_traces(traces) &&
+           read_table(search, TM_STOCK_SHAPE_3_9, tm_load_u64(state + TM_STOCK_TRACEBACKS), &other) &&
            is_tracebacks(&other, traces) &&
-           read_table(search, TM_STOCK_SHAPE_3_9, word_at(state, TM_STOCK_DOMAINS), &other) &&
+           read_table(search, TM_STOCK_SHAPE_3_9, tm_load_u64(state + TM_STOCK_DOMAINS), &other) &&
            is_domains(&other, traces) &&
-           read_table(search, TM_STOCK_SHAPE_3_9, word_at(state, TM_STOCK_FILENAMES), &other) &&
+           read_table(search, TM_STOCK_SHAPE_3_9, tm_load_u64(state + TM_STOCK_FILENAMES), &other) &&
            is_filenames(&other, traces);
 }
 
@@ -252,12 +240,12 @@ static const struct tm_stock_layout *layout_of_runtime(struct search *search, ui
         const unsigned char *cookie = bytes + at - 24;
         if (memcmp(cookie, COOKIE, 8) != 0)
             continue;
-        uint32_t version = (uint32_t)word_at(cookie, 8);
+        uint32_t version = (uint32_t)tm_load_u64(cookie + 8);
         if (!has_text || (place->python_version ^ version) >> 16 != 0)
             snprintf(place->version_text, sizeof(place->version_text), "%u.%u.%u", version >> 24, version >> 16 & 0xff,
                      version >> 8 & 0xff);
         place->python_version = version;
-        return choose_layout(search, place->version_text, version, word_at(cookie, 16) == 1);
+        return choose_layout(search, place->version_text, version, tm_load_u64(cookie + 16) == 1);
     }
     if (!has_text || place->python_version >> 16 != 0x030c) {
         place->python_version = 0x030c0000;
@@ -279,9 +267,7 @@ static enum tm_lock semaphore_state(const struct search *search, uint64_t addres
 #define FILE_SPAN (UINT64_C(1) << 20) // of the functions of one file of C
 static bool serves_our_tracer(const struct tm_stock_table *traces)
 {
-    uint64_t distance =
-        traces->lookup > traces->compare ? traces->lookup - traces->compare : traces->compare - traces->lookup;
-    return traces->entries == 0 && distance > FILE_SPAN;
+    return traces->entries == 0 && tm_distance(traces->lookup, traces->compare) > FILE_SPAN;
 }
 
 // A place which passed all checks. A second one is one too many.
@@ -308,20 +294,20 @@ static bool consider_state(struct search *search, uint64_t address, const unsign
     place.layout = layout_of_runtime(search, address, &place);
     if (!place.layout)
         return true;
-    place.domains = word_at(state, TM_STOCK_DOMAINS);
+    place.domains = tm_load_u64(state + TM_STOCK_DOMAINS);
     place.has_config = true;
-    place.tracing = half_at(state, TM_STOCK_TRACING) == 1;
-    place.frame_limit = half_at(state, TM_STOCK_MAX_NFRAME);
+    place.tracing = tm_load_u32(state + TM_STOCK_TRACING) == 1;
+    place.frame_limit = tm_load_u32(state + TM_STOCK_MAX_NFRAME);
     place.has_memory = true;
-    place.traced = word_at(state, TM_STOCK_TRACED);
-    place.peak = word_at(state, TM_STOCK_PEAK);
-    place.was_started = word_at(state, TM_STOCK_MEM_MALLOC) != 0;
+    place.traced = tm_load_u64(state + TM_STOCK_TRACED);
+    place.peak = tm_load_u64(state + TM_STOCK_PEAK);
+    place.was_started = tm_load_u64(state + TM_STOCK_MEM_MALLOC) != 0;
     if (place.layout->mutex)
         place.lock = state[TM_STOCK_LOCK] & 1 ? TM_LOCK_HELD : TM_LOCK_FREE;
     else
-        place.lock = semaphore_state(search, word_at(state, TM_STOCK_LOCK));
+        place.lock = semaphore_state(search, tm_load_u64(state + TM_STOCK_LOCK));
     if (place.layout->utf8_names &&
-        !tm_target_try_read(search->target, word_at(state, TM_STOCK_EMPTY_TRACEBACK) + TM_STOCK_FRAMES,
+        !tm_target_try_read(search->target, tm_load_u64(state + TM_STOCK_EMPTY_TRACEBACK) + TM_STOCK_FRAMES,
                             &place.unknown_name, sizeof(place.unknown_name)))
         place.unknown_name = 0;
     accept(search, &place);
@@ -353,7 +339,7 @@ static bool has_neighbours(const struct search *search, const struct tm_stock_ta
     uint64_t first_hash = 0;
     for (size_t at = 0; at < 2 * NEIGHBOURS; at += 8) {
         struct tm_stock_table table;
-        if (at == NEIGHBOURS || !read_table(search, traces->shape, word_at(around, at), &table))
+        if (at == NEIGHBOURS || !read_table(search, traces->shape, tm_load_u64(around + at), &table))
             continue;
         if (traces->shape == TM_STOCK_SHAPE_3_8) {
             bool is_set = same_allocator(&table, traces) && table.key_size == 8 && table.data_size == 0;
@@ -377,8 +363,8 @@ static size_t find_allocators(const unsigned char *around)
     for (size_t at = 0; at + ALLOCATORS_SIZE <= 2 * NEIGHBOURS; at += 8) {
         bool all = memcmp(around + at + 8, around + at + 88, 32) == 0;
         for (size_t i = 1; i < 5 && all; i++)
-            all = word_at(around, at + i * 8) != 0 && word_at(around, at + 40 + i * 8) != 0 &&
-                  (i == 1 || word_at(around, at + i * 8) != word_at(around, at + i * 8 - 8));
+            all = tm_load_u64(around + at + i * 8) != 0 && tm_load_u64(around + at + 40 + i * 8) != 0 &&
+                  (i == 1 || tm_load_u64(around + at + i * 8) != tm_load_u64(around + at + i * 8 - 8));
         if (all)
             return at;
     }
@@ -401,7 +387,7 @@ static enum tm_lock lock_among(const struct search *search, const unsigned char 
         end = allocators;
     }
     for (size_t at = first; at < end; at += 8) {
-        uint64_t address = word_at(around, at);
+        uint64_t address = tm_load_u64(around + at);
         uint32_t block[6]; // the block's size and flags, then value, waiters, whether it is shared, nothing
         const uint32_t *semaphore = block + 2;
         if (address % 16 != 0 || address == 0 ||
@@ -477,7 +463,7 @@ static void consider_static(struct search *search, uint64_t variable, const char
     read_range(search, variable - NEIGHBOURS, around, sizeof(around));
     for (int shape = TM_STOCK_SHAPE_3_8; shape <= TM_STOCK_SHAPE_3_9; shape++) {
         struct tm_stock_place place = {.found_by = found_by, .variable = variable};
-        if (!read_table(search, (enum tm_stock_shape)shape, word_at(around, NEIGHBOURS), &place.traces) ||
+        if (!read_table(search, (enum tm_stock_shape)shape, tm_load_u64(around + NEIGHBOURS), &place.traces) ||
             !is_traces(&place.traces) || !has_neighbours(search, &place.traces, around, &place.domains))
             continue;
         place.layout = layout_of_statics(search, &place);
@@ -552,7 +538,7 @@ static void note_tables(struct search *search, uint64_t address, const unsigned 
 {
     struct tm_stock_table table;
     for (uint64_t at = address % 16 ? 8 : 0; at < length; at += 16) {
-        uint64_t first = word_at(bytes, at), second = word_at(bytes, at + 8);
+        uint64_t first = tm_load_u64(bytes + at), second = tm_load_u64(bytes + at + 8);
         // One of the two is a power of two, and not less than the other.
         uint64_t buckets = first > second ? first : second;
         if (buckets < 16 || (buckets & (buckets - 1)) != 0 || search->candidate_count == CANDIDATES_LIMIT)
@@ -595,7 +581,7 @@ static void note_variables(struct search *search, uint64_t address, const unsign
     size_t count = 0;
     uint64_t least = search->candidates[0], most = search->candidates[search->candidate_count - 1];
     for (uint64_t at = 0; at < length && count < VARIABLES_AT_ONCE; at += 8) {
-        uint64_t word = word_at(bytes, at);
+        uint64_t word = tm_load_u64(bytes + at);
         if (word >= least && word <= most && is_candidate(search, word))
             found[count++] = address + at;
     }
@@ -605,8 +591,7 @@ static void note_variables(struct search *search, uint64_t address, const unsign
 
 static int compare_addresses(const void *a, const void *b)
 {
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-    return (left > right) - (left < right);
+    return tm_compare_numbers(*(const uint64_t *)a, *(const uint64_t *)b);
 }
 
 static struct tm_error *search_memory(struct search *search)

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/advice.h"
+#include "engine/base/grow.h"
+#include "engine/base/number.h"
 #include "engine/model/source_ops.h"
-#include "engine/model/statistics.h"
 #include "engine/stock/find.h"
 #include "engine/stock/tracebacks.h"
-#include "engine/table/root.h"
-#include "layout/trace_table.h"
 
 #define BETWEEN_CHECKS 16384u
 #define BLOCK_ALIGNMENT 16u
@@ -85,17 +85,17 @@ static void stock_destroy(struct tm_source *source)
 static const struct tm_source_ops stock_ops;
 
 // Where nothing tells whether tracing is on, traces do: stop() clears them.
-static uint32_t state_of(const struct tm_stock_place *place)
+static enum tm_tracing state_of(const struct tm_stock_place *place)
 {
     if (place->has_config ? place->tracing : place->traces.entries > 0)
-        return TM_STATE_TRACING;
-    return place->was_started ? TM_STATE_STOPPED : TM_STATE_LOADED;
+        return TM_TRACING_ON;
+    return place->was_started ? TM_TRACING_STOPPED : TM_TRACING_NEVER;
 }
 
 // Of the core's domain, which never is without one while Python runs.
 static bool has_traces(const struct tm_stock_place *place)
 {
-    return state_of(place) == TM_STATE_TRACING && place->traces.entries > 0;
+    return state_of(place) == TM_TRACING_ON && place->traces.entries > 0;
 }
 
 struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
@@ -120,14 +120,14 @@ struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *h
 static struct tm_error *stock_require_tracing(const struct tm_source *source)
 {
     const struct tm_stock_place *place = &stock_of_const(source)->place;
-    if (state_of(place) == TM_STATE_TRACING)
+    if (state_of(place) == TM_TRACING_ON)
         return NULL;
     if (!place->has_config)
         return tm_error_create(TM_ERROR_NOT_TRACING,
                                "tracemalloc has no traces in this Python %s: it is not tracing, or nothing was "
                                "allocated since it began\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
                                place->version_text);
-    if (state_of(place) == TM_STATE_STOPPED)
+    if (state_of(place) == TM_TRACING_STOPPED)
         return tm_error_create(TM_ERROR_NOT_TRACING,
                                "tracemalloc was stopped in this process, which cleared what was recorded\nStart it "
                                "again in the program with tracemalloc.start(), or do not stop it before the core is "
@@ -194,9 +194,8 @@ static struct tm_error *read_tables(struct stock *stock, struct tm_heap_cache *h
 static int compare_groups(const void *left, const void *right)
 {
     const struct group *a = left, *b = right;
-    if (a->traceback != b->traceback)
-        return a->traceback < b->traceback ? -1 : 1;
-    return (a->domain > b->domain) - (a->domain < b->domain);
+    int order = tm_compare_numbers(a->traceback, b->traceback);
+    return order ? order : tm_compare_numbers(a->domain, b->domain);
 }
 
 // The number of a trace's group, plus 1, as the item of a set. The set's hash mixes both parts of the key.
@@ -213,14 +212,8 @@ static struct tm_error *find_group(struct stock *stock, struct tm_set *set, size
             break;
     }
     if (!entry->item) {
-        if (stock->group_count == *capacity) {
-            size_t grown_capacity = *capacity ? *capacity * 2 : 1024;
-            struct group *grown = reallocarray(stock->groups, grown_capacity, sizeof(*grown));
-            if (!grown)
-                return tm_error_no_memory();
-            stock->groups = grown;
-            *capacity = grown_capacity;
-        }
+        if (!TM_GROW(&stock->groups, stock->group_count + 1, capacity))
+            return tm_error_no_memory();
         stock->groups[stock->group_count] = (struct group){
             .traceback = trace->traceback, .domain = trace->domain, .number = (uint32_t)stock->group_count};
         tm_set_put(set, entry, hash, (void *)(uintptr_t)++stock->group_count);
@@ -346,13 +339,6 @@ static uint32_t frame_limit(const struct stock *stock, const struct seen *seen)
     return seen->limit ? seen->limit : seen->longest;
 }
 
-// Have the damage say why memory is missing, where the front end can tell.
-static void explain_damage(const struct stock *stock, struct tm_damage *damage)
-{
-    if (damage->unreadable_records || damage->unreadable_bytes)
-        damage->why = tm_target_why_missing(stock->target, damage->first_address);
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 // Snapshots
 
@@ -361,21 +347,17 @@ static struct tm_error *collect_groups(struct reading *reading, struct tm_snapsh
     struct stock *stock = reading->stock;
     struct tm_error *error = NULL;
     result->damage = stock->damage;
-    result->groups = calloc(stock->group_count + 1, sizeof(*result->groups));
-    if (!result->groups)
-        return tm_error_no_memory();
     for (size_t i = 0; i < stock->group_count && !error; i++) {
         const struct group *group = &stock->groups[i];
-        struct tm_group *to = &result->groups[result->count];
-        *to = (struct tm_group){.domain = group->domain, .size = group->size, .count = group->count};
-        error = get_traceback(reading, group->traceback, group->count, &result->damage, &to->traceback);
-        if (error || !to->traceback)
+        struct tm_group found = {.domain = group->domain, .size = group->size, .count = group->count};
+        error = get_traceback(reading, group->traceback, group->count, &result->damage, &found.traceback);
+        if (error || !found.traceback)
             continue;
-        look_at_length(seen, to->traceback);
-        result->count++;
+        look_at_length(seen, found.traceback);
+        error = tm_snapshot_add(result, &found);
     }
     result->frame_limit = frame_limit(stock, seen);
-    explain_damage(stock, &result->damage);
+    tm_damage_explain(&result->damage, stock->target);
     return error;
 }
 
@@ -408,16 +390,10 @@ static struct tm_error *count_domains(const struct stock *stock, uint64_t *count
 {
     struct tm_set domains = {NULL, 0, 0};
     for (size_t i = 0; i < stock->group_count; i++) {
-        if (!tm_set_reserve(&domains)) {
+        if (!tm_set_add_number(&domains, stock->groups[i].domain)) {
             tm_set_deinit(&domains);
             return tm_error_no_memory();
         }
-        uint64_t hash = tm_hash_number(stock->groups[i].domain);
-        struct tm_set_entry *entry = tm_set_first(&domains, hash);
-        while (entry->item && entry->hash != hash)
-            entry = tm_set_next(&domains, entry);
-        if (!entry->item)
-            tm_set_put(&domains, entry, hash, &stock->groups[i]);
     }
     *count = domains.count;
     tm_set_deinit(&domains);
@@ -590,7 +566,7 @@ static struct tm_error *stock_find(struct tm_source *source, const struct tm_hos
         error = find_traces(&finder, damage);
     if (!error)
         error = resolve_found(&finder, blocks, count, damage);
-    explain_damage(finder.reading.stock, damage);
+    tm_damage_explain(damage, finder.reading.stock->target);
     free(finder.found);
     reading_deinit(&finder.reading);
     return error;
@@ -613,7 +589,7 @@ static struct tm_error *make_origins(struct reading *reading, struct tm_origin *
             look_at_length(&seen, origins[i].traceback);
     }
     result->frame_limit = frame_limit(stock, &seen);
-    explain_damage(stock, &result->damage);
+    tm_damage_explain(&result->damage, stock->target);
     result->python_version = stock->place.python_version;
     return error;
 }

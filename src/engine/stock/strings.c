@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/number.h"
+
 #define OBJECT_LIMIT 80u // bytes of a str object, without its characters
 #define UTF8_LONGEST 4u
 #define NUL_STEP 256u
@@ -18,27 +20,18 @@ struct str {
     uint64_t characters; // their address
 };
 
-static uint64_t word_at(const unsigned char *bytes, size_t offset)
-{
-    uint64_t word;
-    memcpy(&word, bytes + offset, sizeof(word));
-    return word;
-}
-
 // False: this is no str object.
 static bool decode_head(const struct tm_stock_string *layout, uint64_t address, const unsigned char *bytes,
                         struct str *str)
 {
-    uint32_t state;
-    memcpy(&state, bytes + layout->state, sizeof(state));
-    state >>= layout->kind_shift;
+    uint32_t state = tm_load_u32(bytes + layout->state) >> layout->kind_shift;
     bool compact = state >> 3 & 1;
-    *str = (struct str){.length = word_at(bytes, layout->length),
-                        .hash = word_at(bytes, layout->hash),
+    *str = (struct str){.length = tm_load_u64(bytes + layout->length),
+                        .hash = tm_load_u64(bytes + layout->hash),
                         .kind = state & 7,
                         .is_ascii = state >> 4 & 1};
     if (!compact)
-        str->characters = word_at(bytes, layout->pointer);
+        str->characters = tm_load_u64(bytes + layout->pointer);
     else
         str->characters = address + (str->is_ascii ? layout->ascii : layout->compact);
     return str->length <= TM_STOCK_NAME_LIMIT && (str->kind == 1 || str->kind == 2 || str->kind == 4) &&

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
+#include "engine/base/number.h"
 #include "engine/base/set.h"
 
 #define BUCKETS_AT_LEAST 16u
@@ -23,11 +25,10 @@
 // ---------------------------------------------------------------------------------------------------------------
 // Heads
 
-static uint64_t word_at(const unsigned char *bytes, size_t index)
+// The word number `index` of a struct that has words only.
+static uint64_t nth_word(const unsigned char *bytes, size_t index)
 {
-    uint64_t word;
-    memcpy(&word, bytes + index * sizeof(word), sizeof(word));
-    return word;
+    return tm_load_u64(bytes + index * sizeof(uint64_t));
 }
 
 static bool is_address(uint64_t word)
@@ -51,16 +52,16 @@ bool tm_stock_table_decode(enum tm_stock_shape shape, uint64_t address, const un
         *table = (struct tm_stock_table){
             .shape = shape,
             .address = address,
-            .bucket_count = word_at(bytes, 0),
-            .entries = word_at(bytes, 1),
-            .buckets = word_at(bytes, 2),
-            .key_size = word_at(bytes, 3),
-            .data_size = word_at(bytes, 4),
-            .hash = word_at(bytes, 5),
-            .compare = word_at(bytes, 6),
-            .allocate = word_at(bytes, 7),
-            .release = word_at(bytes, 8),
-            .lookup = word_at(bytes, 5),
+            .bucket_count = nth_word(bytes, 0),
+            .entries = nth_word(bytes, 1),
+            .buckets = nth_word(bytes, 2),
+            .key_size = nth_word(bytes, 3),
+            .data_size = nth_word(bytes, 4),
+            .hash = nth_word(bytes, 5),
+            .compare = nth_word(bytes, 6),
+            .allocate = nth_word(bytes, 7),
+            .release = nth_word(bytes, 8),
+            .lookup = nth_word(bytes, 5),
         };
         return is_head(table) && (table->key_size == 8 || table->key_size == 12) &&
                (table->data_size == 0 || table->data_size == TRACE_SIZE);
@@ -68,16 +69,16 @@ bool tm_stock_table_decode(enum tm_stock_shape shape, uint64_t address, const un
     *table = (struct tm_stock_table){
         .shape = shape,
         .address = address,
-        .entries = word_at(bytes, 0),
-        .bucket_count = word_at(bytes, 1),
-        .buckets = word_at(bytes, 2),
-        .hash = word_at(bytes, 4),
-        .compare = word_at(bytes, 5),
-        .key_destroy = word_at(bytes, 6),
-        .value_destroy = word_at(bytes, 7),
-        .allocate = word_at(bytes, 8),
-        .release = word_at(bytes, 9),
-        .lookup = word_at(bytes, 3),
+        .entries = nth_word(bytes, 0),
+        .bucket_count = nth_word(bytes, 1),
+        .buckets = nth_word(bytes, 2),
+        .hash = nth_word(bytes, 4),
+        .compare = nth_word(bytes, 5),
+        .key_destroy = nth_word(bytes, 6),
+        .value_destroy = nth_word(bytes, 7),
+        .allocate = nth_word(bytes, 8),
+        .release = nth_word(bytes, 9),
+        .lookup = nth_word(bytes, 3),
     };
     return is_head(table) && is_address(table->lookup) && (table->key_destroy == 0 || is_address(table->key_destroy)) &&
            (table->value_destroy == 0 || is_address(table->value_destroy));
@@ -114,15 +115,15 @@ static size_t entry_size(const struct tm_stock_table *table)
 static void decode_entry(const struct tm_stock_table *table, const unsigned char *bytes, uint32_t domain,
                          struct entry *entry)
 {
-    *entry = (struct entry){word_at(bytes, 0), word_at(bytes, 1), {.address = word_at(bytes, 2), .domain = domain}};
+    *entry = (struct entry){nth_word(bytes, 0), nth_word(bytes, 1), {.address = nth_word(bytes, 2), .domain = domain}};
     if (table->shape == TM_STOCK_SHAPE_3_9) {
-        entry->trace.size = word_at(bytes, 3);
+        entry->trace.size = nth_word(bytes, 3);
         return;
     }
     if (has_domains(table))
-        memcpy(&entry->trace.domain, bytes + 24, sizeof(entry->trace.domain));
-    entry->trace.size = word_at(bytes + 16 + table->key_size, 0);
-    entry->trace.traceback = word_at(bytes + 16 + table->key_size, 1);
+        entry->trace.domain = tm_load_u32(bytes + 24);
+    entry->trace.size = nth_word(bytes + 16 + table->key_size, 0);
+    entry->trace.traceback = nth_word(bytes + 16 + table->key_size, 1);
 }
 
 static uint64_t hash_of(const struct tm_stock_table *table, enum tm_stock_keys keys, uint64_t key, uint32_t domain)
@@ -269,28 +270,16 @@ static void note_flaw(struct walk *walk, uint64_t bucket, uint64_t address, bool
 
 static struct tm_error *add_link(struct walk *walk, uint64_t address, uint64_t bucket)
 {
-    if (walk->link_count == walk->link_capacity) {
-        size_t capacity = walk->link_capacity ? walk->link_capacity * 2 : 1024;
-        struct link *grown = reallocarray(walk->links, capacity, sizeof(*grown));
-        if (!grown)
-            return tm_error_no_memory();
-        walk->links = grown;
-        walk->link_capacity = capacity;
-    }
+    if (!TM_GROW(&walk->links, walk->link_count + 1, &walk->link_capacity))
+        return tm_error_no_memory();
     walk->links[walk->link_count++] = (struct link){address, bucket};
     return NULL;
 }
 
 static struct tm_error *add_trace(struct tm_stock_traces *traces, const struct tm_stock_trace *trace)
 {
-    if (traces->count == traces->capacity) {
-        size_t capacity = traces->capacity ? traces->capacity * 2 : 1024;
-        struct tm_stock_trace *grown = reallocarray(traces->items, capacity, sizeof(*grown));
-        if (!grown)
-            return tm_error_no_memory();
-        traces->items = grown;
-        traces->capacity = capacity;
-    }
+    if (!TM_GROW(&traces->items, traces->count + 1, &traces->capacity))
+        return tm_error_no_memory();
     traces->items[traces->count++] = *trace;
     return NULL;
 }
@@ -414,8 +403,8 @@ static struct tm_error *read_trace_structs(struct walk *walk)
             error = error ? error : tm_heap_cache_error(walk->heap);
             continue;
         }
-        trace.size = word_at(bytes, 0);
-        trace.traceback = word_at(bytes, 1);
+        trace.size = nth_word(bytes, 0);
+        trace.traceback = nth_word(bytes, 1);
         items[kept++] = trace;
     }
     walk->traces->count = walk->first + kept;
@@ -632,8 +621,8 @@ bool tm_stock_lookup(struct tm_target *target, const struct tm_stock_table *tabl
         if (table->shape == TM_STOCK_SHAPE_3_9) {
             if (!tm_target_try_read(target, entry.trace.size, bytes, TRACE_SIZE))
                 return false;
-            trace->size = word_at(bytes, 0);
-            trace->traceback = word_at(bytes, 1);
+            trace->size = nth_word(bytes, 0);
+            trace->traceback = nth_word(bytes, 1);
         }
         return true;
     }

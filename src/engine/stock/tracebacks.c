@@ -3,7 +3,8 @@
 #include "engine/stock/tracebacks.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "engine/base/number.h"
 
 #define FRAMES_LIMIT 65535u
 
@@ -49,10 +50,7 @@ static struct tm_error *get_name(struct tm_stock_tracebacks *tracebacks, uint64_
 {
     if (!tm_set_reserve(&tracebacks->names))
         return tm_error_no_memory();
-    uint64_t hash = tm_hash_number(address); // two are equal only if the addresses are
-    struct tm_set_entry *entry = tm_set_first(&tracebacks->names, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(&tracebacks->names, entry);
+    struct tm_set_entry *entry = tm_set_find_number(&tracebacks->names, address);
     if (!entry->item) {
         struct known_name *known = tm_arena_allocate(&tracebacks->arena, sizeof(*known));
         struct tm_error *error = known ? NULL : tm_error_no_memory();
@@ -61,7 +59,7 @@ static struct tm_error *get_name(struct tm_stock_tracebacks *tracebacks, uint64_
         if (error)
             return error;
         known->address = address;
-        tm_set_put(&tracebacks->names, entry, hash, known);
+        tm_set_put_number(&tracebacks->names, entry, address, known);
     }
     *result = &((const struct known_name *)entry->item)->name;
     return NULL;
@@ -88,9 +86,8 @@ static struct tm_error *read_frames(struct tm_stock_tracebacks *tracebacks, uint
         const unsigned char *bytes = tracebacks->bytes + (size_t)i * TM_STOCK_FRAME_SIZE;
         struct tm_frame *frame = &tracebacks->frames[count - 1 - i];
         const struct tm_stock_name *name = NULL;
-        uint64_t address;
-        memcpy(&address, bytes, sizeof(address));
-        memcpy(&frame->line, bytes + sizeof(address), sizeof(frame->line));
+        uint64_t address = tm_load_u64(bytes);
+        frame->line = tm_load_u32(bytes + sizeof(address));
         struct tm_error *error = get_name(tracebacks, address, &name);
         if (error)
             return error;
@@ -112,15 +109,12 @@ static struct tm_error *read_traceback(struct tm_stock_tracebacks *tracebacks, u
                                        struct tm_stock_traceback *result)
 {
     unsigned char head[TM_STOCK_FRAMES];
-    uint64_t hash;
-    uint32_t count, total;
     if (!tm_heap_cache_read(tracebacks->heap, address, head, sizeof(head))) {
         result->unreadable = true;
         return tm_heap_cache_error(tracebacks->heap);
     }
-    memcpy(&hash, head, sizeof(hash));
-    memcpy(&total, head + sizeof(hash), sizeof(total));
-    count = total; // 3.8 does not tell how many there were
+    uint64_t hash = tm_load_u64(head);
+    uint32_t total = tm_load_u32(head + sizeof(hash)), count = total; // 3.8 does not tell how many there were
     if (tracebacks->layout->shape == TM_STOCK_SHAPE_3_9) {
         count &= 0xffff;
         total >>= 16;
@@ -140,10 +134,7 @@ struct tm_error *tm_stock_traceback_get(struct tm_stock_tracebacks *tracebacks, 
 {
     if (!tm_set_reserve(&tracebacks->tracebacks))
         return tm_error_no_memory();
-    uint64_t hash = tm_hash_number(address);
-    struct tm_set_entry *entry = tm_set_first(&tracebacks->tracebacks, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(&tracebacks->tracebacks, entry);
+    struct tm_set_entry *entry = tm_set_find_number(&tracebacks->tracebacks, address);
     if (!entry->item) {
         struct tm_stock_traceback *known = tm_arena_allocate(&tracebacks->arena, sizeof(*known));
         if (!known)
@@ -152,7 +143,7 @@ struct tm_error *tm_stock_traceback_get(struct tm_stock_tracebacks *tracebacks, 
         struct tm_error *error = read_traceback(tracebacks, address, known);
         if (error)
             return error;
-        tm_set_put(&tracebacks->tracebacks, entry, hash, known);
+        tm_set_put_number(&tracebacks->tracebacks, entry, address, known);
     }
     *result = entry->item;
     return NULL;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
+#include "engine/base/number.h"
 #include "layout/hash.h"
 
 // Records sorted at once: it takes a few milliseconds, in which nobody can interrupt.
@@ -21,9 +23,8 @@ struct tm_tracked_run {
 
 static int compare_tracked(const struct tm_tracked *a, const struct tm_tracked *b)
 {
-    if (a->address != b->address)
-        return a->address < b->address ? -1 : 1;
-    return (a->domain > b->domain) - (a->domain < b->domain);
+    int order = tm_compare_numbers(a->address, b->address);
+    return order ? order : tm_compare_numbers(a->domain, b->domain);
 }
 
 static void get_tracked(const struct tm_records *tracked, uint32_t id, struct tm_tracked *block)
@@ -45,11 +46,10 @@ struct listed {
 static int compare_listed(const void *left, const void *right)
 {
     const struct listed *a = left, *b = right;
-    if (a->address != b->address)
-        return a->address < b->address ? -1 : 1;
-    if (a->domain != b->domain)
-        return a->domain < b->domain ? -1 : 1;
-    return (a->id > b->id) - (a->id < b->id);
+    int order = tm_compare_numbers(a->address, b->address);
+    if (order == 0)
+        order = tm_compare_numbers(a->domain, b->domain);
+    return order ? order : tm_compare_numbers(a->id, b->id);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -76,14 +76,8 @@ static void sink(struct tm_blocks *blocks, size_t at)
 
 static struct tm_error *add_run(struct tm_blocks *blocks, struct listed *listed, uint32_t count)
 {
-    if (blocks->run_count == blocks->run_capacity) {
-        size_t capacity = blocks->run_capacity ? blocks->run_capacity * 2 : 16;
-        struct tm_tracked_run *grown = reallocarray(blocks->runs, capacity, sizeof(*grown));
-        if (!grown)
-            return tm_error_no_memory();
-        blocks->runs = grown;
-        blocks->run_capacity = capacity;
-    }
+    if (!TM_GROW(&blocks->runs, blocks->run_count + 1, &blocks->run_capacity))
+        return tm_error_no_memory();
     uint32_t *ids = malloc(count * sizeof(*ids));
     if (!ids)
         return tm_error_no_memory();
@@ -141,10 +135,10 @@ static struct tm_error *make_runs(struct tm_blocks *blocks, const struct tm_host
     return NULL;
 }
 
-static void take_tracked(struct tm_blocks *blocks, struct tm_live_block *block)
+static void take_tracked(struct tm_blocks *blocks, struct tm_recorded_block *block)
 {
     struct tm_tracked_run *run = &blocks->runs[0];
-    *block = (struct tm_live_block){run->head.address, run->head.size, run->head.domain, run->head.site, false};
+    *block = tm_tracked_block(&run->head);
     if (run->next < run->count) {
         get_tracked(blocks->tracked, run->ids[run->next++], &run->head);
     } else {
@@ -209,21 +203,20 @@ static const struct tm_resize *next_resize(struct tm_blocks *blocks, const struc
     return NULL;
 }
 
-struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_live_block *block)
+struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_recorded_block *block)
 {
     const struct tm_tracked *tracked = blocks->run_count ? &blocks->runs[0].head : NULL;
     const struct tm_resize *resize = next_resize(blocks, tracked);
     *found = true;
     if (blocks->has_mapped && (!tracked || blocks->mapped.address <= tracked->address) &&
         (!resize || blocks->mapped.address <= resize->address)) {
-        *block = (struct tm_live_block){
-            .address = blocks->mapped.address, .size = blocks->mapped.size, .site = blocks->mapped.site};
+        *block = blocks->mapped;
         return tm_walk_next(&blocks->walk, &blocks->has_mapped, &blocks->mapped);
     }
     if (tracked && (!resize || tracked->address <= resize->address)) {
         take_tracked(blocks, block);
     } else if (resize) {
-        *block = (struct tm_live_block){resize->address, resize->size, 0, resize->site, true};
+        *block = tm_resize_block(resize);
         blocks->resize_next++;
     } else {
         *found = false;

@@ -7,14 +7,6 @@
 
 #include "engine/table/walk.h"
 
-struct tm_live_block {
-    uint64_t address;
-    uint64_t size;
-    uint32_t domain;
-    uint32_t site; // not checked
-    bool resizing; // it is inside realloc(): this is what it was before
-};
-
 struct tm_tracked_run;
 
 struct tm_blocks {
@@ -22,7 +14,7 @@ struct tm_blocks {
     const struct tm_records *tracked;
     struct tm_walk walk;
     bool has_mapped; // the next block of the walk
-    struct tm_shadow_block mapped;
+    struct tm_recorded_block mapped;
     struct tm_tracked_run *runs; // a heap: the run with the least address first
     size_t run_count;
     size_t run_capacity;
@@ -37,6 +29,6 @@ struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_target *targ
 void tm_blocks_deinit(struct tm_blocks *blocks);
 
 /** The next block, or *found false at the end. Fails only if interrupted or for want of memory. */
-struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_live_block *block);
+struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_recorded_block *block);
 
 #endif

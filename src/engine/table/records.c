@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/base/host.h"
+#include "engine/base/number.h"
 #include "engine/target/target.h"
 
 // The least unit in which a core leaves memory out.
@@ -36,8 +38,8 @@ struct piece {
 
 struct tm_records_chunk {
     struct piece *pieces;
-    uint64_t count; // pieces tried
-    uint64_t capacity;
+    size_t count; // pieces tried
+    size_t capacity;
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -57,20 +59,15 @@ bool tm_flaw_unreadable(struct tm_flaw *flaw, uint64_t address, uint64_t bytes)
     return false;
 }
 
-static void add_saturating(uint64_t *sum, uint64_t summand)
-{
-    *sum = *sum > UINT64_MAX - summand ? UINT64_MAX : *sum + summand;
-}
-
 void tm_damage_add(struct tm_damage *damage, const struct tm_flaw *flaw, uint64_t records)
 {
     if (flaw->kind == TM_FLAW_NONE || records == 0)
         return;
     if (flaw->kind == TM_FLAW_UNREADABLE) {
-        add_saturating(&damage->unreadable_records, records);
-        add_saturating(&damage->unreadable_bytes, flaw->bytes);
+        damage->unreadable_records = tm_add_saturating(damage->unreadable_records, records);
+        damage->unreadable_bytes = tm_add_saturating(damage->unreadable_bytes, flaw->bytes);
     } else {
-        add_saturating(&damage->corrupt_records, records);
+        damage->corrupt_records = tm_add_saturating(damage->corrupt_records, records);
     }
     if (damage->first_address == 0)
         damage->first_address = flaw->address;
@@ -284,14 +281,8 @@ static struct tm_error *load_piece(struct loader *loader, uint64_t address, uint
 
 static struct piece *add_piece(struct tm_records_chunk *chunk)
 {
-    if (chunk->count == chunk->capacity) {
-        uint64_t capacity = chunk->capacity ? chunk->capacity * 2 : 4;
-        struct piece *grown = realloc(chunk->pieces, (size_t)capacity * sizeof(*grown));
-        if (!grown)
-            return NULL;
-        chunk->pieces = grown;
-        chunk->capacity = capacity;
-    }
+    if (!TM_GROW(&chunk->pieces, chunk->count + 1, &chunk->capacity))
+        return NULL;
     chunk->pieces[chunk->count] = (struct piece){NULL, NULL};
     return &chunk->pieces[chunk->count++];
 }

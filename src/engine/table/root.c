@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/advice.h"
 #include "engine/base/text.h"
 #include "engine/table/records.h"
 #include "engine/target/target.h"

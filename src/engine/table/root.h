@@ -23,17 +23,4 @@ struct tm_root_place {
  */
 struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result);
 
-/** How to trace a program, as lines for the end of a message. */
-#define TM_HOW_TO_TRACE                                            \
-    "Start the program with tracing:\n"                            \
-    "    python3 -m tracemortem SCRIPT ...\n"                      \
-    "or leave its command line as it is and preload the tracer:\n" \
-    "    TRACEMORTEM=1 LD_PRELOAD=.../tracemortem/_tracer.abi3.so python3 SCRIPT ..."
-
-/** How to have all memory in the next core. */
-#define TM_HOW_TO_DUMP                                                        \
-    "Make a core which holds anonymous memory: gcore PID, or by the kernel\n" \
-    "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited\n"        \
-    "(systemd-coredump: ProcessSizeMax= and ExternalSizeMax= in coredump.conf)"
-
 #endif

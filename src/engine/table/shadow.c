@@ -6,6 +6,7 @@
  */
 #include "engine/table/shadow.h"
 
+#include "engine/base/number.h"
 #include "engine/target/target.h"
 
 // What one walk may read before it gives up: the slots of 256 MiB without any block's start.
@@ -24,17 +25,9 @@ struct walk {
 // One array of the tree: a directory, a branch or a leaf.
 struct level {
     uint64_t address;
-    uint64_t width;        // bytes of an entry: 8, or 4 for slots
+    unsigned width;        // bytes of an entry: 8, or 4 for slots
     uint64_t first_window; // entries read at first
 };
-
-static uint64_t entry_at(const unsigned char *bytes, uint64_t width)
-{
-    uint64_t value = 0;
-    for (uint64_t i = 0; i < width; i++)
-        value |= (uint64_t)bytes[i] << 8 * i;
-    return value;
-}
 
 // Directories and branches hold addresses or 0; of slots only starts count.
 static bool counts(const struct level *level, uint64_t value)
@@ -79,7 +72,7 @@ static struct tm_error *find_back(struct walk *walk, const struct level *level, 
         uint64_t first = end - lowest > window ? end - window : lowest;
         bool there = read_back(walk, level, &first, end - 1, buffer);
         for (uint64_t i = end; there && i-- > first;) {
-            *value = entry_at(buffer + (i - first) * level->width, level->width);
+            *value = tm_load_number(buffer + (i - first) * level->width, level->width);
             if (counts(level, *value)) {
                 *index = i;
                 *found = true;
@@ -233,11 +226,6 @@ bool tm_shadow_read_size(struct tm_target *target, uint64_t directory, uint64_t 
     return tm_shadow_decode_size(address, low, high, size) || tm_flaw_corrupt(flaw, address);
 }
 
-static bool holds(const struct tm_shadow_block *block, uint64_t address)
-{
-    return address == block->address || address - block->address < block->size;
-}
-
 struct tm_error *tm_shadow_find(struct tm_target *target, const struct tm_host *host, uint64_t directory,
                                 uint64_t address, uint64_t largest, struct tm_shadow_answer *answer,
                                 struct tm_damage *damage)
@@ -261,7 +249,7 @@ struct tm_error *tm_shadow_find(struct tm_target *target, const struct tm_host *
     answer->block.address = start.number << TM_SLOT_SHIFT;
     answer->block.site = start.value & TM_SLOT_SITE_MASK;
     if (tm_shadow_read_size(target, directory, answer->block.address, start.value, &answer->block.size, &flaw))
-        answer->found = holds(&answer->block, address);
+        answer->found = tm_recorded_block_contains(&answer->block, address);
     tm_damage_add(damage, &flaw, 1);
     return NULL;
 }

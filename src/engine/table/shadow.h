@@ -7,21 +7,14 @@
 #define TRACEMORTEM_ENGINE_TABLE_SHADOW_H
 
 #include "engine/base/host.h"
+#include "engine/table/block.h"
 #include "engine/table/records.h"
-
-/** A live block as its slots tell it. */
-struct tm_shadow_block {
-    uint64_t address;
-    uint64_t size;
-    uint32_t site; // not checked
-    uint32_t code; // of a code object which the tracer knows, its id, not checked; else 0. Of a walk only
-};
 
 struct tm_shadow_answer {
     bool found;
     bool gave_up;    // no block's start was met in all that may be searched: see `searched`
     uint64_t lowest; // address down to which it was searched
-    struct tm_shadow_block block;
+    struct tm_recorded_block block;
 };
 
 /**

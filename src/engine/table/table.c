@@ -1,7 +1,7 @@
 /**
- * The native source: a table's root, sites and blocks in tracemalloc's meaning.
+ * The table source: a table's root, sites and blocks in tracemalloc's meaning.
  *
- * Knows what records mean together; how each is found and read is told to array.h, shadow.h, tracked.h and paths.h.
+ * Knows what records mean together; how each is found and read is told to array.h, shadow.h, tracked.h and tracebacks.h.
  */
 #include "engine/table/table.h"
 
@@ -9,18 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/advice.h"
 #include "engine/base/arena.h"
-#include "engine/base/host.h"
+#include "engine/base/number.h"
 #include "engine/base/set.h"
-#include "engine/model/source_ops.h"
 #include "engine/table/blocks.h"
-#include "engine/table/records.h"
-#include "engine/table/root.h"
 #include "engine/table/shadow.h"
 #include "engine/table/tracebacks.h"
 #include "engine/table/tracked.h"
 #include "engine/target/target.h"
-#include "engine/verify/verify.h"
 #include "layout/hash.h"
 
 // Ids are numbers of 32 bits; positions in `bytes` could be larger, but a TiB of names is none.
@@ -32,43 +29,31 @@
 #define LARGEST_AT_LEAST (UINT64_C(1) << 30)
 #define SITES_BETWEEN_CHECKS 4096u
 
-struct native {
-    struct tm_source source; // first
-    struct tm_target *target;
-    struct tm_root_place place;
-    struct tm_records bytes;
-    struct tm_records strings;
-    struct tm_records codes;
-    struct tm_records nodes;
-    struct tm_records sites;
-    struct tm_records tracked;
-};
-
-static struct native *native_of(struct tm_source *source)
+static struct tm_table *table_of(struct tm_source *source)
 {
-    return (struct native *)source;
+    return (struct tm_table *)source;
 }
 
-static const struct native *native_of_const(const struct tm_source *source)
+static const struct tm_table *table_of_const(const struct tm_source *source)
 {
-    return (const struct native *)source;
+    return (const struct tm_table *)source;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Opening
 
-#define INIT_RECORDS(native, name, limit)                                          \
-    tm_records_init(&(native)->name, (native)->target, &(native)->place.root.name, \
-                    (native)->place.address + offsetof(struct tm_root, name), (limit))
+#define INIT_RECORDS(table, name, limit)                                        \
+    tm_records_init(&(table)->name, (table)->target, &(table)->place.root.name, \
+                    (table)->place.address + offsetof(struct tm_root, name), (limit))
 
-static void init_records(struct native *native)
+static void init_records(struct tm_table *table)
 {
-    INIT_RECORDS(native, bytes, BYTES_LIMIT);
-    INIT_RECORDS(native, strings, ID_LIMIT);
-    INIT_RECORDS(native, codes, ID_LIMIT);
-    INIT_RECORDS(native, nodes, ID_LIMIT);
-    INIT_RECORDS(native, sites, TM_SITE_LIMIT);
-    INIT_RECORDS(native, tracked, ID_LIMIT);
+    INIT_RECORDS(table, bytes, BYTES_LIMIT);
+    INIT_RECORDS(table, strings, ID_LIMIT);
+    INIT_RECORDS(table, codes, ID_LIMIT);
+    INIT_RECORDS(table, nodes, ID_LIMIT);
+    INIT_RECORDS(table, sites, TM_SITE_LIMIT);
+    INIT_RECORDS(table, tracked, ID_LIMIT);
 }
 
 struct extent {
@@ -78,16 +63,15 @@ struct extent {
 
 static int compare_extents(const void *a, const void *b)
 {
-    uint64_t a_start = ((const struct extent *)a)->start, b_start = ((const struct extent *)b)->start;
-    return (a_start > b_start) - (a_start < b_start);
+    return tm_compare_numbers(((const struct extent *)a)->start, ((const struct extent *)b)->start);
 }
 
 // The writer never puts two chunks into the same memory: where they overlap at least one address is wrong, and what
 // stands there would be counted twice.
-static struct tm_error *check_overlaps(const struct native *native)
+static struct tm_error *check_overlaps(const struct tm_table *table)
 {
-    const struct tm_records *arrays[] = {&native->bytes, &native->strings, &native->codes,
-                                         &native->nodes, &native->sites,   &native->tracked};
+    const struct tm_records *arrays[] = {&table->bytes, &table->strings, &table->codes,
+                                         &table->nodes, &table->sites,   &table->tracked};
     struct extent extents[6 * TM_ARRAY_CHUNKS];
     size_t count = 0;
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
@@ -102,50 +86,49 @@ static struct tm_error *check_overlaps(const struct native *native)
         if (extents[i].start < extents[i - 1].end)
             return tm_error_create(TM_ERROR_CORRUPT,
                                    "the trace table at 0x%" PRIx64
-                                   " is damaged: two of its arrays overlap at 0x%" PRIx64
-                                   "\nTry another core of the program.",
-                                   native->place.address, extents[i].start);
+                                   " is damaged: two of its arrays overlap at 0x%" PRIx64 "\n" TM_TRY_ANOTHER_CORE,
+                                   table->place.address, extents[i].start);
     }
     return NULL;
 }
 
-static void native_destroy(struct tm_source *source)
+static void table_destroy(struct tm_source *source)
 {
-    struct native *native = native_of(source);
-    tm_records_deinit(&native->bytes);
-    tm_records_deinit(&native->strings);
-    tm_records_deinit(&native->codes);
-    tm_records_deinit(&native->nodes);
-    tm_records_deinit(&native->sites);
-    tm_records_deinit(&native->tracked);
-    free(native);
+    struct tm_table *table = table_of(source);
+    tm_records_deinit(&table->bytes);
+    tm_records_deinit(&table->strings);
+    tm_records_deinit(&table->codes);
+    tm_records_deinit(&table->nodes);
+    tm_records_deinit(&table->sites);
+    tm_records_deinit(&table->tracked);
+    free(table);
 }
 
-static const struct tm_source_ops native_ops;
+static const struct tm_source_ops table_ops;
 
-struct tm_error *tm_native_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
 {
-    struct native *native = calloc(1, sizeof(*native));
-    if (!native)
+    struct tm_table *table = calloc(1, sizeof(*table));
+    if (!table)
         return tm_error_no_memory();
-    native->source.ops = &native_ops;
-    native->target = target;
-    struct tm_error *error = tm_root_find(target, host, &native->place);
+    table->source.ops = &table_ops;
+    table->target = target;
+    struct tm_error *error = tm_root_find(target, host, &table->place);
     if (!error) {
-        init_records(native);
-        error = check_overlaps(native);
+        init_records(table);
+        error = check_overlaps(table);
     }
     if (error) {
-        native_destroy(&native->source);
+        table_destroy(&table->source);
         return error;
     }
-    *result = &native->source;
+    *result = &table->source;
     return NULL;
 }
 
-static struct tm_error *native_require_tracing(const struct tm_source *source)
+static struct tm_error *table_require_tracing(const struct tm_source *source)
 {
-    switch (native_of_const(source)->place.root.state) {
+    switch (table_of_const(source)->place.root.state) {
     case TM_STATE_LOADED:
         return tm_error_create(TM_ERROR_NOT_TRACING,
                                "the tracer is loaded in this process, but tracing was never started, so nothing was "
@@ -159,35 +142,13 @@ static struct tm_error *native_require_tracing(const struct tm_source *source)
     }
 }
 
-static uint64_t native_started(const struct tm_source *source)
+static uint64_t table_started(const struct tm_source *source)
 {
-    return native_of_const(source)->place.root.started;
+    return table_of_const(source)->place.root.started;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Sites
-
-static uint64_t add_saturating(uint64_t a, uint64_t b)
-{
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
-static void merge_damage(struct tm_damage *damage, const struct tm_damage *more)
-{
-    damage->unreadable_records = add_saturating(damage->unreadable_records, more->unreadable_records);
-    damage->unreadable_bytes = add_saturating(damage->unreadable_bytes, more->unreadable_bytes);
-    damage->corrupt_records = add_saturating(damage->corrupt_records, more->corrupt_records);
-    damage->torn_records = add_saturating(damage->torn_records, more->torn_records);
-    if (damage->first_address == 0)
-        damage->first_address = more->first_address;
-}
-
-// Have the damage say why memory is missing, where the front end can tell.
-static void explain_damage(const struct native *native, struct tm_damage *damage)
-{
-    if (damage->unreadable_records || damage->unreadable_bytes)
-        damage->why = tm_target_why_missing(native->target, damage->first_address);
-}
 
 // Whether a site has its hash: what it counts is another question.
 static bool is_as_written(uint64_t id, const struct tm_site *site)
@@ -238,9 +199,9 @@ static uint64_t traced_memory(const struct tm_root *root)
 }
 
 // Once all sites are noted: how many bytes are in flight; and what is no update is damage.
-static uint64_t end_flight(const struct native *native, const struct flight *flight, struct tm_damage *damage)
+static uint64_t end_flight(const struct tm_table *table, const struct flight *flight, struct tm_damage *damage)
 {
-    const struct tm_root *root = &native->place.root;
+    const struct tm_root *root = &table->place.root;
     uint64_t traced = traced_memory(root), bytes = flight->bytes - traced;
     // While traces are cleared, or where sites are missing, the two tell nothing about each other.
     if (root->state != TM_STATE_TRACING || damage->unreadable_records || damage->corrupt_records)
@@ -248,7 +209,7 @@ static uint64_t end_flight(const struct native *native, const struct flight *fli
     // The whole never counts more than the sites do.
     bool possible = bytes <= COUNTER_LIMIT || (int64_t)traced < 0;
     if (!possible || (flight->torn && bytes < flight->torn_bytes)) {
-        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = native->place.address};
+        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = table->place.address};
         if (flight->torn)
             flaw.address = flight->torn_address;
         tm_damage_add(damage, &flaw, flight->torn ? flight->torn : 1);
@@ -301,13 +262,27 @@ static void copy_text(char *to, size_t capacity, const char *from, size_t length
     to[i] = '\0';
 }
 
-static void info_of_root(const struct native *native, struct tm_info *info)
+static enum tm_tracing tracing_of(const struct tm_root *root)
 {
-    const struct tm_root *root = &native->place.root;
-    info->source = "native";
+    switch (root->state) {
+    case TM_STATE_TRACING:
+        return TM_TRACING_ON;
+    case TM_STATE_STOPPED:
+        return TM_TRACING_STOPPED;
+    case TM_STATE_CLEARING:
+        return TM_TRACING_CLEARING;
+    default: // TM_STATE_LOADED: the root was checked
+        return TM_TRACING_NEVER;
+    }
+}
+
+static void info_of_root(const struct tm_table *table, struct tm_info *info)
+{
+    const struct tm_root *root = &table->place.root;
+    info->source = "tracemortem";
     info->has_tracer = true;
-    info->found_by = native->place.found_by;
-    info->table_address = native->place.address;
+    info->found_by = table->place.found_by;
+    info->table_address = table->place.address;
     info->tracer.layout_major = root->layout_major;
     info->tracer.layout_minor = root->layout_minor;
     copy_text(info->python_version, sizeof(info->python_version), root->python_text, sizeof(root->python_text));
@@ -316,7 +291,7 @@ static void info_of_root(const struct native *native, struct tm_info *info)
     info->free_threaded = root->flags & TM_ROOT_FREE_THREADED;
     info->tracer.reuse_exact = root->flags & TM_ROOT_REUSE_EXACT;
     info->tracer.pid = root->pid;
-    info->state = root->state;
+    info->state = tracing_of(root);
     info->has_frame_limit = true;
     info->frame_limit = root->frame_limit;
     info->tracer.started = root->started;
@@ -333,44 +308,29 @@ static void info_of_root(const struct native *native, struct tm_info *info)
         info->tracer.resizing += root->resize[i].state == TM_RESIZE_BUSY;
 }
 
-static void info_of_arrays(const struct native *native, struct tm_info *info)
+static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
 {
-    const struct tm_records *arrays[] = {&native->bytes, &native->strings, &native->codes,
-                                         &native->nodes, &native->sites,   &native->tracked};
+    const struct tm_records *arrays[] = {&table->bytes, &table->strings, &table->codes,
+                                         &table->nodes, &table->sites,   &table->tracked};
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
         uint64_t used = arrays[i]->count * arrays[i]->array.record_size; // below 2^52
-        info->tracer.table_bytes = add_saturating(info->tracer.table_bytes, used);
-        if (arrays[i] != &native->sites) // whose damage is there, and has this in it
-            merge_damage(&info->damage, &arrays[i]->claimed);
+        info->tracer.table_bytes = tm_add_saturating(info->tracer.table_bytes, used);
+        if (arrays[i] != &table->sites) // whose damage is there, and has this in it
+            tm_damage_merge(&info->damage, &arrays[i]->claimed);
     }
-    info->tracer.strings = native->strings.count - 1;
-    info->tracer.codes = native->codes.count - 1;
-    info->tracer.nodes = native->nodes.count - 1;
+    info->tracer.strings = table->strings.count - 1;
+    info->tracer.codes = table->codes.count - 1;
+    info->tracer.nodes = table->nodes.count - 1;
 }
 
-// Adds a domain; false: no memory.
-static bool note_domain(struct tm_set *domains, uint32_t domain)
-{
-    static const char present;
-    if (!tm_set_reserve(domains))
-        return false;
-    uint64_t hash = tm_hash_number(domain);
-    struct tm_set_entry *entry = tm_set_first(domains, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(domains, entry);
-    if (!entry->item)
-        tm_set_put(domains, entry, hash, (void *)(uintptr_t)&present);
-    return true;
-}
-
-static struct tm_error *info_of_sites(struct native *native, const struct tm_host *host, struct tm_info *info)
+static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_host *host, struct tm_info *info)
 {
     struct tm_set domains = {NULL, 0, 0};
-    struct site_cursor cursor = {.sites = &native->sites, .host = host};
+    struct site_cursor cursor = {.sites = &table->sites, .host = host};
     struct flight flight = {0};
     while (!cursor.error && next_site(&cursor)) {
         const struct tm_site *site = &cursor.site;
-        uint64_t count, size, address = tm_records_address(&native->sites, cursor.id);
+        uint64_t count, size, address = tm_records_address(&table->sites, cursor.id);
         enum liveness liveness = liveness_of(cursor.id, site, &count, &size);
         note_site(&flight, liveness, size, address);
         if (liveness == IMPLAUSIBLE) {
@@ -379,67 +339,53 @@ static struct tm_error *info_of_sites(struct native *native, const struct tm_hos
             continue;
         }
         info->tracer.sites += site->allocations != 0;
-        info->tracer.allocations = add_saturating(info->tracer.allocations, site->allocations);
-        info->tracer.allocated = add_saturating(info->tracer.allocated, site->allocated);
+        info->tracer.allocations = tm_add_saturating(info->tracer.allocations, site->allocations);
+        info->tracer.allocated = tm_add_saturating(info->tracer.allocated, site->allocated);
         if (liveness != LIVE)
             continue;
         info->sites_live++;
-        info->blocks = add_saturating(info->blocks, count);
+        info->blocks = tm_add_saturating(info->blocks, count);
         if (site->flags & TM_SITE_SHORTENED)
-            info->tracer.shortened = add_saturating(info->tracer.shortened, count);
-        if (!note_domain(&domains, site->domain))
+            info->tracer.shortened = tm_add_saturating(info->tracer.shortened, count);
+        if (!tm_set_add_number(&domains, site->domain))
             cursor.error = tm_error_no_memory();
     }
     info->domains = domains.count;
-    info->tracer.in_flight = end_flight(native, &flight, &info->damage);
+    info->tracer.in_flight = end_flight(table, &flight, &info->damage);
     tm_set_deinit(&domains);
     return cursor.error;
 }
 
-static struct tm_error *native_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
+static struct tm_error *table_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
 {
-    struct native *native = native_of(source);
-    struct tm_error *error = tm_records_load(&native->sites, host, "reading allocation sites");
+    struct tm_table *table = table_of(source);
+    struct tm_error *error = tm_records_load(&table->sites, host, "reading allocation sites");
     if (error)
         return error;
-    info_of_root(native, result);
-    result->damage = native->sites.damage;
-    info_of_arrays(native, result);
-    error = info_of_sites(native, host, result);
-    explain_damage(native, &result->damage);
+    info_of_root(table, result);
+    result->damage = table->sites.damage;
+    info_of_arrays(table, result);
+    error = info_of_sites(table, host, result);
+    tm_damage_explain(&result->damage, table->target);
     return error;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Tracebacks
 
-static struct tm_error *init_paths(const struct native *native, struct tm_pool *pool, const struct tm_host *host,
-                                   struct tm_paths *paths)
+static struct tm_error *init_tracebacks(const struct tm_table *table, struct tm_pool *pool, const struct tm_host *host,
+                                        struct tm_tracebacks *tracebacks)
 {
-    const struct tm_path_records records = {&native->bytes, &native->strings, &native->codes, &native->nodes};
-    return tm_paths_init(paths, &records, pool, host);
+    const struct tm_traceback_records records = {&table->bytes, &table->strings, &table->codes, &table->nodes};
+    return tm_tracebacks_init(tracebacks, &records, pool, host);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Snapshots
 
-static struct tm_error *add_group(struct tm_snapshot *snapshot, size_t *capacity, const struct tm_group *group)
-{
-    if (snapshot->count == *capacity) {
-        size_t grown_capacity = *capacity ? *capacity * 2 : 256;
-        struct tm_group *grown = realloc(snapshot->groups, grown_capacity * sizeof(*grown));
-        if (!grown)
-            return tm_error_no_memory();
-        snapshot->groups = grown;
-        *capacity = grown_capacity;
-    }
-    snapshot->groups[snapshot->count++] = *group;
-    return NULL;
-}
-
 // The group of one site, if it has live blocks; what is wrong with it is a flaw.
-static struct tm_error *make_group(struct tm_paths *paths, const struct site_cursor *cursor, struct flight *flight,
-                                   struct tm_group *group, struct tm_flaw *flaw)
+static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struct site_cursor *cursor,
+                                   struct flight *flight, struct tm_group *group, struct tm_flaw *flaw)
 {
     const struct tm_site *site = &cursor->site;
     uint64_t address = tm_records_address(cursor->sites, cursor->id);
@@ -448,7 +394,7 @@ static struct tm_error *make_group(struct tm_paths *paths, const struct site_cur
     note_site(flight, liveness, group->size, address);
     switch (liveness) {
     case LIVE:
-        return tm_paths_traceback(paths, site->node, site->total_frames, &group->traceback, flaw);
+        return tm_tracebacks_get(tracebacks, site->node, site->total_frames, &group->traceback, flaw);
     case IMPLAUSIBLE:
         tm_flaw_corrupt(flaw, address);
         return NULL;
@@ -457,54 +403,63 @@ static struct tm_error *make_group(struct tm_paths *paths, const struct site_cur
     }
 }
 
-static struct tm_error *collect_groups(struct native *native, const struct tm_host *host, struct tm_paths *paths,
-                                       struct tm_snapshot *snapshot)
+static struct tm_error *collect_groups(struct tm_table *table, const struct tm_host *host,
+                                       struct tm_tracebacks *tracebacks, struct tm_snapshot *snapshot)
 {
-    struct site_cursor cursor = {.sites = &native->sites, .host = host};
+    struct site_cursor cursor = {.sites = &table->sites, .host = host};
     struct flight flight = {0};
-    size_t capacity = 0;
     while (!cursor.error && next_site(&cursor)) {
         struct tm_group group;
         struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
-        cursor.error = make_group(paths, &cursor, &flight, &group, &flaw);
+        cursor.error = make_group(tracebacks, &cursor, &flight, &group, &flaw);
         tm_damage_add(&snapshot->damage, &flaw, 1);
         if (!cursor.error && group.traceback)
-            cursor.error = add_group(snapshot, &capacity, &group);
+            cursor.error = tm_snapshot_add(snapshot, &group);
     }
-    snapshot->in_flight = end_flight(native, &flight, &snapshot->damage);
+    snapshot->in_flight = end_flight(table, &flight, &snapshot->damage);
     return cursor.error;
 }
 
-static struct tm_error *load_all(struct native *native, const struct tm_host *host)
+static struct tm_error *load_all(struct tm_table *table, const struct tm_host *host)
 {
-    struct tm_error *error = tm_records_load(&native->sites, host, "reading allocation sites");
+    struct tm_error *error = tm_records_load(&table->sites, host, "reading allocation sites");
     if (!error)
-        error = tm_records_load(&native->nodes, host, "reading tracebacks");
+        error = tm_records_load(&table->nodes, host, "reading tracebacks");
     if (!error)
-        error = tm_records_load(&native->codes, host, "reading code objects");
+        error = tm_records_load(&table->codes, host, "reading code objects");
     if (!error)
-        error = tm_records_load(&native->strings, host, "reading names");
+        error = tm_records_load(&table->strings, host, "reading names");
     if (!error)
-        error = tm_records_load(&native->bytes, host, "reading names");
+        error = tm_records_load(&table->bytes, host, "reading names");
     return error;
 }
 
-static struct tm_error *native_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                        struct tm_snapshot *result)
+struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *host, const struct tm_table **result)
 {
-    struct native *native = native_of(source);
-    struct tm_paths paths;
-    struct tm_error *error = load_all(native, host);
+    struct tm_table *table = table_of(source);
+    struct tm_error *error = load_all(table, host);
+    if (!error)
+        error = tm_records_load(&table->tracked, host, "reading tracked blocks");
+    *result = table;
+    return error;
+}
+
+static struct tm_error *table_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                       struct tm_snapshot *result)
+{
+    struct tm_table *table = table_of(source);
+    struct tm_tracebacks tracebacks;
+    struct tm_error *error = load_all(table, host);
     if (error)
         return error;
-    result->frame_limit = native->place.root.frame_limit;
+    result->frame_limit = table->place.root.frame_limit;
     // Of the other arrays only what a site needed is missing in the answer, and is counted with the site.
-    result->damage = native->sites.damage;
-    error = init_paths(native, pool, host, &paths);
+    result->damage = table->sites.damage;
+    error = init_tracebacks(table, pool, host, &tracebacks);
     if (!error)
-        error = collect_groups(native, host, &paths, result);
-    explain_damage(native, &result->damage);
-    tm_paths_deinit(&paths);
+        error = collect_groups(table, host, &tracebacks, result);
+    tm_damage_explain(&result->damage, table->target);
+    tm_tracebacks_deinit(&tracebacks);
     return error;
 }
 
@@ -512,9 +467,9 @@ static struct tm_error *native_snapshot(struct tm_source *source, const struct t
 // Finding blocks
 
 struct finder {
-    struct native *native;
+    struct tm_table *table;
     const struct tm_host *host;
-    struct tm_paths paths;
+    struct tm_tracebacks tracebacks;
     uint64_t address;
     struct tm_block *blocks;
     size_t capacity;
@@ -523,11 +478,11 @@ struct finder {
 };
 
 // A block as slots or a record tell it, with the traceback of its site. Left out, with a flaw, if that cannot be told.
-static struct tm_error *add_block(struct finder *finder, const struct tm_tracked *found, bool resizing)
+static struct tm_error *add_block(struct finder *finder, const struct tm_recorded_block *found)
 {
-    const struct tm_records *sites = &finder->native->sites;
+    const struct tm_records *sites = &finder->table->sites;
     struct tm_block block = {
-        .address = found->address, .size = found->size, .domain = found->domain, .resizing = resizing};
+        .address = found->address, .size = found->size, .domain = found->domain, .resizing = found->resizing};
     struct tm_site site;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
     struct tm_error *error = NULL;
@@ -535,7 +490,7 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_tracked
     if (good && site.domain != found->domain)
         good = tm_flaw_corrupt(&flaw, tm_records_address(sites, found->site));
     if (good)
-        error = tm_paths_traceback(&finder->paths, site.node, site.total_frames, &block.traceback, &flaw);
+        error = tm_tracebacks_get(&finder->tracebacks, site.node, site.total_frames, &block.traceback, &flaw);
     tm_damage_add(finder->damage, &flaw, 1);
     if (!error && block.traceback && finder->count < finder->capacity)
         finder->blocks[finder->count++] = block;
@@ -556,8 +511,8 @@ static const struct tm_resize *find_resize(const struct tm_root *root, uint64_t 
 {
     for (size_t i = 0; i < TM_RESIZES; i++) {
         const struct tm_resize *resize = &root->resize[i];
-        if (resize->state == TM_RESIZE_BUSY && address >= resize->address &&
-            (address == resize->address || address - resize->address < resize->size))
+        struct tm_recorded_block block = tm_resize_block(resize);
+        if (resize->state == TM_RESIZE_BUSY && tm_recorded_block_contains(&block, address))
             return resize;
     }
     return NULL;
@@ -565,23 +520,23 @@ static const struct tm_resize *find_resize(const struct tm_root *root, uint64_t 
 
 static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool *has_core_domain)
 {
-    struct native *native = finder->native;
+    struct tm_table *table = finder->table;
     struct tm_tracked_blocks tracked = {.capacity = finder->capacity};
     if (finder->capacity == 0)
         return NULL;
     tracked.blocks = calloc(tracked.capacity, sizeof(*tracked.blocks));
     if (!tracked.blocks)
         return tm_error_no_memory();
-    merge_damage(finder->damage, &native->tracked.claimed);
+    tm_damage_merge(finder->damage, &table->tracked.claimed);
     struct tm_error *error =
-        tm_tracked_find(native->target, finder->host, &native->tracked, native->place.root.tracked_index,
-                        finder->address, thorough, &tracked, finder->damage);
+        tm_tracked_find(table->target, finder->host, &table->tracked, table->place.root.tracked_index, finder->address,
+                        thorough, &tracked, finder->damage);
     for (size_t i = 0; i < tracked.count && !error; i++) {
         // One block of the core's domain at an address: what the shadow map found there counts.
         if (tracked.blocks[i].domain == 0 && *has_core_domain)
             continue;
         *has_core_domain = *has_core_domain || tracked.blocks[i].domain == 0;
-        error = add_block(finder, &tracked.blocks[i], false);
+        error = add_block(finder, &tracked.blocks[i]);
     }
     free(tracked.blocks);
     return error;
@@ -589,23 +544,20 @@ static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool 
 
 static struct tm_error *find_all(struct finder *finder)
 {
-    struct native *native = finder->native;
-    const struct tm_root *root = &native->place.root;
+    struct tm_table *table = finder->table;
+    const struct tm_root *root = &table->place.root;
     struct tm_shadow_answer answer;
-    struct tm_error *error = tm_shadow_find(native->target, finder->host, root->directory, finder->address,
+    struct tm_error *error = tm_shadow_find(table->target, finder->host, root->directory, finder->address,
                                             largest_block(root), &answer, finder->damage);
-    if (!error && answer.found) {
-        struct tm_tracked found = {
-            .address = answer.block.address, .size = answer.block.size, .site = answer.block.site};
-        error = add_block(finder, &found, false);
-    }
+    if (!error && answer.found)
+        error = add_block(finder, &answer.block);
     bool has_core_domain = answer.found;
     const struct tm_resize *resize = has_core_domain ? NULL : find_resize(root, finder->address);
     if (!error)
         error = find_tracked(finder, !answer.found && !resize, &has_core_domain);
     if (!error && resize && !has_core_domain) {
-        struct tm_tracked found = {.address = resize->address, .size = resize->size, .site = resize->site};
-        error = add_block(finder, &found, true);
+        struct tm_recorded_block found = tm_resize_block(resize);
+        error = add_block(finder, &found);
     }
     if (!error && answer.gave_up && finder->count == 0)
         error =
@@ -617,18 +569,18 @@ static struct tm_error *find_all(struct finder *finder)
     return error;
 }
 
-static struct tm_error *native_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                    uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
-                                    struct tm_damage *damage)
+static struct tm_error *table_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                   uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
+                                   struct tm_damage *damage)
 {
-    struct native *native = native_of(source);
+    struct tm_table *table = table_of(source);
     struct finder finder = {
-        .native = native, .host = host, .address = address, .blocks = blocks, .capacity = capacity, .damage = damage};
-    struct tm_error *error = init_paths(native, pool, host, &finder.paths);
+        .table = table, .host = host, .address = address, .blocks = blocks, .capacity = capacity, .damage = damage};
+    struct tm_error *error = init_tracebacks(table, pool, host, &finder.tracebacks);
     if (!error)
         error = find_all(&finder);
-    explain_damage(native, damage);
-    tm_paths_deinit(&finder.paths);
+    tm_damage_explain(damage, table->target);
+    tm_tracebacks_deinit(&finder.tracebacks);
     if (!error)
         *count = finder.count;
     return error;
@@ -648,8 +600,8 @@ struct known_site {
 };
 
 struct visit {
-    struct native *native;
-    struct tm_paths paths;
+    const struct tm_table *table;
+    struct tm_tracebacks tracebacks;
     struct tm_arena arena;
     struct known_site **pages[TM_SITE_LIMIT / PAGE_ORIGINS]; // by site id
     tm_trace_visitor visitor;
@@ -664,7 +616,7 @@ static void visit_deinit(struct visit *visit)
     for (size_t i = 0; i < sizeof(visit->pages) / sizeof(visit->pages[0]); i++)
         free(visit->pages[i]);
     tm_arena_deinit(&visit->arena);
-    tm_paths_deinit(&visit->paths);
+    tm_tracebacks_deinit(&visit->tracebacks);
     free(visit);
 }
 
@@ -675,7 +627,8 @@ static struct tm_error *learn_site(struct visit *visit, const struct tm_site *si
         return tm_error_no_memory();
     *known = (struct known_site){.origin = {.domain = site->domain}};
     *slot = known;
-    return tm_paths_traceback(&visit->paths, site->node, site->total_frames, &known->origin.traceback, &known->flaw);
+    return tm_tracebacks_get(&visit->tracebacks, site->node, site->total_frames, &known->origin.traceback,
+                             &known->flaw);
 }
 
 // What is known of a block's site, or NULL and a flaw.
@@ -688,7 +641,7 @@ static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_
         return NULL;
     }
     struct tm_site site;
-    if (!get_site_record(&visit->native->sites, id, &site, flaw))
+    if (!get_site_record(&visit->table->sites, id, &site, flaw))
         return NULL;
     if (!page) {
         page = calloc(PAGE_ORIGINS, sizeof(*page));
@@ -702,19 +655,19 @@ static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_
 }
 
 // The whole does not count a block inside realloc(), and its site may have ended to.
-static void note_found(struct visit *visit, struct known_site *site, const struct tm_live_block *block)
+static void note_found(struct visit *visit, struct known_site *site, const struct tm_recorded_block *block)
 {
     if (!block->resizing)
-        visit->found_bytes = add_saturating(visit->found_bytes, block->size);
+        visit->found_bytes = tm_add_saturating(visit->found_bytes, block->size);
     if (!site)
         return;
     uint64_t *count = block->resizing ? &site->resizing : &site->found;
     uint64_t *bytes = block->resizing ? &site->moved : &site->bytes;
     ++*count;
-    *bytes = add_saturating(*bytes, block->size);
+    *bytes = tm_add_saturating(*bytes, block->size);
 }
 
-static struct tm_error *visit_block(struct visit *visit, const struct tm_live_block *block)
+static struct tm_error *visit_block(struct visit *visit, const struct tm_recorded_block *block)
 {
     struct known_site *site = NULL;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
@@ -723,7 +676,7 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_live_bl
     if (block->site < TM_SITE_LIMIT)
         error = get_site(visit, block->site, &site, &flaw);
     else
-        tm_flaw_corrupt(&flaw, visit->native->sites.array_address);
+        tm_flaw_corrupt(&flaw, visit->table->sites.array_address);
     if (error)
         return error;
     note_found(visit, site, block);
@@ -731,7 +684,7 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_live_bl
         flaw = site->flaw;
         site->flaw.bytes = 0; // memory which is missing is counted once
     } else if (site && site->origin.domain != block->domain) {
-        tm_flaw_corrupt(&flaw, tm_records_address(&visit->native->sites, block->site));
+        tm_flaw_corrupt(&flaw, tm_records_address(&visit->table->sites, block->site));
     }
     if (flaw.kind != TM_FLAW_NONE) {
         tm_damage_add(visit->damage, &flaw, 1);
@@ -743,12 +696,12 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_live_bl
 
 static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *host)
 {
-    struct native *native = visit->native;
+    const struct tm_table *table = visit->table;
     struct tm_blocks blocks;
-    struct tm_live_block block;
+    struct tm_recorded_block block;
     bool found = true;
     struct tm_error *error =
-        tm_blocks_init(&blocks, native->target, host, &native->place.root, &native->tracked, visit->damage);
+        tm_blocks_init(&blocks, table->target, host, &table->place.root, &table->tracked, visit->damage);
     while (!error) {
         error = tm_blocks_next(&blocks, &found, &block);
         if (!error && !found)
@@ -780,7 +733,7 @@ static const struct known_site *find_known(const struct visit *visit, uint64_t i
 static void add_to_balance(struct balance *balance, const struct visit *visit, const struct site_cursor *cursor)
 {
     static const struct known_site none;
-    const struct tm_root *root = &visit->native->place.root;
+    const struct tm_root *root = &visit->table->place.root;
     const struct known_site *known = find_known(visit, cursor->id);
     // An earlier stop() may have met threads without the lock, and each of them have left a block behind.
     bool may_have_more = cursor->site.flags & TM_SITE_SHARED && root->starts > 1;
@@ -788,10 +741,11 @@ static void add_to_balance(struct balance *balance, const struct visit *visit, c
     if (liveness_of(cursor->id, &cursor->site, &count, &bytes) == IMPLAUSIBLE)
         return;
     known = known ? known : &none;
-    balance->missing = add_saturating(balance->missing, beyond(beyond(count, known->found), known->resizing));
-    balance->missing_bytes = add_saturating(balance->missing_bytes, beyond(beyond(bytes, known->bytes), known->moved));
+    balance->missing = tm_add_saturating(balance->missing, beyond(beyond(count, known->found), known->resizing));
+    balance->missing_bytes =
+        tm_add_saturating(balance->missing_bytes, beyond(beyond(bytes, known->bytes), known->moved));
     if (!may_have_more && (known->found > count || known->bytes > bytes))
-        balance->extra = add_saturating(balance->extra, known->found > count ? known->found - count : 1);
+        balance->extra = tm_add_saturating(balance->extra, known->found > count ? known->found - count : 1);
 }
 
 // A site counts a block before it is published and until it is gone, and the whole counts it afterwards and no longer: so no
@@ -800,15 +754,15 @@ static void add_to_balance(struct balance *balance, const struct visit *visit, c
 // or size than they did.
 static struct tm_error *check_found(const struct visit *visit, const struct tm_host *host)
 {
-    const struct tm_root *root = &visit->native->place.root;
+    const struct tm_root *root = &visit->table->place.root;
     uint64_t traced = traced_memory(root), counted = 0;
     bool said = visit->damage->unreadable_records || visit->damage->corrupt_records;
     if (said || root->state != TM_STATE_TRACING || (int64_t)traced < 0)
         return NULL;
-    struct site_cursor cursor = {.sites = &visit->native->sites, .host = host};
+    struct site_cursor cursor = {.sites = &visit->table->sites, .host = host};
     struct balance balance = {0};
     while (next_site(&cursor)) {
-        counted = add_saturating(counted, cursor.site.allocated - cursor.site.freed);
+        counted = tm_add_saturating(counted, cursor.site.allocated - cursor.site.freed);
         add_to_balance(&balance, visit, &cursor);
     }
     struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = root->directory};
@@ -820,60 +774,41 @@ static struct tm_error *check_found(const struct visit *visit, const struct tm_h
     return cursor.error;
 }
 
-static struct tm_error *native_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                      tm_trace_visitor visitor, void *context, struct tm_traces *result)
+static struct tm_error *table_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                     tm_trace_visitor visitor, void *context, struct tm_traces *result)
 {
-    struct native *native = native_of(source);
-    struct tm_error *error = load_all(native, host);
-    if (!error)
-        error = tm_records_load(&native->tracked, host, "reading tracked blocks");
+    const struct tm_table *table;
+    struct tm_error *error = tm_table_load(source, host, &table);
     if (error)
         return error;
-    result->frame_limit = native->place.root.frame_limit;
-    result->python_version = native->place.root.python_version;
+    result->frame_limit = table->place.root.frame_limit;
+    result->python_version = table->place.root.python_version;
     // Of the other arrays only what a block needed is missing in the answer, and is counted with the block.
-    result->damage = native->tracked.damage;
+    result->damage = table->tracked.damage;
 
     struct visit *visit = calloc(1, sizeof(*visit));
     if (!visit)
         return tm_error_no_memory();
-    visit->native = native;
+    visit->table = table;
     visit->visitor = visitor;
     visit->context = context;
     visit->damage = &result->damage;
-    error = init_paths(native, pool, host, &visit->paths);
+    error = init_tracebacks(table, pool, host, &visit->tracebacks);
     if (!error)
         error = visit_blocks(visit, host);
     if (!error)
         error = check_found(visit, host);
-    explain_damage(native, &result->damage);
+    tm_damage_explain(&result->damage, table->target);
     visit_deinit(visit);
     return error;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// Verifying
-
-static struct tm_error *native_verify(struct tm_source *source, const struct tm_host *host,
-                                      const struct tm_verify_request *request, struct tm_verification *result)
-{
-    struct native *native = native_of(source);
-    const struct tm_verify_table table = {native->target,   host,           &native->place, &native->bytes,
-                                          &native->strings, &native->codes, &native->nodes, &native->sites,
-                                          &native->tracked};
-    struct tm_error *error = load_all(native, host);
-    if (!error)
-        error = tm_records_load(&native->tracked, host, "reading tracked blocks");
-    return error ? error : tm_verify(&table, request, result);
-}
-
-static const struct tm_source_ops native_ops = {
-    .destroy = native_destroy,
-    .require_tracing = native_require_tracing,
-    .info = native_info,
-    .snapshot = native_snapshot,
-    .find = native_find,
-    .traces = native_traces,
-    .verify = native_verify,
-    .started = native_started,
+static const struct tm_source_ops table_ops = {
+    .destroy = table_destroy,
+    .require_tracing = table_require_tracing,
+    .info = table_info,
+    .snapshot = table_snapshot,
+    .find = table_find,
+    .traces = table_traces,
+    .started = table_started,
 };

@@ -1,12 +1,31 @@
 /**
- * The native source: the trace table which our own tracer writes (src/layout/trace_table.h).
+ * The source for our own table: the trace table which our tracer writes (src/layout/trace_table.h).
+ *
+ * Knows what records mean together, and no check of them: that is verify/, which open.c attaches.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_TABLE_H
 #define TRACEMORTEM_ENGINE_TABLE_TABLE_H
 
-#include "engine/model/source.h"
+#include "engine/model/source_ops.h"
+#include "engine/table/records.h"
+#include "engine/table/root.h"
+
+struct tm_table {
+    struct tm_source source; // first
+    struct tm_target *target;
+    struct tm_root_place place;
+    struct tm_records bytes;
+    struct tm_records strings;
+    struct tm_records codes;
+    struct tm_records nodes;
+    struct tm_records sites;
+    struct tm_records tracked;
+};
 
 /** Finds the table and checks its root; the errors are those of tm_source_open(). */
-struct tm_error *tm_native_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
+struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
+
+/** The table behind a source of tm_table_open(), with all its records loaded. The source owns it. */
+struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *host, const struct tm_table **result);
 
 #endif

@@ -49,37 +49,37 @@ struct tm_known_frame {
     enum { FRAME_FREE, FRAME_GOOD, FRAME_FLAWED } state;
 };
 
-struct tm_error *tm_paths_init(struct tm_paths *paths, const struct tm_path_records *records, struct tm_pool *pool,
-                               const struct tm_host *host)
+struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const struct tm_traceback_records *records,
+                                    struct tm_pool *pool, const struct tm_host *host)
 {
-    *paths = (struct tm_paths){.records = *records, .pool = pool, .host = host, .frames_left = FRAMES_LIMIT};
-    paths->bytes_left = BYTES_AT_LEAST + BYTES_FACTOR * records->bytes->bytes_loaded;
-    paths->path = malloc(TM_PATH_LIMIT * sizeof(*paths->path));
-    paths->path_nodes = malloc(TM_PATH_LIMIT * sizeof(*paths->path_nodes));
-    if (!paths->path || !paths->path_nodes)
+    *tracebacks = (struct tm_tracebacks){.records = *records, .pool = pool, .host = host, .frames_left = FRAMES_LIMIT};
+    tracebacks->bytes_left = BYTES_AT_LEAST + BYTES_FACTOR * records->bytes->bytes_loaded;
+    tracebacks->latest = malloc(TM_TRACEBACK_LIMIT * sizeof(*tracebacks->latest));
+    tracebacks->latest_nodes = malloc(TM_TRACEBACK_LIMIT * sizeof(*tracebacks->latest_nodes));
+    if (!tracebacks->latest || !tracebacks->latest_nodes)
         return tm_error_no_memory();
-    return tm_pool_name(pool, "<unknown>", 9, &paths->unknown);
+    return tm_pool_name(pool, "<unknown>", 9, &tracebacks->unknown);
 }
 
-void tm_paths_deinit(struct tm_paths *paths)
+void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks)
 {
     // Line tables grow, so they are not in the arena.
-    for (size_t i = 0; i < paths->codes.capacity; i++) {
-        struct code_entry *code = paths->codes.entries[i].item;
+    for (size_t i = 0; i < tracebacks->codes.capacity; i++) {
+        struct code_entry *code = tracebacks->codes.entries[i].item;
         if (!code)
             continue;
         free(code->table);
         free(code->checkpoints);
     }
-    tm_set_deinit(&paths->names);
-    tm_set_deinit(&paths->codes);
-    free(paths->frames);
-    paths->frames = NULL;
-    tm_arena_deinit(&paths->arena);
-    free(paths->path);
-    free(paths->path_nodes);
-    paths->path = NULL;
-    paths->path_nodes = NULL;
+    tm_set_deinit(&tracebacks->names);
+    tm_set_deinit(&tracebacks->codes);
+    free(tracebacks->known);
+    tracebacks->known = NULL;
+    tm_arena_deinit(&tracebacks->arena);
+    free(tracebacks->latest);
+    free(tracebacks->latest_nodes);
+    tracebacks->latest = NULL;
+    tracebacks->latest_nodes = NULL;
 }
 
 // The flaw of a remembered entry: the memory which is missing is counted the first time only.
@@ -90,45 +90,35 @@ static struct tm_flaw tell_flaw(struct tm_flaw *flaw)
     return told;
 }
 
-// The entry of a set with room which has this hash, or the free one where it belongs. All keys here are numbers, and
-// their hashes are equal only if they are.
-static inline struct tm_set_entry *find_entry(const struct tm_set *set, uint64_t hash)
-{
-    struct tm_set_entry *entry = tm_set_first(set, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(set, entry);
-    return entry;
-}
-
 // The entry for a key, made of zeros if it is new (*is_new); NULL: no memory.
-static inline void *remember(struct tm_paths *paths, struct tm_set *set, uint64_t key, size_t size, bool *is_new)
+static inline void *remember(struct tm_tracebacks *tracebacks, struct tm_set *set, uint64_t key, size_t size,
+                             bool *is_new)
 {
     *is_new = false;
     if (!tm_set_reserve(set))
         return NULL;
-    uint64_t hash = tm_hash_number(key);
-    struct tm_set_entry *entry = find_entry(set, hash);
+    struct tm_set_entry *entry = tm_set_find_number(set, key);
     if (!entry->item) {
-        void *item = tm_arena_allocate(&paths->arena, size);
+        void *item = tm_arena_allocate(&tracebacks->arena, size);
         if (!item)
             return NULL;
         memset(item, 0, size);
-        tm_set_put(set, entry, hash, item);
+        tm_set_put_number(set, entry, key, item);
         *is_new = true;
     }
     return entry->item;
 }
 
 // Bytes [from, to) of a range at `position` which is known to lie in one chunk.
-static bool copy_bytes(struct tm_paths *paths, tm_position position, uint32_t from, uint32_t to, uint8_t *buffer,
-                       struct tm_flaw *flaw)
+static bool copy_bytes(struct tm_tracebacks *tracebacks, tm_position position, uint32_t from, uint32_t to,
+                       uint8_t *buffer, struct tm_flaw *flaw)
 {
-    if (to - from > paths->bytes_left)
-        return tm_flaw_corrupt(flaw, paths->records.bytes->array_address);
-    paths->bytes_left -= to - from;
+    if (to - from > tracebacks->bytes_left)
+        return tm_flaw_corrupt(flaw, tracebacks->records.bytes->array_address);
+    tracebacks->bytes_left -= to - from;
     while (from < to) {
         uint32_t part = to - from < TM_READ_LIMIT ? to - from : (uint32_t)TM_READ_LIMIT;
-        if (!tm_records_bytes(paths->records.bytes, position + from, part, buffer + from, flaw))
+        if (!tm_records_bytes(tracebacks->records.bytes, position + from, part, buffer + from, flaw))
             return false;
         from += part;
     }
@@ -138,37 +128,38 @@ static bool copy_bytes(struct tm_paths *paths, tm_position position, uint32_t fr
 // ---------------------------------------------------------------------------------------------------------------
 // Names
 
-static struct tm_error *decode_name(struct tm_paths *paths, uint32_t id, struct name_entry *entry)
+static struct tm_error *decode_name(struct tm_tracebacks *tracebacks, uint32_t id, struct name_entry *entry)
 {
     struct tm_string string;
-    if (!tm_records_get(paths->records.strings, id, &string, sizeof(string), &entry->flaw))
+    if (!tm_records_get(tracebacks->records.strings, id, &string, sizeof(string), &entry->flaw))
         return NULL;
     // No name needs more; a longer one would be a way to make the debugger allocate.
-    if (!tm_records_in_chunk(paths->records.bytes, string.position, string.length) || string.length > TM_READ_LIMIT) {
-        tm_flaw_corrupt(&entry->flaw, tm_records_address(paths->records.strings, id));
+    if (!tm_records_in_chunk(tracebacks->records.bytes, string.position, string.length) ||
+        string.length > TM_READ_LIMIT) {
+        tm_flaw_corrupt(&entry->flaw, tm_records_address(tracebacks->records.strings, id));
         return NULL;
     }
     uint8_t *bytes = malloc((size_t)string.length + 1);
     if (!bytes)
         return tm_error_no_memory();
     struct tm_error *error = NULL;
-    bool good = copy_bytes(paths, string.position, 0, string.length, bytes, &entry->flaw);
+    bool good = copy_bytes(tracebacks, string.position, 0, string.length, bytes, &entry->flaw);
     if (good && tm_string_hash(bytes, string.length) != string.hash)
-        good = tm_flaw_corrupt(&entry->flaw, tm_records_address(paths->records.strings, id));
+        good = tm_flaw_corrupt(&entry->flaw, tm_records_address(tracebacks->records.strings, id));
     if (good)
-        error = tm_pool_name(paths->pool, (const char *)bytes, string.length, &entry->name);
+        error = tm_pool_name(tracebacks->pool, (const char *)bytes, string.length, &entry->name);
     free(bytes);
     return error;
 }
 
-static struct tm_error *get_name(struct tm_paths *paths, uint32_t id, const struct tm_name **result,
+static struct tm_error *get_name(struct tm_tracebacks *tracebacks, uint32_t id, const struct tm_name **result,
                                  struct tm_flaw *flaw)
 {
     bool is_new;
-    struct name_entry *entry = remember(paths, &paths->names, id, sizeof(*entry), &is_new);
+    struct name_entry *entry = remember(tracebacks, &tracebacks->names, id, sizeof(*entry), &is_new);
     if (!entry)
         return tm_error_no_memory();
-    struct tm_error *error = is_new ? decode_name(paths, id, entry) : NULL;
+    struct tm_error *error = is_new ? decode_name(tracebacks, id, entry) : NULL;
     *result = entry->name;
     *flaw = tell_flaw(&entry->flaw);
     return error;
@@ -178,7 +169,8 @@ static struct tm_error *get_name(struct tm_paths *paths, uint32_t id, const stru
 // Codes and their lines
 
 // A code's line table, whole. Never allocates more than twice of what was read, plus the first read.
-static struct tm_error *read_table(struct tm_paths *paths, const struct tm_code *code, struct code_entry *entry)
+static struct tm_error *read_table(struct tm_tracebacks *tracebacks, const struct tm_code *code,
+                                   struct code_entry *entry)
 {
     uint32_t length = code->line_table_length;
     for (uint32_t have = 0; have < length;) {
@@ -187,7 +179,7 @@ static struct tm_error *read_table(struct tm_paths *paths, const struct tm_code 
         if (!grown)
             return tm_error_no_memory();
         entry->table = grown;
-        if (!copy_bytes(paths, code->line_table, have, want, grown, &entry->flaw))
+        if (!copy_bytes(tracebacks, code->line_table, have, want, grown, &entry->flaw))
             return NULL;
         have = want;
     }
@@ -195,19 +187,19 @@ static struct tm_error *read_table(struct tm_paths *paths, const struct tm_code 
     return NULL;
 }
 
-static struct tm_error *decode_code(struct tm_paths *paths, uint32_t id, struct code_entry *entry)
+static struct tm_error *decode_code(struct tm_tracebacks *tracebacks, uint32_t id, struct code_entry *entry)
 {
     struct tm_code code;
-    if (!tm_records_get(paths->records.codes, id, &code, sizeof(code), &entry->flaw))
+    if (!tm_records_get(tracebacks->records.codes, id, &code, sizeof(code), &entry->flaw))
         return NULL;
-    entry->address = tm_records_address(paths->records.codes, id);
+    entry->address = tm_records_address(tracebacks->records.codes, id);
     entry->code_length = code.code_length;
     if (code.line_table_kind > TM_LINES_LOCATIONS || code.code_length > INT32_MAX ||
-        !tm_records_in_chunk(paths->records.bytes, code.line_table, code.line_table_length)) {
+        !tm_records_in_chunk(tracebacks->records.bytes, code.line_table, code.line_table_length)) {
         tm_flaw_corrupt(&entry->flaw, entry->address);
         return NULL;
     }
-    struct tm_error *error = read_table(paths, &code, entry);
+    struct tm_error *error = read_table(tracebacks, &code, entry);
     if (error || entry->flaw.kind != TM_FLAW_NONE)
         return error;
     if (tm_code_hash(&code, entry->table) != code.hash) {
@@ -215,19 +207,19 @@ static struct tm_error *decode_code(struct tm_paths *paths, uint32_t id, struct 
         return NULL;
     }
     if (code.filename == TM_STRING_UNKNOWN) {
-        entry->file_name = paths->unknown;
+        entry->file_name = tracebacks->unknown;
         return NULL;
     }
-    return get_name(paths, code.filename, &entry->file_name, &entry->flaw);
+    return get_name(tracebacks, code.filename, &entry->file_name, &entry->flaw);
 }
 
-static struct tm_error *get_code(struct tm_paths *paths, uint32_t id, struct code_entry **result)
+static struct tm_error *get_code(struct tm_tracebacks *tracebacks, uint32_t id, struct code_entry **result)
 {
     bool is_new;
-    *result = remember(paths, &paths->codes, id, sizeof(**result), &is_new);
+    *result = remember(tracebacks, &tracebacks->codes, id, sizeof(**result), &is_new);
     if (!*result)
         return tm_error_no_memory();
-    return is_new ? decode_code(paths, id, *result) : NULL;
+    return is_new ? decode_code(tracebacks, id, *result) : NULL;
 }
 
 // Where decoding of a long table may begin: a cursor at every CHECKPOINT_DISTANCE entries.
@@ -280,15 +272,15 @@ static struct tm_error *find_line(struct code_entry *code, uint64_t offset, int6
 // ---------------------------------------------------------------------------------------------------------------
 // Frames
 
-static struct tm_error *decode_frame(struct tm_paths *paths, uint32_t code_id, int32_t instruction,
+static struct tm_error *decode_frame(struct tm_tracebacks *tracebacks, uint32_t code_id, int32_t instruction,
                                      struct tm_frame *frame, struct tm_flaw *flaw)
 {
     if (code_id == TM_CODE_UNKNOWN) {
-        *frame = (struct tm_frame){paths->unknown, 0};
+        *frame = (struct tm_frame){tracebacks->unknown, 0};
         return NULL;
     }
     struct code_entry *code;
-    struct tm_error *error = get_code(paths, code_id, &code);
+    struct tm_error *error = get_code(tracebacks, code_id, &code);
     if (error)
         return error;
     *flaw = tell_flaw(&code->flaw);
@@ -316,27 +308,28 @@ static struct tm_known_frame *find_frame(struct tm_known_frame *frames, size_t c
     return &frames[i];
 }
 
-static bool grow_frames(struct tm_paths *paths)
+static bool grow_frames(struct tm_tracebacks *tracebacks)
 {
-    size_t capacity = paths->frame_capacity ? paths->frame_capacity * 2 : 256;
+    size_t capacity = tracebacks->known_capacity ? tracebacks->known_capacity * 2 : 256;
     struct tm_known_frame *grown = calloc(capacity, sizeof(*grown));
     if (!grown)
         return false;
-    for (size_t i = 0; i < paths->frame_capacity; i++) {
-        if (paths->frames[i].state != FRAME_FREE)
-            *find_frame(grown, capacity, paths->frames[i].hash) = paths->frames[i];
+    for (size_t i = 0; i < tracebacks->known_capacity; i++) {
+        if (tracebacks->known[i].state != FRAME_FREE)
+            *find_frame(grown, capacity, tracebacks->known[i].hash) = tracebacks->known[i];
     }
-    free(paths->frames);
-    paths->frames = grown;
-    paths->frame_capacity = capacity;
+    free(tracebacks->known);
+    tracebacks->known = grown;
+    tracebacks->known_capacity = capacity;
     return true;
 }
 
-static struct tm_error *learn_frame(struct tm_paths *paths, const struct tm_node *node, struct tm_known_frame *known)
+static struct tm_error *learn_frame(struct tm_tracebacks *tracebacks, const struct tm_node *node,
+                                    struct tm_known_frame *known)
 {
     struct tm_frame frame = {NULL, 0};
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
-    struct tm_error *error = decode_frame(paths, node->code, node->instruction, &frame, &flaw);
+    struct tm_error *error = decode_frame(tracebacks, node->code, node->instruction, &frame, &flaw);
     if (error)
         return error;
     if (flaw.kind == TM_FLAW_NONE) {
@@ -345,7 +338,7 @@ static struct tm_error *learn_frame(struct tm_paths *paths, const struct tm_node
         known->state = FRAME_GOOD;
         return NULL;
     }
-    known->flaw = tm_arena_allocate(&paths->arena, sizeof(flaw));
+    known->flaw = tm_arena_allocate(&tracebacks->arena, sizeof(flaw));
     if (!known->flaw)
         return tm_error_no_memory();
     *known->flaw = flaw;
@@ -354,20 +347,20 @@ static struct tm_error *learn_frame(struct tm_paths *paths, const struct tm_node
 }
 
 // The frame of a node, or a flaw.
-static struct tm_error *get_frame(struct tm_paths *paths, const struct tm_node *node, struct tm_frame *frame,
+static struct tm_error *get_frame(struct tm_tracebacks *tracebacks, const struct tm_node *node, struct tm_frame *frame,
                                   struct tm_flaw *flaw)
 {
     uint64_t key = (uint64_t)node->code << 32 | (uint32_t)node->instruction;
-    if (paths->frame_count >= paths->frame_capacity / 2 && !grow_frames(paths))
+    if (tracebacks->known_count >= tracebacks->known_capacity / 2 && !grow_frames(tracebacks))
         return tm_error_no_memory();
     uint64_t hash = tm_hash_number(key);
-    struct tm_known_frame *known = find_frame(paths->frames, paths->frame_capacity, hash);
+    struct tm_known_frame *known = find_frame(tracebacks->known, tracebacks->known_capacity, hash);
     if (known->state == FRAME_FREE) {
-        struct tm_error *error = learn_frame(paths, node, known);
+        struct tm_error *error = learn_frame(tracebacks, node, known);
         if (error)
             return error;
         known->hash = hash;
-        paths->frame_count++;
+        tracebacks->known_count++;
     }
     if (known->state == FRAME_GOOD)
         *frame = (struct tm_frame){known->file_name, known->line};
@@ -380,10 +373,10 @@ static struct tm_error *get_frame(struct tm_paths *paths, const struct tm_node *
 // Paths
 
 // A node which is what was written, makes sense by itself and is of this depth (0: any).
-static bool get_node(const struct tm_paths *paths, uint32_t id, uint32_t depth, struct tm_node *node,
+static bool get_node(const struct tm_tracebacks *tracebacks, uint32_t id, uint32_t depth, struct tm_node *node,
                      struct tm_flaw *flaw)
 {
-    const struct tm_records *nodes = paths->records.nodes;
+    const struct tm_records *nodes = tracebacks->records.nodes;
     const void *bytes = tm_records_peek(nodes, id);
     if (bytes)
         memcpy(node, bytes, sizeof(*node));
@@ -395,54 +388,54 @@ static bool get_node(const struct tm_paths *paths, uint32_t id, uint32_t depth, 
     return true;
 }
 
-static struct tm_error *spend_frames(struct tm_paths *paths, uint64_t count)
+static struct tm_error *spend_frames(struct tm_tracebacks *tracebacks, uint64_t count)
 {
-    if (count > paths->frames_left)
+    if (count > tracebacks->frames_left)
         return tm_error_create(TM_ERROR_NO_MEMORY,
                                "the tracebacks of this table have more than %llu million frames together: too many for "
                                "the debugger's memory",
                                (unsigned long long)(FRAMES_LIMIT >> 20));
-    uint64_t left = paths->frames_left - count;
-    bool check = left / FRAMES_BETWEEN_CHECKS != paths->frames_left / FRAMES_BETWEEN_CHECKS;
-    paths->frames_left = left;
-    return check ? tm_host_check(paths->host) : NULL;
+    uint64_t left = tracebacks->frames_left - count;
+    bool check = left / FRAMES_BETWEEN_CHECKS != tracebacks->frames_left / FRAMES_BETWEEN_CHECKS;
+    tracebacks->frames_left = left;
+    return check ? tm_host_check(tracebacks->host) : NULL;
 }
 
-// Fill paths->path, from its last frame back to the oldest one. Ids fall and depths count down to 1, so the walk ends;
+// Fill tracebacks->latest, from its last frame back to the oldest one. Ids fall and depths count down to 1, so the walk ends;
 // it ends early where it meets the path before this one: from there on they are the same.
-static struct tm_error *walk(struct tm_paths *paths, uint32_t id, struct tm_node *node, struct tm_flaw *flaw)
+static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, struct tm_node *node, struct tm_flaw *flaw)
 {
-    for (uint32_t depth = node->depth; depth > paths->path_count || paths->path_nodes[depth - 1] != id;) {
-        struct tm_error *error = get_frame(paths, node, &paths->path[depth - 1], flaw);
+    for (uint32_t depth = node->depth; depth > tracebacks->latest_count || tracebacks->latest_nodes[depth - 1] != id;) {
+        struct tm_error *error = get_frame(tracebacks, node, &tracebacks->latest[depth - 1], flaw);
         if (error || flaw->kind != TM_FLAW_NONE)
             return error;
-        paths->path_nodes[depth - 1] = id;
+        tracebacks->latest_nodes[depth - 1] = id;
         id = node->parent;
-        if (--depth == 0 || !get_node(paths, id, depth, node, flaw))
+        if (--depth == 0 || !get_node(tracebacks, id, depth, node, flaw))
             break;
     }
     return NULL;
 }
 
-struct tm_error *tm_paths_traceback(struct tm_paths *paths, uint32_t node_id, uint32_t total_frames,
-                                    const struct tm_traceback **result, struct tm_flaw *flaw)
+struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node_id, uint32_t total_frames,
+                                   const struct tm_traceback **result, struct tm_flaw *flaw)
 {
     *result = NULL;
     struct tm_node node;
-    if (!get_node(paths, node_id, 0, &node, flaw))
+    if (!get_node(tracebacks, node_id, 0, &node, flaw))
         return NULL;
     uint32_t count = node.depth;
     if (total_frames < count) {
-        tm_flaw_corrupt(flaw, tm_records_address(paths->records.nodes, node_id));
+        tm_flaw_corrupt(flaw, tm_records_address(tracebacks->records.nodes, node_id));
         return NULL;
     }
-    struct tm_error *error = spend_frames(paths, count);
+    struct tm_error *error = spend_frames(tracebacks, count);
     if (!error)
-        error = walk(paths, node_id, &node, flaw);
+        error = walk(tracebacks, node_id, &node, flaw);
     // A path that was given up is half this one and half the one before: no part of it may be met again.
     bool whole = !error && flaw->kind == TM_FLAW_NONE;
-    paths->path_count = whole ? count : 0;
+    tracebacks->latest_count = whole ? count : 0;
     if (!whole)
         return error;
-    return tm_pool_traceback(paths->pool, paths->path, count, total_frames, result);
+    return tm_pool_traceback(tracebacks->pool, tracebacks->latest, count, total_frames, result);
 }

@@ -12,8 +12,8 @@
 #include "engine/base/set.h"
 #include "engine/table/records.h"
 
-/** The arrays of a table which paths are made of; loaded or not. */
-struct tm_path_records {
+/** The arrays of a table which tracebacks are made of; loaded or not. */
+struct tm_traceback_records {
     const struct tm_records *bytes;
     const struct tm_records *strings;
     const struct tm_records *codes;
@@ -21,38 +21,38 @@ struct tm_path_records {
 };
 
 /** Frames on a path: as tracemalloc's limit. */
-#define TM_PATH_LIMIT 65535u
+#define TM_TRACEBACK_LIMIT 65535u
 
 struct tm_known_frame;
 
-struct tm_paths {
-    struct tm_path_records records;
+struct tm_tracebacks {
+    struct tm_traceback_records records;
     struct tm_pool *pool;
     const struct tm_host *host;
     struct tm_arena arena;
-    struct tm_set names;           // by string id
-    struct tm_set codes;           // by code id
-    struct tm_known_frame *frames; // by code id and instruction: a hash table of its own, as it is asked most
-    size_t frame_count;
-    size_t frame_capacity;
+    struct tm_set names;          // by string id
+    struct tm_set codes;          // by code id
+    struct tm_known_frame *known; // by code id and instruction: a hash table of its own, as it is asked most
+    size_t known_count;
+    size_t known_capacity;
     const struct tm_name *unknown;
-    struct tm_frame *path; // the latest path, the oldest frame first
-    uint32_t *path_nodes;  // the nodes of these frames
-    uint32_t path_count;
+    struct tm_frame *latest; // the latest traceback, the oldest frame first
+    uint32_t *latest_nodes;  // the nodes of these frames
+    uint32_t latest_count;
     uint64_t bytes_left;  // of names and line tables that may still be copied
     uint64_t frames_left; // in tracebacks that may still be made
 };
 
-/** Everything given must outlive the paths, and the records must not be loaded meanwhile. */
-struct tm_error *tm_paths_init(struct tm_paths *paths, const struct tm_path_records *records, struct tm_pool *pool,
-                               const struct tm_host *host);
-void tm_paths_deinit(struct tm_paths *paths);
+/** Everything given must outlive the tracebacks, and the records must not be loaded meanwhile. */
+struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const struct tm_traceback_records *records,
+                                    struct tm_pool *pool, const struct tm_host *host);
+void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks);
 
 /**
  * The traceback of a node, or NULL in *result and a flaw. `total_frames` is the site's. Fails only for want of memory
  * and if interrupted.
  */
-struct tm_error *tm_paths_traceback(struct tm_paths *paths, uint32_t node, uint32_t total_frames,
-                                    const struct tm_traceback **result, struct tm_flaw *flaw);
+struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node, uint32_t total_frames,
+                                   const struct tm_traceback **result, struct tm_flaw *flaw);
 
 #endif

@@ -56,7 +56,7 @@ static void note_domain(struct search *search, uint32_t domain)
 
 // Of two blocks of a domain which hold the address the one that begins there counts, or else the nearer one: in a
 // domain whose addresses are mere numbers blocks may well overlap.
-static void add(struct tm_tracked_blocks *result, const struct tm_tracked *block)
+static void add(struct tm_tracked_blocks *result, const struct tm_recorded_block *block)
 {
     for (size_t i = 0; i < result->count; i++) {
         if (result->blocks[i].domain != block->domain)
@@ -78,9 +78,9 @@ static void consider(struct search *search, uint64_t id, const struct tm_tracked
         return;
     }
     note_domain(search, block->domain);
-    uint64_t offset = search->address - block->address;
-    if (search->address == block->address || (search->address > block->address && offset < block->size))
-        add(search->result, block);
+    struct tm_recorded_block found = tm_tracked_block(block);
+    if (tm_recorded_block_contains(&found, search->address))
+        add(search->result, &found);
 }
 
 // How many of `count` records lie on one page with the first byte of the first, which itself may reach further.
@@ -171,7 +171,8 @@ static bool probe_slot(struct search *search, uint32_t slot, uint32_t domain)
         add_corrupt(search, slot);
         return false;
     }
-    add(search->result, &block);
+    struct tm_recorded_block found = tm_tracked_block(&block);
+    add(search->result, &found);
     return true;
 }
 

@@ -7,11 +7,12 @@
 #define TRACEMORTEM_ENGINE_TABLE_TRACKED_H
 
 #include "engine/base/host.h"
+#include "engine/table/block.h"
 #include "engine/table/records.h"
 
 /** Live blocks which hold an address, one a domain. */
 struct tm_tracked_blocks {
-    struct tm_tracked *blocks;
+    struct tm_recorded_block *blocks;
     size_t capacity;
     size_t count;
 };

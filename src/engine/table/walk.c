@@ -121,20 +121,10 @@ static struct tm_error *read_table(struct tm_walk *walk, const struct piece *pie
 // ---------------------------------------------------------------------------------------------------------------
 // Each table once
 
-// The entry of a cell, or a free one.
-static struct tm_set_entry *find_cell(const struct tm_set *set, uint64_t cell)
-{
-    uint64_t hash = tm_hash_number(cell); // two are equal only if the cells are
-    struct tm_set_entry *entry = tm_set_first(set, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(set, entry);
-    return entry;
-}
-
 // Memory is cut into cells of a table's size: in each at most one table begins. The item is where in the cell, plus 1.
 static uint64_t offset_in(const struct tm_set *set, uint64_t cell)
 {
-    return (uint64_t)(uintptr_t)find_cell(set, cell)->item;
+    return (uint64_t)(uintptr_t)tm_set_find_number(set, cell)->item;
 }
 
 // Whether nothing of this table was met before. The writer never puts two into the same memory; where a target leads to
@@ -147,7 +137,7 @@ static struct tm_error *claim(struct tm_set *set, uint64_t address, unsigned shi
     uint64_t after = offset_in(set, cell + 1);
     *is_new = !offset_in(set, cell) && offset_in(set, cell - 1) <= offset && (!after || after >= offset);
     if (*is_new)
-        tm_set_put(set, find_cell(set, cell), tm_hash_number(cell), (void *)(uintptr_t)offset);
+        tm_set_put_number(set, tm_set_find_number(set, cell), cell, (void *)(uintptr_t)offset);
     return NULL;
 }
 
@@ -325,12 +315,7 @@ static uint32_t read_code(const struct tm_walk *walk, unsigned slot, uint64_t ad
                                                                                                                : 0;
 }
 
-static bool holds(const struct tm_shadow_block *block, uint64_t address)
-{
-    return address - block->address < block->size;
-}
-
-struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_shadow_block *block)
+struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_recorded_block *block)
 {
     for (;;) {
         unsigned slot = find_start(walk->buffers->leaf, walk->slot_next);
@@ -353,14 +338,16 @@ struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_shado
         if (!good)
             tell(walk, flaw.kind == TM_FLAW_CORRUPT ? TM_WALK_BAD_SIZE : TM_WALK_NO_SIZE, &flaw, 1);
 
-        bool overlap = walk->has_pending && holds(&walk->pending, address);
+        bool overlap = walk->has_pending && tm_recorded_block_contains(&walk->pending, address);
         if (overlap)
             tell_corrupt(walk, TM_WALK_OVERLAP, walk->pending.address);
         *found = walk->has_pending && !overlap;
         *block = walk->pending;
         walk->has_pending = good;
-        walk->pending = (struct tm_shadow_block){address, size, walk->buffers->leaf[slot] & TM_SLOT_SITE_MASK,
-                                                 read_code(walk, slot, address)};
+        walk->pending = (struct tm_recorded_block){.address = address,
+                                                   .size = size,
+                                                   .site = walk->buffers->leaf[slot] & TM_SLOT_SITE_MASK,
+                                                   .code = read_code(walk, slot, address)};
         if (*found)
             return NULL;
     }

@@ -46,9 +46,9 @@ struct tm_walk {
     uint64_t branch_number;  // of the one in the buffer
     uint64_t leaf_number;
     bool has_pending;
-    struct tm_shadow_block pending; // found, but the next one might begin inside it
-    unsigned failures;              // reads which failed
-    unsigned unused_failures;       // those of parts not in use, which need not be there
+    struct tm_recorded_block pending; // found, but the next one might begin inside it
+    unsigned failures;                // reads which failed
+    unsigned unused_failures;         // those of parts not in use, which need not be there
     bool stopped;
     struct tm_set branches; // what was read, by where it stands
     struct tm_set leaf_set;
@@ -63,6 +63,6 @@ void tm_walk_deinit(struct tm_walk *walk);
  * The next block, or *found false at the end. Where a block begins inside of the one before it, that one's size is
  * wrong, and it is left out. Fails only if interrupted or for want of memory.
  */
-struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_shadow_block *block);
+struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_recorded_block *block);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/number.h"
 #include "engine/base/set.h"
 
 #define PIECE_SHIFT 20u
@@ -39,8 +40,7 @@ struct tm_heap_cache {
 
 static int compare_regions(const void *a, const void *b)
 {
-    uint64_t left = ((const struct tm_region *)a)->start, right = ((const struct tm_region *)b)->start;
-    return (left > right) - (left < right);
+    return tm_compare_numbers(((const struct tm_region *)a)->start, ((const struct tm_region *)b)->start);
 }
 
 // Sorted, and those which touch made one.
@@ -205,10 +205,7 @@ static struct piece *get_piece(struct tm_heap_cache *cache, uint64_t number)
         fail(cache, tm_error_no_memory());
         return NULL;
     }
-    uint64_t hash = tm_hash_number(number);
-    struct tm_set_entry *entry = tm_set_first(&cache->pieces, hash);
-    while (entry->item && entry->hash != hash)
-        entry = tm_set_next(&cache->pieces, entry);
+    struct tm_set_entry *entry = tm_set_find_number(&cache->pieces, number);
     struct piece *piece = entry->item;
     if (!piece) {
         piece = calloc(1, sizeof(*piece));
@@ -216,7 +213,7 @@ static struct piece *get_piece(struct tm_heap_cache *cache, uint64_t number)
             fail(cache, tm_error_no_memory());
             return NULL;
         }
-        tm_set_put(&cache->pieces, entry, hash, piece);
+        tm_set_put_number(&cache->pieces, entry, number, piece);
     }
     cache->last_number = 0; // its bytes may be another's now
     if (!piece->bytes && (!give_room(cache, piece) || !fill(cache, number, piece)))

@@ -6,19 +6,22 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "engine/model/source_ops.h"
+#include "engine/base/grow.h"
+#include "engine/base/number.h"
 
 struct tm_target {
     struct tm_target_callbacks callbacks;
     void *context;
     uint64_t bytes_read;
-    struct tm_source *source;
+    void *owned; // destroyed when the target changes; NULL: none
+    void (*destroy_owned)(void *owned);
     bool is_file;
     uint64_t file_size;
 };
 
 // Far more mappings than Linux gives a process by default (65530).
 #define REGIONS_LIMIT ((size_t)1 << 20)
+#define REGIONS_AT_FIRST ((size_t)256)
 
 struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, void *context, struct tm_target **result)
 {
@@ -57,7 +60,7 @@ uint64_t tm_target_file_size(const struct tm_target *target)
 void tm_target_changed(struct tm_target *target)
 {
     if (target)
-        tm_target_set_source(target, NULL);
+        tm_target_own(target, NULL, NULL);
 }
 
 void tm_target_destroy(struct tm_target *target)
@@ -71,16 +74,17 @@ uint64_t tm_target_bytes_read(const struct tm_target *target)
     return target->bytes_read;
 }
 
-struct tm_source *tm_target_source(const struct tm_target *target)
+void *tm_target_owned(const struct tm_target *target)
 {
-    return target->source;
+    return target->owned;
 }
 
-void tm_target_set_source(struct tm_target *target, struct tm_source *source)
+void tm_target_own(struct tm_target *target, void *owned, void (*destroy)(void *owned))
 {
-    if (target->source && target->source != source)
-        target->source->ops->destroy(target->source);
-    target->source = source;
+    if (target->owned)
+        target->destroy_owned(target->owned);
+    target->owned = owned;
+    target->destroy_owned = destroy;
 }
 
 bool tm_target_try_read(struct tm_target *target, uint64_t address, void *buffer, uint64_t length)
@@ -139,20 +143,18 @@ struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_reg
     if (!target->callbacks.regions)
         return NULL;
     struct tm_region *regions = NULL;
-    size_t capacity = 256;
+    size_t capacity = 0, wanted = REGIONS_AT_FIRST;
     for (;;) {
-        struct tm_region *grown = realloc(regions, capacity * sizeof(*regions));
-        if (!grown) {
+        if (!TM_GROW(&regions, wanted, &capacity)) {
             free(regions);
             return tm_error_no_memory();
         }
-        regions = grown;
         size_t there = target->callbacks.regions(target->context, regions, capacity);
-        if (there <= capacity || capacity == REGIONS_LIMIT) {
+        if (there <= capacity || wanted == REGIONS_LIMIT) {
             *count = there < capacity ? there : capacity;
             break;
         }
-        capacity = there < REGIONS_LIMIT ? there : REGIONS_LIMIT;
+        wanted = there < REGIONS_LIMIT ? there : REGIONS_LIMIT;
     }
     for (size_t i = 0; i < *count; i++)
         regions[i].name[sizeof(regions[i].name) - 1] = '\0';
@@ -169,7 +171,7 @@ uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64
         if ((region->flags & (wanted | TM_REGION_FILE)) != wanted || region->start >= region->end)
             continue;
         *first = region->start;
-        bytes = bytes > UINT64_MAX - (region->end - region->start) ? UINT64_MAX : bytes + (region->end - region->start);
+        bytes = tm_add_saturating(bytes, region->end - region->start);
     }
     return bytes;
 }

@@ -9,8 +9,6 @@
 #include "engine/base/error.h"
 #include "engine/base/host.h"
 
-struct tm_source;
-
 /**
  * Read at most TM_READ_LIMIT bytes by one call of the front end. False: not all of them can be read, and `buffer` may
  * hold anything. Length 0 is read without asking.
@@ -43,8 +41,9 @@ uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64
 bool tm_target_is_file(const struct tm_target *target);
 uint64_t tm_target_file_size(const struct tm_target *target);
 
-/** The source found since the target last changed, or NULL. The target owns it. */
-struct tm_source *tm_target_source(const struct tm_target *target);
-void tm_target_set_source(struct tm_target *target, struct tm_source *source);
+/** What was learned of the target since it last changed, as its user left it here; NULL: nothing. */
+void *tm_target_owned(const struct tm_target *target);
+/** Leave `owned` here, in the place of what was there. The target calls `destroy` when it changes or is destroyed. */
+void tm_target_own(struct tm_target *target, void *owned, void (*destroy)(void *owned));
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/base/host.h"
+#include "engine/base/number.h"
 #include "engine/table/walk.h"
 #include "engine/verify/parts.h"
 
@@ -23,24 +24,6 @@
 // ---------------------------------------------------------------------------------------------------------------
 // Blocks
 
-void tm_verify_count(struct tm_verifier *verifier, const char *what, uint64_t id, uint64_t address, uint64_t size,
-                     uint32_t site)
-{
-    struct tm_verification *result = verifier->result;
-    struct tm_tally *tally = tm_verify_tally(verifier, site);
-    result->blocks++;
-    result->bytes = result->bytes > UINT64_MAX - size ? UINT64_MAX : result->bytes + size;
-    if (tally) {
-        tally->blocks++;
-        tally->bytes += size;
-        return;
-    }
-    const struct tm_records *sites = verifier->table->sites;
-    if (site == 0 || site >= sites->count)
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, id, address, 1, "its site is %" PRIu32 " of %" PRIu64, site,
-                       sites->count - 1);
-}
-
 static void met_table(void *context, uint64_t address, uint64_t size)
 {
     struct tm_verifier *verifier = context;
@@ -50,8 +33,9 @@ static void met_table(void *context, uint64_t address, uint64_t size)
     else
         verifier->result->branches++;
     if (address % (is_leaf ? sizeof(tm_leaf) : sizeof(uint64_t)))
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, is_leaf ? "leaf" : "branch", 0, address, 1, "it is not aligned");
-    tm_verify_take(verifier, address, size, is_leaf ? "leaf" : "branch");
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, is_leaf ? "leaf" : "branch", 0, address, 1,
+                        "it is not aligned");
+    tm_verifier_take(verifier, address, size, is_leaf ? "leaf" : "branch");
 }
 
 static void met_flaw(void *context, enum tm_walk_flaw kind, const struct tm_flaw *flaw, uint64_t records)
@@ -71,38 +55,39 @@ static void met_flaw(void *context, enum tm_walk_flaw kind, const struct tm_flaw
     };
     struct tm_verifier *verifier = context;
     verifier->result->unreadable_bytes += flaw->kind == TM_FLAW_UNREADABLE ? flaw->bytes : 0;
-    tm_verify_tell(verifier, words[kind].kind, words[kind].what, 0, flaw->address, records, "%s", words[kind].why);
+    tm_findings_add(&verifier->findings, words[kind].kind, words[kind].what, 0, flaw->address, records, "%s",
+                    words[kind].why);
 }
 
-static void check_block(struct tm_verifier *verifier, const struct tm_shadow_block *block)
+static void check_block(struct tm_verifier *verifier, const struct tm_recorded_block *block)
 {
-    const struct tm_tally *tally = tm_verify_tally(verifier, block->site);
-    tm_verify_count(verifier, "block", 0, block->address, block->size, block->site);
+    const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, block->site);
+    tm_verifier_count(verifier, "block", 0, block->address, block->size, block->site);
     if (tally && tally->foreign)
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
-                       "its site, %" PRIu32 ", is of another domain than CPython's", block->site);
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
+                        "its site, %" PRIu32 ", is of another domain than CPython's", block->site);
     if (block->code == 0)
         return;
     verifier->result->watched++;
-    const struct tm_records *codes = verifier->table->codes;
+    const struct tm_records *codes = &verifier->table->codes;
     if (block->code >= codes->count)
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
-                       "the code object in it is known as %" PRIu32 " of %" PRIu64, block->code, codes->count - 1);
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
+                        "the code object in it is known as %" PRIu32 " of %" PRIu64, block->code, codes->count - 1);
 }
 
 static struct tm_error *walk_blocks(struct tm_verifier *verifier)
 {
-    const struct tm_verify_table *table = verifier->table;
+    const struct tm_table *table = verifier->table;
     const struct tm_walk_observer observer = {verifier, met_table, met_flaw};
     struct tm_damage damage = {0}; // told by the observer
     struct tm_walk walk;
     bool found = true;
     struct tm_error *error =
-        tm_walk_init(&walk, table->target, table->host, verifier->root->directory, verifier->root->leaves, &damage);
+        tm_walk_init(&walk, table->target, verifier->host, verifier->root->directory, verifier->root->leaves, &damage);
     walk.observer = &observer;
     for (uint64_t count = 1; !error; count++) {
-        struct tm_shadow_block block;
-        error = count % BLOCKS_BETWEEN_CHECKS ? NULL : tm_host_check(table->host);
+        struct tm_recorded_block block;
+        error = count % BLOCKS_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->host);
         if (!error)
             error = tm_walk_next(&walk, &found, &block);
         if (error || !found)
@@ -119,9 +104,9 @@ static void check_leaves(struct tm_verifier *verifier)
     // A leaf is counted just before it is put into its branch.
     bool in_flight = counted == met + 1;
     if (counted != met && !verifier->result->records[TM_FINDING_MISSING])
-        tm_verify_tell(verifier, in_flight ? tm_verify_in_flight(verifier) : TM_FINDING_DAMAGE, "root", 0,
-                       verifier->table->place->address + offsetof(struct tm_root, leaves), 1,
-                       "%" PRIu64 " leaves are counted, and %" PRIu64 " are in the map", counted, met);
+        tm_findings_add(&verifier->findings, in_flight ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE,
+                        "root", 0, verifier->table->place.address + offsetof(struct tm_root, leaves), 1,
+                        "%" PRIu64 " leaves are counted, and %" PRIu64 " are in the map", counted, met);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -130,11 +115,11 @@ static void check_leaves(struct tm_verifier *verifier)
 // What the map shows at the block's address makes the record void.
 static struct tm_error *is_void(struct tm_verifier *verifier, const struct tm_resize *resize, bool *result)
 {
-    const struct tm_verify_table *table = verifier->table;
+    const struct tm_table *table = verifier->table;
     struct tm_shadow_answer answer;
     struct tm_damage ignored = {0};
     struct tm_error *error =
-        tm_shadow_find(table->target, table->host, verifier->root->directory, resize->address, 0, &answer, &ignored);
+        tm_shadow_find(table->target, verifier->host, verifier->root->directory, resize->address, 0, &answer, &ignored);
     *result = !error && answer.found && answer.block.address == resize->address;
     return error;
 }
@@ -143,7 +128,7 @@ static struct tm_error *is_void(struct tm_verifier *verifier, const struct tm_re
 static bool counts_one_more(const struct tm_verifier *verifier, uint32_t id, const struct tm_tally *tally)
 {
     struct tm_site site;
-    memcpy(&site, tm_records_peek(verifier->table->sites, id), sizeof(site));
+    memcpy(&site, tm_records_peek(&verifier->table->sites, id), sizeof(site));
     return site.allocations - site.frees != tally->blocks;
 }
 
@@ -151,7 +136,7 @@ static struct tm_error *count_resizes(struct tm_verifier *verifier)
 {
     for (unsigned i = 0; i < TM_RESIZES; i++) {
         const struct tm_resize *resize = &verifier->root->resize[i];
-        const struct tm_tally *tally = tm_verify_tally(verifier, resize->site);
+        const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, resize->site);
         bool map_has_it;
         if (resize->state != TM_RESIZE_BUSY)
             continue;
@@ -159,9 +144,9 @@ static struct tm_error *count_resizes(struct tm_verifier *verifier)
         if (error)
             return error;
         if (!map_has_it && (!tally || counts_one_more(verifier, resize->site, tally)))
-            tm_verify_count(verifier, "resize record", i,
-                            verifier->table->place->address + offsetof(struct tm_root, resize) + i * sizeof(*resize),
-                            resize->size, resize->site);
+            tm_verifier_count(verifier, "resize record", i,
+                              verifier->table->place.address + offsetof(struct tm_root, resize) + i * sizeof(*resize),
+                              resize->size, resize->site);
     }
     return NULL;
 }
@@ -187,11 +172,11 @@ static uint64_t distance(uint64_t a, uint64_t b)
 static void tell_difference(struct tm_verifier *verifier, enum tm_finding_kind kind, uint32_t id,
                             const struct tm_site *site)
 {
-    const struct tm_tally *tally = tm_verify_tally(verifier, id);
-    tm_verify_tell(verifier, kind, "site", id, tm_records_address(verifier->table->sites, id), 1,
-                   "it counts %" PRId64 " blocks of %" PRId64 " bytes, and %" PRIu64 " of %" PRIu64 " are found",
-                   (int64_t)(site->allocations - site->frees), (int64_t)(site->allocated - site->freed), tally->blocks,
-                   tally->bytes);
+    const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, id);
+    tm_findings_add(&verifier->findings, kind, "site", id, tm_records_address(&verifier->table->sites, id), 1,
+                    "it counts %" PRId64 " blocks of %" PRId64 " bytes, and %" PRIu64 " of %" PRIu64 " are found",
+                    (int64_t)(site->allocations - site->frees), (int64_t)(site->allocated - site->freed), tally->blocks,
+                    tally->bytes);
 }
 
 static void add_site(struct counters *counters, const struct tm_tally *tally, uint64_t blocks, uint64_t bytes)
@@ -199,8 +184,8 @@ static void add_site(struct counters *counters, const struct tm_tally *tally, ui
     bool plausible = blocks <= TM_VERIFY_COUNTER_LIMIT && bytes <= TM_VERIFY_COUNTER_LIMIT;
     counters->blocks += plausible ? blocks : 0;
     counters->bytes += plausible ? bytes : 0;
-    counters->tellable_blocks += tally->tells ? tally->blocks : 0;
-    counters->tellable_bytes += tally->tells ? tally->bytes : 0;
+    counters->tellable_blocks += tally->resolvable ? tally->blocks : 0;
+    counters->tellable_bytes += tally->resolvable ? tally->bytes : 0;
 }
 
 enum difference { NO_DIFFERENCE, OWNED_UPDATE, SHARED_UPDATE, BEHIND, IMPOSSIBLE };
@@ -232,7 +217,7 @@ static enum difference compare_site(const struct counters *counters, const struc
 
 static void note_difference(struct counters *counters, uint32_t id, const struct tm_site *site)
 {
-    const struct tm_tally *tally = tm_verify_tally(counters->verifier, id);
+    const struct tm_tally *tally = tm_tallies_find(&counters->verifier->tallies, id);
     uint64_t blocks = site->allocations - site->frees;
     add_site(counters, tally, blocks, site->allocated - site->freed);
     enum difference difference = compare_site(counters, site, tally);
@@ -253,20 +238,21 @@ static bool whole_is_found(const struct counters *counters)
 static void judge_difference(struct counters *counters, uint32_t id, const struct tm_site *site)
 {
     struct tm_verifier *verifier = counters->verifier;
-    enum difference difference = compare_site(counters, site, tm_verify_tally(verifier, id));
+    enum difference difference = compare_site(counters, site, tm_tallies_find(&verifier->tallies, id));
     if (difference == NO_DIFFERENCE)
         return;
     bool explained = difference != IMPOSSIBLE && counters->fits;
-    tell_difference(verifier, explained ? tm_verify_in_flight(verifier) : TM_FINDING_DAMAGE, id, site);
+    tell_difference(verifier, explained ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE, id, site);
 }
 
 static struct tm_error *for_each_site(struct counters *counters,
                                       void (*visit)(struct counters *counters, uint32_t id, const struct tm_site *site))
 {
-    const struct tm_verify_table *table = counters->verifier->table;
-    for (uint64_t id = 1; (id = tm_records_skip(table->sites, id)) < table->sites->count; id++) {
-        const void *bytes = tm_records_peek(table->sites, id);
-        struct tm_error *error = id % TM_VERIFY_BETWEEN_CHECKS ? NULL : tm_host_check(table->host);
+    const struct tm_verifier *verifier = counters->verifier;
+    const struct tm_table *table = verifier->table;
+    for (uint64_t id = 1; (id = tm_records_skip(&table->sites, id)) < table->sites.count; id++) {
+        const void *bytes = tm_records_peek(&table->sites, id);
+        struct tm_error *error = id % TM_VERIFY_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->host);
         if (error)
             return error;
         struct tm_site site;
@@ -294,18 +280,20 @@ static void compare_root(struct counters *counters)
     const struct tm_root *root = verifier->root;
     uint64_t traced = root->owned.traced + root->shared.traced;
     uint64_t peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
-    uint64_t address = verifier->table->place->address + offsetof(struct tm_root, owned);
+    uint64_t address = verifier->table->place.address + offsetof(struct tm_root, owned);
     if (traced != counters->bytes)
-        tm_verify_tell(verifier,
-                       distance(traced, counters->bytes) <= counters->largest_update ? tm_verify_in_flight(verifier)
-                                                                                     : TM_FINDING_DAMAGE,
-                       "root", 0, address, 1, "traced memory is %" PRId64 " bytes, and all sites have %" PRIu64,
-                       (int64_t)traced, counters->bytes);
+        tm_findings_add(&verifier->findings,
+                        distance(traced, counters->bytes) <= counters->largest_update
+                            ? tm_findings_in_flight(&verifier->findings)
+                            : TM_FINDING_DAMAGE,
+                        "root", 0, address, 1, "traced memory is %" PRId64 " bytes, and all sites have %" PRIu64,
+                        (int64_t)traced, counters->bytes);
     // Two sides which grow at once may each miss the other's part.
     if (peak < traced)
-        tm_verify_tell(verifier, traced - peak <= counters->largest_update ? TM_FINDING_IN_FLIGHT : TM_FINDING_DAMAGE,
-                       "root", 0, address + offsetof(struct tm_memory, peak), 1,
-                       "the peak is %" PRIu64 " bytes, less than the %" PRId64 " traced now", peak, (int64_t)traced);
+        tm_findings_add(&verifier->findings,
+                        traced - peak <= counters->largest_update ? TM_FINDING_IN_FLIGHT : TM_FINDING_DAMAGE, "root", 0,
+                        address + offsetof(struct tm_memory, peak), 1,
+                        "the peak is %" PRIu64 " bytes, less than the %" PRId64 " traced now", peak, (int64_t)traced);
 }
 
 static void tell_hidden(const struct counters *counters)
@@ -333,9 +321,9 @@ static struct tm_error *compare_counters(struct tm_verifier *verifier)
                                 .complete = !result->records[TM_FINDING_MISSING],
                                 .largest_update = largest_update(verifier)};
     if (verifier->root->state == TM_STATE_CLEARING) {
-        tm_verify_tell(verifier, tm_verify_in_flight(verifier), "root", 0,
-                       verifier->table->place->address + offsetof(struct tm_root, state), 1,
-                       "traces are being cleared: blocks and counters are not compared");
+        tm_findings_add(&verifier->findings, tm_findings_in_flight(&verifier->findings), "root", 0,
+                        verifier->table->place.address + offsetof(struct tm_root, state), 1,
+                        "traces are being cleared: blocks and counters are not compared");
         return NULL;
     }
     struct tm_error *error = compare_sites(&counters);

@@ -38,15 +38,15 @@ static bool next(struct cursor *cursor)
     }
 }
 
-#define CURSOR(verifier, name)                                                       \
-    {                                                                                \
-        .records = (verifier)->table->name, .host = (verifier)->table->host, .id = 0 \
+#define CURSOR(verifier, name)                                                 \
+    {                                                                          \
+        .records = &(verifier)->table->name, .host = (verifier)->host, .id = 0 \
     }
 
 // Copies what a record refers to. NULL and *why: it is not to be had; NULL without: it cannot be read, which was told.
 static unsigned char *take_bytes(struct tm_verifier *verifier, uint64_t position, uint64_t length, const char **why)
 {
-    const struct tm_records *bytes = verifier->table->bytes;
+    const struct tm_records *bytes = &verifier->table->bytes;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
     *why = NULL;
     if (!tm_records_in_chunk(bytes, position, length) || length > TM_READ_LIMIT) {
@@ -94,7 +94,7 @@ static bool is_utf8(const unsigned char *bytes, size_t length)
 
 static void check_string(struct tm_verifier *verifier, uint64_t id, const struct tm_string *string)
 {
-    const struct tm_records *strings = verifier->table->strings;
+    const struct tm_records *strings = &verifier->table->strings;
     const char *why;
     unsigned char *bytes = take_bytes(verifier, string->position, string->length, &why);
     if (why)
@@ -175,16 +175,16 @@ static bool lines_decode(uint8_t kind, const unsigned char *table, size_t length
 // Whether one of a code's names is to be had; what is wrong with the string itself was told.
 static bool check_name(struct tm_verifier *verifier, uint64_t id, uint32_t name, const char *which)
 {
-    const struct tm_records *strings = verifier->table->strings;
+    const struct tm_records *strings = &verifier->table->strings;
     if (name == 0 || name >= strings->count)
-        TM_VERIFY_DAMAGED(verifier, verifier->table->codes, "code object", id,
+        TM_VERIFY_DAMAGED(verifier, &verifier->table->codes, "code object", id,
                           "its %s is string %" PRIu32 " of %" PRIu64, which, name, strings->count - 1);
     return tm_marks_has(&verifier->strings, name);
 }
 
 static bool check_lines(struct tm_verifier *verifier, uint64_t id, const struct tm_code *code)
 {
-    const struct tm_records *codes = verifier->table->codes;
+    const struct tm_records *codes = &verifier->table->codes;
     const char *why;
     unsigned char *table = take_bytes(verifier, code->line_table, code->line_table_length, &why);
     if (why)
@@ -206,7 +206,7 @@ static bool check_lines(struct tm_verifier *verifier, uint64_t id, const struct 
 
 static void check_code(struct tm_verifier *verifier, uint64_t id, const struct tm_code *code)
 {
-    const struct tm_records *codes = verifier->table->codes;
+    const struct tm_records *codes = &verifier->table->codes;
     bool file_name = check_name(verifier, id, code->filename, "file name");
     bool name = check_name(verifier, id, code->qualname, "name"), sane = true;
     if (code->line_table_kind > TM_LINES_LOCATIONS || code->code_length > INT32_MAX) {
@@ -241,7 +241,7 @@ static struct tm_error *check_codes(struct tm_verifier *verifier)
 
 static bool check_parent(struct tm_verifier *verifier, uint64_t id, const struct tm_node *node)
 {
-    const struct tm_records *nodes = verifier->table->nodes;
+    const struct tm_records *nodes = &verifier->table->nodes;
     struct tm_node parent = {.depth = 0};
     if (node->parent >= id) {
         TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its parent, node %" PRIu32 ", is no older one", node->parent);
@@ -264,7 +264,7 @@ static bool check_parent(struct tm_verifier *verifier, uint64_t id, const struct
 
 static bool check_frame(struct tm_verifier *verifier, uint64_t id, const struct tm_node *node)
 {
-    const struct tm_records *nodes = verifier->table->nodes, *codes = verifier->table->codes;
+    const struct tm_records *nodes = &verifier->table->nodes, *codes = &verifier->table->codes;
     if (node->code == 0 || node->code >= codes->count) {
         TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its code object is %" PRIu32 " of %" PRIu64, node->code,
                           codes->count - 1);
@@ -309,7 +309,7 @@ static struct tm_error *check_nodes(struct tm_verifier *verifier)
 
 static bool check_traceback(struct tm_verifier *verifier, uint64_t id, const struct tm_site *site)
 {
-    const struct tm_records *sites = verifier->table->sites, *nodes = verifier->table->nodes;
+    const struct tm_records *sites = &verifier->table->sites, *nodes = &verifier->table->nodes;
     if (site->node == 0 || site->node >= nodes->count) {
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "its traceback is node %" PRIu32 " of %" PRIu64, site->node,
                           nodes->count - 1);
@@ -334,12 +334,12 @@ static bool check_traceback(struct tm_verifier *verifier, uint64_t id, const str
 
 static void check_site(struct tm_verifier *verifier, uint64_t id, const struct tm_site *site, struct tm_tally *tally)
 {
-    const struct tm_records *sites = verifier->table->sites;
+    const struct tm_records *sites = &verifier->table->sites;
     tally->known = true;
     if (site->allocated > verifier->most_allocated && site->allocated <= TM_VERIFY_COUNTER_LIMIT)
         verifier->most_allocated = site->allocated;
     tally->foreign = site->domain != 0;
-    tally->tells = check_traceback(verifier, id, site);
+    tally->resolvable = check_traceback(verifier, id, site);
     if (site->allocator > TM_ALLOCATOR_TRACKED)
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "an unknown allocator: %u", site->allocator);
     else if (site->domain && site->allocator != TM_ALLOCATOR_TRACKED)
@@ -347,7 +347,7 @@ static void check_site(struct tm_verifier *verifier, uint64_t id, const struct t
                           site->allocator, site->domain);
     if (site->hash != tm_site_hash(id, site)) {
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "it is not what it was");
-        tally->tells = false;
+        tally->resolvable = false;
     } else if (verifier->reserved_is_zero && site->flags & ~(TM_SITE_SHARED | TM_SITE_SHORTENED)) {
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "what is reserved is not 0");
     }
@@ -357,14 +357,12 @@ static struct tm_error *check_sites(struct tm_verifier *verifier)
 {
     struct cursor cursor = CURSOR(verifier, sites);
     while (next(&cursor)) {
-        struct tm_tally **page = &verifier->tallies[cursor.id / TM_TALLIES_IN_PAGE];
+        struct tm_tally *tally = tm_tallies_make(&verifier->tallies, cursor.id);
         struct tm_site site;
-        memcpy(&site, cursor.bytes, sizeof(site));
-        if (!*page)
-            *page = calloc(TM_TALLIES_IN_PAGE, sizeof(**page));
-        if (!*page)
+        if (!tally)
             return tm_error_no_memory();
-        check_site(verifier, cursor.id, &site, &(*page)[cursor.id % TM_TALLIES_IN_PAGE]);
+        memcpy(&site, cursor.bytes, sizeof(site));
+        check_site(verifier, cursor.id, &site, tally);
         verifier->result->sites++;
     }
     return cursor.error;

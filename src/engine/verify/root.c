@@ -2,7 +2,6 @@
  * Verifying the root, its arrays' chunks, and that no two things of the table take the same memory.
  */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "engine/verify/parts.h"
 
@@ -25,9 +24,9 @@ static bool is_padded(const char *text, size_t size)
     return length < size && all_zero(text + length, size - length);
 }
 
-#define ROOT_DAMAGED(verifier, field, ...)                   \
-    tm_verify_tell((verifier), TM_FINDING_DAMAGE, "root", 0, \
-                   (verifier)->table->place->address + offsetof(struct tm_root, field), 1, __VA_ARGS__)
+#define ROOT_DAMAGED(verifier, field, ...)                               \
+    tm_findings_add(&(verifier)->findings, TM_FINDING_DAMAGE, "root", 0, \
+                    (verifier)->table->place.address + offsetof(struct tm_root, field), 1, __VA_ARGS__)
 
 static void check_reserved(struct tm_verifier *verifier)
 {
@@ -61,19 +60,20 @@ static void check_resizes(struct tm_verifier *verifier)
 {
     for (unsigned i = 0; i < TM_RESIZES; i++) {
         const struct tm_resize *resize = &verifier->root->resize[i];
-        uint64_t address = verifier->table->place->address + offsetof(struct tm_root, resize) + i * sizeof(*resize);
+        uint64_t address = verifier->table->place.address + offsetof(struct tm_root, resize) + i * sizeof(*resize);
         if (resize->state > TM_RESIZE_BUSY)
-            tm_verify_tell(verifier, TM_FINDING_DAMAGE, "resize record", i, address, 1, "its state is %" PRIu32,
-                           resize->state);
+            tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "resize record", i, address, 1,
+                            "its state is %" PRIu32, resize->state);
         else if (resize->state == TM_RESIZE_CLAIMED)
-            tm_verify_tell(verifier, tm_verify_in_flight(verifier), "resize record", i, address, 1,
-                           "a block is about to be resized");
+            tm_findings_add(&verifier->findings, tm_findings_in_flight(&verifier->findings), "resize record", i,
+                            address, 1, "a block is about to be resized");
         else if (resize->state == TM_RESIZE_BUSY)
-            tm_verify_tell(verifier, tm_verify_in_flight(verifier), "resize record", i, address, 1,
-                           "the block at 0x%" PRIx64 ", of %" PRIu64 " bytes, is being resized", resize->address,
-                           resize->size);
+            tm_findings_add(&verifier->findings, tm_findings_in_flight(&verifier->findings), "resize record", i,
+                            address, 1, "the block at 0x%" PRIx64 ", of %" PRIu64 " bytes, is being resized",
+                            resize->address, resize->size);
         if (verifier->reserved_is_zero && resize->_reserved)
-            tm_verify_tell(verifier, TM_FINDING_DAMAGE, "resize record", i, address, 1, "what is reserved is not 0");
+            tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "resize record", i, address, 1,
+                            "what is reserved is not 0");
     }
 }
 
@@ -83,76 +83,51 @@ static void check_chunks(struct tm_verifier *verifier, const struct tm_records *
 {
     const struct tm_array *array = &records->array;
     if (array->count == 0)
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, records->array_address, 1, "not even record 0 is there");
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                        "not even record 0 is there");
     if (records->claimed.corrupt_records)
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                       "%" PRIu64 " of them, which are more than can be", array->count);
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                        "%" PRIu64 " of them, which are more than can be", array->count);
     bool ended = false;
     for (unsigned i = 0; i < TM_ARRAY_CHUNKS; i++) {
         uint64_t first = ((UINT64_C(1) << i) - 1) << array->first_shift, address, length;
         bool used = first < records->count && records->count > 1;
         if (used && !tm_records_extent(records, i, &address, &length))
-            tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                           "chunk %u, from record %" PRIu64 " on, is not there", i, first);
+            tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                            "chunk %u, from record %" PRIu64 " on, is not there", i, first);
         if (array->chunk[i] == 0) {
             ended = true;
             continue;
         }
         if (ended && !used)
-            tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                           "chunk %u is at 0x%" PRIx64 ", and the one before it is not there", i, array->chunk[i]);
+            tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                            "chunk %u is at 0x%" PRIx64 ", and the one before it is not there", i, array->chunk[i]);
         if (array->chunk[i] % alignment)
-            tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                           "chunk %u is at 0x%" PRIx64 ", which is not aligned", i, array->chunk[i]);
+            tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                            "chunk %u is at 0x%" PRIx64 ", which is not aligned", i, array->chunk[i]);
         if (__builtin_mul_overflow(UINT64_C(1) << (array->first_shift + i), (uint64_t)array->record_size, &length))
             length = UINT64_MAX;
-        tm_verify_take(verifier, array->chunk[i], length, what);
+        tm_verifier_take(verifier, array->chunk[i], length, what);
     }
 }
 
 void tm_verify_root(struct tm_verifier *verifier)
 {
-    const struct tm_verify_table *table = verifier->table;
+    const struct tm_table *table = verifier->table;
     const struct tm_root *root = verifier->root;
     if (verifier->reserved_is_zero)
         check_reserved(verifier);
     check_state(verifier);
     check_resizes(verifier);
-    tm_verify_take(verifier, table->place->address, sizeof(*root), "root");
+    tm_verifier_take(verifier, table->place.address, sizeof(*root), "root");
     if (root->directory)
-        tm_verify_take(verifier, root->directory, sizeof(tm_directory), "directory");
+        tm_verifier_take(verifier, root->directory, sizeof(tm_directory), "directory");
     if (!root->directory || root->directory % sizeof(uint64_t))
         ROOT_DAMAGED(verifier, directory, "the directory is at 0x%" PRIx64 ", where none can be", root->directory);
-    check_chunks(verifier, table->bytes, "bytes", 1);
-    check_chunks(verifier, table->strings, "strings", sizeof(uint64_t));
-    check_chunks(verifier, table->codes, "code objects", sizeof(uint64_t));
-    check_chunks(verifier, table->nodes, "nodes", sizeof(uint32_t));
-    check_chunks(verifier, table->sites, "sites", sizeof(uint64_t));
-    check_chunks(verifier, table->tracked, "tracked blocks", sizeof(uint64_t));
-}
-
-// ---------------------------------------------------------------------------------------------------------------
-// Memory
-
-static int compare_taken(const void *a, const void *b)
-{
-    uint64_t a_start = ((const struct tm_taken *)a)->start, b_start = ((const struct tm_taken *)b)->start;
-    return (a_start > b_start) - (a_start < b_start);
-}
-
-void tm_verify_memory(struct tm_verifier *verifier)
-{
-    uint64_t sum = 0;
-    qsort(verifier->taken, verifier->taken_count, sizeof(verifier->taken[0]), compare_taken);
-    for (size_t i = 0; i < verifier->taken_count; i++) {
-        const struct tm_taken *taken = &verifier->taken[i];
-        uint64_t length = taken->end - taken->start;
-        sum = sum > UINT64_MAX - length ? UINT64_MAX : sum + length;
-        if (i > 0 && taken->start < taken[-1].end)
-            tm_verify_tell(verifier, TM_FINDING_DAMAGE, taken->what, 0, taken->start, 1,
-                           "the memory is also that of: %s, at 0x%" PRIx64, taken[-1].what, taken[-1].start);
-    }
-    if (sum > verifier->root->mapped)
-        ROOT_DAMAGED(verifier, mapped, "%" PRIu64 " bytes are mapped, but the table takes %" PRIu64,
-                     verifier->root->mapped, sum);
+    check_chunks(verifier, &table->bytes, "bytes", 1);
+    check_chunks(verifier, &table->strings, "strings", sizeof(uint64_t));
+    check_chunks(verifier, &table->codes, "code objects", sizeof(uint64_t));
+    check_chunks(verifier, &table->nodes, "nodes", sizeof(uint32_t));
+    check_chunks(verifier, &table->sites, "sites", sizeof(uint64_t));
+    check_chunks(verifier, &table->tracked, "tracked blocks", sizeof(uint64_t));
 }

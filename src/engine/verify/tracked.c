@@ -30,15 +30,15 @@ struct index {
 
 static bool get_tracked(const struct index *index, uint64_t id, struct tm_tracked *record)
 {
-    const void *bytes = tm_records_peek(index->verifier->table->tracked, id);
+    const void *bytes = tm_records_peek(&index->verifier->table->tracked, id);
     if (bytes)
         memcpy(record, bytes, sizeof(*record));
     return bytes;
 }
 
-#define SLOT_DAMAGED(index, position, ...)                                             \
-    tm_verify_tell((index)->verifier, TM_FINDING_DAMAGE, "index of tracked blocks", 0, \
-                   (index)->slots + ((position) & (index)->mask) * sizeof(uint32_t), 1, __VA_ARGS__)
+#define SLOT_DAMAGED(index, position, ...)                                                         \
+    tm_findings_add(&(index)->verifier->findings, TM_FINDING_DAMAGE, "index of tracked blocks", 0, \
+                    (index)->slots + ((position) & (index)->mask) * sizeof(uint32_t), 1, __VA_ARGS__)
 
 // `position` may be beyond the last slot: then it is in the run which goes on at the first one.
 static void check_slot(struct index *index, uint64_t position, uint32_t id)
@@ -46,7 +46,7 @@ static void check_slot(struct index *index, uint64_t position, uint32_t id)
     struct tm_tracked record;
     if (id == TM_TRACKED_REMOVED)
         return;
-    if (id >= index->verifier->table->tracked->count) {
+    if (id >= index->verifier->table->tracked.count) {
         SLOT_DAMAGED(index, position, "it leads to tracked block %" PRIu32 ", which there is not", id);
         return;
     }
@@ -61,9 +61,10 @@ static void check_slot(struct index *index, uint64_t position, uint32_t id)
     // Removed: first the record becomes free, then its slot.
     if (record.site == 0) {
         bool in_flight = index->stale++ == 0;
-        tm_verify_tell(index->verifier, in_flight ? tm_verify_in_flight(index->verifier) : TM_FINDING_DAMAGE,
-                       "index of tracked blocks", 0, index->slots + (position & index->mask) * sizeof(uint32_t), 1,
-                       "it leads to tracked block %" PRIu32 ", which is free", id);
+        tm_findings_add(&index->verifier->findings,
+                        in_flight ? tm_findings_in_flight(&index->verifier->findings) : TM_FINDING_DAMAGE,
+                        "index of tracked blocks", 0, index->slots + (position & index->mask) * sizeof(uint32_t), 1,
+                        "it leads to tracked block %" PRIu32 ", which is free", id);
         return;
     }
     uint64_t home = tm_tracked_key_hash(record.domain, record.address);
@@ -81,8 +82,8 @@ static bool read_window(struct index *index, uint64_t position, uint64_t count)
     index->failures++;
     index->missing = true;
     index->verifier->result->unreadable_bytes += count * sizeof(uint32_t);
-    tm_verify_tell(index->verifier, TM_FINDING_MISSING, "index of tracked blocks", 0, address, 1,
-                   "%" PRIu64 " of its slots cannot be read", count);
+    tm_findings_add(&index->verifier->findings, TM_FINDING_MISSING, "index of tracked blocks", 0, address, 1,
+                    "%" PRIu64 " of its slots cannot be read", count);
     return false;
 }
 
@@ -91,7 +92,7 @@ static struct tm_error *check_slots(struct index *index, uint64_t from, uint64_t
 {
     uint64_t count;
     for (uint64_t position = from; position < to; position += count) {
-        struct tm_error *error = tm_host_check(index->verifier->table->host);
+        struct tm_error *error = tm_host_check(index->verifier->host);
         if (error)
             return error;
         count = index->failures < FAILURES_TO_GIVE_UP ? WINDOW - position % WINDOW : to - position;
@@ -136,24 +137,25 @@ static struct tm_error *check_index(struct index *index, uint64_t address)
     struct tm_tracked_index head;
     const char *what = "index of tracked blocks";
     if (address % sizeof(uint32_t) || address > UINT64_MAX - sizeof(head)) {
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, address, 1, "no index can be there");
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, address, 1, "no index can be there");
         index->missing = true;
         return NULL;
     }
     if (!tm_target_try_read(verifier->table->target, address, &head, sizeof(head))) {
-        tm_verify_tell(verifier, TM_FINDING_MISSING, what, 0, address, 1, "it cannot be read");
+        tm_findings_add(&verifier->findings, TM_FINDING_MISSING, what, 0, address, 1, "it cannot be read");
         index->missing = true;
         return NULL;
     }
     uint64_t length = head.shift <= SHIFT_LIMIT ? sizeof(head) + (sizeof(uint32_t) << head.shift) : 0;
     if (length == 0 || address > UINT64_MAX - length) {
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, address, 1, "it has 2^%" PRIu32 " slots", head.shift);
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, address, 1, "it has 2^%" PRIu32 " slots",
+                        head.shift);
         index->missing = true;
         return NULL;
     }
     if (verifier->reserved_is_zero && (head._reserved[0] || head._reserved[1] || head._reserved[2]))
-        tm_verify_tell(verifier, TM_FINDING_DAMAGE, what, 0, address, 1, "what is reserved is not 0");
-    tm_verify_take(verifier, address, length, what);
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, address, 1, "what is reserved is not 0");
+    tm_verifier_take(verifier, address, length, what);
     index->slots = address + sizeof(head);
     index->mask = (UINT64_C(1) << head.shift) - 1;
     index->window = malloc(WINDOW * sizeof(*index->window));
@@ -164,11 +166,11 @@ static struct tm_error *check_index(struct index *index, uint64_t address)
 
 static void check_record(struct tm_verifier *verifier, uint64_t id, const struct tm_tracked *record)
 {
-    const struct tm_records *tracked = verifier->table->tracked;
+    const struct tm_records *tracked = &verifier->table->tracked;
     struct tm_site site;
-    const void *bytes = tm_records_peek(verifier->table->sites, record->site);
+    const void *bytes = tm_records_peek(&verifier->table->sites, record->site);
     verifier->result->tracked++;
-    tm_verify_count(verifier, "tracked block", id, tm_records_address(tracked, id), record->size, record->site);
+    tm_verifier_count(verifier, "tracked block", id, tm_records_address(tracked, id), record->size, record->site);
     if (bytes) {
         memcpy(&site, bytes, sizeof(site));
         if (site.domain != record->domain)
@@ -183,10 +185,10 @@ static void check_record(struct tm_verifier *verifier, uint64_t id, const struct
 static struct tm_error *check_live(struct index *index)
 {
     struct tm_verifier *verifier = index->verifier;
-    const struct tm_records *tracked = verifier->table->tracked;
+    const struct tm_records *tracked = &verifier->table->tracked;
     unsigned unlisted = index->stale;
     for (uint64_t id = 1; (id = tm_records_skip(tracked, id)) < tracked->count; id++) {
-        struct tm_error *error = id % TM_VERIFY_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->table->host);
+        struct tm_error *error = id % TM_VERIFY_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->host);
         struct tm_tracked record;
         if (error)
             return error;
@@ -196,15 +198,15 @@ static struct tm_error *check_live(struct index *index)
         if (index->missing || tm_marks_has(&index->listed, id))
             continue;
         bool in_flight = unlisted++ == 0;
-        tm_verify_tell(verifier, in_flight ? tm_verify_in_flight(verifier) : TM_FINDING_DAMAGE, "tracked block", id,
-                       tm_records_address(tracked, id), 1, "it is not in the index");
+        tm_findings_add(&verifier->findings, in_flight ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE,
+                        "tracked block", id, tm_records_address(tracked, id), 1, "it is not in the index");
     }
     return NULL;
 }
 
 struct tm_error *tm_verify_tracked(struct tm_verifier *verifier)
 {
-    struct index index = {.verifier = verifier, .listed = {.limit = verifier->table->tracked->count}};
+    struct index index = {.verifier = verifier, .listed = {.limit = verifier->table->tracked.count}};
     uint64_t address = verifier->root->tracked_index;
     struct tm_error *error = address ? check_index(&index, address) : NULL;
     if (!error)

@@ -297,11 +297,11 @@ static void test_wrong_filters_are_refused_and_change_nothing(void **state)
 static void test_info_text(void **state)
 {
     struct harness *harness = *state;
-    *fake_info(harness->fake) = (struct tm_info){.source = "native",
+    *fake_info(harness->fake) = (struct tm_info){.source = "tracemortem",
                                                  .found_by = "symbol",
                                                  .table_address = 0x7f0000100000,
                                                  .python_version = "3.11.7",
-                                                 .state = 1,
+                                                 .state = TM_TRACING_ON,
                                                  .has_frame_limit = true,
                                                  .frame_limit = 25,
                                                  .traced = 12345678,
@@ -349,7 +349,7 @@ static void test_info_text(void **state)
                         "Python:            3.11.7, debug build\n"
                         "tracer:            0.1.0\n"
                         "pid:               1234\n"
-                        "table:             native, layout 1.2, at 0x7f0000100000, found by symbol\n"
+                        "table:             tracemortem's, layout 1.2, at 0x7f0000100000, found by symbol\n"
                         "unreadable:        nothing\n");
 }
 
@@ -360,7 +360,7 @@ static void test_info_leaves_out_what_a_source_does_not_tell(void **state)
                                                  .found_by = "search",
                                                  .table_address = 0x7f0000100000,
                                                  .python_version = "3.9 to 3.11",
-                                                 .state = 1,
+                                                 .state = TM_TRACING_ON,
                                                  .traced = 1000,
                                                  .blocks = 2,
                                                  .sites_live = 1,

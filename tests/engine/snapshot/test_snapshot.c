@@ -13,7 +13,7 @@
 
 #include "engine/base/host.h"
 #include "engine/base/text.h"
-#include "engine/model/source.h"
+#include "engine/open.h"
 #include "engine/snapshot/dump.h"
 
 struct fixture {

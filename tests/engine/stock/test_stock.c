@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "engine/base/host.h"
-#include "engine/model/source.h"
+#include "engine/open.h"
 #include "support/stock_image.h"
 
 #define HEAP UINT64_C(0x7f7000000000) // of the traced blocks, which are never read

@@ -203,12 +203,6 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
     return NULL;
 }
 
-void tm_snapshot_deinit(struct tm_snapshot *snapshot)
-{
-    free(snapshot->groups);
-    *snapshot = (struct tm_snapshot){0};
-}
-
 struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                 uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
                                 struct tm_damage *damage)

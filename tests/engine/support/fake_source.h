@@ -7,7 +7,7 @@
 #ifndef TRACEMORTEM_TESTS_FAKE_SOURCE_H
 #define TRACEMORTEM_TESTS_FAKE_SOURCE_H
 
-#include "engine/model/source.h"
+#include "engine/open.h"
 
 struct fake;
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "engine/base/host.h"
-#include "engine/model/source.h"
+#include "engine/open.h"
 #include "engine/table/table.h"
 #include "support/image.h"
 
@@ -592,7 +592,7 @@ static void test_search_is_cheap_and_can_be_stopped(void **state)
     image_map(f->image, IMAGE_ROOT + 16 * MIB, 64 * MIB, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
     uint64_t before = tm_target_bytes_read(f->target);
     struct tm_source *source; // not by tm_source_open(), which would search for other tables then
-    assert_error(tm_native_open(f->target, &f->host, &source), TM_ERROR_NO_TABLE, "no trace table");
+    assert_error(tm_table_open(f->target, &f->host, &source), TM_ERROR_NO_TABLE, "no trace table");
     assert_true(tm_target_bytes_read(f->target) - before >= 64 * 16);
     assert_true(tm_target_bytes_read(f->target) - before < 128 * 64);
     assert_true(f->asked >= 4);
@@ -637,13 +637,13 @@ static void test_info(void **state)
     f->root->mapped = 5 * MIB;
     f->root->cleared = 77;
     struct tm_info facts = info(f);
-    assert_string_equal(facts.source, "native");
+    assert_string_equal(facts.source, "tracemortem");
     assert_string_equal(facts.python_version, "3.11.7");
     assert_string_equal(facts.tracer.version, "1.0");
     assert_int_equal(facts.tracer.layout_major, TM_LAYOUT_MAJOR);
     assert_int_equal(facts.tracer.layout_minor, TM_LAYOUT_MINOR);
     assert_int_equal(facts.tracer.pid, 4711);
-    assert_int_equal(facts.state, TM_STATE_TRACING);
+    assert_int_equal(facts.state, TM_TRACING_ON);
     assert_int_equal(facts.frame_limit, 25);
     assert_int_equal(facts.tracer.started, f->root->started);
     assert_int_equal(facts.tracer.cleared, 77);

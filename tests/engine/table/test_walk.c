@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "engine/base/host.h"
-#include "engine/model/source.h"
+#include "engine/open.h"
 #include "support/image.h"
 
 #define HEAP UINT64_C(0x7f7000000000)

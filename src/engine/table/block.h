@@ -1,0 +1,40 @@
+/**
+ * A live block as the table records it, wherever that is: in the shadow map, in the array `tracked`, or in a resize record.
+ * It has a site and no traceback yet. (With a traceback it is a struct tm_block or tm_trace of model/source.h.)
+ */
+#ifndef TRACEMORTEM_ENGINE_TABLE_BLOCK_H
+#define TRACEMORTEM_ENGINE_TABLE_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layout/trace_table.h"
+
+struct tm_recorded_block {
+    uint64_t address;
+    uint64_t size;
+    uint32_t domain;
+    uint32_t site; // id, not checked
+    uint32_t code; // of a code object which the tracer knows, its id, not checked; else 0. Only the walk sets it
+    bool resizing; // it is inside realloc(): this is what it was before
+};
+
+static inline struct tm_recorded_block tm_tracked_block(const struct tm_tracked *record)
+{
+    return (struct tm_recorded_block){
+        .address = record->address, .size = record->size, .domain = record->domain, .site = record->site};
+}
+
+static inline struct tm_recorded_block tm_resize_block(const struct tm_resize *record)
+{
+    return (struct tm_recorded_block){
+        .address = record->address, .size = record->size, .site = record->site, .resizing = true};
+}
+
+/** Whether it contains the address: any block contains its own. */
+static inline bool tm_recorded_block_contains(const struct tm_recorded_block *block, uint64_t address)
+{
+    return address == block->address || (address > block->address && address - block->address < block->size);
+}
+
+#endif
