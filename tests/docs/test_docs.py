@@ -1,7 +1,7 @@
-"""The documents name what is there: files, links, make's targets, commands, options, and figures which the code has too.
+"""The documents name only what exists: files, links, targets of make, commands, options, and figures that the code has.
 
-Strategy: find each kind of name in the documents' text, and look it up in the source tree or ask the built engine.
-(docs/layout.md and its header are compared in tests/layout.)
+Strategy: find each kind of name in the text of the documents, and look it up in the source tree, or ask the built
+engine. (tests/layout compares docs/layout.md with its header.)
 """
 
 import ctypes
@@ -22,46 +22,44 @@ def read(name):
 
 
 def files(*patterns):
-    """The names below the source tree which match, in order."""
-    found = [name for pattern in patterns for name in glob.glob(os.path.join(ROOT, pattern), recursive=True)]
+    """The names of the files that match, from the top of the source tree, in order."""
+    found = {name for pattern in patterns for name in glob.glob(os.path.join(ROOT, pattern), recursive=True)}
     return sorted(os.path.relpath(name, ROOT) for name in found if os.path.isfile(name))
 
 
 DOCUMENTS = files("*.md", "docs/*.md", "tests/*.md")
-MAKEFILES = files("Makefile", "*.mk", "*/**/*.mk")
-SOURCES = files("src/**/*.[ch]", "src/**/*.py", "gdb/*.py", "lldb/*.py", "tests/**/*.py", "tests/**/*.[ch]") + MAKEFILES
+MAKEFILES = files("Makefile", "*.mk", "src/**/*.mk", "tests/**/*.mk")
+SOURCES = files("src/**/*.[ch]", "src/**/*.py", "gdb/*.py", "lldb/*.py", "tests/**/*.[ch]", "tests/**/*.py")
+CODE = "\n".join(read(name) for name in SOURCES + MAKEFILES if name != "tests/docs/test_docs.py")
 
 
-def paragraphs(text):
-    """The text with its line breaks inside of paragraphs taken out."""
-    return re.sub(r"(?<=\S)\n *(?=[^\s|#>*-])", " ", text)
+def without_blocks(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def plain(text):
-    """The text without blocks of code, and with one space for each run of blanks."""
-    return re.sub(r"\s+", " ", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+def prose(document):
+    """The text of a document without its blocks of output, and on one line."""
+    return re.sub(r"\s+", " ", without_blocks(read(document)))
 
 
-# -- what is named ----------------------------------------------------------------------------------------------------
+# -- names ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_files_which_a_document_names_are_there(document):
+def test_files_that_a_document_names_exist(document):
     named = re.findall(r"(?<![\w/.…-])(?:src|gdb|lldb|tests|docs|\.ci)/[\w./*-]*", read(document))
-    missing = {name for name in named if not glob.glob(os.path.join(ROOT, name.rstrip(".-/")))}
-    assert not missing
+    assert [name for name in named if not glob.glob(os.path.join(ROOT, name.rstrip(".-/")))] == []
 
 
 def anchors(text):
-    """The names by which a document's headings are linked to, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_to_a_heading_which_is_there(document):
-    links = re.findall(r"\]\(([^)\s]+)\)", read(document))
-    for link in links:
+def test_links_lead_to_a_file_and_a_heading_that_exist(document):
+    for link in re.findall(r"\]\(([^)\s]+)\)", read(document)):
         if link.startswith(("http://", "https://")):
             continue
         path, _, anchor = link.partition("#")
@@ -70,115 +68,125 @@ def test_links_lead_to_a_heading_which_is_there(document):
         assert not anchor or anchor in anchors(read(target)), link
 
 
-def make_targets():
+def targets_of_make():
     text = "\n".join(map(read, MAKEFILES)).replace("\\\n", " ")
     return {name for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_targets_of_make_which_a_document_names_are_there(document):
-    text = read(document)
-    calls = re.findall(r"`make ([^`]*)`", plain(text)) + re.findall(r"^ +make ([^#\n]*)", text, re.MULTILINE)
+def test_targets_of_make_that_a_document_names_exist(document):
+    calls = re.findall(r"`make ([^`]*)`", prose(document)) + re.findall(r"^ {4}make ([^#\n]*)", read(document), re.M)
     named = {word for call in calls for word in call.split() if re.fullmatch(r"[a-z][a-z0-9-]*", word)}
-    assert named <= make_targets()
+    assert named - targets_of_make() == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_variables_of_the_environment_which_a_document_names_are_read_somewhere(document):
-    named = set(re.findall(r"\b(?:TRACEMORTEM|TM_TEST|TM_ORACLE|FUZZ|TORN)_[A-Z]+\b", read(document)))
-    code = "\n".join(map(read, SOURCES))
-    assert {name for name in named if not re.search(r"\b%s\b" % name, code)} == set()
+def test_variables_that_a_document_names_are_used_somewhere(document):
+    named = set(re.findall(r"\b(?:TRACEMORTEM|TM_TEST|TM_ORACLE|FUZZ|TORN)_[A-Z_]+\b", read(document)))
+    assert {name for name in named if not re.search(r"\b%s\b" % name, CODE)} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_functions_of_the_engine_which_a_document_names_are_there(document):
+def test_functions_of_the_engine_that_a_document_names_exist(document):
     named = set(re.findall(r"\b(tm_\w+)\(\)", read(document)))
-    code = "\n".join(read(name) for name in SOURCES if name.startswith("src/engine/"))
-    assert {name for name in named if not re.search(r"\b%s\(" % name, code)} == set()
+    assert {name for name in named if not re.search(r"\b%s\(" % name, CODE)} == set()
 
 
-# -- what the engine says ---------------------------------------------------------------------------------------------
+# -- commands ---------------------------------------------------------------------------------------------------------
 
 
-def engine():
-    library = ctypes.CDLL(ENGINE)
-    library.tm_command_name.restype = library.tm_command_help.restype = ctypes.c_char_p
-    library.tm_command_name.argtypes, library.tm_command_help.argtypes = [ctypes.c_size_t], [ctypes.c_char_p]
-    return library
-
-
+@pytest.fixture(scope="module")
 def helps():
-    """{command: its help}, in the engine's order."""
-    library, found = engine(), {}
-    while library.tm_command_name(len(found)):
-        name = library.tm_command_name(len(found))
-        found[name.decode()] = library.tm_command_help(name).decode()
+    """{command: its help}, in the order of the engine."""
+    engine, found = ctypes.CDLL(ENGINE), {}
+    engine.tm_command_name.restype = engine.tm_command_help.restype = ctypes.c_char_p
+    engine.tm_command_name.argtypes, engine.tm_command_help.argtypes = [ctypes.c_size_t], [ctypes.c_char_p]
+    while engine.tm_command_name(len(found)):
+        name = engine.tm_command_name(len(found))
+        found[name.decode()] = engine.tm_command_help(name).decode()
     return found
 
 
-def test_the_readme_lists_the_commands_in_the_engines_order():
-    assert re.findall(r"^\| `(tm-\w+)", read("README.md"), re.MULTILINE) == list(helps())
+def test_the_readme_lists_the_commands_in_the_order_of_the_engine(helps):
+    assert re.findall(r"^\| `(tm-\w+)", read("README.md"), re.MULTILINE) == list(helps)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_commands_which_a_document_names_are_there(document):
-    text = read(document)
-    examples = re.findall(r"(?:example is|command) (?:a command )?`(tm-\w+)`", text) if "contributing" in document else []
-    named = set(re.findall(r"(?<![\w-])tm-[a-z]+\b(?!\.)", text))
-    assert named - set(examples) <= set(helps())
+def test_commands_that_a_document_names_exist(document, helps):
+    named = set(re.findall(r"(?<![\w-])tm-[a-z]+\b", read(document)))
+    invented = set(re.findall(r"The example is a command `(tm-\w+)`", prose(document)))
+    assert named - invented - set(helps) == set()
 
 
-def test_options_which_the_readme_lists_are_options_of_each_command_it_lists_them_for():
-    lists = re.findall(r"Options of ([^:]*): ([^.]*)\.", plain(read("README.md")))
-    assert lists
+def test_the_readme_lists_options_only_for_commands_that_have_them(helps):
+    lists = re.findall(r"Options of ([^:]*): ([^.]*)\.", prose("README.md"))
+    assert len(lists) >= 3
     for commands, options in lists:
         for command in re.findall(r"`(tm-\w+)`", commands):
+            listed = helps[command].split("\nOptions:\n")[1]
             for option in re.findall(r"`(-[\w-]+)", options):
-                assert re.search(r"^  .*(?<![\w-])%s\b" % option, helps()[command], re.MULTILINE), (command, option)
+                assert re.search(r"^  .*(?<![\w-])%s\b" % option, listed, re.MULTILINE), (command, option)
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
 
-NUMBERS = "no one two three four five six seven eight nine ten".split()
+WORDS = "no one two three four five six seven eight nine ten".split()
 
 
 def callbacks(struct):
-    """The names of the functions in a struct of the engine's header, in their order."""
+    """The functions in a struct of the engine's header, in their order."""
     body = re.search(r"^struct %s \{(.*?)^\};" % struct, read(HEADER), re.MULTILINE | re.DOTALL).group(1)
-    return re.findall(r"^    [^/\n]*\(\*(\w+)\)", body, re.MULTILINE)
+    return re.findall(r"^    [^/*\n][^/\n]*?\(\*(\w+)\)\(", body, re.MULTILINE)
 
 
-@pytest.mark.parametrize("document, pattern", [("docs/design.md", r"(\w+) callbacks \(([^)]*)\)")])
-def test_a_list_of_callbacks_is_that_of_the_header(document, pattern):
-    told = re.findall(pattern, plain(read(document)))
-    assert [re.findall(r"`(\w+)`", names) for _, names in told] == [
-        callbacks("tm_target_callbacks"),
-        callbacks("tm_host_callbacks"),
-    ]
-    assert [number for number, _ in told] == [NUMBERS[len(re.findall("`", names)) // 2] for _, names in told]
+def test_the_design_counts_the_callbacks_of_the_header():
+    lists = re.findall(r"(\w+) callbacks \(([^)]*)\)", prose("docs/design.md"))
+    names = [re.findall(r"`(\w+)`", text) for _, text in lists]
+    assert names == [callbacks("tm_target_callbacks"), callbacks("tm_host_callbacks")]
+    assert [count for count, _ in lists] == [WORDS[len(group)] for group in names]
 
 
 def test_the_map_shows_the_callbacks_of_the_header():
-    text = read("docs/architecture.md")
     for side, struct in (("target", "tm_target_callbacks"), ("host", "tm_host_callbacks")):
-        assert re.search(r"\b%s: (.*)$" % side, text, re.MULTILINE).group(1).split(", ") == callbacks(struct)
+        shown = re.search(r"\b%s: (.*)$" % side, read("docs/architecture.md"), re.MULTILINE).group(1)
+        assert shown.split(", ") == callbacks(struct)
 
 
-def number(name, pattern):
-    """A figure of a source file, where the pattern has it; shifts and all."""
-    text = re.search(pattern, read(name)).group(1)
-    assert re.fullmatch(r"[\d\s<]+", text), text
-    base, _, shift = text.partition("<<")
-    return int(base) << int(shift or 0)
-
-
+# A document, what it says, what the code says, and the former figure as it follows from the latter.
 FIGURES = [
-    ("README.md", r"at most N allocation sites \((\d+)\)", "src/tracer/table.h", r"RECORDS_DEFAULT = ([\d <]+)"),
-    ("docs/layout.md", r"N is (\d+),", "src/tracer/table.h", r"RECORDS_DEFAULT = ([\d <]+)"),
-    ("docs/design.md", r"Those which .*? (\d+) sites", None, None),
+    ("README.md", r"allocation sites \((\d+)\)", r"RECORDS_DEFAULT = ([^,]+),", lambda n: n),
+    ("docs/layout.md", r"N is (\d+),", r"RECORDS_DEFAULT = ([^,]+),", lambda n: n),
+    ("docs/design.md", r"After (\d+) sites", r"RECORDS_DEFAULT = ([^,]+),", lambda n: n * 3 // 4),
+    ("docs/layout.md", r"for each traceback, 1 to (\d+);", r"FRAME_LIMIT_MAX = (\d+)", lambda n: n),
+    ("docs/tracemalloc.md", r"the greatest is (\d+),", r"FRAME_LIMIT_MAX = (\d+)", lambda n: n),
+    ("docs/design.md", r"table begins with (\d+) entries", r"\bFIRST_LOG = (\d+)", lambda n: 1 << n),
+    ("docs/design.md", r"at most (\d+) are kept", r"TM_HEAP_CACHE_LIMIT (\(.*\))", lambda n: n >> 20),
+    ("docs/reliability.md", r"-th allocation \((\d+);", r"\bevery = text == NULL \? (\d+)", lambda n: n),
+    ("docs/reliability.md", r"`TORN_CORES` of them \((\d+)\)", r"TORN_CORES \?= (\d+)", lambda n: n),
+    ("docs/reliability.md", r"(\d+) such blocks are allowed", r"define LEFT_BEHIND (\d+)", lambda n: n),
+    ("docs/reliability.md", r"up to (\d+) fields changed", r"define PATCHES (\d+)", lambda n: n),
+    ("docs/reliability.md", r"at most (\d+) MiB at once", r"-malloc_limit_mb=(\d+)", lambda n: n),
+    ("docs/reliability.md", r"below (\d+) MiB with the san", r"-rss_limit_mb=(\d+)", lambda n: n),
+    ("docs/reliability.md", r"takes less than (\d+) s;", r"-timeout=(\d+) ", lambda n: n),
 ]
 
 
-def test_the_version_is_the_packages():
-    version = re.search(r'^__version__ = "(.*)"', read("src/python/tracemortem/__init__.py"), re.MULTILINE).group(1)
-    assert re.search(r"^## Status\n+(\S+), the first version", read("README.md"), re.MULTILINE).group(1) == version
+def value(text):
+    """A constant of C: a number, or one shifted to the left."""
+    number, _, shift = re.sub(r"UINT64_C|[()\s]", "", text).partition("<<")
+    return int(number) << int(shift or 0)
+
+
+@pytest.mark.parametrize("document, told, coded, follows", FIGURES, ids=[row[1] for row in FIGURES])
+def test_a_figure_in_a_document_is_that_of_the_code(document, told, coded, follows):
+    figures = re.findall(coded, CODE)
+    assert len(figures) == 1, figures
+    assert [int(figure) for figure in re.findall(told, prose(document))] == [follows(value(figures[0]))]
+
+
+def test_versions_are_those_of_the_package_and_of_the_header():
+    package = re.search(r'^__version__ = "(.*)"', read("src/python/tracemortem/__init__.py"), re.MULTILINE).group(1)
+    assert re.findall(r"(\d\S+), the first version", prose("README.md")) == [package]
+    layout = ".".join(re.findall(r"define TM_LAYOUT_(?:MAJOR|MINOR) (\d+)", read("src/layout/trace_table.h")))
+    told = [re.findall(r"layout (?:version )?(\d+\.\d+)", read(document)) for document in DOCUMENTS]
+    assert {version for versions in told for version in versions} == {layout}
