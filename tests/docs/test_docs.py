@@ -29,7 +29,9 @@ def files(*patterns):
 
 DOCUMENTS = files("*.md", "docs/*.md", "tests/*.md")
 MAKEFILES = files("Makefile", "*.mk", "src/**/*.mk", "tests/**/*.mk")
-SOURCES = files("src/**/*.[ch]", "src/**/*.py", "gdb/*.py", "lldb/*.py", "tests/**/*.[ch]", "tests/**/*.py")
+SOURCES = files(
+    "src/**/*.[ch]", "src/**/*.py", "gdb/*.py", "lldb/*.py", "tests/**/*.[ch]", "tests/**/*.py", "tests/**/*.sh"
+)
 CODE = "\n".join(read(name) for name in SOURCES + MAKEFILES if name != "tests/docs/test_docs.py")
 
 
@@ -84,8 +86,8 @@ def test_links_lead_to_a_file_and_a_heading_that_exist(document):
 
 
 def targets_of_make():
-    text = "\n".join(map(read, MAKEFILES)).replace("\\\n", " ")
-    return {name for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()}
+    text = "\n".join(map(read, MAKEFILES))
+    return {name for line in re.findall(r"^([a-z][\w -]*):(?!=)", text, re.MULTILINE) for name in line.split()}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
