@@ -34,6 +34,12 @@ def records():
     return result
 
 
+def meaning(record, field):
+    """The text in the last column of a field's row."""
+    body = re.search(r"^### `struct %s`.*\n((?:(?!#).*\n)*)" % record, text(), re.MULTILINE).group(1)
+    return re.search(r"^\| \d+ \| [^|]+ \| `%s` \| (.*) \|$" % field, body, re.MULTILINE).group(1)
+
+
 def constants():
     """What the document says of constants: {name or C expression: value as text}."""
     rows = re.findall(r"^\| `([A-Z]\w*|sizeof\(\w+\))` \| ([^|]+) \|", text(), re.MULTILINE)

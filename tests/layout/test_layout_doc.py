@@ -107,6 +107,34 @@ def test_constants_have_the_values_the_document_says(compiled, name):
         assert [str(int(CONSTANTS[name], 0))] == compiled[name]
 
 
+@pytest.mark.parametrize(
+    "field, name",
+    [
+        ("layout_major", "TM_LAYOUT_MAJOR"),
+        ("layout_minor", "TM_LAYOUT_MINOR"),
+        ("address_bits", "TM_ADDRESS_BITS"),
+        ("branch_shift", "TM_BRANCH_SHIFT"),
+        ("leaf_shift", "TM_LEAF_SHIFT"),
+    ],
+)
+def test_what_the_document_says_of_a_field_is_the_value_of_its_constant(field, name):
+    assert document.meaning("tm_root", field).split()[0].rstrip(";:") == CONSTANTS[name]
+
+
+def test_prose_counts_what_the_constants_count():
+    text = document.text()
+    assert re.findall(r"\| (\d+) addresses, one for each chunk", text) == [CONSTANTS["TM_ARRAY_CHUNKS"]]
+    assert re.findall(r"\| (\d+) of `struct tm_resize`", text) == [CONSTANTS["TM_RESIZES"]]
+    assert re.findall(r"at least (\d+) \|", text) == [str(RECORDS["tm_root"][0])]
+    assert re.findall(r"(\d+) × 8 +(\d+) × 8 +(\d+) × 4", text) == [
+        tuple(CONSTANTS[name] for name in ("TM_DIRECTORY_ENTRIES", "TM_BRANCH_ENTRIES", "TM_LEAF_SLOTS"))
+    ]
+    assert re.search(r"^# .* layout version (\S+)$", text, re.MULTILINE).group(1) == "%s.%s" % (
+        CONSTANTS["TM_LAYOUT_MAJOR"],
+        CONSTANTS["TM_LAYOUT_MINOR"],
+    )
+
+
 def test_numbers_are_signed_where_the_document_says(tmp_path):
     fields = [
         (name, field)
