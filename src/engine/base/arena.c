@@ -1,5 +1,5 @@
 /**
- * Arena: blocks which double up to a limit; a piece too large for the usual gets a block of its own.
+ * Arena: blocks which double up to a limit; a piece that is too large gets a block of its own.
  */
 #include "engine/base/arena.h"
 
@@ -24,7 +24,7 @@ static struct tm_arena_block *new_block(size_t capacity)
     return block;
 }
 
-// A block for one large piece goes behind the one being filled, whose rest stays in use.
+// The block of a large piece goes behind the block being filled, so that the rest of that one stays in use.
 static void *allocate_large(struct tm_arena *arena, size_t size)
 {
     struct tm_arena_block *block = new_block(size);

@@ -14,7 +14,7 @@ struct tm_error {
     char text[];
 };
 
-// Handed out where there is no memory for an error: one for each code, so that the code is never lost. They are
+// What is returned where there is no memory for an error: one for each code, so that the code is never lost. They are
 // constant; tm_error_destroy() leaves them alone.
 #define TM_STATIC_ERROR(error_code, error_text) \
     [error_code] = {.code = (error_code), .is_static = true, .message = (error_text)}
@@ -24,12 +24,15 @@ static const struct tm_error static_errors[] = {
     TM_STATIC_ERROR(TM_ERROR_NO_TARGET, "no process and no core"),
     TM_STATIC_ERROR(TM_ERROR_NO_TABLE, "no trace table in the target"),
     TM_STATIC_ERROR(TM_ERROR_NOT_TRACING, "the tracer is loaded, but tracing is off"),
-    TM_STATIC_ERROR(TM_ERROR_UNSUPPORTED, "the trace table is of a kind which this reader does not know"),
+    TM_STATIC_ERROR(TM_ERROR_UNSUPPORTED, "the trace table is of a kind that this tracemortem does not read"),
     TM_STATIC_ERROR(TM_ERROR_CORRUPT, "the trace table is corrupt"),
     TM_STATIC_ERROR(TM_ERROR_FAULT, "the target's memory cannot be read"),
     TM_STATIC_ERROR(TM_ERROR_NOT_FOUND, "not traced"),
     TM_STATIC_ERROR(TM_ERROR_INTERRUPTED, "interrupted"),
+    TM_STATIC_ERROR(TM_ERROR_OUTPUT, "the output cannot be written"),
+    TM_STATIC_ERROR(TM_ERROR_INCOMPLETE, "no trace table in what can be read of the target"),
 };
+_Static_assert(sizeof(static_errors) / sizeof(static_errors[0]) == TM_ERROR_INCOMPLETE + 1, "one for each code");
 
 static struct tm_error *static_error(enum tm_error_code code)
 {

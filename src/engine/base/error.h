@@ -6,8 +6,10 @@
 
 #include "engine/tracemortem.h"
 
-/** printf-style; text which came from the target must have been escaped (text.h) before it goes in. Never NULL: where
- * there is no memory for the message, a static one is given. */
+/**
+ * As printf(). Text from the target must be escaped (text.h) before it goes in. Never NULL: where there is no memory
+ * for the message, the code's shared error is returned.
+ */
 struct tm_error *tm_error_create(enum tm_error_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** The error for a failed malloc on the debugger's side. */

@@ -1,7 +1,7 @@
 /**
- * The user's side as the engine's parts see it: Ctrl-C, progress, and what front ends hand over to do with text.
+ * The user's side as the engine sees it: Ctrl-C, progress, output, source lines.
  *
- * Every callback may be missing, and so may the host itself: then nobody asks to stop and nobody listens. Knows no
+ * Any callback may be missing, and so may the host: then nothing stops the work, and output goes nowhere. Knows no
  * target and no table.
  */
 #ifndef TRACEMORTEM_ENGINE_BASE_HOST_H
@@ -20,13 +20,13 @@ static inline bool tm_host_should_stop(const struct tm_host *host)
     return host && host->callbacks.should_stop && host->callbacks.should_stop(host->context) != 0;
 }
 
-/** The error of work which was given up because the user asked for it. */
+/** The error of work which stopped because the user asked for it. */
 static inline struct tm_error *tm_host_stopped(void)
 {
     return tm_error_create(TM_ERROR_INTERRUPTED, "interrupted");
 }
 
-/** NULL, or TM_ERROR_INTERRUPTED if the user asked to stop: for loops which can only return. */
+/** NULL, or TM_ERROR_INTERRUPTED if the user asked to stop. */
 static inline struct tm_error *tm_host_check(const struct tm_host *host)
 {
     return tm_host_should_stop(host) ? tm_host_stopped() : NULL;
@@ -44,7 +44,7 @@ static inline void tm_host_write(const struct tm_host *host, const char *text, s
         host->callbacks.write(host->context, text, length);
 }
 
-/** A source line, or NULL if there is none or nobody can read it; valid until the next call. */
+/** A source line; NULL if it does not exist or cannot be read. Valid until the next call. */
 static inline const char *tm_host_source_line(const struct tm_host *host, const char *file_name, uint32_t line)
 {
     if (!host || !host->callbacks.source_line)

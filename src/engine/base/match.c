@@ -1,7 +1,8 @@
 // Shell patterns: parsed once into items which match one code point each, and stars between them.
 //
-// What a `[…]` means is defined by how Python's fnmatch rewrites it for its regular expressions, corners included
-// ("[b-a!x]" is a negated set). So the rewriting is followed here, on code points, and then read as `re` would.
+// How Python's fnmatch rewrites a `[…]` for its regular expressions defines what it means, corner cases included
+// ("[b-a!x]" is a negated set). So this code does the same rewriting, on code points, and then reads the result as
+// `re` does.
 
 #include "engine/base/match.h"
 
@@ -44,7 +45,7 @@ void tm_pattern_destroy(struct tm_pattern *pattern)
     free(pattern);
 }
 
-// In a set which is being read: a hyphen which makes a range. No code point.
+// In a set which is being read: a hyphen that makes a range. It is no code point.
 #define RANGE_MARK UINT32_MAX
 
 // The set's text as code points and RANGE_MARKs.
@@ -53,7 +54,7 @@ struct set_text {
     size_t count;
 };
 
-// Where the hyphen at or after `from` is that splits a chunk off, or `count`.
+// Where the first hyphen at or after `from` is that splits a chunk off, or `count`.
 static size_t next_hyphen(const uint32_t *points, size_t from, size_t count)
 {
     while (from < count && points[from] != '-')
@@ -61,8 +62,8 @@ static size_t next_hyphen(const uint32_t *points, size_t from, size_t count)
     return from < count ? from : count;
 }
 
-// Marks the hyphens which make ranges: not the first of the set (or of a negated set), not the last, and none within
-// the two code points after another.
+// Marks the hyphens that make ranges: not the first of the set (or of a negated set), not the last, and none within
+// two code points after another one.
 static void mark_ranges(uint32_t *points, size_t count)
 {
     size_t hyphen = next_hyphen(points, points[0] == '!' ? 2 : 1, count);
@@ -73,7 +74,7 @@ static void mark_ranges(uint32_t *points, size_t count)
     }
 }
 
-// Takes ranges whose ends are in the wrong order out, both ends with them, the last one first.
+// Removes ranges whose ends are in the wrong order, both ends included, the last range first.
 static void remove_empty_ranges(struct set_text *set)
 {
     for (size_t i = set->count; i-- > 0;) {
@@ -85,7 +86,7 @@ static void remove_empty_ranges(struct set_text *set)
     }
 }
 
-// Reads what is left as the inside of a regular expression's set.
+// Reads the rest as the inside of a set of a regular expression.
 static void read_set(struct tm_pattern *pattern, struct item *item, const struct set_text *set)
 {
     size_t i = 0;
@@ -98,7 +99,7 @@ static void read_set(struct tm_pattern *pattern, struct item *item, const struct
     }
     while (i < set->count) {
         struct range *range = &pattern->ranges[pattern->range_count++];
-        // Only "!" before it can have left a mark without a lower end: it is a plain hyphen then.
+        // Only a "!" before it can have left a mark without a lower end: then it is a plain hyphen.
         range->low = range->high = set->points[i] == RANGE_MARK ? '-' : set->points[i];
         if (i + 2 < set->count && set->points[i + 1] == RANGE_MARK) {
             range->high = set->points[i + 2];
@@ -150,7 +151,7 @@ static size_t parse_item(struct tm_pattern *pattern, uint32_t *points, size_t at
 
 struct tm_error *tm_pattern_create(const char *bytes, size_t length, struct tm_pattern **result)
 {
-    // There are at most as many items, ranges and code points as bytes. One more, as calloc(0) may be NULL.
+    // There are at most as many items, ranges and code points as bytes. One more, since calloc(0) may return NULL.
     struct tm_pattern *pattern = calloc(1, sizeof(*pattern));
     uint32_t *points = calloc(length + 1, sizeof(*points));
     size_t count = 0;
@@ -190,8 +191,8 @@ static bool item_matches(const struct tm_pattern *pattern, const struct item *it
 bool tm_pattern_matches(const struct tm_pattern *pattern, const char *name, size_t length)
 {
     size_t item = 0, at = 0;
-    // After the last star seen: the item which follows it, and where in the name that item is tried. Where the rest
-    // fails the star takes one code point more; stars before it never need to be tried again.
+    // After the last star: the item behind it, and where in the name that item is tried. If the rest does not match,
+    // the star takes one more code point. Stars before it need no second try.
     size_t star_item = 0, star_at = 0;
     bool star_seen = false;
 

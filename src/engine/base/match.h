@@ -1,6 +1,7 @@
 /**
- * Shell patterns, exactly as fnmatch.fnmatchcase() of Python 3.11 takes them, on code points: `*`, `?`, `[seq]`,
- * `[!seq]`. Matching takes at most time proportional to the pattern's length times the name's. Knows nothing of files.
+ * Shell patterns, exactly as fnmatch.fnmatchcase() of Python 3.11 matches them, on code points: `*`, `?`, `[seq]`,
+ * `[!seq]`. Matching takes time proportional to the pattern's length times the name's at most. Knows nothing of
+ * files.
  */
 #ifndef TRACEMORTEM_ENGINE_BASE_MATCH_H
 #define TRACEMORTEM_ENGINE_BASE_MATCH_H

@@ -1,9 +1,9 @@
-// A heap whose greatest item is at the *end* of the array: what is taken from it goes to the front, where it belongs.
+// A heap whose greatest item is at the *end* of the array: what is taken from it goes to the front.
 
 #include "engine/base/order.h"
 
 struct heap {
-    void **last; // item 0 of the heap; item i stands at last[-i]
+    void **last; // item 0 of the heap; item i is last[-i]
     size_t count;
     int (*compare)(const void *a, const void *b);
 };
@@ -41,7 +41,7 @@ struct tm_error *tm_order_greatest(void **items, size_t count, size_t limit,
             return error;
     }
     for (size_t i = 0; i < limit && heap.count > 0; i++) {
-        // The first item of the array is the heap's last: it changes places with the greatest.
+        // The first item of the array is the heap's last: swap it with the greatest.
         void *greatest = *heap.last;
         *heap.last = items[i];
         items[i] = greatest;

@@ -1,5 +1,5 @@
 /**
- * Set: a hash set of pointers, open addressing with linear probing. The user hashes and compares:
+ * Set: a hash set of pointers, with open addressing and linear probing. The user hashes and compares:
  *
  *     if (!tm_set_reserve(&set))
  *         … no memory …
@@ -9,7 +9,7 @@
  *     if (!entry->item)
  *         tm_set_put(&set, entry, hash, item);
  *
- * Nothing is ever removed. Knows nothing of what the items are and does not own them.
+ * Items are never removed. Knows nothing of what the items are and does not own them.
  */
 #ifndef TRACEMORTEM_ENGINE_BASE_SET_H
 #define TRACEMORTEM_ENGINE_BASE_SET_H
@@ -31,7 +31,7 @@ struct tm_set {
     size_t count;
 };
 
-/** A permutation of the 64-bit numbers which mixes well: keys of 64 bits are equal if their hashes are. */
+/** A permutation of the 64-bit numbers that mixes well: two hashes are equal only if the numbers are. */
 static inline uint64_t tm_hash_number(uint64_t key)
 {
     key ^= key >> 32;
@@ -50,7 +50,7 @@ static inline uint64_t tm_hash_bytes(const void *bytes, size_t length)
     return tm_hash_number(hash);
 }
 
-/** Only in a set with room: after tm_set_reserve(). Ends at a free entry. */
+/** Only in a set with room: after tm_set_reserve(). A search ends at a free entry. */
 static inline struct tm_set_entry *tm_set_first(const struct tm_set *set, uint64_t hash)
 {
     return &set->entries[hash & (set->capacity - 1)];
@@ -89,8 +89,8 @@ static inline bool tm_set_grow(struct tm_set *set)
 }
 
 /**
- * For sets whose keys are all 64-bit numbers, pointers for instance: the entry of a number, or the free one where it
- * belongs. Only in a set with room. The items must have been put by tm_set_put_number().
+ * The entry of a number, or the free entry where it belongs; for sets whose keys are all 64-bit numbers, pointers for
+ * instance. Only in a set with room. The items must have been put by tm_set_put_number().
  */
 static inline struct tm_set_entry *tm_set_find_number(const struct tm_set *set, uint64_t number)
 {
@@ -113,7 +113,7 @@ static inline bool tm_set_reserve(struct tm_set *set)
     return set->count < set->capacity / 2 || tm_set_grow(set);
 }
 
-/** Add a number to a set which is nothing but numbers; `count` is then how many distinct ones it has. False: no memory. */
+/** Add a number to a set of numbers; `count` is then how many distinct ones it has. False: no memory. */
 static inline bool tm_set_add_number(struct tm_set *set, uint64_t number)
 {
     static const char present;

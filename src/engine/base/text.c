@@ -1,4 +1,4 @@
-// The growing text buffer and the escaping of target strings. Every byte which leaves tm_text_escape() is valid UTF-8.
+// The growing text buffer, and the escaping of target strings. Every byte from tm_text_escape() is valid UTF-8.
 
 #include "engine/base/text.h"
 
@@ -96,7 +96,7 @@ static size_t write_escape(uint32_t code_point, char buffer[LONGEST_ESCAPE])
     return (size_t)snprintf(buffer, LONGEST_ESCAPE, code_point < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)code_point);
 }
 
-// Takes the next piece: as many safe bytes as there are at once, or one escape. Returns how many bytes it stands for.
+// Takes the next piece: as many safe bytes as possible, or one escape. Returns how many bytes it covers.
 static size_t next_piece(const char *bytes, size_t length, bool keep_tabs, char escape[LONGEST_ESCAPE],
                          size_t *escape_length)
 {

@@ -1,8 +1,8 @@
 /**
  * Text for the user: a buffer that grows, and the escaping of what came from the target.
  *
- * Appending never fails on the spot: a lack of memory is remembered and told once, by tm_text_check(). Knows nothing
- * of what the text says.
+ * Appending never fails at once: the text remembers that memory ran out, and tm_text_check() reports it. Knows
+ * nothing of what the text says.
  */
 #ifndef TRACEMORTEM_ENGINE_BASE_TEXT_H
 #define TRACEMORTEM_ENGINE_BASE_TEXT_H
@@ -23,28 +23,28 @@ struct tm_text {
     }
 
 void tm_text_deinit(struct tm_text *text);
-/** NULL, or the error if any append since the text was empty found no memory. */
+/** NULL, or the error if an append found no memory since the text was last empty. */
 struct tm_error *tm_text_check(const struct tm_text *text);
 /** Never NULL. */
 const char *tm_text_string(const struct tm_text *text);
 /** Empty again; the memory is kept. */
 void tm_text_clear(struct tm_text *text);
 
-/** These append what is valid UTF-8 and safe already: the engine's own words, text which was escaped before. */
+/** Append what is valid UTF-8 and safe already: the engine's own words, or text that was escaped before. */
 void tm_text_bytes(struct tm_text *text, const char *bytes, size_t length);
 void tm_text_add(struct tm_text *text, const char *string);
 void tm_text_printf(struct tm_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /**
- * Append a string of the target, as UTF-8 with surrogates, or any bytes. What a terminal could act on or what is not
- * valid UTF-8 is shown as Python's repr() shows it: control characters (\n, \x1b, \x9b), line and paragraph separators
- * and bidirectional controls (\u2028, \u202e), lone surrogates (\udc80), and stray bytes as the surrogates that
- * "surrogateescape" makes of them. All else, a backslash too, is left as it is.
+ * Append a string of the target: UTF-8 with surrogates, or any bytes. What a terminal could act on, or what is not
+ * valid UTF-8, appears as in Python's repr(): control characters (\n, \x1b, \x9b), line and paragraph separators and
+ * bidirectional controls (\u2028, \u202e), lone surrogates (\udc80), and stray bytes as the surrogates that
+ * "surrogateescape" makes of them. Everything else, a backslash too, stays as it is.
  */
 void tm_text_escape(struct tm_text *text, const char *bytes, size_t length);
-/** The same for a line of source text, where tabs are left as they are. */
+/** The same for a line of source text, where tabs stay as they are. */
 void tm_text_escape_line(struct tm_text *text, const char *bytes, size_t length);
-/** The same as tm_text_escape() into `capacity` (at least 1) bytes, cut before what does not fit; NUL-terminated. */
+/** As tm_text_escape(), into `capacity` (at least 1) bytes; what does not fit is cut off. NUL-terminated. */
 void tm_escape_into(char *buffer, size_t capacity, const char *bytes, size_t length);
 
 #endif

@@ -1,4 +1,4 @@
-// Decoding of UTF-8 with surrogates, and Python's notion of white space. Allocates nothing, fails never.
+// Decoding of UTF-8 with surrogates, and Python's white space. Allocates nothing and never fails.
 
 #include "engine/base/utf8.h"
 
@@ -7,7 +7,7 @@ static bool is_continuation(unsigned char byte)
     return (byte & 0xc0) == 0x80;
 }
 
-// How many bytes a sequence which starts with this byte has; 0: none starts so.
+// How many bytes a sequence has which starts with this byte; 0: no sequence starts so.
 static size_t sequence_length(unsigned char lead)
 {
     if (lead < 0x80)

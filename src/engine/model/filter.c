@@ -68,7 +68,7 @@ void tm_filter_list_deinit(struct tm_filter_list *list)
 // ---------------------------------------------------------------------------------------------------------------
 // Matching
 
-// A filter at work: with the file names it has seen, each of which leads to one of the two answers.
+// A filter at work, with the file names it has seen. The item of each name is one of the two answers.
 struct tm_matcher {
     const struct tm_filter *filter;
     struct tm_set seen;
@@ -110,7 +110,7 @@ static struct tm_error *match_frames(struct tm_matcher *matcher, const struct tm
     return NULL;
 }
 
-// Filter._match() and DomainFilter._match(): for an exclusive filter, whether the origin is not what it names.
+// Filter._match() and DomainFilter._match(). An exclusive filter matches an origin that is not what it names.
 static struct tm_error *match_origin(struct tm_matcher *matcher, uint32_t domain, const struct tm_traceback *traceback,
                                      bool *result)
 {

@@ -21,7 +21,7 @@ struct tm_filter {
     bool all_frames; // match any frame, not only the most recent one
     bool has_domain; // always where there is no pattern
     uint32_t domain;
-    uint32_t number; // under which the user knows it in the session; 0: none
+    uint32_t number; // the user's number for it in the session; 0: none
 };
 
 /** All zero is an empty list. */
@@ -35,27 +35,27 @@ struct tm_filter_list {
 struct tm_error *tm_filter_init(struct tm_filter *filter, bool inclusive, const char *pattern, size_t length);
 void tm_filter_deinit(struct tm_filter *filter);
 
-/** Takes the filter over if it succeeds. */
+/** Takes ownership of the filter if it succeeds. */
 struct tm_error *tm_filter_list_add(struct tm_filter_list *list, struct tm_filter *filter);
 void tm_filter_list_remove(struct tm_filter_list *list, size_t index);
 void tm_filter_list_deinit(struct tm_filter_list *list);
 
 /**
- * Keep the groups which snapshot.filter_traces(list) would: at least one inclusive filter matches, if there are any,
+ * Keep the groups that snapshot.filter_traces(list) keeps: at least one inclusive filter matches, if there are any,
  * and no exclusive one does.
  */
 struct tm_error *tm_filter_list_apply(const struct tm_filter_list *list, const struct tm_host *host,
                                       struct tm_snapshot *snapshot);
 
-/** A list at work on one origin of blocks after the other: what it found out about file names is kept. */
+/** A list at work on one origin of blocks after the other: it remembers what it found out about file names. */
 struct tm_sieve {
     struct tm_matcher *matchers;
     size_t count;
 };
-/** The list must outlive the sieve, and so must the names it is shown. */
+/** The list must outlive the sieve, and so must the names. */
 struct tm_error *tm_sieve_init(struct tm_sieve *sieve, const struct tm_filter_list *list);
 void tm_sieve_deinit(struct tm_sieve *sieve);
-/** Whether snapshot.filter_traces(list) would keep traces with this domain and traceback. */
+/** Whether snapshot.filter_traces(list) keeps traces with this domain and traceback. */
 struct tm_error *tm_sieve_keeps(struct tm_sieve *sieve, uint32_t domain, const struct tm_traceback *traceback,
                                 bool *result);
 

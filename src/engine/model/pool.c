@@ -61,7 +61,7 @@ struct tm_error *tm_pool_name(struct tm_pool *pool, const char *bytes, uint32_t 
     return NULL;
 }
 
-// Names are interned: their addresses stand for their contents.
+// Names are interned, so their addresses identify their contents.
 static uint64_t hash_frames(const struct tm_frame *frames, uint32_t count, uint32_t total_frames)
 {
     uint64_t hash = (uint64_t)total_frames << 32 | count;

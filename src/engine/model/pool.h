@@ -1,15 +1,18 @@
 /**
- * The pool: file names and tracebacks of one request, each content kept once.
+ * The pool: the file names and tracebacks of one request, each content kept once.
  *
- * Whatever the sources find is interned here, so that two equal names or tracebacks, be they of one snapshot or of two
- * which are compared, are the same pointer, and grouping is hashing of pointers. All is freed together.
+ * Sources intern all names and tracebacks here. Two equal ones, of one snapshot or of two that are compared, are the
+ * same pointer, so grouping is hashing of pointers. Destroying the pool frees them all.
  */
 #ifndef TRACEMORTEM_ENGINE_MODEL_POOL_H
 #define TRACEMORTEM_ENGINE_MODEL_POOL_H
 
 #include "engine/base/error.h"
 
-/** UTF-8, lone surrogates as three bytes; may hold any byte, NUL too. Byte order of names is Python's order of str. */
+/**
+ * UTF-8, lone surrogates as three bytes; may contain any byte, NUL too. The byte order of names is Python's order of
+ * str.
+ */
 struct tm_name {
     uint32_t length; // bytes
     char bytes[];    // a NUL follows, for convenience
@@ -21,7 +24,7 @@ struct tm_frame {
     uint32_t line;
 };
 
-/** Oldest frame first, as tracemalloc.Traceback is. Two with the same frames and different totals are not the same. */
+/** Oldest frame first, as in tracemalloc.Traceback. Two with the same frames and different totals are different. */
 struct tm_traceback {
     uint32_t total_frames; // of the whole stack, as tracemalloc's total_nframe: at most 65535
     uint32_t count;        // at least 1

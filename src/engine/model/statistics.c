@@ -71,7 +71,7 @@ int tm_places_compare(const struct tm_place *a, const struct tm_place *b)
 // ---------------------------------------------------------------------------------------------------------------
 // Grouping
 
-// The entry of a place in a set with room, or the free one where it belongs.
+// The entry of a place in a set with room, or the free entry where it belongs.
 static struct tm_set_entry *find_entry(const struct tm_set *set, const struct tm_place *place, uint64_t hash)
 {
     struct tm_set_entry *entry = tm_set_first(set, hash);
@@ -122,7 +122,7 @@ static struct tm_error *add_group(struct tm_statistics *statistics, const struct
         struct tm_place place = {.traceback = traceback};
         return add(statistics, &place, group);
     }
-    // Each frame counts, a recursive one each time; else only the most recent, which is the last.
+    // Cumulative: each frame counts, a recursive one each time. Else only the most recent frame, which is the last.
     for (uint32_t i = cumulative ? 0 : traceback->count - 1; i < traceback->count; i++) {
         struct tm_place place = frame_place(&traceback->frames[i], key);
         struct tm_error *error = add(statistics, &place, group);

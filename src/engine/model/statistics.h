@@ -2,7 +2,7 @@
  * Statistics: the groups of a snapshot, grouped as Snapshot.statistics() of tracemalloc does. Knows no target and no
  * text.
  *
- * Names are interned in one pool (pool.h), so two places are the same if their pointers and lines are.
+ * Names are interned in one pool (pool.h), so two places are equal if their pointers and lines are.
  */
 #ifndef TRACEMORTEM_ENGINE_MODEL_STATISTICS_H
 #define TRACEMORTEM_ENGINE_MODEL_STATISTICS_H
@@ -34,7 +34,7 @@ uint64_t tm_place_hash(const struct tm_place *place);
 bool tm_places_equal(const struct tm_place *a, const struct tm_place *b);
 int tm_places_compare(const struct tm_place *a, const struct tm_place *b);
 
-/** Sums stay at 2^64 - 1 where they would exceed it: only a corrupt target gets there. */
+/** Sums saturate at 2^64 - 1; only a corrupt target gets there. */
 struct tm_statistic {
     struct tm_place place;
     uint64_t size;

@@ -1,5 +1,5 @@
-// The heap cache: pieces of 1 MiB by their number, the oldest given up for a new one. Where a piece cannot be read at once,
-// only what is mapped of it is tried, by halves down to pages.
+// The heap cache: pieces of 1 MiB by their number; a new piece replaces the oldest. Where a piece cannot be read at
+// once, only its mapped parts are tried, by halves down to pages.
 
 #include "engine/target/heap_cache.h"
 
@@ -18,7 +18,7 @@
 _Static_assert(PIECE_SIZE <= TM_READ_LIMIT, "a piece is read by one call");
 
 struct piece {
-    unsigned char *bytes; // NULL: given up
+    unsigned char *bytes; // NULL: replaced
     bool whole;
     uint64_t pages[PIECE_PAGES / 64]; // which can be read, unless it is whole
 };
@@ -26,9 +26,9 @@ struct piece {
 struct tm_heap_cache {
     struct tm_target *target;
     const struct tm_host *host;
-    struct tm_region *regions; // ascending and apart
+    struct tm_region *regions; // ascending; no two touch
     size_t region_count;
-    struct tm_set pieces;                // by number; never removed, for a set cannot
+    struct tm_set pieces;                // by number; a set cannot remove, so neither does this
     struct piece *resident[MOST_PIECES]; // a ring: the oldest is replaced
     size_t resident_count;
     size_t oldest;
@@ -43,7 +43,7 @@ static int compare_regions(const void *a, const void *b)
     return tm_compare_numbers(((const struct tm_region *)a)->start, ((const struct tm_region *)b)->start);
 }
 
-// Sorted, and those which touch made one.
+// Sorts the regions and joins those which touch.
 static void tidy_regions(struct tm_heap_cache *cache)
 {
     size_t kept = 0;
@@ -117,13 +117,13 @@ static bool fail(struct tm_heap_cache *cache, struct tm_error *error)
 // ---------------------------------------------------------------------------------------------------------------
 // Pieces
 
-// The part of [start, end) which is mapped from its first mapped byte on; false: none is. Without regions, all is tried.
+// The first mapped part of [start, end); false: nothing there is mapped. Without regions, all of it.
 static bool next_mapped(const struct tm_heap_cache *cache, uint64_t *start, uint64_t *end)
 {
     size_t low = 0, high = cache->region_count;
     if (high == 0)
         return true;
-    while (low < high) { // the first region which ends behind the start
+    while (low < high) { // the first region that ends after the start
         size_t middle = low + (high - low) / 2;
         if (cache->regions[middle].end > *start)
             high = middle;
@@ -174,7 +174,7 @@ static bool fill(struct tm_heap_cache *cache, uint64_t number, struct piece *pie
     return !cache->failed;
 }
 
-// Room for the bytes of a piece: new, or the oldest one's.
+// Memory for the bytes of a piece: new, or the oldest piece's.
 static bool give_room(struct tm_heap_cache *cache, struct piece *piece)
 {
     if (cache->resident_count < MOST_PIECES) {
@@ -215,7 +215,7 @@ static struct piece *get_piece(struct tm_heap_cache *cache, uint64_t number)
         }
         tm_set_put_number(&cache->pieces, entry, number, piece);
     }
-    cache->last_number = 0; // its bytes may be another's now
+    cache->last_number = 0; // its bytes may belong to another piece now
     if (!piece->bytes && (!give_room(cache, piece) || !fill(cache, number, piece)))
         return NULL;
     cache->last_number = number + 1;

@@ -1,5 +1,5 @@
 /**
- * The target: the front end's callbacks, each call bounded and each answer doubted. Knows no table.
+ * The target: the front end's callbacks. Each call is bounded, and each answer is checked. Knows no table.
  */
 #include "engine/target/target.h"
 
@@ -19,7 +19,7 @@ struct tm_target {
     uint64_t file_size;
 };
 
-// Far more mappings than Linux gives a process by default (65530).
+// Far more mappings than Linux allows a process by default (65530).
 #define REGIONS_LIMIT ((size_t)1 << 20)
 #define REGIONS_AT_FIRST ((size_t)256)
 

@@ -1,5 +1,5 @@
 /**
- * The target as the engine's lower half sees it: bounded reads, symbols, regions, and the source found in it.
+ * The target as the engine sees it: bounded reads, symbols, regions, and what was learned of it.
  *
  * The public part (create, changed, destroy, bytes_read) is in tracemortem.h. Knows no table.
  */
@@ -11,30 +11,34 @@
 
 /**
  * Read at most TM_READ_LIMIT bytes by one call of the front end. False: not all of them can be read, and `buffer` may
- * hold anything. Length 0 is read without asking.
+ * hold anything. Length 0 always succeeds.
  */
 bool tm_target_try_read(struct tm_target *target, uint64_t address, void *buffer, uint64_t length);
 
 /**
- * Read any number of bytes, in pieces of at most TM_READ_LIMIT between which the host may stop it: TM_ERROR_FAULT with
- * the bad piece's address, or TM_ERROR_INTERRUPTED. The caller has bounded `length` by more than the target's word.
+ * Read any number of bytes, in pieces of at most TM_READ_LIMIT; the host may stop it between two of them. Fails with
+ * TM_ERROR_FAULT and the bad piece's address, or with TM_ERROR_INTERRUPTED. A `length` from the target must be
+ * bounded by the caller.
  */
 struct tm_error *tm_target_read(struct tm_target *target, const struct tm_host *host, uint64_t address, void *buffer,
                                 uint64_t length);
 
-/** The address of a global variable, 0 if it is not known. May be wrong. */
+/** The address of a global variable; 0: not known. May be wrong. */
 uint64_t tm_target_symbol(const struct tm_target *target, const char *name);
 
-/** Why this memory cannot be read, in words for the user, or NULL. Lives as long as the target. */
+/** Why this memory cannot be read, in words for the user, or NULL. Valid as long as the target. */
 const char *tm_target_why_missing(const struct tm_target *target, uint64_t address);
 
 /** The process's id as it sees itself, 0 if it is not known. */
 uint32_t tm_target_process(const struct tm_target *target);
 
-/** All regions, in a new array which the caller frees; *count 0: not known. Names are terminated, order is not sure. */
+/**
+ * All regions, in a new array that the caller frees; *count 0: not known. Names are terminated; the order may be
+ * wrong.
+ */
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count);
 
-/** Memory of regions which is missing from a dump, of the kind that tables are in: how many bytes, and where it begins. */
+/** How much memory is missing from a dump in regions of the kind that hold tables, and where the first of it begins. */
 uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first);
 
 /** Whether it is a file and no memory; then addresses are offsets below its size. */

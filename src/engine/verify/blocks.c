@@ -10,6 +10,7 @@
 
 #include "engine/base/host.h"
 #include "engine/base/number.h"
+#include "engine/table/sites.h"
 #include "engine/table/walk.h"
 #include "engine/verify/parts.h"
 
@@ -181,7 +182,7 @@ static void tell_difference(struct tm_verifier *verifier, enum tm_finding_kind k
 
 static void add_site(struct counters *counters, const struct tm_tally *tally, uint64_t blocks, uint64_t bytes)
 {
-    bool plausible = blocks <= TM_VERIFY_COUNTER_LIMIT && bytes <= TM_VERIFY_COUNTER_LIMIT;
+    bool plausible = blocks <= TM_COUNTER_LIMIT && bytes <= TM_COUNTER_LIMIT;
     counters->blocks += plausible ? blocks : 0;
     counters->bytes += plausible ? bytes : 0;
     counters->tellable_blocks += tally->resolvable ? tally->blocks : 0;
@@ -195,7 +196,7 @@ static enum difference compare_site(const struct counters *counters, const struc
                                     const struct tm_tally *tally)
 {
     uint64_t blocks = site->allocations - site->frees, bytes = site->allocated - site->freed;
-    bool plausible = blocks <= TM_VERIFY_COUNTER_LIMIT && bytes <= TM_VERIFY_COUNTER_LIMIT;
+    bool plausible = blocks <= TM_COUNTER_LIMIT && bytes <= TM_COUNTER_LIMIT;
     bool shared = site->flags & TM_SITE_SHARED;
     if (blocks == tally->blocks && bytes == tally->bytes)
         return NO_DIFFERENCE;
@@ -230,7 +231,7 @@ static void note_difference(struct counters *counters, uint32_t id, const struct
 static bool whole_is_found(const struct counters *counters)
 {
     const struct tm_root *root = counters->verifier->root;
-    uint64_t traced = root->owned.traced + root->shared.traced;
+    uint64_t traced = tm_root_traced(root);
     return !counters->complete || root->state != TM_STATE_TRACING || (int64_t)traced < 0 ||
            counters->verifier->result->bytes >= traced;
 }
@@ -278,7 +279,7 @@ static void compare_root(struct counters *counters)
 {
     struct tm_verifier *verifier = counters->verifier;
     const struct tm_root *root = verifier->root;
-    uint64_t traced = root->owned.traced + root->shared.traced;
+    uint64_t traced = tm_root_traced(root);
     uint64_t peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
     uint64_t address = verifier->table->place.address + offsetof(struct tm_root, owned);
     if (traced != counters->bytes)

@@ -8,6 +8,7 @@
 
 #include "engine/base/host.h"
 #include "engine/base/utf8.h"
+#include "engine/table/sites.h"
 #include "engine/verify/parts.h"
 #include "layout/hash.h"
 
@@ -336,7 +337,7 @@ static void check_site(struct tm_verifier *verifier, uint64_t id, const struct t
 {
     const struct tm_records *sites = &verifier->table->sites;
     tally->known = true;
-    if (site->allocated > verifier->most_allocated && site->allocated <= TM_VERIFY_COUNTER_LIMIT)
+    if (site->allocated > verifier->most_allocated && site->allocated <= TM_COUNTER_LIMIT)
         verifier->most_allocated = site->allocated;
     tally->foreign = site->domain != 0;
     tally->resolvable = check_traceback(verifier, id, site);

@@ -38,8 +38,6 @@ struct tm_verifier {
     tm_findings_add(&(verifier)->findings, TM_FINDING_DAMAGE, (what), (id), tm_records_address((records), (id)), 1, \
                     __VA_ARGS__)
 
-/** No program has so many live blocks or bytes. */
-#define TM_VERIFY_COUNTER_LIMIT (UINT64_C(1) << 60)
 /** The loops over records check for Ctrl-C after so many. */
 #define TM_VERIFY_BETWEEN_CHECKS 4096u
 

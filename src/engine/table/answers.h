@@ -1,0 +1,33 @@
+/**
+ * The table's answers, each with a file of its own: the operations which table.c offers as a source. (source_ops.h says what
+ * each of them does.)
+ */
+#ifndef TRACEMORTEM_ENGINE_TABLE_ANSWERS_H
+#define TRACEMORTEM_ENGINE_TABLE_ANSWERS_H
+
+#include "engine/table/table.h"
+#include "engine/table/tracebacks.h"
+
+struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result);
+struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                   struct tm_snapshot *result);
+struct tm_error *tm_table_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                               uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
+                               struct tm_damage *damage);
+struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                 tm_trace_visitor visit, void *context, struct tm_traces *result);
+
+/** The table behind a source of tm_table_open(). */
+static inline struct tm_table *tm_table_of(struct tm_source *source)
+{
+    return (struct tm_table *)source;
+}
+
+/** Load all that tracebacks are made of, and the sites. */
+struct tm_error *tm_table_load_sites(struct tm_table *table, const struct tm_host *host);
+
+/** Begin to make tracebacks of the table's nodes; the caller ends it by tm_tracebacks_deinit(), even if this fails. */
+struct tm_error *tm_table_tracebacks(const struct tm_table *table, struct tm_pool *pool, const struct tm_host *host,
+                                     struct tm_tracebacks *tracebacks);
+
+#endif
