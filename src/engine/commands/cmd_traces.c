@@ -13,31 +13,32 @@
 
 static const struct tm_option options[] = {TRACES_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
-            "Each row is a block: its address, its size, its domain, and the line which allocated it (the most\n"
-            "recent frame). Then come what the other blocks hold, and the total. To see what one allocation is\n"
-            "about, give a row's address to tm-traceback, or use --traceback.\n"
-            "\n"
-            "With --sort site blocks with the same traceback stand together, in the order of tm-top traceback,\n"
-            "and of each place the biggest first.\n"
-            "\n" TM_HELP_FILTERS,
-            TRACES_OPTIONS,
-            "Examples:\n"
-            "  tm-traces\n"
-            "  tm-traces -n 3 --traceback\n"
-            "  tm-traces --sort address --include '*/views.py:120'\n"
-            "  tm-traces --domain 389047\n"
-            "\n"
-            "The JSON object has:\n"
-            "  command, sort, limit\n"
-            "  traceback_limit  frames kept per block\n" TM_HELP_JSON_FILTERS
-            "  traces        the rows: address, size, domain, resizing (it was inside of realloc(): this is what\n"
-            "                it was before), total_nframe, traceback (frames with filename and lineno, the\n"
-            "                oldest first)\n"
-            "  other         of the blocks not shown: traces (how many), size\n"
-            "  total_size, total_count\n"
-            "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] = TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
+                                   "Each row is a block: its address, its size, its domain, and the line that\n"
+                                   "allocated it (the most recent frame). Then come the sum of the other blocks and\n"
+                                   "the total. To see the whole traceback of a block, give its address to\n"
+                                   "tm-traceback, or use --traceback.\n"
+                                   "\n"
+                                   "With --sort site, blocks with the same traceback are listed together, largest\n"
+                                   "first. The sites are in the order of tm-top traceback.\n"
+                                   "\n" TM_HELP_FILTERS,
+                                   TRACES_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-traces\n"
+                                   "  tm-traces -n 3 --traceback\n"
+                                   "  tm-traces --sort address --include '*/views.py:120'\n"
+                                   "  tm-traces --domain 389047\n"
+                                   "\n"
+                                   "The JSON object has:\n"
+                                   "  command, sort, limit\n"
+                                   "  traceback_limit\n"
+                                   "                frames kept for each block\n" TM_HELP_JSON_FILTERS
+                                   "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
+                                   "                row is the block before it), total_nframe, traceback (frames\n"
+                                   "                with filename and lineno, oldest first)\n"
+                                   "  other         the blocks not shown: traces (how many), size\n"
+                                   "  total_size, total_count\n"
+                                   "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -168,7 +169,7 @@ static void add_row(struct tm_text *out, const struct row *row)
     tm_format_size(out, false, row->size, false);
     tm_text_printf(out, ", domain %" PRIu32 ", ", row->domain);
     tm_format_place(out, &place);
-    tm_text_add(out, row->resizing ? "; being resized just now: this is what it was before\n" : "\n");
+    tm_text_add(out, row->resizing ? "; being resized: this is its state before that\n" : "\n");
 }
 
 // What the rows shown do not hold.

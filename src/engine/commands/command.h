@@ -38,21 +38,22 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP(summary, usage, body, options, after) \
     summary "\n\nUsage: " usage "\n\n" body "\nOptions:\n" options(TM_OPTION_AS_HELP) "\n" after
 
-#define TM_HELP_KEYS                                                                   \
-    "KEY is what the blocks are grouped by:\n"                                         \
-    "  lineno     file name and line number where they were allocated (the default)\n" \
-    "  filename   file name\n"                                                         \
+#define TM_HELP_KEYS                                                           \
+    "KEY is what the blocks are grouped by:\n"                                 \
+    "  lineno     file name and line number of the allocation (the default)\n" \
+    "  filename   file name\n"                                                 \
     "  traceback  the whole traceback\n"
-#define TM_HELP_FILTERS                                                                               \
-    "Filters mean what they mean to tracemalloc's Snapshot.filter_traces(): if there are inclusive\n" \
-    "ones at least one must match, and no exclusive one may. The session's filters (tm-filter) are\n" \
-    "applied first, then those of the command to what is left. In PATTERN \".pyc\" stands for \".py\".\n"
-#define TM_HELP_JSON_FILTERS                                                                        \
-    "  filters       those applied: number (of tm-filter, or null), inclusive, filename_pattern,\n" \
-    "                lineno, all_frames, domain\n"
-#define TM_HELP_JSON_MISSING                                                            \
-    "unreadable_records, unreadable_bytes, corrupt_records,\n"                          \
-    "                torn_records (out of reach in a table which was being changed),\n" \
-    "                first_address (null: nothing is missing); why, where that is known\n"
+#define TM_HELP_FILTERS                                                                 \
+    "Filters work as in tracemalloc's Snapshot.filter_traces(). If there are\n"         \
+    "inclusive filters, a block must match at least one of them. It must match no\n"    \
+    "exclusive filter. The session's filters (tm-filter) are applied first, then the\n" \
+    "command's filters to the rest. In PATTERN, \".pyc\" means \".py\".\n"
+#define TM_HELP_JSON_FILTERS                                                            \
+    "  filters       the filters applied: number (of tm-filter, or null), inclusive,\n" \
+    "                filename_pattern, lineno, all_frames, domain\n"
+#define TM_HELP_JSON_MISSING                                                     \
+    "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
+    "                torn_records (lost because the table was being changed),\n" \
+    "                first_address (null: nothing is missing), why (where known)\n"
 
 #endif

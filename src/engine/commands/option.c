@@ -161,7 +161,7 @@ static struct tm_error *parse_limit(const char *command, const struct tm_option 
 
     if (!tm_word_number(value + negative, &magnitude) || magnitude > INT64_MAX)
         return bad_value(command, option, value,
-                         may_be_negative ? "a number (of frames)" : "a number from 0 to 9223372036854775807");
+                         may_be_negative ? "a number of frames" : "a number from 0 to 9223372036854775807");
     settings->has_limit = true;
     settings->limit = negative ? -(int64_t)magnitude : (int64_t)magnitude;
     return NULL;
@@ -194,14 +194,14 @@ static struct tm_error *parse_sort(const char *command, const struct tm_option *
             return NULL;
         }
     }
-    return bad_value(command, option, value, "an order: size, address or site");
+    return bad_value(command, option, value, "a sort order: size, address or site");
 }
 
 static struct tm_error *parse_form(const char *command, const struct tm_option *option, const char *value,
                                    enum tm_form *result)
 {
     if (strcmp(value, "3.8") != 0 && strcmp(value, "3.9") != 0)
-        return bad_value(command, option, value, "a form of traces: 3.8, or 3.9 for all later ones");
+        return bad_value(command, option, value, "a form of traces: 3.8, or 3.9 for all later versions");
     *result = value[2] == '8' ? TM_FORM_3_8 : TM_FORM_3_9;
     return NULL;
 }
@@ -321,7 +321,7 @@ static struct tm_error *parse_with_value(const char *command, const struct tm_op
         if (!error && end == TM_WORD_NONE)
             error = tm_usage_error(command, "", option->name, " needs a value after it");
         else if (!error && end == TM_WORD_OPEN)
-            error = tm_usage_error(command, "a quote is not closed in: ", tm_text_string(&next), "");
+            error = tm_usage_error(command, "unclosed quote in: ", tm_text_string(&next), "");
         value = tm_text_string(&next);
     }
     if (!error)

@@ -32,40 +32,42 @@ enum tm_option_id {
 #define TM_OPTIONS_FRAMES(X)                          \
     X(TM_OPTION_FRAMES, 'n', "-n, ", "--limit", " N", \
       "Show the N most recent frames, as Traceback.format(limit=N) does.")
-#define TM_OPTIONS_CUMULATIVE(X)                                                \
-    X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                    \
-      "Count a block for every frame of its traceback, not only for the most\n" \
-      "        recent one (keys filename and lineno).")
-#define TM_OPTIONS_FILTERS(X)                                                           \
-    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                   \
-      "Count only blocks allocated in a file which matches PATTERN (*, ?,\n"            \
-      "        [seq], [!seq]; at LINENO). May be given more than once: any may match.") \
-    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                   \
-      "Leave out blocks allocated in such a file. May be given more than once.")        \
-    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                              \
-      "Let --include and --exclude look at all frames of a traceback, not only\n"       \
-      "        at the most recent one.")                                                \
-    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                    \
-      "Count blocks of this domain (0: CPython's own), as an inclusive\n"               \
-      "        tracemalloc.DomainFilter: beside --include, either may match.")
+#define TM_OPTIONS_CUMULATIVE(X)                                               \
+    X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                   \
+      "Count a block for each frame of its traceback, not only for the most\n" \
+      "        recent one (keys lineno and filename).")
+#define TM_OPTIONS_FILTERS(X)                                                        \
+    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                \
+      "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"   \
+      "        [!seq]), at LINENO if given. May be repeated: one match is enough.")  \
+    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                \
+      "Leave out blocks allocated in a matching file. May be repeated.")             \
+    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                           \
+      "Match --include and --exclude against all frames of a traceback, not\n"       \
+      "        only the most recent one.")                                           \
+    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                 \
+      "Count only blocks of this domain (0: CPython's own). This is an\n"            \
+      "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n" \
+      "        match is enough.")
 #define TM_OPTIONS_JSON(X) X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.")
 
-#define TM_OPTIONS_SORT(X)                                                              \
-    X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                                  \
-      "size: the biggest first (the default); address: the lowest first; site: those\n" \
-      "        allocated at one place together, the place with the most bytes first.")
+#define TM_OPTIONS_SORT(X)                                                       \
+    X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
+      "size: largest first (the default); address: lowest first; site: blocks\n" \
+      "        of one site together, the site with the most bytes first.")
 #define TM_OPTIONS_TRACEBACK(X) \
-    X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Below each row show the lines of Traceback.format().")
-#define TM_OPTIONS_SAVE(X)                                                             \
-    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")       \
-    X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                               \
-      "3.8: traces as CPython 3.8 has them, which later ones do not work with; 3.9:\n" \
-      "        as all since have them. Without it, as the target's own version has them.")
+    X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Show the lines of Traceback.format() below each row.")
+#define TM_OPTIONS_SAVE(X)                                                              \
+    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")        \
+    X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                                \
+      "3.8: write traces in the form of CPython 3.8, which later versions\n"            \
+      "        cannot use. 3.9: write the form of all later versions. The default is\n" \
+      "        the form of the target's version.")
 
-#define TM_OPTIONS_STRICT(X)                                                                  \
-    X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                            \
-      "Take updates in flight for damage: the program is known to have been outside of the\n" \
-      "        tracer when it was stopped.")
+#define TM_OPTIONS_STRICT(X)                                                      \
+    X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                \
+      "Report updates in flight as damage. Use this if the program is known to\n" \
+      "        have been outside the tracer when it stopped.")
 
 struct tm_option {
     enum tm_option_id id;

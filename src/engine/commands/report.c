@@ -105,8 +105,8 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
         return;
     tm_text_add(text, who);
     tm_report_count(text, bytes, "byte");
-    tm_text_add(text, " in flight, in blocks being recorded or freed just then: sizes may be off by these; tm-verify "
-                      "tells whether it is damage\n");
+    tm_text_add(text, " in flight, in blocks being recorded or freed: sizes may be off by this much; tm-verify "
+                      "shows whether it is damage\n");
 }
 
 void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)

@@ -74,7 +74,7 @@ struct tm_error *tm_request_check_words(const struct tm_request *request, size_t
 {
     if (request->words.count <= most)
         return NULL;
-    return tm_usage_error(request->command->name, "superfluous operand \"", request->words.items[most], "\"");
+    return tm_usage_error(request->command->name, "unexpected operand \"", request->words.items[most], "\"");
 }
 
 size_t tm_request_limit(const struct tm_request *request)
@@ -131,7 +131,7 @@ static struct tm_error *parse_line(struct tm_request *request, const char *line,
         if (error)
             break;
         if (end == TM_WORD_OPEN)
-            error = tm_usage_error(command->name, "a quote is not closed in: ", text, "");
+            error = tm_usage_error(command->name, "unclosed quote in: ", text, "");
         else if (!options_ended && strcmp(text, "--") == 0)
             options_ended = true;
         else if (!options_ended && tm_option_is(text))
@@ -145,9 +145,9 @@ static struct tm_error *parse_line(struct tm_request *request, const char *line,
 static struct tm_error *unknown_command(const char *name)
 {
     struct tm_text text = TM_TEXT_EMPTY;
-    tm_text_add(&text, "there is no command \"");
+    tm_text_add(&text, "unknown command \"");
     tm_text_escape(&text, name, strlen(name));
-    tm_text_add(&text, "\"; there are:");
+    tm_text_add(&text, "\"; the commands are:");
     for (size_t i = 0; tm_command_name(i); i++)
         tm_text_printf(&text, " %s", tm_command_name(i));
     struct tm_error *error = tm_text_check(&text);
@@ -270,11 +270,11 @@ static struct tm_error *check_operands(const struct tm_request *request, const s
         return tm_error_create(
             TM_ERROR_NO_TARGET,
             "no process and no core: %s reads the trace table of a stopped process or of a core\n"
-            "Attach to a process: attach PID. If that is refused, be root or the process's user; in a "
-            "container it takes\n    --cap-add SYS_PTRACE; by the rule of Yama: "
+            "Attach to a process: attach PID. If that is refused, become root or the process's user. A "
+            "container needs\n    --cap-add SYS_PTRACE. If Yama forbids it: "
             "echo 0 > /proc/sys/kernel/yama/ptrace_scope\n"
-            "Or open a core: core-file FILE in gdb, target create --core FILE in lldb. If it is not "
-            "recognized, it may be\n    compressed: zstd -d FILE.zst (or lz4, xz), or "
+            "Or open a core: core-file FILE in gdb, target create --core FILE in lldb. If the debugger does "
+            "not\n    recognize it, it may be compressed: zstd -d FILE.zst (or lz4, xz), or "
             "coredumpctl dump PID -o FILE",
             request->command->name);
     return NULL;
