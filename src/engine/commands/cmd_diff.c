@@ -1,4 +1,4 @@
-// tm-diff: what grew and shrank between two cores or snapshot files, or one of them and the current target.
+// tm-diff: what grew and what shrank between two cores or snapshot files, or between one and the current target.
 
 #include <string.h>
 
@@ -69,12 +69,12 @@ static struct tm_error *prepare(struct tm_request *request)
     return tm_request_check_cumulative(request);
 }
 
-// Both sides, what is between them, and the sum of the rows which are not shown.
+// Both sides, their differences, and the sum of the rows that are not shown.
 struct answer {
     struct tm_query before, after;
     struct tm_differences differences;
     size_t shown;
-    struct tm_difference other; // its place means nothing
+    struct tm_difference other; // its place is unused
 };
 
 static void split(struct answer *answer, size_t limit)
@@ -187,7 +187,7 @@ static void write_json(const struct tm_request *request, const struct answer *an
 // ---------------------------------------------------------------------------------------------------------------
 // Running
 
-// Says which of the files an error is about.
+// Adds the name of the file to an error.
 static struct tm_error *name_core(const struct tm_request *request, size_t index, struct tm_error *error)
 {
     if (!error || index >= request->unresolved_count || tm_error_code(error) == TM_ERROR_INTERRUPTED ||

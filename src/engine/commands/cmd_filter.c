@@ -1,4 +1,4 @@
-// tm-filter: the filters which stay in force for the session.
+// tm-filter: the filters that apply to the whole session.
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -68,7 +68,7 @@ static struct tm_error *parse_action(struct tm_request *request)
     return tm_usage_error(request->command->name, "unknown action \"", word, after);
 }
 
-// The filter to add, kept among the request's own until it runs.
+// The filter to add is kept among the request's own filters until the request runs.
 static struct tm_error *prepare_add(struct tm_request *request)
 {
     struct tm_settings *settings = &request->settings;
@@ -138,7 +138,7 @@ static struct tm_error *run_add(struct tm_request *request, struct tm_text *out)
     struct tm_session *session = request->session;
     struct tm_filter_list *own = &request->settings.filters;
 
-    // A request which is run twice has nothing to add the second time.
+    // A request that runs twice has nothing to add the second time.
     if (own->count == 0)
         return NULL;
     own->items[0].number = session->last_number + 1;

@@ -1,4 +1,4 @@
-// tm-info: what is known of the trace table itself.
+// tm-info: the state of the trace table: whether tracing is on, how much is traced, what could not be recorded.
 
 #include <inttypes.h>
 #include <string.h>

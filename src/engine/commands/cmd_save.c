@@ -1,4 +1,4 @@
-// tm-save: a snapshot file which tracemalloc.Snapshot.load() reads.
+// tm-save: a snapshot file that tracemalloc.Snapshot.load() reads.
 
 #include <string.h>
 
@@ -38,7 +38,7 @@ static const char help[] =
             "                frames kept for each block\n" TM_HELP_JSON_FILTERS "  total_size, total_count\n"
             "  missing       " TM_HELP_JSON_MISSING);
 
-// The version from which on traces have four parts.
+// From this version on, traces have four parts.
 #define PYTHON_3_9 0x03090000u
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -63,7 +63,7 @@ struct saver {
     uint64_t bytes;
 };
 
-// Not before the target's version is known.
+// Called only when the target's version is known.
 static void start(struct saver *saver)
 {
     const struct tm_unresolved *file = &saver->request->unresolved[0];

@@ -1,4 +1,4 @@
-// tm-top: the places which hold the most traced memory.
+// tm-top: the places that hold the most traced memory.
 
 #include "engine/commands/command.h"
 #include "engine/commands/query.h"
@@ -42,7 +42,7 @@ static struct tm_error *prepare(struct tm_request *request)
     return error;
 }
 
-// The first rows, which are shown, and the sum of the others.
+// How many rows are shown, and the sum of the others.
 struct top {
     size_t shown;
     uint64_t other_size;

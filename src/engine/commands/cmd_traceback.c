@@ -1,4 +1,4 @@
-// tm-traceback: the block which holds an address, and where it was allocated.
+// tm-traceback: the block that contains an address, and the traceback of its allocation.
 
 #include <inttypes.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static struct tm_error *prepare(struct tm_request *request)
                               "");
 
     const char *text = request->words.items[0];
-    // 010 is 8 to most debuggers, so they shall say what it is. What looks like a number but is too large is theirs too.
+    // Most debuggers read 010 as 8, so the debugger evaluates it. It also evaluates numbers that are too large.
     bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';
     request->has_address = !octal && tm_word_number(text, &request->address);
     if (!request->has_address)

@@ -1,4 +1,4 @@
-// tm-traces: single blocks, the first of them in one of three orders.
+// tm-traces: single blocks, sorted by size, address or site; shows the first of them.
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static const char help[] = TM_HELP("List single traced blocks.", "tm-traces [OPT
 
 static struct tm_error *prepare(struct tm_request *request)
 {
-    request->key = TM_KEY_TRACEBACK; // what a site is
+    request->key = TM_KEY_TRACEBACK; // a site is a traceback
     return tm_request_check_words(request, 0);
 }
 
@@ -50,17 +50,17 @@ struct row {
     uint64_t address;
     uint64_t size;
     const struct tm_traceback *traceback;
-    const struct tm_statistic *site; // NULL: not asked for, or not known
+    const struct tm_statistic *site; // NULL: not wanted, or unknown
     uint32_t domain;
     bool resizing;
 };
 
 struct answer {
-    struct tm_query sites; // with --sort site
+    struct tm_query sites; // only with --sort site
     bool by_site;
     struct tm_traces traces;
     enum tm_sort sort;
-    struct row *rows; // the first ones; a heap with the last of them at its top until they are sorted
+    struct row *rows; // those to show; until they are sorted a heap, with the last in the order at its top
     size_t count;
     size_t capacity;
     size_t limit;
@@ -81,7 +81,7 @@ static int compare_sites(const struct row *a, const struct row *b)
     return tm_places_compare(&a_place, &b_place);
 }
 
-// Negative: `a` stands before `b`.
+// Negative: `a` comes before `b`.
 static int compare_rows(enum tm_sort sort, const struct row *a, const struct row *b)
 {
     if (sort == TM_SORT_SITE) {
@@ -96,7 +96,7 @@ static int compare_rows(enum tm_sort sort, const struct row *a, const struct row
     return (a->domain > b->domain) - (a->domain < b->domain);
 }
 
-// Put a row into the heap of `count` rows, at `at` or below.
+// Puts a row into the heap of `count` rows, at `at` or below.
 static void sink(struct answer *answer, size_t count, size_t at, struct row row)
 {
     struct row *rows = answer->rows;
@@ -145,7 +145,7 @@ static struct tm_error *consider(struct answer *answer, const struct row *row)
     return NULL;
 }
 
-// From the heap's last, which is on top, to the first.
+// Moves the heap's top, which is the last row in the order, behind the heap until nothing is left of the heap.
 static struct tm_error *sort_rows(struct answer *answer, const struct tm_host *host)
 {
     for (size_t count = answer->count; count > 1; count--) {
@@ -172,7 +172,7 @@ static void add_row(struct tm_text *out, const struct row *row)
     tm_text_add(out, row->resizing ? "; being resized: this is its state before that\n" : "\n");
 }
 
-// What the rows shown do not hold.
+// The size of the blocks that are not shown.
 static uint64_t other_size(const struct answer *answer)
 {
     uint64_t shown = 0;
@@ -256,7 +256,7 @@ static struct tm_error *write_json(const struct tm_request *request, const struc
 
 static const char no_site;
 
-// The statistic of an origin's traceback; looked up once.
+// The statistic of an origin's traceback. It is looked up once for each origin.
 static const struct tm_statistic *site_of(const struct answer *answer, struct tm_origin *origin)
 {
     if (!origin->mark) {

@@ -1,4 +1,4 @@
-// tm-verify: whether the trace table agrees with itself, and what hides behind where it does not.
+// tm-verify: whether the trace table is consistent, and how many blocks have no traceback where it is not.
 
 #include <inttypes.h>
 #include <string.h>
@@ -44,7 +44,7 @@ static const char help[] =
 
 static const char *const kind_names[TM_FINDING_KINDS] = {"damaged", "missing", "in flight"};
 
-// The findings as they are told, to stand below what comes of them.
+// The findings are written first, but shown below the verdict: they wait here.
 struct answer {
     bool json;
     struct tm_text lines[TM_FINDING_KINDS];

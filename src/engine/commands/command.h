@@ -1,5 +1,5 @@
 /**
- * The commands: a table which all else is derived from. Each has a file of its own, cmd_*.c.
+ * The commands: names, help, options and completion all come from one table. Each command has its own file, cmd_*.c.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_COMMAND_H
 #define TRACEMORTEM_ENGINE_COMMANDS_COMMAND_H
@@ -10,13 +10,13 @@ struct tm_command {
     const char *name;
     const char *help; // as tm_command_help() returns it
     struct tm_option_table options;
-    bool takes_expression; // its one operand is the rest of the line after the options
+    bool takes_expression; // the rest of the line after the options is its one operand
     bool needs_target;
-    /** Check the operands and fill in what the request has of them. May change needs_target. */
+    /** Check the operands and store their values in the request. May change needs_target. */
     struct tm_error *(*prepare)(struct tm_request *request);
-    /** Answer: append to `out`, which is written only if all went well. */
+    /** Append the answer to `out`, which is written only on success. */
     struct tm_error *(*run)(struct tm_request *request, struct tm_target *current, struct tm_text *out);
-    /** NULL, or what could stand after these operands: words, each with a newline behind it. */
+    /** List what can follow these operands, one word a line. NULL: nothing is known. */
     void (*complete)(const struct tm_session *session, const struct tm_words *before, struct tm_text *candidates);
 };
 
@@ -29,12 +29,12 @@ extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;
 extern const struct tm_command tm_command_verify;
 
-/** NULL: there is no such command. */
+/** NULL if there is no such command. */
 const struct tm_command *tm_command_find(const char *name);
-/** For complete(): the keys. */
+/** For complete(): list the keys. */
 void tm_complete_keys(struct tm_text *candidates);
 
-// How a help text is put together.
+// The parts of a help text. Lines have at most 80 columns.
 #define TM_HELP(summary, usage, body, options, after) \
     summary "\n\nUsage: " usage "\n\n" body "\nOptions:\n" options(TM_OPTION_AS_HELP) "\n" after
 

@@ -1,6 +1,6 @@
 /**
- * Options: what a command line may hold besides operands. A command lists its options once, as an X-macro; the table
- * the parser reads, the list in its help and what completion offers are all made of it. Knows no command.
+ * Options. A command lists its options once, in an X-macro: the parser's table, the list in its help and completion
+ * are all made from it. Knows no command.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
 #define TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
@@ -25,7 +25,7 @@ enum tm_option_id {
     TM_OPTION_STRICT,
 };
 
-// X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what it does, for the help").
+// X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what the option does, for the help").
 
 #define TM_OPTIONS_LIMIT(X) \
     X(TM_OPTION_LIMIT, 'n', "-n, ", "--limit", " N", "Show the first N rows (default 10; 0: only the totals).")
@@ -98,14 +98,14 @@ enum tm_sort {
 /** "size", "address", "site". */
 const char *tm_sort_name(enum tm_sort sort);
 
-/** The CPython whose form of traces is asked for. */
+/** Whose form of traces tm-save writes: the target's own version's, CPython 3.8's, or that of 3.9 and later. */
 enum tm_form {
     TM_FORM_OF_TARGET,
     TM_FORM_3_8,
     TM_FORM_3_9,
 };
 
-/** What the options of one command line say. All zero: none was given. */
+/** The options of one command line. All zero: none was given. */
 struct tm_settings {
     bool has_limit;
     int64_t limit;
@@ -124,26 +124,26 @@ struct tm_settings {
 };
 void tm_settings_deinit(struct tm_settings *settings);
 
-/** Whether a word can only be an option: a hyphen and something after it. */
+/** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
 /** Whether the word after this option's word is its value. */
 bool tm_option_wants_word(const struct tm_option_table *table, const char *word);
 
 /**
- * Takes an option's word into `settings`. Where the option has a value which is not in the word it is the next word of
- * the line, and *line moves on.
+ * Parses an option's word into `settings`. If the option's value is not in the same word, the next word of the line is
+ * the value, and *line moves past it.
  */
 struct tm_error *tm_option_parse(const char *command, const struct tm_option_table *table, const char *word,
                                  const char **line, struct tm_settings *settings);
-/** After the last option: what holds for all of them, in whatever order they came. */
+/** After the last option: apply what concerns all options, in whatever order they came. */
 void tm_settings_finish(struct tm_settings *settings);
 
-/** A filter from "PATTERN[:LINENO]"; `what` is how the user calls it in an error. */
+/** A filter from "PATTERN[:LINENO]". `what` names the option or action in an error. */
 struct tm_error *tm_filter_parse(const char *command, const char *what, const char *text, bool inclusive,
                                  struct tm_filter *result);
-/** TM_ERROR_USAGE, which ends with what to type next; `what` names the offending word and is escaped here. */
+/** TM_ERROR_USAGE, which ends with what to type next. `what` is the wrong word; it is escaped here. */
 struct tm_error *tm_usage_error(const char *command, const char *before, const char *what, const char *after);
-/** The word of `count` nearest to `word` by edits, or NULL if none is near; for "did you mean". */
+/** The candidate nearest to `word` by edits, or NULL if none is near; for "did you mean". */
 const char *tm_nearest(const char *word, const char *const *candidates, size_t count);
 
 #endif

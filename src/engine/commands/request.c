@@ -1,4 +1,4 @@
-// Parsing and running of requests: what all commands have in common. Knows no option's and no operand's meaning.
+// Parsing and running of requests, as far as all commands share it. Knows the meaning of no option and no operand.
 
 #include "engine/commands/request.h"
 
@@ -87,8 +87,8 @@ size_t tm_request_limit(const struct tm_request *request)
 
 static const char json_option[] = "--json";
 
-// The expression which starts here: the rest of the line without blanks at its end. No language has an expression
-// which ends in " --json": there it is the option, put where people put options.
+// Takes the rest of the line, without trailing blanks, as an expression. No language has an expression that ends in
+// " --json": people put options at the end, so there it is the option.
 static struct tm_error *take_expression(struct tm_request *request, const char *line, bool options_ended)
 {
     const size_t option_length = sizeof(json_option) - 1;
@@ -289,7 +289,7 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
         error = request->command->run(request, current, &out);
     if (!error)
         error = tm_text_check(&out);
-    // All or nothing: who interrupts a command does not get half an answer.
+    // All or nothing: an interrupted command prints no partial answer.
     if (!error && out.length > 0)
         tm_host_write(&request->session->host, tm_text_string(&out), out.length);
     tm_text_deinit(&out);
