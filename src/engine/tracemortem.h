@@ -17,10 +17,10 @@
  *     tm_request_run(request, current_target)    // text goes to host->write
  *     tm_request_destroy(request)
  *
- * Conventions. A function that can fail returns NULL for success, or a `struct tm_error *` that the caller destroys. Its
- * result is the last parameter. Strings are UTF-8 and NUL-terminated. A returned string lives as long as the object that
- * it came from. Nothing here is thread-safe: use a session from one thread. All output and all error messages are valid
- * UTF-8: control characters and lone surrogates from the target are escaped.
+ * Conventions. A function that can fail returns NULL for success, or a `struct tm_error *` that the caller destroys.
+ * Its result is the last parameter. Strings are UTF-8 and NUL-terminated. A returned string lives as long as the object
+ * that it came from. Nothing here is thread-safe: use a session from one thread. All output and all error messages are
+ * valid UTF-8: control characters and lone surrogates from the target are escaped.
  */
 #ifndef TRACEMORTEM_ENGINE_TRACEMORTEM_H
 #define TRACEMORTEM_ENGINE_TRACEMORTEM_H
@@ -87,7 +87,7 @@ struct tm_target_callbacks {
      * once.
      */
     int (*read)(void *context, uint64_t address, void *buffer, uint64_t length);
-    /** The address of the global variable `name`, or 0 if it is not found. The engine checks it, for it may be wrong. */
+    /** The address of the global variable `name`, or 0 if it is not found. It may be wrong: the engine checks it. */
     uint64_t (*symbol)(void *context, const char *name);
     /**
      * Write up to `capacity` regions in ascending order, and return how many regions there are in total. If that is
@@ -150,7 +150,7 @@ TM_API const char *tm_command_name(size_t index);
 TM_API const char *tm_command_help(const char *command);
 /**
  * Completions of the last word of `line`, which is the text after the command's name up to the cursor. They are full
- * words, one a line; "" if there are none. The result lives until the session's next call of tm_complete().
+ * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete().
  */
 TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line);
 
