@@ -172,7 +172,7 @@ def test_a_core_of_nothing_traced_is_named(plain, plain_core, core, python):
 
 def test_an_address_which_is_not_traced(service, core, python):
     live = same_failure("tm-traceback 0x10", pid=service.pid)
-    assert "not traced" in live and "tracing began" in live
+    assert "no traced block contains 0x10;" in live and "tracing began" in live
     assert live.strip() == same_failure("tm-traceback 0x10", program=python, core=core).strip()
 
 

@@ -1,4 +1,4 @@
-// tm-diff: what grew and shrank between two cores or snapshot files, or one of them and the current target.
+// tm-diff: what grew and what shrank between two cores or snapshot files, or between one and the current target.
 
 #include <string.h>
 
@@ -12,16 +12,18 @@
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] =
-    TM_HELP("Show what grew and what shrank between two cores or snapshots, or one and the current target.",
-            "tm-diff OLD [NEW] [KEY] [OPTION]...",
-            "OLD and NEW are core files, or snapshot files which tm-save or Snapshot.dump() of tracemalloc wrote.\n"
-            "Without NEW the current target is compared with OLD. They need not be of one process: places are\n"
-            "compared by file name and line. A file whose name is that of a key is written with its directory\n"
-            "(./lineno). Nothing in a snapshot file is run: one which holds more than traces is refused.\n"
+    TM_HELP("Show what grew and what shrank between two cores or snapshots.", "tm-diff OLD [NEW] [KEY] [OPTION]...",
+            "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
+            "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
+            "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
+            "and line. If a file has the name of a key, write its directory too (./lineno).\n"
+            "No code in a snapshot file is run: a file that holds more than traces is\n"
+            "refused.\n"
             "\n"
-            "Each row is what str() of a tracemalloc.StatisticDiff is, the greatest difference of sizes first.\n"
-            "Below it stand the source line, if the file can be read here, or for the key traceback all of its\n"
-            "frames. Then come what the other rows hold, and the total, each with its difference.\n"
+            "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
+            "first. Below it is the source line, if the file can be read here. With key\n"
+            "traceback, all frames are below it. Then come the sum of the other rows and the\n"
+            "total, each with its difference.\n"
             "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
             DIFF_OPTIONS,
             "Examples:\n"
@@ -32,14 +34,16 @@ static const char help[] =
             "\n"
             "The JSON object has:\n"
             "  command, key, cumulative, limit\n" TM_HELP_JSON_FILTERS
-            "  statistics    the rows: traceback (frames with filename and lineno, the oldest first); filename\n"
-            "                and lineno (keys lineno, and filename with lineno 0); size, size_diff, count,\n"
-            "                count_diff\n"
-            "  other         of the rows not shown: statistics (how many), size, size_diff, count, count_diff\n"
+            "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
+            "                first); filename and lineno (keys lineno, and filename with\n"
+            "                lineno 0); size, size_diff, count, count_diff\n"
+            "  other         the rows not shown: statistics (how many), size, size_diff,\n"
+            "                count, count_diff\n"
             "  total_size, total_size_diff, total_count, total_count_diff\n"
-            "  in_flight     bytes in blocks of NEW which were being recorded or freed just then\n"
-            "  in_flight_old the same of OLD\n"
-            "  missing       of NEW: " TM_HELP_JSON_MISSING "  missing_old   the same of OLD\n");
+            "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
+            "  in_flight_old the same for OLD\n"
+            "  missing       for NEW:\n"
+            "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -57,7 +61,7 @@ static struct tm_error *prepare(struct tm_request *request)
         cores--;
     }
     if (cores == 0)
-        return tm_usage_error(request->command->name, "which file is the old one? Usage: ", "tm-diff OLD [NEW] [KEY]",
+        return tm_usage_error(request->command->name, "missing file name. Usage: ", "tm-diff OLD [NEW] [KEY]",
                               ", where OLD and NEW are cores or snapshots");
     for (size_t i = 0; i < cores; i++)
         tm_request_add_unresolved(request, TM_OPERAND_CORE, words->items[i]);
@@ -65,12 +69,12 @@ static struct tm_error *prepare(struct tm_request *request)
     return tm_request_check_cumulative(request);
 }
 
-// Both sides, what is between them, and the sum of the rows which are not shown.
+// Both sides, their differences, and the sum of the rows that are not shown.
 struct answer {
     struct tm_query before, after;
     struct tm_differences differences;
     size_t shown;
-    struct tm_difference other; // its place means nothing
+    struct tm_difference other; // its place is unused
 };
 
 static void split(struct answer *answer, size_t limit)
@@ -123,7 +127,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_report_in_flight(out, "OLD: ", answer->before.in_flight);
     tm_report_in_flight(out, "NEW: ", answer->after.in_flight);
     tm_report_damage_of_side(out, "OLD: ", &answer->before.damage,
-                             "differences may be too great, and what seems to have grown may not have");
+                             "differences may be too large, and what seems to have grown may not have");
     tm_report_damage_of_side(out, "NEW: ", &answer->after.damage,
                              "sizes may be too small, and what seems to have shrunk may not have");
     return NULL;
@@ -183,7 +187,7 @@ static void write_json(const struct tm_request *request, const struct answer *an
 // ---------------------------------------------------------------------------------------------------------------
 // Running
 
-// Says which of the files an error is about.
+// Adds the name of the file to an error.
 static struct tm_error *name_core(const struct tm_request *request, size_t index, struct tm_error *error)
 {
     if (!error || index >= request->unresolved_count || tm_error_code(error) == TM_ERROR_INTERRUPTED ||

@@ -1,4 +1,4 @@
-// tm-filter: the filters which stay in force for the session.
+// tm-filter: the filters that apply to the whole session.
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,35 +8,34 @@
 #include "engine/commands/report.h"
 #include "engine/commands/words.h"
 
-#define FILTER_OPTIONS(X)                                                                                   \
-    X(TM_OPTION_EXCLUSIVE, 0, "    ", "--exclude", "", "add: leave out what matches, instead of all else.") \
-    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                                                  \
-      "add: look at all frames of a traceback, not only at the most recent one.")                           \
-    X(TM_OPTION_FILTER_DOMAIN, 0, "    ", "--domain", " N",                                                 \
-      "add: match only blocks of this domain; without PATTERN, all of them.")                               \
+#define FILTER_OPTIONS(X)                                                                                            \
+    X(TM_OPTION_EXCLUSIVE, 0, "    ", "--exclude", "", "add: leave out what matches, instead of keeping only that.") \
+    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                                                           \
+      "add: match all frames of a traceback, not only the most recent one.")                                         \
+    X(TM_OPTION_FILTER_DOMAIN, 0, "    ", "--domain", " N",                                                          \
+      "add: match only blocks of this domain; without PATTERN, all of them.")                                        \
     TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {FILTER_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("Add, remove and list the filters which stay in force for the session.",
-            "tm-filter add [OPTION]... [PATTERN[:LINENO]]\n"
-            "       tm-filter remove NUMBER\n"
-            "       tm-filter list\n"
-            "       tm-filter clear",
-            "tm-top and tm-diff count only what the filters in force let through, and say which these are.\n"
-            "PATTERN is matched against file names: *, ?, [seq], [!seq]. A filter keeps its number until it is\n"
-            "removed.\n"
-            "\n" TM_HELP_FILTERS,
-            FILTER_OPTIONS,
-            "Examples:\n"
-            "  tm-filter add '*/myapp/*'\n"
-            "  tm-filter add --exclude '<frozen *>'\n"
-            "  tm-filter add --domain 389047\n"
-            "  tm-filter remove 2\n"
-            "\n"
-            "The JSON object has, after the change:\n"
-            "  command\n" TM_HELP_JSON_FILTERS);
+static const char help[] = TM_HELP("Add, remove and list filters that apply to the whole session.",
+                                   "tm-filter add [OPTION]... [PATTERN[:LINENO]]\n"
+                                   "       tm-filter remove NUMBER\n"
+                                   "       tm-filter list\n"
+                                   "       tm-filter clear",
+                                   "tm-top, tm-traces, tm-diff and tm-save count only the blocks that these filters\n"
+                                   "keep, and name the filters. PATTERN is matched against file names: *, ?, [seq],\n"
+                                   "[!seq]. A filter keeps its number until it is removed.\n"
+                                   "\n" TM_HELP_FILTERS,
+                                   FILTER_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-filter add '*/myapp/*'\n"
+                                   "  tm-filter add --exclude '<frozen *>'\n"
+                                   "  tm-filter add --domain 389047\n"
+                                   "  tm-filter remove 2\n"
+                                   "\n"
+                                   "The JSON object has, after the change:\n"
+                                   "  command\n" TM_HELP_JSON_FILTERS);
 
 enum action {
     ACTION_ADD,
@@ -63,13 +62,13 @@ static struct tm_error *parse_action(struct tm_request *request)
     }
     const char *nearest = tm_nearest(word, action_names, ACTIONS);
     snprintf(after, sizeof(after),
-             nearest ? "\": it is one of add, remove, list, clear; did you mean %s?"
-                     : "\": it is one of add, remove, list, clear",
+             nearest ? "\": the actions are add, remove, list, clear; did you mean %s?"
+                     : "\": the actions are add, remove, list, clear",
              nearest);
-    return tm_usage_error(request->command->name, "cannot do \"", word, after);
+    return tm_usage_error(request->command->name, "unknown action \"", word, after);
 }
 
-// The filter to add, kept among the request's own until it runs.
+// The filter to add is kept among the request's own filters until the request runs.
 static struct tm_error *prepare_add(struct tm_request *request)
 {
     struct tm_settings *settings = &request->settings;
@@ -101,10 +100,11 @@ static struct tm_error *prepare_remove(struct tm_request *request)
     if (error)
         return error;
     if (request->words.count < 2)
-        return tm_usage_error(request->command->name, "", "remove", " needs a number: tm-filter list shows them");
+        return tm_usage_error(request->command->name, "", "remove",
+                              " needs the number of a filter: tm-filter list shows the numbers");
     if (!tm_word_number(request->words.items[1], &request->number))
         return tm_usage_error(request->command->name, "remove: \"", request->words.items[1],
-                              "\" is not a number: tm-filter list shows them");
+                              "\" is not a number: tm-filter list shows the numbers");
     return NULL;
 }
 
@@ -138,7 +138,7 @@ static struct tm_error *run_add(struct tm_request *request, struct tm_text *out)
     struct tm_session *session = request->session;
     struct tm_filter_list *own = &request->settings.filters;
 
-    // A request which is run twice has nothing to add the second time.
+    // A request that runs twice has nothing to add the second time.
     if (own->count == 0)
         return NULL;
     own->items[0].number = session->last_number + 1;
@@ -163,7 +163,7 @@ static struct tm_error *run_remove(struct tm_request *request, struct tm_text *o
         }
     }
     return tm_usage_error(request->command->name, "there is no filter ", request->words.items[1],
-                          ": tm-filter list shows those there are");
+                          ": tm-filter list shows the filters");
 }
 
 static void run_clear(struct tm_request *request, struct tm_text *out)

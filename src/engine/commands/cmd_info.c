@@ -1,4 +1,4 @@
-// tm-info: what is known of the trace table itself.
+// tm-info: the state of the trace table: whether tracing is on, how much is traced, what could not be recorded.
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,44 +11,57 @@
 
 static const struct tm_option options[] = {INFO_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP(
-    "Show whether memory is traced and since when, how much, and what could not be recorded.", "tm-info [OPTION]...",
-    "Answers also where tracing is off. Sizes stand as tracemalloc shows them, and in bytes; times are\n"
-    "in UTC. \"not recorded\" counts allocations and frames which the tracer had no room for;\n"
-    "\"unreadable\" what this side could not read of the table.\n"
-    "\n"
-    "Of a program which runs without the tracer, but with tracemalloc, the tables of that are told of;\n"
-    "what they do not tell is left out.\n",
-    INFO_OPTIONS,
-    "Examples:\n"
-    "  tm-info\n"
-    "  tm-info --json\n"
-    "\n"
-    "The JSON object has:\n"
-    "  command\n"
-    "  state         \"tracing\", \"clearing\", \"stopped\", \"loaded\" (never started)\n"
-    "  tracing       whether there are traces: state is tracing or clearing\n"
-    "  started, cleared    when tracing began and traces were last cleared: ISO, UTC; or null\n"
-    "  traceback_limit, traced_memory, peak_traced_memory\n"
-    "  blocks, resizing    live; of these, inside realloc()\n"
-    "  in_flight     bytes in blocks which were being recorded or freed just then\n"
-    "  sites, sites_live   allocation sites ever; with live blocks\n"
-    "  domains       distinct ones with live blocks\n"
-    "  allocations, allocated    blocks and bytes ever, since tracing began or was cleared\n"
-    "  strings, codes, nodes, table_bytes    records of the table, and what all of them take\n"
-    "  leaves, mapped    of the shadow map; address space mapped by the tracer, in bytes\n"
-    "  lost_blocks, lost_frames    not recorded\n"
-    "  shortened     live blocks whose traceback lacks frames: the table had no room for them\n"
-    "  record_limit  sites which the tracer makes at most (TRACEMORTEM_RECORDS)\n"
-    "  reuse_exact   whether a block reborn from a free list has its latest traceback\n"
-    "  python_version, debug_build, free_threaded, tracer_version, pid\n"
-    "  source        \"tracemortem\"; \"stock\": CPython's own tracemalloc, which has fewer keys:\n"
-    "                state, tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
-    "                free_threaded, source, found_by, table_address, missing; and where it can be told\n"
-    "                traceback_limit, peak_traced_memory and\n"
-    "  locked        whether the tables' lock is held: somebody was changing them\n"
-    "  found_by, table_address, layout_major, layout_minor\n"
-    "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] =
+    TM_HELP("Show whether memory is traced, how much, and what could not be recorded.", "tm-info [OPTION]...",
+            "This works also while tracing is off. Sizes are shown as tracemalloc shows them\n"
+            "and in bytes; times are in UTC. \"not recorded\" counts allocations and frames\n"
+            "that the tracer had no room for. \"unreadable\" counts what could not be read of\n"
+            "the table.\n"
+            "\n"
+            "If the program runs under CPython's own tracemalloc instead of the tracer, the\n"
+            "command reads tracemalloc's tables and leaves out what they do not hold.\n",
+            INFO_OPTIONS,
+            "Examples:\n"
+            "  tm-info\n"
+            "  tm-info --json\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command\n"
+            "  state         \"tracing\", \"clearing\", \"stopped\", \"loaded\" (never started)\n"
+            "  tracing       whether there are traces: state is tracing or clearing\n"
+            "  started, cleared\n"
+            "                when tracing began and when traces were last cleared: ISO, UTC;\n"
+            "                or null\n"
+            "  traceback_limit, traced_memory, peak_traced_memory\n"
+            "  blocks, resizing\n"
+            "                live blocks; how many of them were inside realloc()\n"
+            "  in_flight     bytes in blocks that were being recorded or freed\n"
+            "  sites, sites_live\n"
+            "                allocation sites in total; sites with live blocks\n"
+            "  domains       distinct domains of live blocks\n"
+            "  allocations, allocated\n"
+            "                blocks and bytes since tracing began or traces were cleared\n"
+            "  strings, codes, nodes, table_bytes\n"
+            "                records of the table; bytes that all its records take\n"
+            "  leaves, mapped\n"
+            "                leaves of the shadow map; bytes of address space that the tracer\n"
+            "                mapped\n"
+            "  lost_blocks, lost_frames\n"
+            "                not recorded\n"
+            "  shortened     live blocks whose traceback lacks frames: the table had no room\n"
+            "  record_limit  the most sites that the tracer creates (TRACEMORTEM_RECORDS)\n"
+            "  reuse_exact   whether an object that CPython creates from a free list has its\n"
+            "                latest traceback\n"
+            "  python_version, debug_build, free_threaded, tracer_version, pid\n"
+            "  source        \"tracemortem\": the tracer's table; \"stock\": the tables of\n"
+            "                CPython's own tracemalloc\n"
+            "  found_by, table_address, layout_major, layout_minor\n"
+            "  missing       " TM_HELP_JSON_MISSING "\n"
+            "If the source is \"stock\", there are only: command, state, tracing,\n"
+            "traced_memory, blocks, sites_live, domains, python_version, free_threaded,\n"
+            "source, found_by, table_address, missing; where known, traceback_limit and\n"
+            "peak_traced_memory; and, where known,\n"
+            "  locked        whether the tables' lock was held: a thread was changing them\n");
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -95,13 +108,13 @@ static const char *lock_text(enum tm_lock lock)
 {
     switch (lock) {
     case TM_LOCK_FREE:
-        return "free: nobody was changing the tables";
+        return "free: no thread was changing the tables";
     case TM_LOCK_HELD:
-        return "held: somebody was changing the tables";
+        return "held: a thread was changing the tables";
     case TM_LOCK_UNKNOWN:
         break;
     }
-    return "not known: somebody may have been changing the tables";
+    return "unknown: a thread may have been changing the tables";
 }
 
 static void write_state(const struct tm_info *info, struct tm_text *out)
@@ -109,18 +122,18 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "tracing");
     if (info->state == TM_TRACING_NEVER)
         tm_text_add(out, info->has_tracer ? "off: never started" : "off: not started, or stopped");
-    else if (info->state == TM_TRACING_STOPPED)
-        tm_text_add(out, "off: stopped, and what was recorded is cleared");
+    else if (info->state == TM_STATE_STOPPED)
+        tm_text_add(out, "off: stopped, and the traces are cleared");
     else if (is_tracing(info))
         tm_text_add(out, "on");
     else
-        tm_text_printf(out, "not known: state %" PRIu32, info->state);
+        tm_text_printf(out, "unknown: state %" PRIu32, info->state);
     if (is_tracing(info) && info->tracer.started) {
         tm_text_add(out, " since ");
         tm_report_time(out, info->tracer.started, false);
     }
-    if (info->state == TM_TRACING_CLEARING)
-        tm_text_add(out, "; traces are being cleared just now");
+    if (info->state == TM_STATE_CLEARING)
+        tm_text_add(out, "; traces are being cleared");
     tm_text_add(out, "\n");
     if (info->tracer.cleared) {
         begin_fact(out, "traces cleared");
@@ -132,7 +145,7 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
         tm_report_count(out, info->frame_limit, "frame");
         tm_text_add(out, " per traceback\n");
     } else {
-        tm_text_add(out, "not known\n");
+        tm_text_add(out, "unknown\n");
     }
     if (info->has_lock) {
         begin_fact(out, "lock");
@@ -155,27 +168,27 @@ static void write_memory(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "blocks");
     tm_text_printf(out, "%" PRIu64 " live", info->blocks);
     if (tracer->resizing)
-        tm_text_printf(out, ", %" PRIu64 " of them being resized just now", tracer->resizing);
+        tm_text_printf(out, ", %" PRIu64 " of them being resized", tracer->resizing);
     tm_text_printf(out, ", in ");
     tm_report_count(out, info->domains, "domain");
     tm_text_add(out, "\n");
     if (tracer->in_flight) {
         begin_fact(out, "in flight");
         add_size(out, tracer->in_flight);
-        tm_text_add(out, " in blocks being recorded or freed just now: counts may be off by these\n");
+        tm_text_add(out, " in blocks being recorded or freed: counts may be off by this much\n");
     }
     if (info->has_tracer) {
         begin_fact(out, "allocations");
         tm_text_printf(out, "%" PRIu64 " of ", tracer->allocations);
         add_size(out, tracer->allocated);
-        tm_text_printf(out, " since tracing %s\n", tracer->cleared > tracer->started ? "was cleared" : "began");
+        tm_text_printf(out, " since %s\n", tracer->cleared > tracer->started ? "traces were cleared" : "tracing began");
     }
     begin_fact(out, "sites");
     tm_text_printf(out, "%" PRIu64 " with live blocks", info->sites_live);
     if (info->has_tracer)
-        tm_text_printf(out, ", %" PRIu64 " ever", tracer->sites);
+        tm_text_printf(out, ", %" PRIu64 " in total", tracer->sites);
     if (tracer->record_limit)
-        tm_text_printf(out, ", room for %" PRIu64, tracer->record_limit);
+        tm_text_printf(out, ", at most %" PRIu64, tracer->record_limit);
     tm_text_add(out, "\n");
 }
 
@@ -197,11 +210,12 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     if (info->tracer.shortened) {
         begin_fact(out, "shortened");
         tm_report_count(out, info->tracer.shortened, "live block");
-        tm_text_add(out, " whose traceback lacks its oldest frames: there was no room for them\n");
+        tm_text_add(out, " whose traceback lacks the oldest frames: the table had no room for them\n");
     }
     begin_fact(out, "free lists");
-    tm_text_add(out, info->tracer.reuse_exact ? "exact: a block reborn from one has its latest traceback\n"
-                                              : "not exact: a block reborn from one may have an earlier traceback\n");
+    tm_text_add(out, info->tracer.reuse_exact
+                         ? "exact: an object created from one has its latest traceback\n"
+                         : "not exact: an object created from one may have an earlier traceback\n");
     begin_fact(out, "not recorded");
     tm_report_count(out, info->tracer.lost_blocks, "block");
     tm_text_add(out, ", ");
@@ -222,11 +236,10 @@ static void write_origin(const struct tm_info *info, struct tm_text *out)
         tm_text_printf(out, "%" PRIu32 "\n", tracer->pid);
     }
     begin_fact(out, "table");
-    tm_text_add(out, info->has_tracer ? "tracemortem's" : info->source);
     if (info->has_tracer)
-        tm_text_printf(out, ", layout %" PRIu32 ".%" PRIu32, tracer->layout_major, tracer->layout_minor);
+        tm_text_printf(out, "tracemortem's, layout %" PRIu32 ".%" PRIu32, tracer->layout_major, tracer->layout_minor);
     else
-        tm_text_add(out, ", CPython's own tracemalloc");
+        tm_text_printf(out, "%s, CPython's own tracemalloc", info->source);
     tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
 }
 
@@ -332,7 +345,7 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
         write_tracer_json(info, &json);
     tm_json_word(&json, "python_version", info->python_version);
     tm_json_bool(&json, "free_threaded", info->free_threaded);
-    tm_json_word(&json, "source", info->source);
+    tm_json_word(&json, "source", info->has_tracer ? "tracemortem" : info->source);
     tm_json_word(&json, "found_by", info->found_by);
     tm_json_number(&json, "table_address", info->table_address);
     tm_report_damage_json(&json, "missing", &info->damage);

@@ -1,4 +1,4 @@
-// tm-save: a snapshot file which tracemalloc.Snapshot.load() reads.
+// tm-save: a snapshot file that tracemalloc.Snapshot.load() reads.
 
 #include <string.h>
 
@@ -12,17 +12,18 @@
 static const struct tm_option options[] = {SAVE_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] =
-    TM_HELP("Save the traces as a file which tracemalloc.Snapshot.load() reads.", "tm-save FILE [OPTION]...",
-            "FILE is what Snapshot.dump() would have written inside of the program, with the traces in the order\n"
-            "of their blocks' addresses. tm-diff compares it with a process, a core or another such file, and any\n"
-            "CPython from 3.8 on loads it:\n"
+    TM_HELP("Save the traces as a file that tracemalloc.Snapshot.load() reads.", "tm-save FILE [OPTION]...",
+            "The command writes what Snapshot.dump() would have written inside the program,\n"
+            "with the traces in the order of their blocks' addresses. tm-diff compares FILE\n"
+            "with a process, a core or another such file. CPython 3.8 and later load it:\n"
             "\n"
             "  snapshot = tracemalloc.Snapshot.load(FILE)\n"
             "  snapshot.statistics('lineno')\n"
             "\n"
-            "CPython 3.8 has other traces than later ones: load the file in one of the target's own kind, or use\n"
-            "--traces. A file which exists is not replaced without --force, and a core never; one which could not\n"
-            "be written to its end is removed.\n"
+            "CPython 3.8 has another form of traces than later versions. Load the file in a\n"
+            "CPython that has the target's form, or choose the form with --traces. An\n"
+            "existing file is not replaced without --force, and a core is never replaced. A\n"
+            "file that could not be written completely is removed.\n"
             "\n" TM_HELP_FILTERS,
             SAVE_OPTIONS,
             "Examples:\n"
@@ -33,10 +34,11 @@ static const char help[] =
             "  command, file\n"
             "  traces        \"3.8\" or \"3.9\": the form of the traces\n"
             "  bytes         the file's size\n"
-            "  traceback_limit  frames kept per block\n" TM_HELP_JSON_FILTERS "  total_size, total_count\n"
+            "  traceback_limit\n"
+            "                frames kept for each block\n" TM_HELP_JSON_FILTERS "  total_size, total_count\n"
             "  missing       " TM_HELP_JSON_MISSING);
 
-// The version from which on traces have four parts.
+// From this version on, traces have four parts.
 #define PYTHON_3_9 0x03090000u
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -45,7 +47,7 @@ static struct tm_error *prepare(struct tm_request *request)
     if (error)
         return error;
     if (request->words.count == 0 || request->words.items[0][0] == '\0')
-        return tm_usage_error(request->command->name, "which file? Usage: ", "tm-save FILE", "");
+        return tm_usage_error(request->command->name, "missing file name. Usage: ", "tm-save FILE", "");
     tm_request_add_unresolved(request, request->settings.force ? TM_OPERAND_REPLACE : TM_OPERAND_OUTPUT,
                               request->words.items[0]);
     return NULL;
@@ -61,7 +63,7 @@ struct saver {
     uint64_t bytes;
 };
 
-// Not before the target's version is known.
+// Called only when the target's version is known.
 static void start(struct saver *saver)
 {
     const struct tm_unresolved *file = &saver->request->unresolved[0];

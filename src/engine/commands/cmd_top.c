@@ -1,4 +1,4 @@
-// tm-top: the places which hold the most traced memory.
+// tm-top: the places that hold the most traced memory.
 
 #include "engine/commands/command.h"
 #include "engine/commands/query.h"
@@ -8,28 +8,29 @@
 
 static const struct tm_option options[] = {TOP_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("Show the places which hold the most traced memory.", "tm-top [KEY] [OPTION]...",
-            "Each row is what str() of a tracemalloc.Statistic is, greatest size first. Below it stand the\n"
-            "source line, if the file can be read here, or for the key traceback all of its frames. Then come\n"
-            "what the other rows hold, and the total.\n"
-            "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
-            TOP_OPTIONS,
-            "Examples:\n"
-            "  tm-top\n"
-            "  tm-top filename -n 5\n"
-            "  tm-top traceback --include '*/views.py' --all-frames\n"
-            "  tm-top --exclude '<frozen *>' --cumulative\n"
-            "\n"
-            "The JSON object has:\n"
-            "  command, key, cumulative, limit\n"
-            "  traceback_limit  frames kept per block\n" TM_HELP_JSON_FILTERS
-            "  statistics    the rows: traceback (frames with filename and lineno, the oldest first); filename\n"
-            "                and lineno (keys lineno, and filename with lineno 0); size, count\n"
-            "  other         of the rows not shown: statistics (how many), size, count\n"
-            "  total_size, total_count\n"
-            "  in_flight     bytes in blocks which were being recorded or freed just then\n"
-            "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] = TM_HELP("Show the places that hold the most traced memory.", "tm-top [KEY] [OPTION]...",
+                                   "Each row is str() of a tracemalloc.Statistic, largest size first. Below it is\n"
+                                   "the source line, if the file can be read here. With key traceback, all frames\n"
+                                   "are below it. Then come the sum of the other rows and the total.\n"
+                                   "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
+                                   TOP_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-top\n"
+                                   "  tm-top filename -n 5\n"
+                                   "  tm-top traceback --include '*/views.py' --all-frames\n"
+                                   "  tm-top --exclude '<frozen *>' --cumulative\n"
+                                   "\n"
+                                   "The JSON object has:\n"
+                                   "  command, key, cumulative, limit\n"
+                                   "  traceback_limit\n"
+                                   "                frames kept for each block\n" TM_HELP_JSON_FILTERS
+                                   "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
+                                   "                first); filename and lineno (keys lineno, and filename with\n"
+                                   "                lineno 0); size, count\n"
+                                   "  other         the rows not shown: statistics (how many), size, count\n"
+                                   "  total_size, total_count\n"
+                                   "  in_flight     bytes in blocks that were being recorded or freed\n"
+                                   "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -41,7 +42,7 @@ static struct tm_error *prepare(struct tm_request *request)
     return error;
 }
 
-// The first rows, which are shown, and the sum of the others.
+// How many rows are shown, and the sum of the others.
 struct top {
     size_t shown;
     uint64_t other_size;

@@ -1,4 +1,4 @@
-// tm-traceback: the block which holds an address, and where it was allocated.
+// tm-traceback: the block that contains an address, and the traceback of its allocation.
 
 #include <inttypes.h>
 #include <string.h>
@@ -14,33 +14,35 @@ enum { MOST_BLOCKS = 64 };
 
 static const struct tm_option options[] = {TRACEBACK_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("Show which block holds an address, and the traceback of its allocation.",
-            "tm-traceback [OPTION]... ADDRESS|EXPRESSION",
-            "The address may be anywhere inside of a block; an object's block often starts before it. A plain\n"
-            "number is taken as it is, all else is an expression of the debugger's language. Options come\n"
-            "before it, and \"--\" ends them. Filters do not apply.\n"
-            "\n"
-            "Below the block stand the lines of Traceback.format(), the most recent call last.\n",
-            TRACEBACK_OPTIONS,
-            "Examples:\n"
-            "  tm-traceback 0x7f3a5c0e4d30\n"
-            "  tm-traceback -n 5 object\n"
-            "  tm-traceback --json -- frame->f_locals\n"
-            "\n"
-            "The JSON object has:\n"
-            "  command, address, limit (null: all frames)\n"
-            "  blocks        each with address, size, offset (of the address asked for), domain, resizing,\n"
-            "                total_nframe, traceback (frames with filename and lineno, the oldest first)\n"
-            "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] = TM_HELP("Show which block contains an address, and the traceback of its allocation.",
+                                   "tm-traceback [OPTION]... ADDRESS|EXPRESSION",
+                                   "The address may be anywhere inside a block; an object's block often starts\n"
+                                   "before the object. A plain number is used as it is. Anything else is an\n"
+                                   "expression in the debugger's language. Options come before it, and \"--\" ends\n"
+                                   "the options. Filters do not apply.\n"
+                                   "\n"
+                                   "Below the block are the lines of Traceback.format(), most recent call last.\n",
+                                   TRACEBACK_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-traceback 0x7f3a5c0e4d30\n"
+                                   "  tm-traceback -n 5 object\n"
+                                   "  tm-traceback --json -- frame->f_locals\n"
+                                   "\n"
+                                   "The JSON object has:\n"
+                                   "  command, address, limit (null: all frames)\n"
+                                   "  blocks        each with address, size, offset (of the address in the block),\n"
+                                   "                domain, resizing, total_nframe, traceback (frames with filename\n"
+                                   "                and lineno, oldest first)\n"
+                                   "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
     if (request->words.count == 0)
-        return tm_usage_error(request->command->name, "which address? Usage: ", "tm-traceback ADDRESS|EXPRESSION", "");
+        return tm_usage_error(request->command->name, "missing address. Usage: ", "tm-traceback ADDRESS|EXPRESSION",
+                              "");
 
     const char *text = request->words.items[0];
-    // 010 is 8 to most debuggers, so they shall say what it is. What looks like a number but is too large is theirs too.
+    // Most debuggers read 010 as 8, so the debugger evaluates it. It also evaluates numbers that are too large.
     bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';
     request->has_address = !octal && tm_word_number(text, &request->address);
     if (!request->has_address)
@@ -81,7 +83,7 @@ static void write_block(const struct tm_request *request, const struct answer *a
         tm_report_count(out, answer->address - block->address, "byte");
         tm_text_add(out, " into it");
     }
-    tm_text_add(out, block->resizing ? "; being resized just now: this is what it was before\n" : "\n");
+    tm_text_add(out, block->resizing ? "; being resized: this is its state before that\n" : "\n");
 
     shown_frames(request, traceback, &first, &end);
     tm_text_add(out, "Traceback (most recent call last");
@@ -145,13 +147,13 @@ static struct tm_error *not_found(const struct tm_source *source, const struct a
     struct tm_text text = TM_TEXT_EMPTY;
     uint64_t started = tm_source_started(source);
 
-    tm_text_printf(&text, "0x%" PRIx64 " is in no traced block: not traced, ", answer->address);
-    tm_text_add(&text, started ? "tracing began at " : "and when tracing began is not known");
+    tm_text_printf(&text, "no traced block contains 0x%" PRIx64 "; ", answer->address);
+    tm_text_add(&text, started ? "tracing began at " : "when tracing began is unknown");
     if (started)
         tm_report_time(&text, started, true);
-    tm_text_add(&text, ".\nIt was allocated before, or not by Python's allocators, or has been freed");
+    tm_text_add(&text, ".\nThe memory was allocated before then, or not by Python's allocators, or has been freed");
     if (answer->damage.unreadable_records || answer->damage.corrupt_records || answer->damage.torn_records) {
-        tm_text_add(&text, ", or it is in what cannot be told: ");
+        tm_text_add(&text, ", or its record cannot be read: ");
         tm_report_damage_facts(&text, &answer->damage);
     }
     tm_text_add(&text, ".\nType \"tm-info\" for what is traced, or try the address of another part of the object.");

@@ -1,4 +1,4 @@
-// tm-traces: single blocks, the first of them in one of three orders.
+// tm-traces: single blocks, sorted by size, address or site; shows the first of them.
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,35 +13,36 @@
 
 static const struct tm_option options[] = {TRACES_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
-            "Each row is a block: its address, its size, its domain, and the line which allocated it (the most\n"
-            "recent frame). Then come what the other blocks hold, and the total. To see what one allocation is\n"
-            "about, give a row's address to tm-traceback, or use --traceback.\n"
-            "\n"
-            "With --sort site blocks with the same traceback stand together, in the order of tm-top traceback,\n"
-            "and of each place the biggest first.\n"
-            "\n" TM_HELP_FILTERS,
-            TRACES_OPTIONS,
-            "Examples:\n"
-            "  tm-traces\n"
-            "  tm-traces -n 3 --traceback\n"
-            "  tm-traces --sort address --include '*/views.py:120'\n"
-            "  tm-traces --domain 389047\n"
-            "\n"
-            "The JSON object has:\n"
-            "  command, sort, limit\n"
-            "  traceback_limit  frames kept per block\n" TM_HELP_JSON_FILTERS
-            "  traces        the rows: address, size, domain, resizing (it was inside of realloc(): this is what\n"
-            "                it was before), total_nframe, traceback (frames with filename and lineno, the\n"
-            "                oldest first)\n"
-            "  other         of the blocks not shown: traces (how many), size\n"
-            "  total_size, total_count\n"
-            "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] = TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
+                                   "Each row is a block: its address, its size, its domain, and the line that\n"
+                                   "allocated it (the most recent frame). Then come the sum of the other blocks and\n"
+                                   "the total. To see the whole traceback of a block, give its address to\n"
+                                   "tm-traceback, or use --traceback.\n"
+                                   "\n"
+                                   "With --sort site, blocks with the same traceback are listed together, largest\n"
+                                   "first. The sites are in the order of tm-top traceback.\n"
+                                   "\n" TM_HELP_FILTERS,
+                                   TRACES_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-traces\n"
+                                   "  tm-traces -n 3 --traceback\n"
+                                   "  tm-traces --sort address --include '*/views.py:120'\n"
+                                   "  tm-traces --domain 389047\n"
+                                   "\n"
+                                   "The JSON object has:\n"
+                                   "  command, sort, limit\n"
+                                   "  traceback_limit\n"
+                                   "                frames kept for each block\n" TM_HELP_JSON_FILTERS
+                                   "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
+                                   "                row is the block before it), total_nframe, traceback (frames\n"
+                                   "                with filename and lineno, oldest first)\n"
+                                   "  other         the blocks not shown: traces (how many), size\n"
+                                   "  total_size, total_count\n"
+                                   "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
-    request->key = TM_KEY_TRACEBACK; // what a site is
+    request->key = TM_KEY_TRACEBACK; // a site is a traceback
     return tm_request_check_words(request, 0);
 }
 
@@ -49,17 +50,17 @@ struct row {
     uint64_t address;
     uint64_t size;
     const struct tm_traceback *traceback;
-    const struct tm_statistic *site; // NULL: not asked for, or not known
+    const struct tm_statistic *site; // NULL: not wanted, or unknown
     uint32_t domain;
     bool resizing;
 };
 
 struct answer {
-    struct tm_query sites; // with --sort site
+    struct tm_query sites; // only with --sort site
     bool by_site;
     struct tm_traces traces;
     enum tm_sort sort;
-    struct row *rows; // the first ones; a heap with the last of them at its top until they are sorted
+    struct row *rows; // those to show; until they are sorted a heap, with the last in the order at its top
     size_t count;
     size_t capacity;
     size_t limit;
@@ -80,7 +81,7 @@ static int compare_sites(const struct row *a, const struct row *b)
     return tm_places_compare(&a_place, &b_place);
 }
 
-// Negative: `a` stands before `b`.
+// Negative: `a` comes before `b`.
 static int compare_rows(enum tm_sort sort, const struct row *a, const struct row *b)
 {
     if (sort == TM_SORT_SITE) {
@@ -95,7 +96,7 @@ static int compare_rows(enum tm_sort sort, const struct row *a, const struct row
     return (a->domain > b->domain) - (a->domain < b->domain);
 }
 
-// Put a row into the heap of `count` rows, at `at` or below.
+// Puts a row into the heap of `count` rows, at `at` or below.
 static void sink(struct answer *answer, size_t count, size_t at, struct row row)
 {
     struct row *rows = answer->rows;
@@ -144,7 +145,7 @@ static struct tm_error *consider(struct answer *answer, const struct row *row)
     return NULL;
 }
 
-// From the heap's last, which is on top, to the first.
+// Moves the heap's top, which is the last row in the order, behind the heap until nothing is left of the heap.
 static struct tm_error *sort_rows(struct answer *answer, const struct tm_host *host)
 {
     for (size_t count = answer->count; count > 1; count--) {
@@ -168,10 +169,10 @@ static void add_row(struct tm_text *out, const struct row *row)
     tm_format_size(out, false, row->size, false);
     tm_text_printf(out, ", domain %" PRIu32 ", ", row->domain);
     tm_format_place(out, &place);
-    tm_text_add(out, row->resizing ? "; being resized just now: this is what it was before\n" : "\n");
+    tm_text_add(out, row->resizing ? "; being resized: this is its state before that\n" : "\n");
 }
 
-// What the rows shown do not hold.
+// The size of the blocks that are not shown.
 static uint64_t other_size(const struct answer *answer)
 {
     uint64_t shown = 0;
@@ -255,7 +256,7 @@ static struct tm_error *write_json(const struct tm_request *request, const struc
 
 static const char no_site;
 
-// The statistic of an origin's traceback; looked up once.
+// The statistic of an origin's traceback. It is looked up once for each origin.
 static const struct tm_statistic *site_of(const struct answer *answer, struct tm_origin *origin)
 {
     if (!origin->mark) {

@@ -1,4 +1,4 @@
-// tm-verify: whether the trace table agrees with itself, and what hides behind where it does not.
+// tm-verify: whether the trace table is consistent, and how many blocks have no traceback where it is not.
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,12 +12,15 @@
 static const struct tm_option options[] = {VERIFY_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] =
-    TM_HELP("Check the whole trace table: whether all it says agrees.", "tm-verify [OPTION]...",
-            "Other commands leave out what is damaged or missing, and count it. This one names it: each record\n"
-            "which contradicts the others or cannot be read, its address, and what is wrong, and how many blocks\n"
-            "have no traceback for it. A core taken in the middle of an update is not damaged: an \"update in\n"
-            "flight\" is a block which is recorded and not yet counted, or the other way round. The command\n"
-            "fails unless the table is healthy.\n",
+    TM_HELP("Check the trace table for internal consistency.", "tm-verify [OPTION]...",
+            "Other commands leave out damaged and missing records, and count them. This\n"
+            "command lists them: each record that contradicts other records or cannot be\n"
+            "read, its address, and what is wrong. It also shows how many blocks have no\n"
+            "traceback because of that.\n"
+            "\n"
+            "A core taken in the middle of an update is not damaged. An \"update in flight\" is\n"
+            "a block that is recorded but not yet counted, or counted but not yet recorded.\n"
+            "The command fails unless the table is healthy.\n",
             VERIFY_OPTIONS,
             "Examples:\n"
             "  tm-verify\n"
@@ -26,18 +29,22 @@ static const char help[] =
             "\n"
             "The JSON object has:\n"
             "  command, limit, strict, table_address\n"
-            "  verdict       \"healthy\", \"incomplete\" (not all can be read), \"damaged\"\n"
-            "  damaged, missing, in_flight    records of each kind\n"
+            "  verdict       \"healthy\", \"incomplete\" (not all of it can be read), \"damaged\"\n"
+            "  damaged, missing, in_flight\n"
+            "                records of each kind\n"
             "  unreadable_bytes\n"
-            "  hidden_blocks, hidden_bytes    up to so many live ones have no traceback that can be told\n"
-            "  findings      the first of each kind: kind (\"damaged\", \"missing\", \"in flight\"), what,\n"
-            "                id (or null), address (or null), why\n"
-            "  checked       strings, codes, nodes, sites, branches, leaves, tracked, watched (code objects in\n"
-            "                the map), blocks, bytes\n");
+            "  hidden_blocks, hidden_bytes\n"
+            "                upper bounds of the live blocks and bytes without a usable\n"
+            "                traceback\n"
+            "  findings      the first of each kind: kind (\"damaged\", \"missing\",\n"
+            "                \"in flight\"), what, id (or null), address (or null), why\n"
+            "  checked       how many of each: strings, codes, nodes, sites, branches,\n"
+            "                leaves, tracked, watched (code objects in the map), blocks,\n"
+            "                bytes\n");
 
 static const char *const kind_names[TM_FINDING_KINDS] = {"damaged", "missing", "in flight"};
 
-// The findings as they are told, to stand below what comes of them.
+// The findings are written first, but shown below the verdict: they wait here.
 struct answer {
     bool json;
     struct tm_text lines[TM_FINDING_KINDS];
@@ -120,13 +127,13 @@ static void write_verdict(const struct tm_verification *verification, struct tm_
     uint64_t in_flight = verification->records[TM_FINDING_IN_FLIGHT];
     tm_text_printf(out, "%s: the trace table at 0x%" PRIx64, verdict_of(verification), verification->table_address);
     if (verification->records[TM_FINDING_DAMAGE])
-        tm_text_add(out, " contradicts itself");
+        tm_text_add(out, " is inconsistent");
     else if (verification->records[TM_FINDING_MISSING])
-        tm_text_add(out, " agrees as far as it can be read");
+        tm_text_add(out, " is consistent as far as it can be read");
     else
-        tm_text_add(out, " agrees in all it says");
+        tm_text_add(out, " is consistent");
     if (in_flight)
-        tm_text_add(out, ", but for updates in flight");
+        tm_text_add(out, ", apart from updates in flight");
     tm_text_add(out, "\n");
 }
 
@@ -165,13 +172,13 @@ static void write_text(const struct answer *answer, struct tm_text *out)
     write_verdict(verification, out);
     write_findings(answer, TM_FINDING_DAMAGE, "", out);
     write_findings(answer, TM_FINDING_MISSING, "", out);
-    write_findings(answer, TM_FINDING_IN_FLIGHT, ", as of a core taken in the middle of an update; damage can look so",
-                   out);
+    write_findings(answer, TM_FINDING_IN_FLIGHT,
+                   ", as in a core taken in the middle of an update; damage can look the same", out);
     if (verification->hidden_blocks || verification->hidden_bytes) {
         tm_text_printf(out, "hidden: up to %" PRIu64 " %s of ", verification->hidden_blocks,
                        verification->hidden_blocks == 1 ? "block" : "blocks");
         add_size(out, verification->hidden_bytes);
-        tm_text_add(out, " have no traceback that can be told\n");
+        tm_text_add(out, " have no usable traceback\n");
     }
     write_checked(verification, out);
 }

@@ -1,4 +1,4 @@
-// The table of commands, in the order in which a manual would tell them.
+// The table of commands, in the order in which a manual would explain them.
 
 #include "engine/commands/command.h"
 

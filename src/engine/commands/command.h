@@ -1,5 +1,5 @@
 /**
- * The commands: a table which all else is derived from. Each has a file of its own, cmd_*.c.
+ * The commands: names, help, options and completion all come from one table. Each command has its own file, cmd_*.c.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_COMMAND_H
 #define TRACEMORTEM_ENGINE_COMMANDS_COMMAND_H
@@ -10,13 +10,13 @@ struct tm_command {
     const char *name;
     const char *help; // as tm_command_help() returns it
     struct tm_option_table options;
-    bool takes_expression; // its one operand is the rest of the line after the options
+    bool takes_expression; // the rest of the line after the options is its one operand
     bool needs_target;
-    /** Check the operands and fill in what the request has of them. May change needs_target. */
+    /** Check the operands and store their values in the request. May change needs_target. */
     struct tm_error *(*prepare)(struct tm_request *request);
-    /** Answer: append to `out`, which is written only if all went well. */
+    /** Append the answer to `out`, which is written only on success. */
     struct tm_error *(*run)(struct tm_request *request, struct tm_target *current, struct tm_text *out);
-    /** NULL, or what could stand after these operands: words, each with a newline behind it. */
+    /** List what can follow these operands, one word a line. NULL: nothing is known. */
     void (*complete)(const struct tm_session *session, const struct tm_words *before, struct tm_text *candidates);
 };
 
@@ -29,30 +29,31 @@ extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;
 extern const struct tm_command tm_command_verify;
 
-/** NULL: there is no such command. */
+/** NULL if there is no such command. */
 const struct tm_command *tm_command_find(const char *name);
-/** For complete(): the keys. */
+/** For complete(): list the keys. */
 void tm_complete_keys(struct tm_text *candidates);
 
-// How a help text is put together.
+// The parts of a help text. Lines have at most 80 columns.
 #define TM_HELP(summary, usage, body, options, after) \
     summary "\n\nUsage: " usage "\n\n" body "\nOptions:\n" options(TM_OPTION_AS_HELP) "\n" after
 
-#define TM_HELP_KEYS                                                                   \
-    "KEY is what the blocks are grouped by:\n"                                         \
-    "  lineno     file name and line number where they were allocated (the default)\n" \
-    "  filename   file name\n"                                                         \
+#define TM_HELP_KEYS                                                           \
+    "KEY is what the blocks are grouped by:\n"                                 \
+    "  lineno     file name and line number of the allocation (the default)\n" \
+    "  filename   file name\n"                                                 \
     "  traceback  the whole traceback\n"
-#define TM_HELP_FILTERS                                                                               \
-    "Filters mean what they mean to tracemalloc's Snapshot.filter_traces(): if there are inclusive\n" \
-    "ones at least one must match, and no exclusive one may. The session's filters (tm-filter) are\n" \
-    "applied first, then those of the command to what is left. In PATTERN \".pyc\" stands for \".py\".\n"
-#define TM_HELP_JSON_FILTERS                                                                        \
-    "  filters       those applied: number (of tm-filter, or null), inclusive, filename_pattern,\n" \
-    "                lineno, all_frames, domain\n"
-#define TM_HELP_JSON_MISSING                                                            \
-    "unreadable_records, unreadable_bytes, corrupt_records,\n"                          \
-    "                torn_records (out of reach in a table which was being changed),\n" \
-    "                first_address (null: nothing is missing); why, where that is known\n"
+#define TM_HELP_FILTERS                                                                 \
+    "Filters work as in tracemalloc's Snapshot.filter_traces(). If there are\n"         \
+    "inclusive filters, a block must match at least one of them. It must match no\n"    \
+    "exclusive filter. The session's filters (tm-filter) are applied first, then the\n" \
+    "command's filters to the rest. In PATTERN, \".pyc\" means \".py\".\n"
+#define TM_HELP_JSON_FILTERS                                                            \
+    "  filters       the filters applied: number (of tm-filter, or null), inclusive,\n" \
+    "                filename_pattern, lineno, all_frames, domain\n"
+#define TM_HELP_JSON_MISSING                                                     \
+    "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
+    "                torn_records (lost because the table was being changed),\n" \
+    "                first_address (null: nothing is missing), why (where known)\n"
 
 #endif

@@ -1,4 +1,4 @@
-// Completion: what could stand for the last word of a command line, from the same tables as the parser's.
+// Completion of the last word of a command line, from the parser's own tables.
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,11 +6,11 @@
 #include "engine/commands/command.h"
 #include "engine/commands/words.h"
 
-// The words of a line up to the cursor: what stands before the last one, and what was typed of it.
+// The words of a line up to the cursor: the operands before the last word, and what was typed of the last word.
 struct cursor {
-    struct tm_words operands; // before it
+    struct tm_words operands; // before the last word
     struct tm_text last;      // without its quotes
-    bool is_value;            // of an option
+    bool is_value;            // the last word is the value of an option
     bool options_ended;
 };
 
@@ -20,7 +20,7 @@ static void cursor_deinit(struct cursor *cursor)
     tm_text_deinit(&cursor->last);
 }
 
-// A word which is not the last: what does it say of those which follow?
+// Notes what a word before the last means for the words after it.
 static struct tm_error *pass_word(struct cursor *cursor, const struct tm_command *command, const char *word)
 {
     if (cursor->is_value) {
@@ -43,7 +43,7 @@ static struct tm_error *read_line(struct cursor *cursor, const struct tm_command
     for (;;) {
         struct tm_error *error = NULL;
         enum tm_word_end end = tm_word_next(&line, &cursor->last);
-        // The last word touches the line's end; after blanks it is yet empty.
+        // The last word ends at the end of the line. If the line ends in blanks, the last word is empty.
         if (end != TM_WORD_WHOLE || *line == '\0')
             return tm_text_check(&cursor->last);
         error = tm_text_check(&cursor->last);
@@ -80,7 +80,7 @@ static void list_candidates(const struct tm_session *session, const struct tm_co
         command->complete(session, &cursor->operands, candidates);
 }
 
-// Copies the lines which begin with the prefix.
+// Copies the lines that begin with the prefix.
 static void keep_matching(const struct tm_text *candidates, const struct tm_text *prefix, struct tm_text *result)
 {
     const char *line = tm_text_string(candidates);

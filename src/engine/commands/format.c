@@ -1,4 +1,5 @@
-// tracemalloc's texts. Numbers are made without printf's %f, whose decimal point is the locale's: debuggers set one.
+// tracemalloc's texts. Debuggers set a locale, and the decimal point of printf's %f depends on it: numbers are
+// formatted without %f.
 
 #include "engine/commands/format.h"
 
@@ -14,7 +15,7 @@ typedef unsigned __int128 wide;
 // ---------------------------------------------------------------------------------------------------------------
 // Numbers
 
-// value / 2^shift, rounded to the nearest, a half to the even; `more` says that the value is a bit more than it is.
+// value / 2^shift, rounded to nearest, ties to even. `more`: the exact value is slightly above `value`.
 static wide shift_rounded(wide value, unsigned shift, bool more)
 {
     if (shift == 0)
@@ -37,7 +38,7 @@ double tm_divide(uint64_t a, uint64_t b)
     if (a == 0)
         return 0.0;
 
-    // The quotient of the numerator moved up to bit 127 has at least 63 bits, which are rounded once.
+    // With the numerator shifted up to bit 127 the quotient has at least 63 bits. They are rounded once.
     unsigned moved = 64 + (unsigned)__builtin_clzll(a);
     wide numerator = (wide)a << moved;
     wide quotient = numerator / b;
@@ -48,7 +49,7 @@ double tm_divide(uint64_t a, uint64_t b)
     return ldexp((double)mantissa, (int)drop - (int)moved);
 }
 
-// A non-negative value below 2^64 with 0 or 1 digits after the point, as "%.0f" and "%.1f" do it: exactly rounded.
+// A value in [0, 2^64) with 0 or 1 digits after the point, correctly rounded like "%.0f" and "%.1f".
 static void append_decimal(struct tm_text *text, double value, bool one_digit)
 {
     int exponent;
@@ -71,7 +72,7 @@ static void append_sign(struct tm_text *text, bool negative, bool sign)
         tm_text_add(text, negative ? "-" : "+");
 }
 
-// The loop of _format_size(), for a size which is not negative.
+// The loop of tracemalloc's _format_size(), for a size that is not negative.
 static void append_scaled(struct tm_text *text, double size)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -148,7 +149,7 @@ void tm_format_source_line(struct tm_text *text, const struct tm_host *host, con
                            const char *indent)
 {
     const struct tm_name *name = frame->file_name;
-    // Line 0 has no source, and a name with a NUL inside would be taken for another file's.
+    // Line 0 has no source. A name with a NUL inside would be read as the name of another file.
     if (frame->line == 0 || memchr(name->bytes, '\0', name->length))
         return;
 

@@ -1,4 +1,4 @@
-// Parsing of options, and the errors which the user's words lead to.
+// Parsing of options, and the errors for wrong words.
 
 #include "engine/commands/option.h"
 
@@ -29,7 +29,7 @@ struct tm_error *tm_usage_error(const char *command, const char *before, const c
     return error;
 }
 
-// Edits which turn one word into the other: letters put in, taken out, replaced.
+// How many letters to insert, delete or replace to turn one word into the other.
 static unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
 {
     unsigned row[LONGEST_COMPARED + 1];
@@ -64,7 +64,7 @@ const char *tm_nearest(const char *word, const char *const *candidates, size_t c
         size_t candidate_length = strlen(candidates[i]);
         if (candidate_length > LONGEST_COMPARED)
             continue;
-        // What was begun but not ended is near, however much is missing.
+        // A word that was only begun is near, however much of it is missing.
         bool begun = length >= 3 && strncmp(word, candidates[i], length) == 0;
         unsigned distance = begun ? 1 : edit_distance(word, length, candidates[i], candidate_length);
         if (distance <= 1 + candidate_length / 4 && (!nearest || distance < least)) {
@@ -111,7 +111,7 @@ static const struct tm_option *find_letter(const struct tm_option_table *table, 
     return NULL;
 }
 
-// `value`: what stands after "=", or NULL.
+// `value` is set to the text after "=", or NULL.
 static const struct tm_option *find_name(const struct tm_option_table *table, const char *word, const char **value)
 {
     size_t length = strcspn(word, "=");
@@ -161,7 +161,7 @@ static struct tm_error *parse_limit(const char *command, const struct tm_option 
 
     if (!tm_word_number(value + negative, &magnitude) || magnitude > INT64_MAX)
         return bad_value(command, option, value,
-                         may_be_negative ? "a number (of frames)" : "a number from 0 to 9223372036854775807");
+                         may_be_negative ? "a number of frames" : "a number from 0 to 9223372036854775807");
     settings->has_limit = true;
     settings->limit = negative ? -(int64_t)magnitude : (int64_t)magnitude;
     return NULL;
@@ -194,19 +194,19 @@ static struct tm_error *parse_sort(const char *command, const struct tm_option *
             return NULL;
         }
     }
-    return bad_value(command, option, value, "an order: size, address or site");
+    return bad_value(command, option, value, "a sort order: size, address or site");
 }
 
 static struct tm_error *parse_form(const char *command, const struct tm_option *option, const char *value,
                                    enum tm_form *result)
 {
     if (strcmp(value, "3.8") != 0 && strcmp(value, "3.9") != 0)
-        return bad_value(command, option, value, "a form of traces: 3.8, or 3.9 for all later ones");
+        return bad_value(command, option, value, "a form of traces: 3.8, or 3.9 for all later versions");
     *result = value[2] == '8' ? TM_FORM_3_8 : TM_FORM_3_9;
     return NULL;
 }
 
-// Where the digits of ":LINENO" at the end of a pattern start, or NULL.
+// The digits of ":LINENO" at the end of a pattern, or NULL.
 static const char *find_line(const char *text)
 {
     const char *colon = strrchr(text, ':');
@@ -308,7 +308,7 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     return NULL;
 }
 
-// An option with a value: in its own word, or in the next.
+// An option with a value, which is in the option's own word or is the next word.
 static struct tm_error *parse_with_value(const char *command, const struct tm_option *option, const char *value,
                                          const char **line, struct tm_settings *settings)
 {
@@ -321,7 +321,7 @@ static struct tm_error *parse_with_value(const char *command, const struct tm_op
         if (!error && end == TM_WORD_NONE)
             error = tm_usage_error(command, "", option->name, " needs a value after it");
         else if (!error && end == TM_WORD_OPEN)
-            error = tm_usage_error(command, "a quote is not closed in: ", tm_text_string(&next), "");
+            error = tm_usage_error(command, "unclosed quote in: ", tm_text_string(&next), "");
         value = tm_text_string(&next);
     }
     if (!error)
@@ -330,7 +330,7 @@ static struct tm_error *parse_with_value(const char *command, const struct tm_op
     return error;
 }
 
-// Letters in one word, as in -cn5: those without a value, then at most one with.
+// Letters in one word, such as -cn5: any number without a value, then at most one with a value.
 static struct tm_error *parse_letters(const char *command, const struct tm_option_table *table, const char *word,
                                       const char **line, struct tm_settings *settings)
 {

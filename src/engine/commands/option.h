@@ -1,6 +1,6 @@
 /**
- * Options: what a command line may hold besides operands. A command lists its options once, as an X-macro; the table
- * the parser reads, the list in its help and what completion offers are all made of it. Knows no command.
+ * Options. A command lists its options once, in an X-macro: the parser's table, the list in its help and completion
+ * are all made from it. Knows no command.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
 #define TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
@@ -25,47 +25,49 @@ enum tm_option_id {
     TM_OPTION_STRICT,
 };
 
-// X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what it does, for the help").
+// X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what the option does, for the help").
 
 #define TM_OPTIONS_LIMIT(X) \
     X(TM_OPTION_LIMIT, 'n', "-n, ", "--limit", " N", "Show the first N rows (default 10; 0: only the totals).")
 #define TM_OPTIONS_FRAMES(X)                          \
     X(TM_OPTION_FRAMES, 'n', "-n, ", "--limit", " N", \
       "Show the N most recent frames, as Traceback.format(limit=N) does.")
-#define TM_OPTIONS_CUMULATIVE(X)                                                \
-    X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                    \
-      "Count a block for every frame of its traceback, not only for the most\n" \
-      "        recent one (keys filename and lineno).")
-#define TM_OPTIONS_FILTERS(X)                                                           \
-    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                   \
-      "Count only blocks allocated in a file which matches PATTERN (*, ?,\n"            \
-      "        [seq], [!seq]; at LINENO). May be given more than once: any may match.") \
-    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                   \
-      "Leave out blocks allocated in such a file. May be given more than once.")        \
-    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                              \
-      "Let --include and --exclude look at all frames of a traceback, not only\n"       \
-      "        at the most recent one.")                                                \
-    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                    \
-      "Count blocks of this domain (0: CPython's own), as an inclusive\n"               \
-      "        tracemalloc.DomainFilter: beside --include, either may match.")
+#define TM_OPTIONS_CUMULATIVE(X)                                               \
+    X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                   \
+      "Count a block for each frame of its traceback, not only for the most\n" \
+      "        recent one (keys lineno and filename).")
+#define TM_OPTIONS_FILTERS(X)                                                        \
+    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                \
+      "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"   \
+      "        [!seq]), at LINENO if given. May be repeated: one match is enough.")  \
+    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                \
+      "Leave out blocks allocated in a matching file. May be repeated.")             \
+    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                           \
+      "Match --include and --exclude against all frames of a traceback, not\n"       \
+      "        only the most recent one.")                                           \
+    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                 \
+      "Count only blocks of this domain (0: CPython's own). This is an\n"            \
+      "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n" \
+      "        match is enough.")
 #define TM_OPTIONS_JSON(X) X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.")
 
-#define TM_OPTIONS_SORT(X)                                                              \
-    X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                                  \
-      "size: the biggest first (the default); address: the lowest first; site: those\n" \
-      "        allocated at one place together, the place with the most bytes first.")
+#define TM_OPTIONS_SORT(X)                                                       \
+    X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
+      "size: largest first (the default); address: lowest first; site: blocks\n" \
+      "        of one site together, the site with the most bytes first.")
 #define TM_OPTIONS_TRACEBACK(X) \
-    X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Below each row show the lines of Traceback.format().")
-#define TM_OPTIONS_SAVE(X)                                                             \
-    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")       \
-    X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                               \
-      "3.8: traces as CPython 3.8 has them, which later ones do not work with; 3.9:\n" \
-      "        as all since have them. Without it, as the target's own version has them.")
+    X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Show the lines of Traceback.format() below each row.")
+#define TM_OPTIONS_SAVE(X)                                                              \
+    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")        \
+    X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                                \
+      "3.8: write traces in the form of CPython 3.8, which later versions\n"            \
+      "        cannot use. 3.9: write the form of all later versions. The default is\n" \
+      "        the form of the target's version.")
 
-#define TM_OPTIONS_STRICT(X)                                                                  \
-    X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                            \
-      "Take updates in flight for damage: the program is known to have been outside of the\n" \
-      "        tracer when it was stopped.")
+#define TM_OPTIONS_STRICT(X)                                                      \
+    X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                \
+      "Report updates in flight as damage. Use this if the program is known to\n" \
+      "        have been outside the tracer when it stopped.")
 
 struct tm_option {
     enum tm_option_id id;
@@ -96,14 +98,14 @@ enum tm_sort {
 /** "size", "address", "site". */
 const char *tm_sort_name(enum tm_sort sort);
 
-/** The CPython whose form of traces is asked for. */
+/** Whose form of traces tm-save writes: the target's own version's, CPython 3.8's, or that of 3.9 and later. */
 enum tm_form {
     TM_FORM_OF_TARGET,
     TM_FORM_3_8,
     TM_FORM_3_9,
 };
 
-/** What the options of one command line say. All zero: none was given. */
+/** The options of one command line. All zero: none was given. */
 struct tm_settings {
     bool has_limit;
     int64_t limit;
@@ -122,26 +124,26 @@ struct tm_settings {
 };
 void tm_settings_deinit(struct tm_settings *settings);
 
-/** Whether a word can only be an option: a hyphen and something after it. */
+/** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
 /** Whether the word after this option's word is its value. */
 bool tm_option_wants_word(const struct tm_option_table *table, const char *word);
 
 /**
- * Takes an option's word into `settings`. Where the option has a value which is not in the word it is the next word of
- * the line, and *line moves on.
+ * Parses an option's word into `settings`. If the option's value is not in the same word, the next word of the line is
+ * the value, and *line moves past it.
  */
 struct tm_error *tm_option_parse(const char *command, const struct tm_option_table *table, const char *word,
                                  const char **line, struct tm_settings *settings);
-/** After the last option: what holds for all of them, in whatever order they came. */
+/** After the last option: apply what concerns all options, in whatever order they came. */
 void tm_settings_finish(struct tm_settings *settings);
 
-/** A filter from "PATTERN[:LINENO]"; `what` is how the user calls it in an error. */
+/** A filter from "PATTERN[:LINENO]". `what` names the option or action in an error. */
 struct tm_error *tm_filter_parse(const char *command, const char *what, const char *text, bool inclusive,
                                  struct tm_filter *result);
-/** TM_ERROR_USAGE, which ends with what to type next; `what` names the offending word and is escaped here. */
+/** TM_ERROR_USAGE, which ends with what to type next. `what` is the wrong word; it is escaped here. */
 struct tm_error *tm_usage_error(const char *command, const char *before, const char *what, const char *after);
-/** The word of `count` nearest to `word` by edits, or NULL if none is near; for "did you mean". */
+/** The candidate nearest to `word` by edits, or NULL if none is near; for "did you mean". */
 const char *tm_nearest(const char *word, const char *const *candidates, size_t count);
 
 #endif

@@ -1,4 +1,4 @@
-// From a target to its statistics or traces: through the session's filters, then through the command's.
+// From a target to its statistics or traces. The session's filters apply first, then the command's.
 
 #include "engine/commands/query.h"
 

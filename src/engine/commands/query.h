@@ -1,5 +1,5 @@
 /**
- * A query: the statistics of one target, or its single traces, filtered as its request says.
+ * A query: the statistics of one target, or its single traces, filtered as the request says.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_QUERY_H
 #define TRACEMORTEM_ENGINE_COMMANDS_QUERY_H
@@ -18,7 +18,7 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
                                struct tm_pool *pool);
 void tm_query_deinit(struct tm_query *query);
 
-/** Visit the traces which the filters keep: tm_source_traces(). */
+/** Visit the traces that the filters keep, as tm_source_traces() does. */
 struct tm_error *tm_query_traces(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
                                  tm_trace_visitor visit, void *context, struct tm_traces *result);
 

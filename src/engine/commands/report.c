@@ -1,4 +1,4 @@
-// The shared parts of answers. Nothing here asks the target.
+// The shared parts of answers. Nothing here reads the target.
 
 #include "engine/commands/report.h"
 
@@ -52,7 +52,7 @@ static bool is_damaged(const struct tm_damage *damage)
     return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records;
 }
 
-// A kind of damage: what comes before the second one is a comma.
+// Begins a kind of damage, with a comma before each but the first.
 static void begin_kind(struct tm_text *text, bool *first, uint64_t records)
 {
     if (!*first)
@@ -105,8 +105,8 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
         return;
     tm_text_add(text, who);
     tm_report_count(text, bytes, "byte");
-    tm_text_add(text, " in flight, in blocks being recorded or freed just then: sizes may be off by these; tm-verify "
-                      "tells whether it is damage\n");
+    tm_text_add(text, " in flight, in blocks being recorded or freed: sizes may be off by this much; tm-verify "
+                      "shows whether it is damage\n");
 }
 
 void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)

@@ -1,6 +1,6 @@
 /**
- * The parts of answers which several commands have: what stands below a row, which filters applied, what is missing.
- * Each part comes as text and as JSON with the same facts.
+ * The parts of answers that several commands share: the lines below a row, the filters applied, what is missing.
+ * Each part exists as text and as JSON with the same facts.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_REPORT_H
 #define TRACEMORTEM_ENGINE_COMMANDS_REPORT_H
@@ -11,29 +11,29 @@
 
 /** Below a row: the source line for the key lineno, the whole traceback for the key traceback. */
 void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key);
-/** A line "filters: …" if any filter of the session or the command applied. */
+/** A line "filters: …", if the session or the command has filters. */
 void tm_report_filters(struct tm_text *text, const struct tm_request *request);
-/** A line if anything is missing from the answer, which ends with what that means for it. */
+/** If anything is missing from the answer: a line that says what, and what this means for the answer. */
 void tm_report_damage(struct tm_text *text, const struct tm_damage *damage);
-/** The same of one side of a comparison: it begins with `who`, "OLD: " or "NEW: ". */
+/** The same for one side of a comparison. The line begins with `who`: "OLD: " or "NEW: ". */
 void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
                               const char *meaning);
-/** The same without who, the newline and what it means; nothing if nothing is missing. */
+/** Only what is missing, without `who`, the meaning and the newline. Nothing if nothing is missing. */
 void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage);
-/** A line about updates in flight of so many bytes, if any. */
+/** A line about updates in flight; nothing if `bytes` is 0. */
 void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes);
 
-/** Members "traceback", and "filename" and "lineno" for the keys with a single frame. */
+/** Member "traceback"; for keys with a single frame, also "filename" and "lineno". */
 void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key);
 void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end);
 /** Member "filters". */
 void tm_report_filters_json(struct tm_json *json, const struct tm_request *request);
-/** A member with the counts, none of them left out. */
+/** A member with all counts, also those that are 0. */
 void tm_report_damage_json(struct tm_json *json, const char *key, const struct tm_damage *damage);
 
 /** "1 block", "2 blocks". */
 void tm_report_count(struct tm_text *text, uint64_t count, const char *noun);
-/** Nanoseconds since 1970 as an ISO date and time, in UTC ("…Z") or local ("…+01:00"), of seconds. */
+/** Nanoseconds since 1970 as an ISO date and time in whole seconds, in UTC ("…Z") or local time ("…+01:00"). */
 void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local);
 
 #endif

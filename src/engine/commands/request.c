@@ -1,4 +1,4 @@
-// Parsing and running of requests: what all commands have in common. Knows no option's and no operand's meaning.
+// Parsing and running of requests, as far as all commands share it. Knows the meaning of no option and no operand.
 
 #include "engine/commands/request.h"
 
@@ -74,7 +74,7 @@ struct tm_error *tm_request_check_words(const struct tm_request *request, size_t
 {
     if (request->words.count <= most)
         return NULL;
-    return tm_usage_error(request->command->name, "superfluous operand \"", request->words.items[most], "\"");
+    return tm_usage_error(request->command->name, "unexpected operand \"", request->words.items[most], "\"");
 }
 
 size_t tm_request_limit(const struct tm_request *request)
@@ -87,8 +87,8 @@ size_t tm_request_limit(const struct tm_request *request)
 
 static const char json_option[] = "--json";
 
-// The expression which starts here: the rest of the line without blanks at its end. No language has an expression
-// which ends in " --json": there it is the option, put where people put options.
+// Takes the rest of the line, without trailing blanks, as an expression. No language has an expression that ends in
+// " --json": people put options at the end, so there it is the option.
 static struct tm_error *take_expression(struct tm_request *request, const char *line, bool options_ended)
 {
     const size_t option_length = sizeof(json_option) - 1;
@@ -131,7 +131,7 @@ static struct tm_error *parse_line(struct tm_request *request, const char *line,
         if (error)
             break;
         if (end == TM_WORD_OPEN)
-            error = tm_usage_error(command->name, "a quote is not closed in: ", text, "");
+            error = tm_usage_error(command->name, "unclosed quote in: ", text, "");
         else if (!options_ended && strcmp(text, "--") == 0)
             options_ended = true;
         else if (!options_ended && tm_option_is(text))
@@ -145,9 +145,9 @@ static struct tm_error *parse_line(struct tm_request *request, const char *line,
 static struct tm_error *unknown_command(const char *name)
 {
     struct tm_text text = TM_TEXT_EMPTY;
-    tm_text_add(&text, "there is no command \"");
+    tm_text_add(&text, "unknown command \"");
     tm_text_escape(&text, name, strlen(name));
-    tm_text_add(&text, "\"; there are:");
+    tm_text_add(&text, "\"; the commands are:");
     for (size_t i = 0; tm_command_name(i); i++)
         tm_text_printf(&text, " %s", tm_command_name(i));
     struct tm_error *error = tm_text_check(&text);
@@ -270,11 +270,11 @@ static struct tm_error *check_operands(const struct tm_request *request, const s
         return tm_error_create(
             TM_ERROR_NO_TARGET,
             "no process and no core: %s reads the trace table of a stopped process or of a core\n"
-            "Attach to a process: attach PID. If that is refused, be root or the process's user; in a "
-            "container it takes\n    --cap-add SYS_PTRACE; by the rule of Yama: "
+            "Attach to a process: attach PID. If that is refused, become root or the process's user. A "
+            "container needs\n    --cap-add SYS_PTRACE. If Yama forbids it: "
             "echo 0 > /proc/sys/kernel/yama/ptrace_scope\n"
-            "Or open a core: core-file FILE in gdb, target create --core FILE in lldb. If it is not "
-            "recognized, it may be\n    compressed: zstd -d FILE.zst (or lz4, xz), or "
+            "Or open a core: core-file FILE in gdb, target create --core FILE in lldb. If the debugger does "
+            "not\n    recognize it, it may be compressed: zstd -d FILE.zst (or lz4, xz), or "
             "coredumpctl dump PID -o FILE",
             request->command->name);
     return NULL;
@@ -289,7 +289,7 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
         error = request->command->run(request, current, &out);
     if (!error)
         error = tm_text_check(&out);
-    // All or nothing: who interrupts a command does not get half an answer.
+    // All or nothing: an interrupted command prints no partial answer.
     if (!error && out.length > 0)
         tm_host_write(&request->session->host, tm_text_string(&out), out.length);
     tm_text_deinit(&out);

@@ -1,6 +1,6 @@
 /**
- * A request: one command line on its way. request.c parses what all commands have in common and keeps the result here;
- * the command's own file (cmd_*.c) makes sense of the operands and answers.
+ * A request: one command line while it is parsed and run. request.c parses what all commands share and keeps the
+ * result here. The command's own file (cmd_*.c) interprets the operands and answers.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_REQUEST_H
 #define TRACEMORTEM_ENGINE_COMMANDS_REQUEST_H
@@ -11,7 +11,7 @@
 
 struct tm_command;
 
-/** Operands as words without their quotes; of an expression, one word with all of it. */
+/** The operands as words without their quotes. An expression is one word. */
 struct tm_words {
     char **items;
     size_t count;
@@ -20,7 +20,7 @@ struct tm_words {
 struct tm_error *tm_words_add(struct tm_words *words, const char *word);
 void tm_words_deinit(struct tm_words *words);
 
-/** An operand for which only the front end knows what it stands for. */
+/** An operand that only the front end can resolve. */
 struct tm_unresolved {
     enum tm_operand kind;
     const char *text; // one of the words
@@ -41,22 +41,22 @@ struct tm_request {
     struct tm_unresolved unresolved[TM_UNRESOLVED_LIMIT];
     size_t unresolved_count;
 
-    // What the command's prepare() found in the words, each as far as the command has such a thing.
+    // Set by the command's prepare() from the words. Each command uses those that it needs.
     enum tm_key key;
     bool has_address;
     uint64_t address;
     unsigned action;
     uint64_t number;
 
-    /** For run(): an answer which is bad news. It is written, and then the request fails with this. */
+    /** Set by run() if the answer is bad news: the answer is written, then the request fails with this error. */
     struct tm_error *verdict;
 };
 
-/** For prepare(): the front end must resolve this word. */
+/** For prepare(): have the front end resolve this word. */
 void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind, const char *text);
-/** For prepare(): the key which this word names; TM_ERROR_USAGE if it is none. */
+/** For prepare(): set the key that this word names. TM_ERROR_USAGE if it names no key. */
 struct tm_error *tm_request_set_key(struct tm_request *request, const char *word);
-/** For prepare(): TM_ERROR_USAGE if the key cannot be cumulative. */
+/** For prepare(): TM_ERROR_USAGE if --cumulative cannot be used with the key. */
 struct tm_error *tm_request_check_cumulative(const struct tm_request *request);
 /** For prepare(): TM_ERROR_USAGE if there are more words than `most`. */
 struct tm_error *tm_request_check_words(const struct tm_request *request, size_t most);

@@ -1,4 +1,4 @@
-// Making and freeing sessions. Knows no command.
+// Creates and destroys sessions. Knows no command.
 
 #include "engine/commands/session.h"
 

@@ -1,5 +1,5 @@
 /**
- * The session: one debugger's user, and what stays in force between commands.
+ * The session: one user of one debugger, and what is kept between commands.
  */
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_SESSION_H
 #define TRACEMORTEM_ENGINE_COMMANDS_SESSION_H
@@ -9,9 +9,9 @@
 
 struct tm_session {
     struct tm_host host;
-    struct tm_filter_list filters; // in force, in the order of their numbers
-    uint32_t last_number;          // of a filter; 0: the next one is the first
-    struct tm_text completion;     // what tm_complete() returned
+    struct tm_filter_list filters; // ordered by their numbers
+    uint32_t last_number;          // of a filter; 0: the next filter gets 1
+    struct tm_text completion;     // the last result of tm_complete()
 };
 
 #endif

@@ -1,4 +1,4 @@
-// Splitting a command line into words, and numbers among them.
+// Splits a command line into words, and parses numbers.
 
 #include "engine/commands/words.h"
 
@@ -16,7 +16,7 @@ const char *tm_word_skip_blanks(const char *line)
     return line;
 }
 
-// Takes what stands between double quotes, of which the first was taken. Returns whether they are closed.
+// Takes the text up to the closing double quote. Returns whether there is one.
 static bool take_double_quoted(const char **line, struct tm_text *word)
 {
     while (**line && **line != '"') {

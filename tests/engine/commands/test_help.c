@@ -34,7 +34,7 @@ static void test_help_has_its_shape(void **state)
         assert_contains(help, "\nExamples:\n");
         assert_contains(help, "\nThe JSON object has");
         for (const char *line = help; *line; line = strchr(line, '\n') + 1)
-            assert_true(strcspn(line, "\n") <= 100);
+            assert_true(strcspn(line, "\n") <= 80);
     }
 }
 

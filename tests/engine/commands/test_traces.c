@@ -41,14 +41,14 @@ static void test_by_address(void **state)
     struct harness *harness = *state;
     fill(harness);
     assert_string_equal(harness_run(harness, "tm-traces", "-s address"),
-                        "0x2000: size=100 B, domain 0, b.py:2; being resized just now: this is what it was before\n"
+                        "0x2000: size=100 B, domain 0, b.py:2; being resized: this is its state before that\n"
                         "0x3000: size=1000 B, domain 0, a.py:1\n"
                         "0x5000: size=64 B, domain 5, c.py:3\n"
                         "0x7000: size=2000 B, domain 0, b.py:2\n"
                         "0x9000: size=4000 B, domain 0, a.py:1\n"
                         "Total allocated size: 7.0 KiB\n");
     assert_string_equal(harness_run(harness, "tm-traces", "-n1 --sort=address"),
-                        "0x2000: size=100 B, domain 0, b.py:2; being resized just now: this is what it was before\n"
+                        "0x2000: size=100 B, domain 0, b.py:2; being resized: this is its state before that\n"
                         "4 other: 6.9 KiB\n"
                         "Total allocated size: 7.0 KiB\n");
 }
@@ -63,7 +63,7 @@ static void test_by_site(void **state)
                         "0x9000: size=4000 B, domain 0, a.py:1\n"
                         "0x3000: size=1000 B, domain 0, a.py:1\n"
                         "0x7000: size=2000 B, domain 0, b.py:2\n"
-                        "0x2000: size=100 B, domain 0, b.py:2; being resized just now: this is what it was before\n"
+                        "0x2000: size=100 B, domain 0, b.py:2; being resized: this is its state before that\n"
                         "0x5000: size=64 B, domain 5, c.py:3\n"
                         "0xa000: size=8 B, domain 0, gone.py:9\n"
                         "Total allocated size: 7.0 KiB\n");
@@ -163,12 +163,12 @@ static void test_nothing_traced(void **state)
 static void test_usage(void **state)
 {
     struct harness *harness = *state;
-    assert_fails(harness, "tm-traces", "lineno", TM_ERROR_USAGE, "superfluous operand \"lineno\"");
+    assert_fails(harness, "tm-traces", "lineno", TM_ERROR_USAGE, "unexpected operand \"lineno\"");
     assert_fails(harness, "tm-traces", "-s", TM_ERROR_USAGE, "--sort needs a value");
-    assert_fails(harness, "tm-traces", "-s big", TM_ERROR_USAGE, "\"big\" is not an order: size, address or site");
-    assert_fails(harness, "tm-save", "", TM_ERROR_USAGE, "which file? Usage: tm-save FILE");
-    assert_fails(harness, "tm-save", "''", TM_ERROR_USAGE, "which file?");
-    assert_fails(harness, "tm-save", "a b", TM_ERROR_USAGE, "superfluous operand \"b\"");
+    assert_fails(harness, "tm-traces", "-s big", TM_ERROR_USAGE, "\"big\" is not a sort order: size, address or site");
+    assert_fails(harness, "tm-save", "", TM_ERROR_USAGE, "missing file name. Usage: tm-save FILE");
+    assert_fails(harness, "tm-save", "''", TM_ERROR_USAGE, "missing file name.");
+    assert_fails(harness, "tm-save", "a b", TM_ERROR_USAGE, "unexpected operand \"b\"");
     assert_fails(harness, "tm-save", "--traces 3.7 a", TM_ERROR_USAGE, "\"3.7\" is not a form of traces");
     harness->no_target = true;
     assert_fails(harness, "tm-traces", "", TM_ERROR_NO_TARGET, "no process and no core");

@@ -85,7 +85,7 @@ static void test_damage_says_of_which_side_and_what_it_means(void **state)
     assert_string_equal(harness_run(harness, "tm-diff", "old.core"),
                         "Total allocated size: 0.0 KiB (+0.0 KiB)\n"
                         "OLD: 1 record unreadable (4096 bytes of memory missing), the first at 0x1000: "
-                        "differences may be too great, and what seems to have grown may not have\n"
+                        "differences may be too large, and what seems to have grown may not have\n"
                         "NEW: 2 records corrupt, the first at 0x2000: sizes may be too small, and what seems to have "
                         "shrunk may not have\n");
 }
@@ -117,7 +117,7 @@ static void test_cores_must_be_given_and_opened(void **state)
     assert_fails(harness, "tm-diff", "", TM_ERROR_USAGE, "tm-diff OLD [NEW] [KEY]");
     assert_fails(harness, "tm-diff", "lineno", TM_ERROR_USAGE, "tm-diff OLD [NEW] [KEY]");
     assert_fails(harness, "tm-diff", "a b linen", TM_ERROR_USAGE, "did you mean lineno?");
-    assert_fails(harness, "tm-diff", "a b lineno d", TM_ERROR_USAGE, "superfluous operand \"d\"");
+    assert_fails(harness, "tm-diff", "a b lineno d", TM_ERROR_USAGE, "unexpected operand \"d\"");
 
     assert_null(tm_request_create(harness->session, "tm-diff", "a.core", &request));
     tm_request_set_address(request, 0, 1); // of the wrong kind

@@ -181,7 +181,7 @@ static void test_a_sound_table_is_healthy_and_its_figures_are_right(void **state
     struct fixture *f = *state;
     assert_healthy(f);
     // 0 + 5 + … + 95, 5 GiB, 100, the tracked ones' 100 + … + 119, and 8.
-    assert_string_equal(verify(f, ""), "healthy: the trace table at 0x7f5500300000 agrees in all it says\n"
+    assert_string_equal(verify(f, ""), "healthy: the trace table at 0x7f5500300000 is consistent\n"
                                        "checked: 43 live blocks of 5120 MiB (5368712368), 21 of them tracked;\n"
                                        "         6 sites, 7 nodes, 7 code objects, 7 strings, 3 shadow leaves\n");
     assert_string_equal(
@@ -377,7 +377,7 @@ static void test_damaged_sites_are_named(void **state)
     const struct tm_site good = *SITE(f, 2);
     SITE(f, 2)->node = 8;
     assert_named(f, "site 2 at 0x%llx: its traceback is node 8 of 7", site_at(f, 2));
-    assert_contains(f->output.bytes, "hidden: up to 5 blocks of 5120 MiB (5368709290) have no traceback");
+    assert_contains(f->output.bytes, "hidden: up to 5 blocks of 5120 MiB (5368709290) have no usable traceback");
     *SITE(f, 2) = good;
     SITE(f, 2)->total_frames = 1;
     assert_named(f, "site 2 at 0x%llx: 1 frames in all, and 2 are kept", site_at(f, 2));
@@ -396,7 +396,7 @@ static void test_damaged_sites_are_named(void **state)
     *SITE(f, 2) = good;
     SITE(f, 2)->total_frames = 9;
     assert_named(f, "site 2 at 0x%llx: it is not what it was", site_at(f, 2));
-    assert_contains(f->output.bytes, "hidden: up to 5 blocks of 5120 MiB (5368709290) have no traceback");
+    assert_contains(f->output.bytes, "hidden: up to 5 blocks of 5120 MiB (5368709290) have no usable traceback");
     *SITE(f, 2) = good;
     SITE(f, 2)->allocations += 1000;
     assert_named(f, "site 2 at 0x%llx: it counts 1005 blocks of 5368709290 bytes, and 5 of 5368709290 are found",
@@ -431,7 +431,7 @@ static void test_a_lost_block_is_missed_by_its_site(void **state)
     for (unsigned i = 0; i < 15; i += 5) // three of one site
         *image_slot(&f->table, HEAP + i * 96) = 0;
     assert_named(f, "site 1 at 0x%llx: it counts 5 blocks of 158 bytes, and 2 of 83 are found", site_at(f, 1));
-    assert_contains(f->output.bytes, "hidden: up to 3 blocks of 75 B (75) have no traceback");
+    assert_contains(f->output.bytes, "hidden: up to 3 blocks of 75 B (75) have no usable traceback");
 }
 
 static void test_a_damaged_tree_is_named(void **state)
@@ -682,9 +682,9 @@ static void test_missing_pages_are_incomplete_and_no_damage(void **state)
     const char *text = verify(f, "");
     assert_int_equal(f->code, TM_ERROR_FAULT);
     assert_contains(f->message, "is incomplete");
-    assert_contains(text,
-                    "incomplete: the trace table at 0x7f5500300000 agrees as far as it can be read\nmissing: 7 rec");
-    assert_contains(text, "hidden: up to 43 blocks of 5120 MiB (5368712368) have no traceback");
+    assert_contains(
+        text, "incomplete: the trace table at 0x7f5500300000 is consistent as far as it can be read\nmissing: 7 rec");
+    assert_contains(text, "hidden: up to 43 blocks of 5120 MiB (5368712368) have no usable traceback");
     image_show_all(f->image);
     const uint64_t places[] = {f->root->directory,      image_leaf(&f->table, HEAP),
                                f->root->tracked_index,  f->root->tracked_index + 4096,
