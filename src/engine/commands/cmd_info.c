@@ -122,7 +122,7 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "tracing");
     if (info->state == TM_TRACING_NEVER)
         tm_text_add(out, info->has_tracer ? "off: never started" : "off: not started, or stopped");
-    else if (info->state == TM_STATE_STOPPED)
+    else if (info->state == TM_TRACING_STOPPED)
         tm_text_add(out, "off: stopped, and the traces are cleared");
     else if (is_tracing(info))
         tm_text_add(out, "on");
@@ -132,7 +132,7 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
         tm_text_add(out, " since ");
         tm_report_time(out, info->tracer.started, false);
     }
-    if (info->state == TM_STATE_CLEARING)
+    if (info->state == TM_TRACING_CLEARING)
         tm_text_add(out, "; traces are being cleared");
     tm_text_add(out, "\n");
     if (info->tracer.cleared) {
