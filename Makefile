@@ -38,7 +38,7 @@ installing := deps check-deps bench-deps
 after_deps := $(filter $(installing),$(MAKECMDGOALS))
 
 include src/build.mk
-include src/install.mk
+include src/packaging/packaging.mk
 include tests/deps.mk
 include tests/test.mk
 include tests/torn/torn.mk

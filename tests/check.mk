@@ -7,8 +7,8 @@ python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
 # Not the programs that tests trace: there the number of a line is part of the test.
 formatted_files = $(filter-out tests/torn/corpus.py,$(shell find gdb lldb src tests -name '*.py' -not -path '*/programs/*'))
 
-.PHONY: check check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words format
-check: check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words
+.PHONY: check check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words check-glibc format
+check: check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words check-glibc
 
 black := black --quiet --line-length 120 --target-version py38
 check-format:
@@ -47,3 +47,8 @@ check-rooms:
 # Texts are in plain English.
 check-words:
 	$(if $(wildcard tests/support/check_words.py),$(TEST_PYTHON) tests/support/check_words.py)
+
+# The tracer loads into programs of old systems; gdb and lldb there load the engine.
+check-glibc: $(TRACER) $(ENGINE)
+	$(TEST_PYTHON) src/packaging/glibc_needs.py --at-most 2.17 $(TRACER)
+	$(TEST_PYTHON) src/packaging/glibc_needs.py --at-most 2.28 $(ENGINE)

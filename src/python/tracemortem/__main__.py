@@ -3,6 +3,14 @@
 Runs a program with all of its memory allocations traced, from the interpreter's first one on, so that a debugger can
 ask who allocated what (tm-top, tm-traceback, tm-diff). The interpreter is started anew in this same process with the
 tracer preloaded; the program sees its own arguments and environment and nothing else.
+
+Options:
+  -f, --frames=NFRAME
+        Keep so many frames of each traceback (default 1, the cheapest).
+  --gdb, --lldb
+        Print the line that loads the commands into gdb or lldb.
+  -V, --version
+        Print the version.
 """
 
 import os
@@ -32,6 +40,9 @@ def parse(argv):
         elif option in ("-V", "--version"):
             print("tracemortem %s" % __version__)
             sys.exit(0)
+        elif option in ("--gdb", "--lldb"):
+            print(loading_line(option[2:]))
+            sys.exit(0)
         elif option == "--":
             break
         elif option == "-f":
@@ -54,6 +65,21 @@ def parse(argv):
     if rest[0] in ("-m", "-c") and len(rest) == 1:
         fail("%s needs an argument" % rest[0])
     return int(limit), rest
+
+
+def loading_line(debugger):
+    """What to type in gdb or lldb to have the commands there."""
+    package = os.path.dirname(os.path.realpath(__file__))
+    try:
+        # The installer wrote it.
+        with open(os.path.join(package, "front_ends_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
+            folder = os.path.join(package, file.read().strip())
+    except OSError:
+        folder = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(package))), debugger)  # of a build
+    script = os.path.join(folder, "tm_%s.py" % debugger)
+    if debugger == "gdb":
+        return "source %s" % script
+    return 'command script import "%s"' % script.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def interpreter_options():

@@ -88,15 +88,15 @@ class Memory:
 
 
 def library_path():
-    """Where the engine is: $TRACEMORTEM_ENGINE; where the installer noted it, in `engine_path.txt` beside this file; or
-    ../../lib from this package, as in a build."""
+    """Where the engine is: $TRACEMORTEM_ENGINE; the path that the installer wrote to `engine_path.txt` beside this file,
+    from here if it is relative; or ../../lib from this package, as in a build."""
     chosen = os.environ.get("TRACEMORTEM_ENGINE")
     if chosen:
         return chosen
     here = os.path.dirname(os.path.realpath(__file__))
     try:
         with open(os.path.join(here, "engine_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
-            return file.read().strip()
+            return os.path.join(here, file.read().strip())
     except OSError:
         return os.path.normpath(os.path.join(here, "..", "..", "lib", LIBRARY))
 
