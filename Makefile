@@ -34,12 +34,12 @@ PREFIX ?= /usr/local
 BUILD := build
 
 # The targets that install packages: `make -j deps test` compiles nothing before the compiler is installed.
-installing := deps check-deps bench-deps
+installing := deps
 after_deps := $(filter $(installing),$(MAKECMDGOALS))
 
 include src/build.mk
 include src/packaging/packaging.mk
-include tests/deps.mk
+include src/packaging/deps.mk
 include tests/test.mk
 include tests/torn/torn.mk
 include tests/fuzz/fuzz.mk
