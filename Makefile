@@ -2,7 +2,7 @@
 #
 #   src/engine/   -> build/lib/libtracemortem.so         the engine, loaded by the debuggers
 #   src/tracer/   -> build/python/tracemortem/_tracer.abi3.so   the tracer, loaded by the traced program
-#   src/python/   -> build/python/tracemortem/*.py       the package
+#   src/python/   -> build/python/tracemortem/           the package
 #   gdb/ lldb/    are used where they are
 #
 # Variables for the command line:
@@ -36,7 +36,8 @@ TRACER := $(PACKAGE)/_tracer.abi3.so
 layout_sources := $(sort $(wildcard src/layout/*.c))
 engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
 tracer_sources := $(sort $(filter-out src/tracer/selfcheck.c,$(wildcard src/tracer/*.c)))
-package_sources := $(sort $(wildcard src/python/tracemortem/*.py))
+package_sources := $(sort $(wildcard src/python/tracemortem/*.py src/python/tracemortem/*/*.py))
+package_files := $(package_sources:src/python/tracemortem/%=%)
 test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c))
 # Fakes take the place of a part of the engine: they are linked only where their headers (or the harness) are included.
 test_fakes := $(sort $(wildcard tests/engine/support/fake_*.c))
@@ -61,7 +62,7 @@ all: engine tracer package
 .PHONY: engine tracer package
 engine: $(if $(engine_sources),$(ENGINE))
 tracer: $(if $(tracer_sources),$(TRACER))
-package: $(package_sources:src/python/tracemortem/%=$(PACKAGE)/%)
+package: $(package_files:%=$(PACKAGE)/%)
 
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
 common_flags := -std=gnu11 $(warnings) -fPIC -fvisibility=hidden -fstack-protector-strong -Isrc
@@ -382,7 +383,9 @@ install: all
 	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(site)/tracemortem' '$(DESTDIR)$(share)' \
 	    '$(dir $(DESTDIR)$(gdb_hook))'
 	$(INSTALL) -m 644 $(ENGINE) '$(DESTDIR)$(PREFIX)/lib/'
-	$(INSTALL) -m 644 $(TRACER) $(package_sources:src/python/tracemortem/%=$(PACKAGE)/%) '$(DESTDIR)$(site)/tracemortem/'
+	$(INSTALL) -m 644 $(TRACER) '$(DESTDIR)$(site)/tracemortem/'
+	for file in $(package_files); do \
+	    $(INSTALL) -D -m 644 "$(PACKAGE)/$$file" "$(DESTDIR)$(site)/tracemortem/$$file" || exit 1; done
 	echo '$(PREFIX)/lib/$(notdir $(ENGINE))' >'$(DESTDIR)$(site)/tracemortem/engine_path.txt'
 	echo 'import os; "TRACEMORTEM" in os.environ and __import__("tracemortem._startup")' \
 	    >'$(DESTDIR)$(site)/tracemortem.pth'

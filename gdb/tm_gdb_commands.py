@@ -7,7 +7,8 @@ import gdb
 
 try:
     import tm_gdb_target
-    from tracemortem import _engine, debugger
+    from tracemortem.debugger import engine as _engine
+    from tracemortem.debugger import shell as debugger
 except ImportError as error:
     debugger, _missing = None, error
 

@@ -8,10 +8,10 @@ import os
 import re
 
 import gdb
-from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
-from tracemortem.expression import ExpressionError
-from tracemortem.memory import CoreMemory, Memory, has_ended, local_process, parse_info_proc_mappings
-from tracemortem.opened import OpenedCore
+from tracemortem.debugger.expression import ExpressionError
+from tracemortem.debugger.memory import CoreMemory, Memory, has_ended, local_process, parse_info_proc_mappings
+from tracemortem.debugger.opened_core import OpenedCore
+from tracemortem.debugger.shell import ENDED, RUNNING, CommandError, Debugger
 
 
 class Gdb(Debugger):

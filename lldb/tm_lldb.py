@@ -27,7 +27,8 @@ import lldb  # noqa: E402
 
 try:
     import tm_lldb_target
-    from tracemortem import _engine, debugger
+    from tracemortem.debugger import engine as _engine
+    from tracemortem.debugger import shell as debugger
 except ImportError as error:
     debugger, _missing = None, error
 

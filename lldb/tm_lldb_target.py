@@ -8,11 +8,11 @@ import contextlib
 import sys
 
 import lldb
-from tracemortem import expression
-from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
-from tracemortem.memory import CoreMemory, Memory, has_ended, local_process
-from tracemortem.opened import OpenedCore
+from tracemortem.debugger import expression
+from tracemortem.debugger.engine import FILE, READABLE, WRITABLE
+from tracemortem.debugger.memory import CoreMemory, Memory, has_ended, local_process
+from tracemortem.debugger.opened_core import OpenedCore
+from tracemortem.debugger.shell import ENDED, RUNNING, CommandError, Debugger
 
 _NOTHING_THERE = (lldb.eStateInvalid, lldb.eStateUnloaded, lldb.eStateConnected, lldb.eStateDetached, lldb.eStateExited)
 _STOPPED = (lldb.eStateStopped, lldb.eStateCrashed, lldb.eStateSuspended)

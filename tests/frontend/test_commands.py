@@ -10,9 +10,9 @@ import struct
 
 import debuggers
 import pytest
-from tracemortem import _engine
+from tracemortem.debugger import engine
 
-ENGINE = _engine.Engine()
+ENGINE = engine.Engine()
 COMMANDS = ENGINE.commands()
 NEED_TARGET = [
     "tm-info",

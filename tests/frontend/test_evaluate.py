@@ -25,11 +25,11 @@ except ImportError:
     pid = selected.GetProcess().GetProcessID()
     frame = [f for f in selected.GetProcess().GetSelectedThread() if f.GetFunctionName() == "stop"][0]
     target = tm_lldb_target.Lldb(lldb.debugger, lldb.SBExecutionContext(frame))
-from tracemortem import debugger, expression
+from tracemortem.debugger import expression
 live = {live!r}
 class Shell:
     def opened_core(self, opened):
-        from tracemortem.opened import OpenedCores
+        from tracemortem.debugger.opened_core import OpenedCores
         return OpenedCores().get(opened)
 found = []
 with target.current(Shell()):

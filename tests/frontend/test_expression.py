@@ -4,8 +4,8 @@ That lldb's names and types are understood, and gdb means the same, is test_eval
 """
 
 import pytest
-from tracemortem import expression
-from tracemortem.expression import ExpressionError, Type, Unsupported, Value, evaluate, refuse_side_effects
+from tracemortem.debugger import expression
+from tracemortem.debugger.expression import ExpressionError, Type, Unsupported, Value, evaluate, refuse_side_effects
 
 INT = expression.integer("int", 4, True)
 SHORT = expression.integer("short", 2, True)

@@ -3,8 +3,8 @@
 import os
 import subprocess
 
-from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.memory import LocalProcess, has_ended, local_process, parse_info_proc_mappings, parse_maps
+from tracemortem.debugger.engine import FILE, READABLE, WRITABLE
+from tracemortem.debugger.memory import LocalProcess, has_ended, local_process, parse_info_proc_mappings, parse_maps
 
 
 def test_maps_with_names_of_every_kind():

@@ -9,9 +9,9 @@ import subprocess
 
 import debuggers
 import pytest
-from tracemortem.debugger import Progress
+from tracemortem.debugger.progress import Progress
 
-IMPATIENT = "import tracemortem.debugger as d; d.PROGRESS_AFTER = d.PROGRESS_EVERY = 0"
+IMPATIENT = "import tracemortem.debugger.progress as d; d.PROGRESS_AFTER = d.PROGRESS_EVERY = 0"
 COMMANDS = {"gdb": ["python " + IMPATIENT, "tm-traces -n 1"], "lldb": ["script " + IMPATIENT, "tm-traces -n 1"]}
 
 
@@ -62,8 +62,8 @@ def test_a_command_which_is_soon_done_shows_none():
 
 
 def test_a_share_which_makes_no_sense_is_shown_all_the_same(monkeypatch):
-    monkeypatch.setattr("tracemortem.debugger.PROGRESS_AFTER", 0)
-    monkeypatch.setattr("tracemortem.debugger.PROGRESS_EVERY", 0)
+    monkeypatch.setattr("tracemortem.debugger.progress.PROGRESS_AFTER", 0)
+    monkeypatch.setattr("tracemortem.debugger.progress.PROGRESS_EVERY", 0)
     written = []
     progress = Progress(written.append)
     progress.tell("reading", 5, 0)

@@ -12,9 +12,9 @@ import sys
 
 import debuggers
 import pytest
-from tracemortem._engine import ABSENT
-from tracemortem.corefile import CoreFile
-from tracemortem.memory import parse_maps
+from tracemortem.debugger.core_file import CoreFile
+from tracemortem.debugger.engine import ABSENT
+from tracemortem.debugger.memory import parse_maps
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 STATES = ["gdb live", "gdb core", "lldb live", "lldb core"]
@@ -488,7 +488,7 @@ def test_lldb_reads_a_local_process_past_its_server(plain_process, probe):
 
 
 def test_the_package_needs_no_debugger_and_loads_no_tracer():
-    code = "import sys, tracemortem.debugger, tracemortem.memory; print([n for n in sys.modules if '_tracer' in n])"
+    code = "import sys, tracemortem.debugger.shell; print([n for n in sys.modules if '_tracer' in n])"
     run = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=debuggers.PACKAGE_PATH)
     )

@@ -16,13 +16,13 @@ import debuggers
 sys.path.insert(0, os.path.join(debuggers.ROOT, "src", "python"))
 os.environ.setdefault("TRACEMORTEM_ENGINE", os.path.join(debuggers.BUILD, "lib", "libtracemortem.so"))
 
-from tracemortem import _engine, corefile, memory  # noqa: E402
-from tracemortem._engine import EngineError  # noqa: E402, F401
+from tracemortem.debugger import core_file, engine, memory  # noqa: E402
+from tracemortem.debugger.engine import EngineError  # noqa: E402, F401
 
 NO_TABLE, NOT_TRACING, FAULT = 4, 5, 8  # of enum tm_error_code
 
 
-class _Output(_engine.Host):
+class _Output(engine.Host):
     def __init__(self):
         self.text = ""
 
@@ -30,14 +30,14 @@ class _Output(_engine.Host):
         self.text += text
 
 
-class _Process(memory.LocalProcess, _engine.Memory):
+class _Process(memory.LocalProcess, engine.Memory):
     """It has no symbols: the table is found by its mapping's name, or by searching."""
 
 
 def answer(line, pid=None, core=None):
     """What the command prints with --json. Raises EngineError where it fails."""
     if core is not None:
-        with corefile.CoreFile(str(core)) as file:
+        with core_file.CoreFile(str(core)) as file:
             return ask(line, memory.CoreMemory(file))
     process = _Process(pid)
     try:
@@ -47,12 +47,12 @@ def answer(line, pid=None, core=None):
 
 
 def ask(line, target_memory):
-    """The same of a _engine.Memory."""
+    """The same of an engine.Memory."""
     output = _Output()
-    session = _engine.Session(_engine.Engine(), output)
+    session = engine.Session(engine.Engine(), output)
     try:
         command, _, arguments = line.partition(" ")
-        with _engine.Target(session, target_memory) as target:
+        with engine.Target(session, target_memory) as target:
             with session.request(command, arguments + " --json") as request:
                 request.run(target)
     finally:

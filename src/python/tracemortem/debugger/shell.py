@@ -12,23 +12,22 @@ import os
 import pickle
 import stat
 import sys
-import time
 import traceback
 
-from . import _engine
-from .corefile import CoreError, CoreFile, host_machine
+from . import engine as _engine
+from .core_file import CoreError, CoreFile, host_machine
 from .expression import ExpressionError, refuse_side_effects
 from .memory import CoreMemory
-from .opened import OpenedCores
-from .snapshots import OutputFile, SnapshotError, SnapshotFile, is_snapshot
+from .opened_core import OpenedCores
+from .output_file import OutputError, OutputFile
+from .progress import Progress
+from .snapshot_file import SnapshotError, SnapshotFile, is_snapshot
 
 INTERRUPTED = "interrupted"
 RUNNING = "the process %d is running, and only a stopped one can be read\nStop it: %s"
 ENDED = "the process %d has ended\nAttach to another, or open its core"
 FILES = (_engine.CORE, _engine.OUTPUT, _engine.REPLACE)  # operands which are names of files
 GREATEST_SOURCE = 64 << 20  # bytes; what is bigger is no Python source, whatever the target says
-PROGRESS_AFTER = 0.5  # seconds for which a command may be silent
-PROGRESS_EVERY = 0.1
 
 
 class CommandError(Exception):
@@ -67,28 +66,6 @@ class Debugger:
         """The value of an expression as an address. Runs nothing in the target and writes nothing to it. Raises
         ExpressionError."""
         raise NotImplementedError
-
-
-class Progress:
-    """How far a command has come, in a line which is gone before anything else is shown."""
-
-    def __init__(self, write):
-        self._write = write
-        self._next = time.monotonic() + PROGRESS_AFTER
-        self._shown = 0  # characters of the line
-
-    def tell(self, what, done, total):
-        if time.monotonic() < self._next:
-            return
-        line = "%s: %d%%" % (what, min(100, done * 100 // total if total else 0))
-        self._write("\r" + line.ljust(self._shown))
-        self._shown = len(line)
-        self._next = time.monotonic() + PROGRESS_EVERY
-
-    def clear(self):
-        if self._shown:
-            self._write("\r" + " " * self._shown + "\r")
-            self._shown = 0
 
 
 class Shell(_engine.Host):
@@ -151,7 +128,7 @@ class Shell(_engine.Host):
         self._debugger, self._progress = debugger, Progress(debugger.write_progress)
         try:
             yield
-        except (_engine.EngineError, CoreError, SnapshotError) as error:
+        except (_engine.EngineError, CoreError, OutputError, SnapshotError) as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             raise CommandError(INTERRUPTED) from None

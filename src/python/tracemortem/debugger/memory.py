@@ -7,7 +7,7 @@ local process has the mappings which the kernel lists. Knows no debugger and no 
 import os
 import re
 
-from ._engine import ABSENT, FILE, READABLE, WRITABLE, Memory
+from .engine import ABSENT, FILE, READABLE, WRITABLE, Memory
 
 
 class CoreMemory(Memory):

@@ -93,7 +93,7 @@ def library_path():
     chosen = os.environ.get("TRACEMORTEM_ENGINE")
     if chosen:
         return chosen
-    here = os.path.dirname(os.path.realpath(__file__))
+    here = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     try:
         with open(os.path.join(here, "engine_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
             return file.read().strip()

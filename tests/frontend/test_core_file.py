@@ -1,14 +1,14 @@
-"""corefile: what is refused and why, and which bytes count as there, on made-up ELF files."""
+"""core_file: what is refused and why, and which bytes count as there, on made-up ELF files."""
 
 import os
 import random
 import struct
 
 import pytest
-from tracemortem import corefile
-from tracemortem._engine import ABSENT, FILE
-from tracemortem.corefile import CoreError, CoreFile
-from tracemortem.memory import CoreMemory
+from tracemortem.debugger import core_file
+from tracemortem.debugger.core_file import CoreError, CoreFile
+from tracemortem.debugger.engine import ABSENT, FILE
+from tracemortem.debugger.memory import CoreMemory
 
 PAGE = 4096
 
@@ -119,13 +119,13 @@ def test_notes_may_be_anything(core):
 def test_many_segments_of_the_same_notes_are_not_all_read(core, monkeypatch):
     lengths = []
 
-    class Counted(corefile.FileBytes):
+    class Counted(core_file.FileBytes):
         def read(self, offset, length):
             lengths.append(len(super().read(offset, length)))
             return super().read(offset, length)
 
-    monkeypatch.setattr(corefile, "FileBytes", Counted)
-    monkeypatch.setattr(corefile, "MOST_NOTES", 1000)
+    monkeypatch.setattr(core_file, "FileBytes", Counted)
+    monkeypatch.setattr(core_file, "MOST_NOTES", 1000)
     notes = note(3, bytes(24) + struct.pack("<I", 77)) + note(1, bytes(600))
     data = elf([(0, 0, b"", 0)] * 500)
     entry = struct.pack("<IIQQQQQQ", 4, 4, len(data), 0, 0, len(notes), 0, 4)

@@ -8,7 +8,7 @@ trace table.
 
 import os
 
-from .corefile import CoreError, CoreFile, shown
+from .core_file import CoreError, CoreFile, shown
 
 SAMPLE = 4096
 MOST_SAMPLES = 64
