@@ -7,7 +7,7 @@ import struct
 import pytest
 from tracemortem.debugger import core_file
 from tracemortem.debugger.core_file import CoreError, CoreFile
-from tracemortem.debugger.engine import ABSENT, FILE
+from tracemortem.debugger.header import REGION_ABSENT, REGION_FILE
 from tracemortem.debugger.memory import CoreMemory
 
 PAGE = 4096
@@ -97,7 +97,7 @@ def test_notes_tell_the_process_and_what_was_mapped_from_files(core):
     assert made.process == 77 and [segment.is_file for segment in made.segments] == [False, False]
     made = core(with_notes(note(0x46494C45, FILES_NOTE)))
     assert made.process == 0 and [segment.is_file for segment in made.segments] == [False, True]
-    assert [flags for _, _, flags, _ in CoreMemory(made).regions()] == [3, 3 | FILE]
+    assert [flags for _, _, flags, _ in CoreMemory(made).regions()] == [3, 3 | REGION_FILE]
 
 
 def test_notes_may_be_anything(core):
@@ -145,7 +145,7 @@ def test_a_core_of_more_segments_than_its_header_can_count(core):
     [
         (b"", "is empty"),
         (b"#!/bin/sh\necho no core\n", "is not a core file"),
-        (b"\x7fELF", "ends inside of its ELF header"),
+        (b"\x7fELF", "ends inside its ELF header"),
         (elf([(0, 1, b"x", 6)], kind=3), "is a program or a shared library, not a core file"),
         (elf([(0, 1, b"x", 6)], kind=1), "is an object file, not a core file"),
         (elf([(0, 1, b"x", 6)], kind=9), "another kind, not a core file"),
@@ -211,7 +211,7 @@ def test_a_core_is_read_from_its_file_across_segments_and_not_past_them(core):
     assert memory.regions() == [
         (0x10000, 0x11000, 3, b""),
         (0x11000, 0x1100A, 3, b""),
-        (0x1100A, 0x12000, 3 | ABSENT, b""),
+        (0x1100A, 0x12000, 3 | REGION_ABSENT, b""),
         (0x12000, 0x13000, 3, b""),
     ]
     assert memory.symbol("anything") == 0

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from tracemortem.debugger.engine import FILE, READABLE, WRITABLE
+from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE
 from tracemortem.debugger.memory import LocalProcess, has_ended, local_process, parse_info_proc_mappings, parse_maps
 
 
@@ -19,11 +19,11 @@ not a line of it
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
 """
     assert parse_maps(data) == [
-        (0x55D0A0000000, 0x55D0A0001000, READABLE | FILE, b"/usr/bin/python3.11"),
-        (0x55D0A0001000, 0x55D0A0002000, READABLE | WRITABLE, b"[heap]"),
-        (0x7F0000000000, 0x7F0000100000, READABLE | WRITABLE, b"[anon:tracemortem]"),
-        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
-        (0x7F0000200000, 0x7F0000300000, READABLE | WRITABLE | FILE, b"/memfd:a b (deleted)"),
+        (0x55D0A0000000, 0x55D0A0001000, REGION_READABLE | REGION_FILE, b"/usr/bin/python3.11"),
+        (0x55D0A0001000, 0x55D0A0002000, REGION_READABLE | REGION_WRITABLE, b"[heap]"),
+        (0x7F0000000000, 0x7F0000100000, REGION_READABLE | REGION_WRITABLE, b"[anon:tracemortem]"),
+        (0x7F0000100000, 0x7F0000200000, REGION_READABLE | REGION_WRITABLE, b""),
+        (0x7F0000200000, 0x7F0000300000, REGION_READABLE | REGION_WRITABLE | REGION_FILE, b"/memfd:a b (deleted)"),
         (0x7F0000300000, 0x7F0000301000, 0, b""),
         (0xFFFFFFFFFF600000, 0xFFFFFFFFFF601000, 0, b"[vsyscall]"),
     ]
@@ -44,13 +44,13 @@ Mapped address spaces:
       0x55d0a0000000     0x55d0a0001000     0x1000        0x0 /usr/bin/python3.11
       0x7f0000100000     0x7f0000200000   0x100000        0x0\n"""
     assert parse_info_proc_mappings(with_permissions) == [
-        (0x55D0A0000000, 0x55D0A0001000, READABLE | FILE, b"/usr/bin/python 3.11"),
-        (0x7F0000000000, 0x7F0000100000, READABLE | WRITABLE, b"[anon:tracemortem]"),
-        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
+        (0x55D0A0000000, 0x55D0A0001000, REGION_READABLE | REGION_FILE, b"/usr/bin/python 3.11"),
+        (0x7F0000000000, 0x7F0000100000, REGION_READABLE | REGION_WRITABLE, b"[anon:tracemortem]"),
+        (0x7F0000100000, 0x7F0000200000, REGION_READABLE | REGION_WRITABLE, b""),
     ]
     assert parse_info_proc_mappings(without) == [
-        (0x55D0A0000000, 0x55D0A0001000, READABLE | WRITABLE | FILE, b"/usr/bin/python3.11"),
-        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
+        (0x55D0A0000000, 0x55D0A0001000, REGION_READABLE | REGION_WRITABLE | REGION_FILE, b"/usr/bin/python3.11"),
+        (0x7F0000100000, 0x7F0000200000, REGION_READABLE | REGION_WRITABLE, b""),
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 ASK = "tm-top -n 3"
 OPEN = {"gdb": "core-file %s", "lldb": "target create --core %s"}
 SHELL = {"gdb": "shell %s", "lldb": "script import os; os.system(%r)"}
-NO_LONGER = "%s is no longer the one which was opened: it was replaced or written to\nOpen it again: %s"
+NO_LONGER = "%s has been replaced or written to since it was opened\nOpen it again: %s"
 
 both = pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
 

@@ -56,7 +56,7 @@ def test_on_no_terminal_there_is_no_progress(debugger, service):
 def test_a_command_which_is_soon_done_shows_none():
     written = []
     progress = Progress(written.append)
-    progress.tell("reading blocks", 1, 2)
+    progress.show("reading blocks", 1, 2)
     progress.clear()
     assert written == []
 
@@ -66,7 +66,7 @@ def test_a_share_which_makes_no_sense_is_shown_all_the_same(monkeypatch):
     monkeypatch.setattr("tracemortem.debugger.progress.PROGRESS_EVERY", 0)
     written = []
     progress = Progress(written.append)
-    progress.tell("reading", 5, 0)
-    progress.tell("reading", 7, 5)
+    progress.show("reading", 5, 0)
+    progress.show("reading", 7, 5)
     progress.clear()
     assert [text.strip() for text in written] == ["reading: 0%", "reading: 100%", ""]

@@ -13,7 +13,7 @@ import sys
 import debuggers
 import pytest
 from tracemortem.debugger.core_file import CoreFile
-from tracemortem.debugger.engine import ABSENT
+from tracemortem.debugger.header import REGION_ABSENT
 from tracemortem.debugger.memory import parse_maps
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -77,7 +77,7 @@ def test_regions_are_those_of_the_kernel_or_of_the_core(states, plain_process, p
     ]
     held = {(s.start, s.held_end) for s in CoreFile(plain_core).segments if s.held_end > s.start}
     listed = re.findall("^([0-9a-f]+)-([0-9a-f]+) ([0-9]+)", found["gdb core"][0], re.MULTILINE)
-    there = {(int(start, 16), int(end, 16)) for start, end, flags in listed if not int(flags) & ABSENT}
+    there = {(int(start, 16), int(end, 16)) for start, end, flags in listed if not int(flags) & REGION_ABSENT}
     assert there == held and len(held) > 5
 
 

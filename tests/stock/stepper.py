@@ -22,7 +22,8 @@ import debuggers
 sys.path.insert(0, debuggers.PACKAGE_PATH)
 
 from tracemortem.debugger import engine  # noqa: E402
-from tracemortem.debugger.memory import WRITABLE, LocalProcess, parse_maps  # noqa: E402
+from tracemortem.debugger.header import REGION_WRITABLE  # noqa: E402
+from tracemortem.debugger.memory import LocalProcess, parse_maps  # noqa: E402
 
 _CONT, _SINGLESTEP, _GETREGS, _SETREGS, _ATTACH = 7, 9, 12, 13, 16
 _RIP, _RSP = 16, 19  # in struct user_regs_struct
@@ -65,7 +66,7 @@ class _Memory(engine.Memory):
         self._symbols = symbols
         with open("/proc/%d/maps" % pid, "rb") as file:
             regions = parse_maps(file.read())
-        self._regions = [region for region in regions if region[2] & WRITABLE]
+        self._regions = [region for region in regions if region[2] & REGION_WRITABLE]
 
     def read(self, address, length):
         return self._process.read(address, length)

@@ -18,8 +18,9 @@ os.environ.setdefault("TRACEMORTEM_ENGINE", os.path.join(debuggers.BUILD, "lib",
 
 from tracemortem.debugger import core_file, engine, memory  # noqa: E402
 from tracemortem.debugger.engine import EngineError  # noqa: E402, F401
+from tracemortem.debugger.header import ErrorCode  # noqa: E402
 
-NO_TABLE, NOT_TRACING, FAULT = 4, 5, 8  # of enum tm_error_code
+NO_TABLE, NOT_TRACING, FAULT = ErrorCode.NO_TABLE, ErrorCode.NOT_TRACING, ErrorCode.FAULT
 
 
 class _Output(engine.Host):

@@ -1,30 +1,33 @@
-"""Binds the engine, libtracemortem.so, by its public header src/engine/tracemortem.h: the same objects, the same names.
+"""The engine, libtracemortem.so, as Python objects: the objects of its header, by the same names.
 
-Python objects here own what C gave them and free it; an error of the engine becomes an EngineError. Knows no debugger:
-the user's side and the target are handed in as objects with the methods of `Host` and `Memory`.
+An object here owns what C gave it and frees it. An error of the engine becomes an EngineError. This module knows no
+debugger: a front end hands in the user's side as a `Host` and each target as a `Memory`.
 """
+
+from __future__ import annotations
 
 import ctypes
 import os
-import struct
 import sys
-from ctypes import CFUNCTYPE, POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from types import TracebackType
+from typing import Any, Callable, List, Set, Tuple, Type, Union
+
+from . import header
+from .header import READ_LIMIT, ErrorCode
 
 LIBRARY = "libtracemortem.so"
 
-EXPRESSION, CORE, OUTPUT, REPLACE = 1, 2, 3, 4  # enum tm_operand
-NOT_FOUND = 9  # of enum tm_error_code
-READABLE, WRITABLE, FILE, ABSENT = 1, 2, 4, 8  # TM_REGION_*
-READ_LIMIT = 1 << 20
+Bytes = Union[bytes, bytearray, memoryview]
+Mapping = Tuple[int, int, int, bytes]  # start, end, header.REGION_* flags, name
 
-_REGION = struct.Struct("<QQII48s")
 _ADDRESS_SPACE = 1 << 64
+_LONGEST_NAME = header.Region.name.size - 1
 
 
 class EngineError(Exception):
-    """An error of the engine; str() is its message, `code` an enum tm_error_code."""
+    """An error of the engine; str() is its message, `code` an ErrorCode."""
 
-    def __init__(self, code, message):
+    def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
 
@@ -34,213 +37,152 @@ class EngineMissing(Exception):
 
 
 class Host:
-    """The user's side: what an engine session asks of a front end."""
+    """The user's side: what an engine session needs of a front end."""
 
-    def should_stop(self):
+    def should_stop(self) -> bool:
         """Whether the user asked to stop."""
         return False
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         """Show text to the user."""
 
-    def progress(self, what, done, total):
-        """A long piece of work, named by `what`, has come so far."""
+    def progress(self, what: str, done: int, total: int) -> None:
+        """A long piece of work, which `what` names, is at `done` of `total`."""
 
-    def source_line(self, file_name, line):
+    def source_line(self, file_name: str, line: int) -> str:
         """The line of the source file as linecache.getline() gives it, or ""."""
         return ""
 
 
 class Memory:
-    """A stopped process or a core: what an engine target asks of a front end."""
+    """A stopped process or a core: what an engine target needs of a front end."""
 
-    def read(self, address, length):
-        """Exactly these bytes, or None if not all of them can be read. Never more than READ_LIMIT."""
+    def read(self, address: int, length: int) -> Bytes | None:
+        """Exactly these bytes, or None if any of them cannot be read. `length` is at most READ_LIMIT."""
         raise NotImplementedError
 
-    def read_into(self, address, buffer):
-        """Fill a memoryview of bytes from this address. False: it cannot be filled, and may hold anything."""
+    def read_into(self, address: int, buffer: memoryview) -> bool:
+        """Fill a memoryview of bytes from this address. False: some bytes cannot be read; the buffer is undefined."""
         data = self.read(address, len(buffer))
         if data is None or len(data) != len(buffer):
             return False
         buffer[:] = bytes(data)
         return True
 
-    def symbol(self, name):
+    def symbol(self, name: str) -> int:
         """The address of a global variable, or 0."""
         return 0
 
-    def regions(self):
-        """A list of (start, end, flags, name as bytes); empty if not known."""
+    def regions(self) -> List[Mapping]:
+        """The mapped regions; empty if they are not known."""
         return []
 
-    def why_missing(self, address):
-        """Why this byte cannot be read, in a few words; "" if that is not known."""
+    def why_missing(self, address: int) -> str:
+        """Why this byte cannot be read, in a few words; "" if the reason is not known."""
         return ""
 
-    def process(self):
-        """The process's id as it sees itself, or 0."""
+    def process(self) -> int:
+        """The process's id as the process sees it, or 0."""
         return 0
 
-    def file_root(self):
-        """What stands before the names of the process's files here; "" nothing."""
+    def file_root(self) -> str:
+        """The folder that is the process's root directory here; "" if it is ours too."""
         return ""
 
 
-def library_path():
-    """Where the engine is: $TRACEMORTEM_ENGINE; where the installer noted it, in `engine_path.txt` beside this file; or
-    ../../lib from this package, as in a build."""
+def library_path() -> str:
+    """Where the engine is: $TRACEMORTEM_ENGINE; else the path that `make install` wrote to engine_path.txt in the
+    package tracemortem; else ../../lib from that package, as in a build."""
     chosen = os.environ.get("TRACEMORTEM_ENGINE")
     if chosen:
         return chosen
-    here = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     try:
-        with open(os.path.join(here, "engine_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
+        with open(os.path.join(package, "engine_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
             return file.read().strip()
     except OSError:
-        return os.path.normpath(os.path.join(here, "..", "..", "lib", LIBRARY))
+        return os.path.normpath(os.path.join(package, "..", "..", "lib", LIBRARY))
 
 
-# -- the header, in C's own types
-
-_SHOULD_STOP = CFUNCTYPE(c_int, c_void_p)
-_WRITE = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t)
-_PROGRESS = CFUNCTYPE(None, c_void_p, c_char_p, c_uint64, c_uint64)
-_SOURCE_LINE = CFUNCTYPE(c_void_p, c_void_p, c_char_p, c_uint32)
-_READ = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
-_SYMBOL = CFUNCTYPE(c_uint64, c_void_p, c_char_p)
-_REGIONS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
-_WHY_MISSING = CFUNCTYPE(c_void_p, c_void_p, c_uint64)
-_PROCESS = CFUNCTYPE(c_uint32, c_void_p)
-_OUTPUT = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
-
-
-class _HostCallbacks(ctypes.Structure):
-    _fields_ = [
-        ("should_stop", _SHOULD_STOP),
-        ("write", _WRITE),
-        ("progress", _PROGRESS),
-        ("source_line", _SOURCE_LINE),
-    ]
-
-
-class _TargetCallbacks(ctypes.Structure):
-    _fields_ = [
-        ("read", _READ),
-        ("symbol", _SYMBOL),
-        ("regions", _REGIONS),
-        ("why_missing", _WHY_MISSING),
-        ("process", _PROCESS),
-    ]
-
-
-_FUNCTIONS = {
-    "tm_error_message": (c_char_p, c_void_p),
-    "tm_error_code": (c_int, c_void_p),
-    "tm_error_destroy": (None, c_void_p),
-    "tm_session_create": (c_void_p, POINTER(_HostCallbacks), c_void_p, POINTER(c_void_p)),
-    "tm_session_destroy": (None, c_void_p),
-    "tm_target_create": (c_void_p, POINTER(_TargetCallbacks), c_void_p, POINTER(c_void_p)),
-    "tm_target_create_file": (c_void_p, POINTER(_TargetCallbacks), c_void_p, c_uint64, POINTER(c_void_p)),
-    "tm_target_changed": (None, c_void_p),
-    "tm_target_destroy": (None, c_void_p),
-    "tm_target_bytes_read": (c_uint64, c_void_p),
-    "tm_command_name": (c_char_p, c_size_t),
-    "tm_command_help": (c_char_p, c_char_p),
-    "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p),
-    "tm_request_create": (c_void_p, c_void_p, c_char_p, c_char_p, POINTER(c_void_p)),
-    "tm_request_operands": (c_size_t, c_void_p),
-    "tm_request_operand_kind": (c_int, c_void_p, c_size_t),
-    "tm_request_operand_text": (c_char_p, c_void_p, c_size_t),
-    "tm_request_set_address": (None, c_void_p, c_size_t, c_uint64),
-    "tm_request_set_target": (None, c_void_p, c_size_t, c_void_p),
-    "tm_request_set_output": (None, c_void_p, c_size_t, _OUTPUT, c_void_p),
-    "tm_request_needs_target": (c_bool, c_void_p),
-    "tm_request_run": (c_void_p, c_void_p, c_void_p),
-    "tm_request_destroy": (None, c_void_p),
-}
-
-
-def _bytes(text):
+def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass").replace(b"\0", b" ")
 
 
-def _text(data):
+def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
 class Engine:
     """The loaded library. Raises EngineMissing."""
 
-    def __init__(self, path=None):
+    def __init__(self, path: str | None = None) -> None:
         self.path = path or library_path()
         try:
-            library = ctypes.CDLL(self.path)
-            for name, (result, *arguments) in _FUNCTIONS.items():
-                function = getattr(library, name)
-                function.restype, function.argtypes = result, arguments
-                setattr(self, name, function)
+            self.library = ctypes.CDLL(self.path)
+            for name, (result, *parameters) in header.FUNCTIONS.items():
+                function = getattr(self.library, name)
+                function.restype, function.argtypes = result, parameters
         except (OSError, AttributeError) as error:
             raise EngineMissing(
                 "cannot load the engine: %s\nRun `make` in tracemortem's source tree, or set TRACEMORTEM_ENGINE to the"
                 " path of %s" % (error, LIBRARY)
             ) from None
 
-    def check(self, error):
-        """Raise what a function of the library returned, unless that is NULL."""
+    def check(self, error: int | None) -> None:
+        """Raise the error that a function of the library returned, unless it is NULL."""
         if error:
             try:
-                raise EngineError(self.tm_error_code(error), _text(self.tm_error_message(error)))
+                code, message = self.library.tm_error_code(error), self.library.tm_error_message(error)
+                raise EngineError(code, _text(message))
             finally:
-                self.tm_error_destroy(error)
+                self.library.tm_error_destroy(error)
 
-    def create(self, function, *arguments):
+    def create(self, function: Callable[..., int | None], *arguments: Any) -> ctypes.c_void_p:
         """Call a function whose last parameter is its result."""
-        result = c_void_p()
+        result = ctypes.c_void_p()
         self.check(function(*arguments, ctypes.byref(result)))
         return result
 
-    def commands(self):
+    def commands(self) -> List[str]:
         """The names of the commands, in the manual's order."""
-        names = []
-        name = self.tm_command_name(0)
+        names: List[str] = []
+        name = self.library.tm_command_name(0)
         while name:
             names.append(_text(name))
-            name = self.tm_command_name(len(names))
+            name = self.library.tm_command_name(len(names))
         return names
 
-    def help(self, command):
-        return _text(self.tm_command_help(_bytes(command)) or b"")
+    def help(self, command: str) -> str:
+        return _text(self.library.tm_command_help(_bytes(command)) or b"")
 
 
 class Callbacks:
     """Makes C callbacks of Python methods, and keeps what they raise until C has returned.
 
-    Whatever goes wrong in a callback, Ctrl-C above all, must neither be lost nor pass through C: `stopped` turns true,
-    so that the engine gives up, and `raise_again()` has the exception. One of these serves a session and its targets.
+    An exception in a callback, Ctrl-C above all, must neither get lost nor pass through C. So it makes `stopped` true,
+    which makes the engine give up, and `raise_again()` raises it. A session and its targets share one object.
     """
 
-    def __init__(self):
-        self._exception = None
-        self._functions = set()
+    def __init__(self) -> None:
+        self._exception: BaseException | None = None
 
     @property
-    def stopped(self):
+    def stopped(self) -> bool:
         return self._exception is not None
 
-    def stash(self, exception):
+    def stash(self, exception: BaseException) -> None:
         if self._exception is None or isinstance(exception, KeyboardInterrupt):
             self._exception = exception
 
-    def raise_again(self):
+    def raise_again(self) -> None:
         exception, self._exception = self._exception, None
         if exception is not None:
             raise exception
 
-    def wrap(self, kind, method, failure):
+    def wrap(self, kind: Callable[[Callable[..., Any]], Any], method: Callable[..., Any], failure: Any) -> Any:
         """A C function of this kind; it returns `failure` where the method raises."""
 
-        def callback(_, *arguments):
+        def callback(_: Any, *arguments: Any) -> Any:
             try:
                 return method(*arguments)
             except BaseException as exception:
@@ -249,19 +191,20 @@ class Callbacks:
 
         return kind(callback)
 
-    def __enter__(self):
-        """Watch the callbacks while C runs: an interrupt can strike one before its first line."""
+    def __enter__(self) -> Callbacks:
+        """Watch the callbacks while C runs: an interrupt can arrive before a callback's first line."""
         self._exception = None
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
-    def __exit__(self, kind, exception, trace):
+    def __exit__(
+        self, kind: Type[BaseException] | None, exception: BaseException | None, trace: TracebackType | None
+    ) -> None:
         sys.unraisablehook = self._hook
         if not isinstance(exception, KeyboardInterrupt):
             self.raise_again()
-        return False
 
-    def _unraisable(self, unraisable):
+    def _unraisable(self, unraisable: Any) -> None:
         if isinstance(unraisable.exc_value, KeyboardInterrupt):
             self.stash(unraisable.exc_value)
         elif unraisable.exc_type is not None and issubclass(unraisable.exc_type, KeyboardInterrupt):
@@ -273,43 +216,45 @@ class Callbacks:
 class Session:
     """The engine's session with one user."""
 
-    def __init__(self, engine, host):
+    def __init__(self, engine: Engine, host: Host) -> None:
         self.engine = engine
         self.callbacks = Callbacks()
         self._host = host
-        self._line = None
+        self._line: Any = None
         wrap = self.callbacks.wrap
-        self._struct = _HostCallbacks(
-            should_stop=wrap(_SHOULD_STOP, self._should_stop, 1),
-            write=wrap(_WRITE, self._write, None),
-            progress=wrap(_PROGRESS, self._progress, None),
-            source_line=wrap(_SOURCE_LINE, self._source_line, None),
+        self._struct = header.HostCallbacks(
+            should_stop=wrap(header.SHOULD_STOP, self._should_stop, 1),
+            write=wrap(header.WRITE, self._write, None),
+            progress=wrap(header.PROGRESS, self._progress, None),
+            source_line=wrap(header.SOURCE_LINE, self._source_line, None),
         )
-        self._session = engine.create(engine.tm_session_create, ctypes.byref(self._struct), None)
+        create = engine.library.tm_session_create
+        self.pointer: ctypes.c_void_p | None = engine.create(create, ctypes.byref(self._struct), None)
 
-    def close(self):
-        self.engine.tm_session_destroy(self._session)
-        self._session = None
+    def close(self) -> None:
+        self.engine.library.tm_session_destroy(self.pointer)
+        self.pointer = None
 
-    def request(self, command, line):
+    def request(self, command: str, line: str) -> Request:
         return Request(self, command, line)
 
-    def complete(self, command, line):
-        """Full words which could stand for the last one."""
-        return _text(self.engine.tm_complete(self._session, _bytes(command), _bytes(line)) or b"").splitlines()
+    def complete(self, command: str, line: str) -> List[str]:
+        """The full words that the last word of the line can become."""
+        words = self.engine.library.tm_complete(self.pointer, _bytes(command), _bytes(line))
+        return _text(words or b"").splitlines()
 
-    def _should_stop(self):
+    def _should_stop(self) -> int:
         return int(self.callbacks.stopped or self._host.should_stop())
 
-    def _write(self, text, length):
+    def _write(self, text: int, length: int) -> None:
         if not self.callbacks.stopped:
             self._host.write(_text(ctypes.string_at(text, length)))
 
-    def _progress(self, what, done, total):
+    def _progress(self, what: bytes, done: int, total: int) -> None:
         if not self.callbacks.stopped:
             self._host.progress(_text(what), done, total)
 
-    def _source_line(self, file_name, line):
+    def _source_line(self, file_name: bytes, line: int) -> int | None:
         text = self._host.source_line(file_name.decode("utf-8", "surrogatepass"), line)
         if not text:
             return None
@@ -318,121 +263,135 @@ class Session:
 
 
 class Target:
-    """An engine target which reads a Memory. Holds for one command: what was read is not read again."""
+    """An engine target that reads a Memory. Make one for each command: it does not read the same memory twice."""
 
-    def __init__(self, session, memory):
+    def __init__(self, session: Session, memory: Memory) -> None:
         self.engine = session.engine
         self._memory = memory
         self._callbacks = session.callbacks
-        self._regions = None
-        self._words = []  # the engine refers to them
+        self._regions: List[Mapping] | None = None
+        self._reasons: List[Any] = []  # the engine keeps their addresses
         wrap = self._callbacks.wrap
-        self._struct = _TargetCallbacks(
-            read=wrap(_READ, self._read, 1),
-            symbol=wrap(_SYMBOL, self._symbol, 0),
-            regions=wrap(_REGIONS, self._list, 0),
-            why_missing=wrap(_WHY_MISSING, self._why_missing, None),
-            process=wrap(_PROCESS, self._memory.process, 0),
+        self._struct = header.TargetCallbacks(
+            read=wrap(header.READ, self._read, 1),
+            symbol=wrap(header.SYMBOL, self._symbol, 0),
+            regions=wrap(header.REGIONS, self._list, 0),
+            why_missing=wrap(header.WHY_MISSING, self._why_missing, None),
+            process=wrap(header.PROCESS, self._memory.process, 0),
         )
-        self.pointer = self._create(ctypes.byref(self._struct))
+        self.pointer: ctypes.c_void_p | None = self._create(ctypes.byref(self._struct))
 
-    def _create(self, callbacks):
-        return self.engine.create(self.engine.tm_target_create, callbacks, None)
+    def _create(self, callbacks: Any) -> ctypes.c_void_p:
+        return self.engine.create(self.engine.library.tm_target_create, callbacks, None)
 
-    def __enter__(self):
+    def __enter__(self) -> Target:
         return self
 
-    def __exit__(self, *_):
-        self.engine.tm_target_destroy(self.pointer)
+    def __exit__(self, *_: Any) -> None:
+        self.engine.library.tm_target_destroy(self.pointer)
         self.pointer = None
 
-    def bytes_read(self):
-        return self.engine.tm_target_bytes_read(self.pointer)
+    def bytes_read(self) -> int:
+        count: int = self.engine.library.tm_target_bytes_read(self.pointer)
+        return count
 
-    def _read(self, address, buffer, length):
+    def _read(self, address: int, buffer: int, length: int) -> int:
         if self._callbacks.stopped or not 0 < length <= READ_LIMIT or address + length > _ADDRESS_SPACE:
             return 1
         view = memoryview((ctypes.c_char * length).from_address(buffer)).cast("B")
         return 0 if self._memory.read_into(address, view) else 1
 
-    def _symbol(self, name):
+    def _symbol(self, name: bytes) -> int:
         return self._memory.symbol(_text(name)) % _ADDRESS_SPACE
 
-    def _list(self, array, capacity):
+    def _list(self, array: int, capacity: int) -> int:
         if self._regions is None:
             self._regions = sorted(self._memory.regions())
-        last = _ADDRESS_SPACE - 1
-        rows = [
-            _REGION.pack(start, min(end, last), flags, 0, name[:47])
-            for start, end, flags, name in self._regions[:capacity]
-        ]
+        rows = self._regions[:capacity]
         if rows:
-            ctypes.memmove(array, b"".join(rows), len(rows) * _REGION.size)
+            places = (header.Region * len(rows)).from_address(array)
+            for place, (start, end, flags, name) in enumerate(rows):
+                end = min(end, _ADDRESS_SPACE - 1)
+                places[place] = header.Region(start, end, flags, 0, name[:_LONGEST_NAME])
         return len(self._regions)
 
-    def _why_missing(self, address):
-        words = self._memory.why_missing(address)
-        if not words:
+    def _why_missing(self, address: int) -> int | None:
+        reason = self._memory.why_missing(address)
+        if not reason:
             return None
-        self._words.append(ctypes.create_string_buffer(_bytes(words)))
-        return ctypes.addressof(self._words[-1])
+        self._reasons.append(ctypes.create_string_buffer(_bytes(reason)))
+        return ctypes.addressof(self._reasons[-1])
+
+
+class File(Memory):
+    """The bytes of a file that is no memory: addresses are offsets below `size`."""
+
+    size = 0
 
 
 class FileTarget(Target):
-    """An engine target which is a snapshot file: a Memory whose addresses are offsets below its `size`."""
+    """An engine target that is a snapshot file."""
 
-    def _create(self, callbacks):
-        return self.engine.create(self.engine.tm_target_create_file, callbacks, None, self._memory.size)
+    def __init__(self, session: Session, file: File) -> None:
+        self._size = file.size
+        super().__init__(session, file)
+
+    def _create(self, callbacks: Any) -> ctypes.c_void_p:
+        return self.engine.create(self.engine.library.tm_target_create_file, callbacks, None, self._size)
 
 
 class Request:
-    """One command line. Its targets must live longer than it, and be of the same session."""
+    """One command line. Its targets must be of the same session and live longer than the request."""
 
-    def __init__(self, session, command, line):
+    def __init__(self, session: Session, command: str, line: str) -> None:
         self.engine = session.engine
         self.session = session
         self._callbacks = session.callbacks
-        create = self.engine.tm_request_create
-        self._outputs = []
-        self._request = self.engine.create(create, session._session, _bytes(command), _bytes(line))
+        self._outputs: List[Any] = []
+        create = self.engine.library.tm_request_create
+        arguments = (session.pointer, _bytes(command), _bytes(line))
+        self.pointer: ctypes.c_void_p | None = self.engine.create(create, *arguments)
 
-    def __enter__(self):
+    def __enter__(self) -> Request:
         return self
 
-    def __exit__(self, *_):
-        self.engine.tm_request_destroy(self._request)
-        self._request = None
+    def __exit__(self, *_: Any) -> None:
+        self.engine.library.tm_request_destroy(self.pointer)
+        self.pointer = None
 
-    def operands(self):
-        """What the front end must resolve: pairs of (EXPRESSION, CORE, OUTPUT or REPLACE, text)."""
-        kind, text = self.engine.tm_request_operand_kind, self.engine.tm_request_operand_text
-        count = self.engine.tm_request_operands(self._request)
-        return [(kind(self._request, i), text(self._request, i).decode("utf-8", "surrogatepass")) for i in range(count)]
+    def operands(self) -> List[Tuple[int, str]]:
+        """What the front end must resolve: pairs of (header.Operand, text)."""
+        library, found = self.engine.library, []
+        for index in range(library.tm_request_operands(self.pointer)):
+            text = library.tm_request_operand_text(self.pointer, index)
+            kind = library.tm_request_operand_kind(self.pointer, index)
+            found.append((kind, text.decode("utf-8", "surrogatepass")))
+        return found
 
-    def set_address(self, index, address):
-        self.engine.tm_request_set_address(self._request, index, address)
+    def set_address(self, index: int, address: int) -> None:
+        self.engine.library.tm_request_set_address(self.pointer, index, address)
 
-    def set_target(self, index, target):
-        self.engine.tm_request_set_target(self._request, index, target.pointer)
+    def set_target(self, index: int, target: Target) -> None:
+        self.engine.library.tm_request_set_target(self.pointer, index, target.pointer)
 
-    def set_output(self, index, write):
-        """`write` is called with bytes while the request runs; what it raises makes the request fail."""
+    def set_output(self, index: int, write: Callable[[bytes], object]) -> None:
+        """While the request runs, the engine calls `write` with bytes. If `write` raises, the request fails."""
 
-        def take(data, length):
+        def take(data: int, length: int) -> int:
             write(ctypes.string_at(data, length))
             return 0
 
-        self._outputs.append(self._callbacks.wrap(_OUTPUT, take, 1))
-        self.engine.tm_request_set_output(self._request, index, self._outputs[-1], None)
+        self._outputs.append(self._callbacks.wrap(header.OUTPUT_CALLBACK, take, 1))
+        self.engine.library.tm_request_set_output(self.pointer, index, self._outputs[-1], None)
 
-    def needs_target(self):
-        return self.engine.tm_request_needs_target(self._request)
+    def needs_target(self) -> bool:
+        return bool(self.engine.library.tm_request_needs_target(self.pointer))
 
-    def run(self, target):
-        """Run on a Target or None. What a callback raised is raised again, before an error of the engine."""
+    def run(self, target: Target | None) -> None:
+        """Run on a Target or None. Raises what a callback raised, else the engine's error."""
         with self._callbacks:
-            error = self.engine.tm_request_run(self._request, target.pointer if target else None)
+            error = self.engine.library.tm_request_run(self.pointer, target.pointer if target else None)
             if self._callbacks.stopped and error:
-                self.engine.tm_error_destroy(error)
+                self.engine.library.tm_error_destroy(error)
                 error = None
         self.engine.check(error)

@@ -1,58 +1,64 @@
-"""Where a target's memory is: a core file, or a process on this host; and what is mapped in it.
+"""Where a target's memory is: in a core file, or in a process on this host; and what is mapped in it.
 
-What the debuggers do differently is made the same here: a core has the memory which its file holds and no other, and a
-local process has the mappings which the kernel lists. Knows no debugger and no trace table.
+It makes the same what the debuggers do differently: a core has exactly the memory that its file holds, and a local
+process has the mappings that the kernel lists. This module knows no debugger and no trace table.
 """
+
+from __future__ import annotations
 
 import os
 import re
+from typing import Callable, List
 
-from .engine import ABSENT, FILE, READABLE, WRITABLE, Memory
+from .core_file import CoreFile
+from .engine import Bytes, Mapping, Memory
+from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE
 
 
 class CoreMemory(Memory):
-    """A core, read straight from its file.
+    """A core, read straight from its file, even if a debugger has it open: gdb reads zeros where memory was not dumped.
 
-    Also where a debugger has it open: gdb reads zeros where memory was not dumped. One which no debugger has is not
-    opened in it for a comparison, for that leaves traces: gdb uses up a number for an inferior, announces switches which
-    only gdb 13 can be kept from showing, and refuses a core of gcore which is cut short. `symbol` is the debugger's; without
-    it no symbols are known, and the engine finds the table all the same.
+    A core of a comparison is not opened in the debugger, for that leaves traces: gdb uses up a number for an inferior,
+    announces switches that only gdb 13 can keep silent, and refuses a truncated core of gcore. `symbol` is the debugger's
+    way to look up a symbol. Without it no symbols are known, and the engine finds the table all the same.
     """
 
-    def __init__(self, core, symbol=None):
+    def __init__(self, core: CoreFile, symbol: Callable[[str], int] | None = None) -> None:
         self._core = core
         self._symbol = symbol
 
-    def symbol(self, name):
+    def symbol(self, name: str) -> int:
         return self._symbol(name) if self._symbol else 0
 
-    def regions(self):
+    def regions(self) -> List[Mapping]:
         found = []
         for segment in self._core.segments:
-            flags = segment.readable * READABLE | segment.writable * WRITABLE | segment.is_file * FILE
+            flags = _region_flags(segment.readable, segment.writable, segment.is_file)
             if segment.held_end > segment.start:
                 found.append((segment.start, segment.held_end, flags, b""))
             if segment.end > segment.held_end:
-                found.append((segment.held_end, segment.end, flags | ABSENT, b""))
+                found.append((segment.held_end, segment.end, flags | REGION_ABSENT, b""))
         return found
 
-    def why_missing(self, address):
+    def why_missing(self, address: int) -> str:
         return self._core.why_missing(address)
 
-    def process(self):
+    def process(self) -> int:
         return self._core.process
 
-    def read(self, address, length):
+    def read(self, address: int, length: int) -> Bytes | None:
         data = bytearray(length)
         return data if self.read_into(address, memoryview(data)) else None
 
-    def read_into(self, address, buffer):
+    def read_into(self, address: int, buffer: memoryview) -> bool:
         if not self._core.holds(address, len(buffer)):
             return False
         while buffer:
             segment = self._core.segment_at(address)
-            count = min(len(buffer), segment.held_end - address) if segment else 0
-            done = count and self._core.bytes.read_into(segment.offset + address - segment.start, buffer[:count])
+            if segment is None:
+                return False
+            part = buffer[: segment.held_end - address]
+            done = self._core.bytes.read_into(segment.offset + address - segment.start, part)
             if not done:
                 return False
             address += done
@@ -61,16 +67,16 @@ class CoreMemory(Memory):
 
 
 class LocalProcess:
-    """A process on this host which this debugger has stopped. Use it while it is stopped, then close it."""
+    """A process on this host that this debugger has stopped. Use it only while the process is stopped, and close it."""
 
-    def __init__(self, pid):
+    def __init__(self, pid: int) -> None:
         self._pid = pid
         self._maps = "/proc/%d/maps" % pid
         self._path = "/proc/%d/mem" % pid
-        self._file = None
+        self._file: int | None = None
 
-    def read(self, address, length):
-        """The bytes, or None where the kernel refuses; another way to them may exist."""
+    def read(self, address: int, length: int) -> bytes | None:
+        """The bytes, or None if the kernel refuses; the debugger may have another way to read them."""
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -79,40 +85,40 @@ class LocalProcess:
             return None
         return data if len(data) == length else None
 
-    def regions(self):
+    def regions(self) -> List[Mapping]:
         try:
             with open(self._maps, "rb") as file:
                 return parse_maps(file.read())
         except OSError:
             return []
 
-    def process(self):
-        """The process's id as it sees itself, in its own namespace."""
+    def process(self) -> int:
+        """The process's id as the process sees it, in its own namespace."""
         return int(_status(self._pid, rb"NSpid:.*\s(\d+)$") or self._pid)
 
-    def file_root(self):
-        """Before the names of its files, where its root directory is not ours: it may be in a container."""
+    def file_root(self) -> str:
+        """The folder that is the process's root directory here, if it is not ours: it may be in a container."""
         root = "/proc/%d/root" % self._pid
         try:
             return "" if os.path.samestat(os.stat(root), os.stat("/")) else root
         except OSError:
             return ""
 
-    def is_running(self):
-        """Whether the kernel says so: right after a "continue" a debugger may not have noticed itself."""
+    def is_running(self) -> bool:
+        """Whether the kernel says so: right after a "continue" a debugger may not know it yet."""
         return _status(self._pid, rb"State:\s*([RSD])") is not None
 
-    def close(self):
+    def close(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
-def local_process(pid):
+def local_process(pid: int) -> LocalProcess | None:
     """The LocalProcess if the process with this number *on this host* is held by this debugger, else None.
 
-    A process on another machine can have the number of one here. The one meant is traced by this very process, or by a
-    server which is its child.
+    A process on another machine can have the same number as one here. Ours is traced by this very process, or by a
+    server that is its child.
     """
     tracer = int(_status(pid, rb"TracerPid:\s*(\d+)") or 0)
     if tracer and os.getpid() in (tracer, int(_status(tracer, rb"PPid:\s*(\d+)") or 0)):
@@ -120,8 +126,8 @@ def local_process(pid):
     return None
 
 
-def has_ended(pid):
-    """Whether a process on this host is gone, or nothing but its exit status is left."""
+def has_ended(pid: int) -> bool:
+    """Whether a process on this host is gone, or only its exit status is left."""
     try:
         threads = os.listdir("/proc/%d/task" % pid)
     except (FileNotFoundError, ProcessLookupError):
@@ -131,7 +137,7 @@ def has_ended(pid):
     return all(_status("%d/task/%s" % (pid, thread), rb"State:\s*([ZX])") for thread in threads)
 
 
-def _status(pid, pattern):
+def _status(pid: int | str, pattern: bytes) -> bytes | None:
     """What the group of this pattern matches in a process's status, or None."""
     try:
         with open("/proc/%s/status" % pid, "rb") as file:
@@ -144,14 +150,14 @@ def _status(pid, pattern):
 _MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ (\d+) *(.*)")
 
 
-def parse_maps(data):
-    """The regions which /proc/PID/maps lists."""
+def parse_maps(data: bytes) -> List[Mapping]:
+    """The regions that /proc/PID/maps lists."""
     regions = []
     for line in data.splitlines():
         match = _MAPS_LINE.fullmatch(line)
         if match:
             start, end, permissions, inode, name = match.groups()
-            flags = _flags(permissions.decode("ascii", "replace"), inode != b"0")
+            flags = _region_flags(b"r" in permissions, b"w" in permissions, inode != b"0")
             regions.append((int(start, 16), int(end, 16), flags, name))
     return regions
 
@@ -162,17 +168,18 @@ _GDB_LINE = re.compile(
 )
 
 
-def parse_info_proc_mappings(text):
-    """The regions which gdb's `info proc mappings` lists, for a process which is not on this host."""
+def parse_info_proc_mappings(text: str) -> List[Mapping]:
+    """The regions that gdb's `info proc mappings` lists, for a process that is not on this host."""
     regions = []
     for line in text.splitlines():
         match = _GDB_LINE.fullmatch(line.rstrip())
         if match:
-            start, end, permissions, name = match.groups()
-            flags = _flags(permissions or "rw", bool(name) and name.startswith("/"))
-            regions.append((int(start, 16), int(end, 16), flags, (name or "").encode("utf-8", "surrogateescape")))
+            start, end, permissions, name = match.groups(default="")
+            permissions = permissions or "rw"
+            flags = _region_flags("r" in permissions, "w" in permissions, name.startswith("/"))
+            regions.append((int(start, 16), int(end, 16), flags, name.encode("utf-8", "surrogateescape")))
     return regions
 
 
-def _flags(permissions, is_file):
-    return READABLE * ("r" in permissions) | WRITABLE * ("w" in permissions) | FILE * is_file
+def _region_flags(readable: bool, writable: bool, is_file: bool) -> int:
+    return REGION_READABLE * readable | REGION_WRITABLE * writable | REGION_FILE * is_file

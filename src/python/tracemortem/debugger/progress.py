@@ -1,20 +1,23 @@
-"""Shows on a terminal how far a long command has come."""
+"""Shows on a terminal how far a long command is."""
+
+from __future__ import annotations
 
 import time
+from typing import Callable
 
-PROGRESS_AFTER = 0.5  # seconds for which a command may be silent
+PROGRESS_AFTER = 0.5  # seconds that a command may be silent
 PROGRESS_EVERY = 0.1
 
 
 class Progress:
-    """How far a command has come, in a line which is gone before anything else is shown."""
+    """A line that shows how far a command is. clear() removes it before other text is shown."""
 
-    def __init__(self, write):
+    def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._next = time.monotonic() + PROGRESS_AFTER
         self._shown = 0  # characters of the line
 
-    def tell(self, what, done, total):
+    def show(self, what: str, done: int, total: int) -> None:
         if time.monotonic() < self._next:
             return
         line = "%s: %d%%" % (what, min(100, done * 100 // total if total else 0))
@@ -22,7 +25,7 @@ class Progress:
         self._shown = len(line)
         self._next = time.monotonic() + PROGRESS_EVERY
 
-    def clear(self):
+    def clear(self) -> None:
         if self._shown:
             self._write("\r" + " " * self._shown + "\r")
             self._shown = 0

@@ -1,24 +1,28 @@
-"""Snapshot files, as Snapshot.dump() of tracemalloc writes them: told from cores, read as bytes, and written whole or not
-at all. What is in them is the engine's business: nothing is unpickled here.
+"""Snapshot files, as tracemalloc's Snapshot.dump() writes them: recognized, and read as bytes.
+
+The engine decodes them: nothing is unpickled here.
 """
+
+from __future__ import annotations
 
 import os
 import stat
+from typing import Any
 
-from .engine import Memory
+from .engine import File
 
 # Every pickle from protocol 2 on begins with the opcode PROTO, and no ELF file does.
 PROTO = b"\x80"
 
 
 class SnapshotError(Exception):
-    """A file which cannot be read or written: str() tells the user what, why and what to do."""
+    """A snapshot file cannot be read: str() tells the user what, why and what to do."""
 
 
-def is_snapshot(path):
-    """Whether this is a regular file which begins as a pickle does."""
+def is_snapshot(path: str) -> bool:
+    """Whether this is a regular file that begins as a pickle does."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # before it is opened: a pipe would wait
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait
             return False
         with open(path, "rb") as file:
             return file.read(1) == PROTO
@@ -26,14 +30,13 @@ def is_snapshot(path):
         return False
 
 
-class SnapshotFile(Memory):
-    """A snapshot file as the engine reads it: addresses are offsets below `size`. A context manager."""
+class SnapshotFile(File):
+    """A snapshot file as the engine reads it. A context manager."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._path = path
-        self.size = 0
 
-    def __enter__(self):
+    def __enter__(self) -> SnapshotFile:
         try:
             self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             self.size = os.fstat(self._file).st_size
@@ -41,10 +44,10 @@ class SnapshotFile(Memory):
             raise SnapshotError("cannot open the snapshot %s: %s" % (self._path, error.strerror or error)) from None
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         os.close(self._file)
 
-    def read(self, address, length):
+    def read(self, address: int, length: int) -> bytes | None:
         try:
             return os.pread(self._file, length, address)
         except (OSError, OverflowError):
