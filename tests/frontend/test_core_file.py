@@ -1,4 +1,4 @@
-"""core_file: what is refused and why, and which bytes count as there, on made-up ELF files."""
+"""core_file on made-up ELF files: which files it refuses and why, and which bytes of memory it says they hold."""
 
 import os
 import random
@@ -43,7 +43,7 @@ def refusal(make, data):
     return str(caught.value)
 
 
-def test_holds_exactly_the_bytes_which_the_file_has(core):
+def test_holds_exactly_the_bytes_that_the_file_has(core):
     made = core(elf([(0x10000, 3 * PAGE, b"x" * PAGE, 6), (0x40000, PAGE, b"", 4)]))
     assert made.holds(0x10000, PAGE) and made.holds(0x10FFF, 1) and made.holds(0x10001, PAGE - 1)
     assert not made.holds(0x10000, PAGE + 1)  # the segment goes on, the file does not
@@ -55,7 +55,7 @@ def test_holds_exactly_the_bytes_which_the_file_has(core):
     assert made.missing == 0 and made.warning() is None
 
 
-def test_a_read_may_cross_segments_which_touch_but_no_gap(core):
+def test_a_read_may_cross_adjacent_segments_but_no_gap(core):
     made = core(elf([(start, PAGE, b"x" * PAGE, 6) for start in (0x11000, 0x10000, 0x13000)]))
     assert made.holds(0x10000, 2 * PAGE) and not made.holds(0x10000, 2 * PAGE + 1) and not made.holds(0x12FFF, 2)
 
@@ -73,9 +73,8 @@ def test_why_a_byte_is_missing(core):
     made = core(whole[:-100])
     assert "left out when the core was written" in made.why_missing(0x11000)
     assert "is cut short, 100 bytes" in made.why_missing(0x21000 - 100)
-    assert "is cut short, 100 bytes" in made.why_missing(
-        0x21000 - 104
-    )  # of 8 bytes which are asked for, some are there
+    # A read of 8 bytes from here finds some of them.
+    assert "is cut short, 100 bytes" in made.why_missing(0x21000 - 104)
     assert "no such memory" in made.why_missing(0x12000) and "no such memory" in made.why_missing(0)
 
 
@@ -84,7 +83,7 @@ def note(kind, data, name=b"CORE\0\0\0\0", name_size=5):
 
 
 def with_notes(data):
-    """An ELF file with a segment at 0x10000, another at 0x11000, and these notes behind all else."""
+    """An ELF file with a segment at 0x10000, another at 0x11000, and these notes at its end."""
     whole = elf([(0x10000, PAGE, b"a" * PAGE, 6), (0x11000, PAGE, b"b" * PAGE, 6), (0, 0, data, 0)])
     return whole[: 64 + 2 * 56] + struct.pack("<I", 4) + whole[64 + 2 * 56 + 4 :]
 
@@ -92,7 +91,7 @@ def with_notes(data):
 FILES_NOTE = struct.pack("<QQ3Q", 1, PAGE, 0x11000, 0x12000, 0) + b"/tmp/old.core\0"
 
 
-def test_notes_tell_the_process_and_what_was_mapped_from_files(core):
+def test_notes_say_which_process_and_what_was_mapped_from_files(core):
     made = core(with_notes(note(1, bytes(10)) + note(3, bytes(24) + struct.pack("<I", 77) + bytes(108))))
     assert made.process == 77 and [segment.is_file for segment in made.segments] == [False, False]
     made = core(with_notes(note(0x46494C45, FILES_NOTE)))
@@ -160,11 +159,11 @@ def test_a_core_of_more_segments_than_its_header_can_count(core):
         (b"\xfd7zXZ\0" + bytes(100), "coredumpctl dump PID -o "),
     ],
 )
-def test_what_is_no_usable_core_is_refused(core, data, words):
+def test_an_unusable_core_is_refused(core, data, words):
     assert words in refusal(core, data)
 
 
-def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+def test_a_path_that_is_no_regular_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(str(tmp_path / "pipe"))
     for path, words in (("pipe", "not a regular file"), (".", "is a directory"), ("none", "No such file or directory")):
         with pytest.raises(CoreError) as caught:

@@ -1,6 +1,6 @@
-"""expression: C's meaning of what is supported, and a reason for all else, over a made-up memory.
+"""expression over a made-up memory: what is supported means what it means in C, and all else is refused with a reason.
 
-That lldb's names and types are understood, and gdb means the same, is test_evaluate.py's.
+test_evaluate.py checks lldb's names and types, and that gdb finds the same values.
 """
 
 import pytest
@@ -148,14 +148,14 @@ def test_means_what_c_means(text, value):
         ("1 \\ 2", 'unexpected "\\"'),
     ],
 )
-def test_what_has_no_value_has_a_reason(text, reason):
+def test_an_expression_without_a_value_has_a_reason(text, reason):
     with pytest.raises(ExpressionError) as caught:
         evaluate(text, Scope())
     assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["1 == 1", "!1", "1 ? 2 : 3", "'a'", '"text"', "1 < 2", "1, 2", "a && b"])
-def test_what_a_fuller_evaluator_might_know_is_told_apart(text):
+def test_an_expression_that_another_evaluator_may_know_is_unsupported(text):
     with pytest.raises(Unsupported):
         scope = Scope()
         scope.variables.update(a=Value(INT, 1), b=Value(INT, 1))

@@ -1,4 +1,4 @@
-"""memory: the kernel's and gdb's lists of mappings in all their forms, and which process is taken for a local one."""
+"""memory: it understands all forms of the kernel's and gdb's lists of mappings, and it knows which process is local."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ Mapped address spaces:
     ]
 
 
-def test_a_process_which_this_one_does_not_trace_is_not_local():
+def test_a_process_that_this_one_does_not_trace_is_not_local():
     assert local_process(os.getpid()) is None
     assert local_process(1) is None
     assert local_process(1 << 40) is None

@@ -1,6 +1,6 @@
-"""How far a long command has come: shown on a terminal, gone before the answer, and nowhere else.
+"""Progress of a long command is shown on a terminal, and nowhere else. It is gone before the answer.
 
-No command here is long: the debuggers are told that nobody is patient.
+No command here is long, so the tests set the waiting times to 0.
 """
 
 import os
@@ -16,7 +16,7 @@ COMMANDS = {"gdb": ["python " + IMPATIENT, "tm-traces -n 1"], "lldb": ["script "
 
 
 def run_on_terminal(words):
-    """All that a program shows on a terminal of its own."""
+    """Everything that a program shows on its terminal."""
     ours, its = pty.openpty()
     process = subprocess.Popen(words, stdin=its, stdout=its, stderr=its)
     os.close(its)
@@ -53,7 +53,7 @@ def test_on_no_terminal_there_is_no_progress(debugger, service):
     assert "reading blocks" not in run.stdout + run.stderr
 
 
-def test_a_command_which_is_soon_done_shows_none():
+def test_a_quick_command_shows_none():
     written = []
     progress = Progress(written.append)
     progress.show("reading blocks", 1, 2)
@@ -61,7 +61,7 @@ def test_a_command_which_is_soon_done_shows_none():
     assert written == []
 
 
-def test_a_share_which_makes_no_sense_is_shown_all_the_same(monkeypatch):
+def test_an_absurd_share_is_shown_between_0_and_100_percent(monkeypatch):
     monkeypatch.setattr("tracemortem.debugger.progress.PROGRESS_AFTER", 0)
     monkeypatch.setattr("tracemortem.debugger.progress.PROGRESS_EVERY", 0)
     written = []

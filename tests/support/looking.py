@@ -1,9 +1,9 @@
-"""The engine without a debugger: what the tm- commands say of a process on this host, or of a core file.
+"""Runs tm- commands without a debugger, on a process of this host or on a core file.
 
     info = looking.answer("tm-info", pid=process.pid)       # parsed JSON
     rows = looking.answer("tm-top lineno -n 0", core=path)
 
-The process must stand still, or be waiting. Needs nothing stopped and nobody's permission: for tests which look often.
+The process must be stopped or waiting. This needs no debugger to attach: it is for tests that ask often.
 """
 
 import json
@@ -32,11 +32,11 @@ class _Output(engine.Host):
 
 
 class _Process(memory.LocalProcess, engine.Memory):
-    """It has no symbols: the table is found by its mapping's name, or by searching."""
+    """It has no symbols: the engine finds the table by its mapping's name, or searches for it."""
 
 
 def answer(line, pid=None, core=None):
-    """What the command prints with --json. Raises EngineError where it fails."""
+    """What the command prints with --json, parsed. Raises EngineError if it fails."""
     if core is not None:
         with core_file.CoreFile(str(core)) as file:
             return ask(line, memory.CoreMemory(file))
@@ -48,7 +48,7 @@ def answer(line, pid=None, core=None):
 
 
 def ask(line, target_memory):
-    """The same of an engine.Memory."""
+    """The same for an engine.Memory."""
     output = _Output()
     session = engine.Session(engine.Engine(), output)
     try:

@@ -10,10 +10,10 @@ import ctypes
 import os
 import sys
 from types import TracebackType
-from typing import Any, Callable, List, Set, Tuple, Type, Union
+from typing import Any, Callable, List, Tuple, Type, Union
 
 from . import header
-from .header import READ_LIMIT, ErrorCode
+from .header import READ_LIMIT
 
 LIBRARY = "libtracemortem.so"
 
@@ -25,7 +25,7 @@ _LONGEST_NAME = header.Region.name.size - 1
 
 
 class EngineError(Exception):
-    """An error of the engine; str() is its message, `code` an ErrorCode."""
+    """An error of the engine; str() is its message, `code` a header.ErrorCode."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
