@@ -74,14 +74,14 @@ def register() -> None:
 
 
 def take_snapshot() -> tracemalloc.Snapshot:
-    """A tracemalloc.Snapshot of the selected inferior, a stopped process or a core, with all its traces: tm-filter has no
-    effect on it. Raises gdb.GdbError."""
+    """A tracemalloc.Snapshot of the selected inferior, a stopped process or a core, with all its traces: tm-filter has
+    no effect on it. Raises gdb.GdbError."""
     return _call(lambda shell: shell.take_snapshot(tm_gdb_target.Gdb()))
 
 
 def get_object_traceback(address: Any) -> tracemalloc.Traceback | None:
-    """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. The address is a
-    number or a gdb.Value. Raises gdb.GdbError."""
+    """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. The address
+    is a number or a gdb.Value. Raises gdb.GdbError."""
 
     def get(shell: Shell) -> tracemalloc.Traceback | None:
         number = tm_gdb_target.address_of(address) if isinstance(address, gdb.Value) else address

@@ -80,7 +80,7 @@ class Command:
 
 
 def __lldb_init_module(lldb_debugger: Any, _: Any) -> None:
-    """Make the engine's commands this debugger's. If that fails, say why: an exception would show a Python traceback."""
+    """Make the engine's commands this debugger's. If that fails, say why: an exception would show a traceback."""
     if _missing is not None:
         return _say("cannot import its Python package: %s\nRun `make` in tracemortem's source tree" % _missing)
     try:
@@ -113,8 +113,8 @@ def take_snapshot(lldb_debugger: Any = None) -> tracemalloc.Snapshot:
 
 
 def get_object_traceback(address: Any, lldb_debugger: Any = None) -> tracemalloc.Traceback | None:
-    """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. The address is a
-    number or an lldb.SBValue. Raises RuntimeError."""
+    """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. The address
+    is a number or an lldb.SBValue. Raises RuntimeError."""
 
     def get(shell: Shell, answer: tm_lldb_target.Lldb) -> tracemalloc.Traceback | None:
         number = tm_lldb_target.address_of(address) if isinstance(address, lldb.SBValue) else address

@@ -1,8 +1,8 @@
 """What `make install` installs works without the source tree, and `make uninstall` removes all of it.
 
 Strategy: install into a virtual environment, which has a real site directory, start a program there with the start-up
-hook, and ask gdb and lldb with only the installed scripts. Then install into a DESTDIR, as packagers do, and look at the
-files.
+hook, and ask gdb and lldb with only the installed scripts. Then install into a DESTDIR, as packagers do, and look at
+the files.
 """
 
 import os

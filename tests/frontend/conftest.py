@@ -1,8 +1,8 @@
 """The front ends' tests: what gdb and lldb themselves show, with real debuggers on real processes and cores.
 
-Other tests check what the answers say. These check help, completion, errors and exit statuses, Ctrl-C, expressions, what
-is selected afterwards, and that nothing is written to the target. Some need no debugger: they check the modules that the
-front ends share.
+Other tests check what the answers say. These check help, completion, errors and exit statuses, Ctrl-C, expressions,
+what is selected afterwards, and that nothing is written to the target. Some need no debugger: they check the modules
+that the front ends share.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""The ctypes binding repeats the engine's header, and nothing else compares the two: here each is read with its own means.
+"""The ctypes binding, debugger/header.py, repeats the engine's header: values, layouts, callbacks and functions.
 
-The header is parsed for what it declares, and a C program that includes it prints the values, sizes and offsets, as the
-compiler sees them. A value, a field, a callback or a function that is on one side only is a failure.
+The tests parse the header for what it declares. A C program that includes it prints the values, sizes and offsets that
+the compiler sees. They fail if one side has a value, a field, a callback or a function that the other has not.
 """
 
 import ctypes
@@ -108,7 +108,7 @@ def compiled(declared, tmp_path_factory):
 
 
 def test_the_parser_finds_what_is_there(declared):
-    """Else the other tests could pass for nothing."""
+    """If it found nothing the other tests would check nothing."""
     with open(PATH) as file:
         text = file.read()
     assert len(declared.functions) == text.count("TM_API ") - text.count("#define TM_API")

@@ -1,5 +1,5 @@
-"""Answers come from the core or the process that the debugger has open, even if it or its name has changed since; or the
-command fails."""
+"""Answers come from the core or the process that the debugger has open, even if it or its name has changed since. If
+that is impossible the command fails."""
 
 import os
 import shutil

@@ -1,7 +1,7 @@
 """What the front ends' callbacks give an engine. probe_engine.c takes the real engine's place and shows it.
 
-gdb and lldb give the same bytes, regions and symbols, live and from a core. They make up nothing where a core has holes.
-Two targets and Ctrl-C work.
+gdb and lldb give the same bytes, regions and symbols, live and from a core. They make up nothing where a core has
+holes. Two targets and Ctrl-C work.
 """
 
 import json
@@ -504,7 +504,8 @@ import sys
 sys.path.insert(0, %r)
 import tracemortem._startup
 assert tracemortem.is_tracing()
-print(*sorted(n for n in sys.modules if "tracemortem" in n or n in ("ctypes", "enum", "struct", "subprocess", "typing")))
+unwanted = ("ctypes", "enum", "struct", "subprocess", "typing")
+print(*sorted(n for n in sys.modules if "tracemortem" in n or n in unwanted))
 """
     environment = dict(os.environ, TRACEMORTEM="1")
     command = [sys.executable, "-I", "-S", "-c", code % debuggers.PACKAGE_PATH]

@@ -1,7 +1,7 @@
 """What an ELF core file says about itself: what it is a core of, and which memory it really holds.
 
-Debuggers differ if a core holds less than it lists: one reads zeros, one reads short, one fails. So this module finds out
-what a core holds. It reads only the headers and the notes of the file. It knows no debugger and no trace table.
+Debuggers differ if a core holds less than it lists: one reads zeros, one reads short, one fails. So this module finds
+out what a core holds. It reads only the headers and the notes of the file. It knows no debugger and no trace table.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ Identity = Tuple[int, int, int, int]  # of a file's content: device, inode, size
 
 
 class FileBytes:
-    """The bytes of one file, even after its name means another file. Raises OSError if it cannot be opened. Later errors
-    count as the end of the file."""
+    """The bytes of one file, even after its name means another file. Raises OSError if it cannot be opened. Later
+    errors count as the end of the file."""
 
     def __init__(self, path: str) -> None:
         self._file = open(path, "rb", buffering=0)
@@ -112,8 +112,8 @@ class FileBytes:
 
 
 class Segment:
-    """A range [start, end) of the dumped process. The file holds [start, held_end) of it, from `offset` on. It would hold
-    up to `file_end` if it were not truncated. `is_file`: the range was mapped from a file."""
+    """A range [start, end) of the dumped process. The file holds [start, held_end) of it, from `offset` on. It would
+    hold up to `file_end` if it were not truncated. `is_file`: the range was mapped from a file."""
 
     __slots__ = ("start", "end", "held_end", "file_end", "offset", "readable", "writable", "is_file")
 

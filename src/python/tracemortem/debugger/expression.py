@@ -26,11 +26,11 @@ class Unsupported(ExpressionError):
 
 
 class Type:
-    """A C type. `kind`: integer, pointer, array, record, function, void, other, or unknown, which is the type of a symbol
-    without debug information.
+    """A C type. `kind`: integer, pointer, array, record, function, void, other, or unknown. The last is the type of a
+    symbol without debug information.
 
-    The functions `target` and `member` find the types that this one refers to when they are needed: types refer to each
-    other in circles.
+    The functions `target` and `member` find the types that this one refers to, when they are needed: types refer to
+    each other in circles.
     """
 
     def __init__(

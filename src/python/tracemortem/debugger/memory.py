@@ -19,8 +19,8 @@ class CoreMemory(Memory):
     """A core, read straight from its file, even if a debugger has it open: gdb reads zeros where memory was not dumped.
 
     A core of a comparison is not opened in the debugger, for that leaves traces: gdb uses up a number for an inferior,
-    announces switches that only gdb 13 can keep silent, and refuses a truncated core of gcore. `symbol` is the debugger's
-    way to look up a symbol. Without it no symbols are known, and the engine finds the table all the same.
+    announces switches that only gdb 13 can keep silent, and refuses a truncated core of gcore. `symbol` looks up a
+    symbol in the debugger. Without it no symbols are known, and the engine finds the table all the same.
     """
 
     def __init__(self, core: CoreFile, symbol: Callable[[str], int] | None = None) -> None:
