@@ -2,8 +2,8 @@
 
 Afterwards `import tm_gdb` works in gdb's Python: it is this file, loaded once as a module. It has take_snapshot(),
 which returns a real tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This
-file finds the parts. The commands are in tm_gdb_commands, what they need from gdb is in tm_gdb_target, and the rest in the
-package tracemortem.debugger.
+file finds the parts. The commands are in tm_gdb_commands, what they need from gdb is in tm_gdb_target, and the rest in
+the package tracemortem.debugger.
 """
 
 import os
