@@ -9,7 +9,7 @@ from e2e_programs import program
 
 # Makes every command say how much of the target it read.
 COUNT_BYTES = """python
-import tracemortem._engine as engine
+from tracemortem.debugger import engine
 leave = engine.Target.__exit__
 def count(self, *arguments):
     print("read %d bytes" % self.bytes_read())

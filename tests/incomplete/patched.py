@@ -8,7 +8,7 @@ import cores
 import debuggers
 import looking
 import subsets
-from tracemortem import corefile, memory
+from tracemortem.debugger import core_file, memory
 
 LINES, TRACEBACKS = "tm-top lineno -n 1000000", "tm-top traceback -n 1000000"
 BLOCKS = "tm-traces -n 1000000"
@@ -24,7 +24,7 @@ class Patched(memory.CoreMemory):
     patch = None
 
     def __init__(self, path):
-        super().__init__(corefile.CoreFile(path))
+        super().__init__(core_file.CoreFile(path))
         self.pages = set()
 
     def read_into(self, address, buffer):

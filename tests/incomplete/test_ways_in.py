@@ -78,7 +78,7 @@ def test_a_mangled_core_gets_a_message_and_the_debugger_goes_on(dumped, whole, t
     (answers,) = asking.ask(debugger, [(dumped.core, lines + [subsets.LINES])])
     assert answers[-1].output == whole.texts[1]
     for answer in answers[:-1]:
-        assert "fault of its own" not in answer.error and "Traceback" not in answer.error
+        assert "internal error" not in answer.error and "Traceback" not in answer.error
         if not answer.error:
             # Of memory which is said to be elsewhere a part may be found, and no more.
             old = sum(row["size"] - row["size_diff"] for row in subsets.parse(answer.output)["statistics"])

@@ -155,7 +155,7 @@ COUNT_BYTES = {
     "lldb": "script exec(%r)",
 }
 COUNTING = """
-import tracemortem._engine as engine
+from tracemortem.debugger import engine
 leave = engine.Target.__exit__
 def count(self, *arguments):
     print("read %d bytes" % self.bytes_read())

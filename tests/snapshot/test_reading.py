@@ -8,7 +8,7 @@ import tracemalloc
 import debuggers
 import pytest
 from snapshot_support import program, run_python
-from tracemortem import _engine
+from tracemortem.debugger import engine
 
 
 def rows_of(text):
@@ -81,7 +81,7 @@ def test_a_file_which_would_run_something_is_refused(debugger, tmp_path):
 
 
 def refused(ask, path):
-    with pytest.raises(_engine.EngineError) as caught:
+    with pytest.raises(engine.EngineError) as caught:
         ask.diff(path, path)
     return str(caught.value)
 
@@ -121,6 +121,6 @@ def test_files_which_are_neither(debugger, tmp_path):
 
 
 def test_the_module_reads_without_unpickling():
-    with open(os.path.join(debuggers.PACKAGE_PATH, "tracemortem", "snapshots.py")) as file:
+    with open(os.path.join(debuggers.PACKAGE_PATH, "tracemortem", "debugger", "snapshot_file.py")) as file:
         assert "pickle" not in [word for line in file if line.startswith(("import", "from")) for word in line.split()]
-    assert "tracemortem.snapshots" in sys.modules
+    assert "tracemortem.debugger.snapshot_file" in sys.modules

@@ -8,7 +8,7 @@ import stat
 import debuggers
 import pytest
 from snapshot_support import PYTHONS, program, run_python
-from tracemortem import snapshots
+from tracemortem.debugger import output_file
 
 TOPS = ["lineno", "filename", "traceback", "lineno -c", "filename -c"]
 QUESTIONS = ["tm-top %s --json -n 1000000" % words for words in TOPS]
@@ -146,12 +146,12 @@ class TestOutputFile:
             if there:
                 path.write_bytes(b"old")
             if there and not replace:
-                with pytest.raises(snapshots.SnapshotError, match="exists already"):
-                    snapshots.OutputFile(str(path), replace).__enter__()
+                with pytest.raises(output_file.OutputError, match="exists already"):
+                    output_file.OutputFile(str(path), replace).__enter__()
                 assert path.read_bytes() == b"old"
                 continue
             with pytest.raises(KeyboardInterrupt) if fails else open(os.devnull):
-                with snapshots.OutputFile(str(path), replace) as output:
+                with output_file.OutputFile(str(path), replace) as output:
                     output.write(b"ne")
                     output.write(b"w")
                     assert not there or path.read_bytes() == b"old"
@@ -166,9 +166,9 @@ class TestOutputFile:
         def write(file, data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(snapshots.os, "write", write)
-        with pytest.raises(snapshots.SnapshotError, match="cannot write .*file: No space left on device"):
-            with snapshots.OutputFile(str(tmp_path / "file"), False) as output:
+        monkeypatch.setattr(output_file.os, "write", write)
+        with pytest.raises(output_file.OutputError, match="cannot write .*file: No space left on device"):
+            with output_file.OutputFile(str(tmp_path / "file"), False) as output:
                 output.write(b"x")
         assert list(tmp_path.iterdir()) == []
 
@@ -176,14 +176,14 @@ class TestOutputFile:
     def test_a_core_is_never_replaced(self, linked, tmp_path):
         (tmp_path / "core").write_bytes(b"\x7fELF and more")
         (tmp_path / "link").symlink_to(tmp_path / "core")
-        with pytest.raises(snapshots.SnapshotError, match="core is a core or a program, so it is not replaced"):
-            snapshots.OutputFile(str(tmp_path / ("link" if linked else "core")), True).__enter__()
+        with pytest.raises(output_file.OutputError, match="core is a core or a program, so it is not replaced"):
+            output_file.OutputFile(str(tmp_path / ("link" if linked else "core")), True).__enter__()
         assert (tmp_path / "core").read_bytes() == b"\x7fELF and more" and len(list(tmp_path.iterdir())) == 2
 
     def test_a_link_is_followed(self, tmp_path):
         (tmp_path / "link").symlink_to(tmp_path / "file")
         for replace in (False, True):
-            with snapshots.OutputFile(str(tmp_path / "link"), replace) as output:
+            with output_file.OutputFile(str(tmp_path / "link"), replace) as output:
                 output.write(b"%d" % replace)
                 output.commit()
             assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_bytes() == b"%d" % replace

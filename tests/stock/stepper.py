@@ -21,8 +21,9 @@ import debuggers
 
 sys.path.insert(0, debuggers.PACKAGE_PATH)
 
-from tracemortem import _engine  # noqa: E402
-from tracemortem.memory import WRITABLE, LocalProcess, parse_maps  # noqa: E402
+from tracemortem.debugger import engine  # noqa: E402
+from tracemortem.debugger.header import REGION_WRITABLE  # noqa: E402
+from tracemortem.debugger.memory import LocalProcess, parse_maps  # noqa: E402
 
 _CONT, _SINGLESTEP, _GETREGS, _SETREGS, _ATTACH = 7, 9, 12, 13, 16
 _RIP, _RSP = 16, 19  # in struct user_regs_struct
@@ -57,7 +58,7 @@ class Symbols:
                             self.addresses[words[2]] = base + int(words[0], 16)
 
 
-class _Memory(_engine.Memory):
+class _Memory(engine.Memory):
     """A stopped process. Of its mappings those in which tables can be."""
 
     def __init__(self, pid, symbols):
@@ -65,7 +66,7 @@ class _Memory(_engine.Memory):
         self._symbols = symbols
         with open("/proc/%d/maps" % pid, "rb") as file:
             regions = parse_maps(file.read())
-        self._regions = [region for region in regions if region[2] & WRITABLE]
+        self._regions = [region for region in regions if region[2] & REGION_WRITABLE]
 
     def read(self, address, length):
         return self._process.read(address, length)
@@ -80,7 +81,7 @@ class _Memory(_engine.Memory):
         self._process.close()
 
 
-class _Host(_engine.Host):
+class _Host(engine.Host):
     def __init__(self):
         self.pieces = []
 
@@ -101,7 +102,7 @@ class Stepper:
         assert self.symbols, "the interpreter has no symbol table"
         self._breaks = {}
         self._host = _Host()
-        self._session = _engine.Session(_engine.Engine(), self._host)
+        self._session = engine.Session(engine.Engine(), self._host)
         self._ended = False
 
     def __enter__(self):
@@ -183,7 +184,7 @@ class Stepper:
         memory = _Memory(self.pid, self.symbols)
         self._host.pieces.clear()
         try:
-            with _engine.Target(self._session, memory) as target, self._session.request(command, line) as request:
+            with engine.Target(self._session, memory) as target, self._session.request(command, line) as request:
                 request.run(target)
         finally:
             memory.close()
