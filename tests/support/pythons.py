@@ -7,6 +7,7 @@ are left to `find_debug()` and `find_free_threaded()`.
 """
 
 import collections
+import functools
 import glob
 import os
 import re
@@ -37,6 +38,7 @@ def candidates(names=r"python3(\.\d+)?", elsewhere=False):
     return [path for path in paths if re.fullmatch(names, os.path.basename(path))]
 
 
+@functools.lru_cache(maxsize=None)
 def probe(path):
     """The interpreter at `path`, or None if it is not a CPython or too old."""
     try:
