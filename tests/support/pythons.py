@@ -24,6 +24,7 @@ PROBE = """if 1:
     print(platform.python_implementation(), *sys.version_info[:3], os.path.realpath(sys.executable))"""
 
 
+@functools.lru_cache(maxsize=None)
 def candidates(names=r"python3(\.\d+)?", elsewhere=False):
     """Paths which may be an interpreter, `elsewhere` in $PATH too; the same one may be among them under several names."""
     chosen = os.environ.get("PYTHONS", "").split()
