@@ -4,8 +4,9 @@
     def test_something(python, debugger): ...
 
 `make test` runs those combinations of a test's parameters for which the condition holds; `make test-all` (pytest --all)
-runs all. @thorough leaves a whole test to `make test-all`. Without a marker, a test's parameters decide: `make test` has
-one CPython of each minor version, and debuggers other than gdb for the newest CPython only.
+runs all. @thorough leaves a whole test to `make test-all`. A condition of a whole file (pytestmark) does not concern the
+tests that lack its parameters. Tests of a CPython without a condition run with the oldest, the newest and the system's;
+with the newest in every debugger, with the others in gdb.
 
 A CPython is a pythons.Python or a path.
 """
@@ -53,13 +54,15 @@ def is_one_of_its_version(python):
 def is_light(item):
     """Whether `make test` runs this item."""
     values = item.callspec.params if hasattr(item, "callspec") else {}
-    found = [value for value in values.values() if _is_python(value)]
-    if not all(map(is_one_of_its_version, found)):
-        return False
     conditions = [mark.args[0] for mark in item.iter_markers("light")]
-    if not conditions and found and values.get("debugger", "gdb") != "gdb":
-        return all(map(is_newest, found))
-    return all(condition(*(values[name] for name in inspect.signature(condition).parameters)) for condition in conditions)
+    names = [list(inspect.signature(condition).parameters) for condition in conditions]
+    asked = [(condition, words) for condition, words in zip(conditions, names) if set(words) <= set(values)]
+    found = [name for name, value in values.items() if _is_python(value)]
+    if not any(set(found) & set(words) for _, words in asked):
+        debugger = values.get("debugger", "gdb")
+        if not all((is_one_of_few if debugger == "gdb" else is_newest)(values[name]) for name in found):
+            return False
+    return all(condition(*(values[name] for name in words)) for condition, words in asked)
 
 
 def is_quick(item):
