@@ -128,7 +128,17 @@ class System:
         gdb, lldb = (self.debuggers()[name][0] for name in DEBUGGERS)
         words = ["env", "-u", "LD_PRELOAD", "PYTHONDONTWRITEBYTECODE=1", "PYTHONS=" + self.chosen()]
         words += ["TM_TEST_GDB=" + gdb, "TM_TEST_LLDB=" + lldb, "sh", "-c", 'cd "$0" && exec "$@"', self.inside()]
-        words += ["/usr/bin/python3", "-m", "pytest", "-q", "--all", "-p", "no:cacheprovider", "--junitxml", "build/matrix.xml"]
+        words += [
+            "/usr/bin/python3",
+            "-m",
+            "pytest",
+            "-q",
+            "--all",
+            "-p",
+            "no:cacheprovider",
+            "--junitxml",
+            "build/matrix.xml",
+        ]
         words += ["-n", str(jobs), "--dist", "loadfile"]
         if os.path.exists(report):
             os.unlink(report)
