@@ -36,7 +36,7 @@ GDB = os.environ.get("TM_TEST_GDB", "gdb")
 LLDB = os.environ.get("TM_TEST_LLDB", "lldb-19")
 DEBUGGERS = ("gdb", "lldb")
 
-PATIENCE = 120  # seconds until what should happen at once is given up
+PATIENCE = 600  # seconds until what should happen at once is given up
 
 Run = collections.namedtuple("Run", "status stdout stderr")
 Run.__doc__ = "What a debugger did: its exit status, and what it printed."

@@ -43,7 +43,7 @@ def candidates(names=r"python3(\.\d+)?", elsewhere=False):
 def probe(path):
     """The interpreter at `path`, or None if it is not a CPython or too old."""
     try:
-        answer = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+        answer = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600)
     except (OSError, subprocess.TimeoutExpired):
         return None
     words = answer.stdout.decode(errors="surrogateescape").split(None, 4)

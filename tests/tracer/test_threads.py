@@ -50,7 +50,7 @@ def test_threads_without_a_lock_write_an_exact_table_without_a_data_race(tmp_pat
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         universal_newlines=True,
-        timeout=300,
+        timeout=1800,
     )
     assert run.returncode == 0, run.stdout[-6000:]
     assert run.stdout.endswith("0 blocks lost\n") and "data race" not in run.stdout
