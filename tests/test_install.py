@@ -74,7 +74,7 @@ def traced(installed):
     )
     assert process.stdout.readline() == b"ready\n"
     yield process.pid
-    process.communicate(b"\n", timeout=60)
+    process.communicate(b"\n", timeout=600)
 
 
 def ask(command):

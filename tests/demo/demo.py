@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 SERVICE = os.path.join("tests", "demo", "service.py")
 PYTHON = os.environ.get("PYTHON") or "/usr/bin/python3"
 FRAMES = 25
-TIMEOUT = 120
+TIMEOUT = 600
 
 failures = []
 

@@ -2,6 +2,9 @@
 
 import debuggers
 import pytest
+from selection import is_newest, light
+
+pytestmark = light(lambda any_python: is_newest(any_python))
 
 COMMANDS = [
     "tm-info",

@@ -227,7 +227,7 @@ def test_a_live_process_reads_by_the_document_alone():
             assert table.root["state"] == table.value["TM_STATE_TRACING"]
             assert table.root["python_version"] == sys.hexversion
     finally:
-        process.communicate(b"\n", timeout=60)
+        process.communicate(b"\n", timeout=600)
 
 
 def root_of(pid, read):

@@ -19,10 +19,13 @@ import debuggers  # noqa: E402
 import looking  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
+from selection import is_newest, thorough  # noqa: E402
 
 PYTHONS = pythons.find()
 TWO = sorted({PYTHONS[0], PYTHONS[-1]}) if not os.environ.get("PYTHONS") else PYTHONS
-each_python = pytest.mark.parametrize("python", [p.path for p in TWO], ids=map(pythons.name, TWO))
+each_python = pytest.mark.parametrize(
+    "python", [pytest.param(p.path, marks=[] if is_newest(p) else thorough, id=pythons.name(p)) for p in TWO]
+)
 
 
 def program(name):

@@ -4,7 +4,7 @@
     python3 tests/matrix/matrix.py --roots DIR [--here] [--jobs N] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
 
 A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here` is this one
-too, and `--report FILE` is what `make test PYTEST_ARGS=--junitxml=FILE` found in it. In each, pytest runs with all of
+too, and `--report FILE` is what `make test-all PYTEST_ARGS=--junitxml=FILE` found in it. In each, pytest runs with all of
 its CPythons, its gdb and its newest lldb. A cell of the table is green if every test which names its CPython, debugger
 and way to look passed; the tests which name no debugger are in the last column. What is red is told below the table.
 docs/compatibility.md has it between two marks.
@@ -128,7 +128,17 @@ class System:
         gdb, lldb = (self.debuggers()[name][0] for name in DEBUGGERS)
         words = ["env", "-u", "LD_PRELOAD", "PYTHONDONTWRITEBYTECODE=1", "PYTHONS=" + self.chosen()]
         words += ["TM_TEST_GDB=" + gdb, "TM_TEST_LLDB=" + lldb, "sh", "-c", 'cd "$0" && exec "$@"', self.inside()]
-        words += ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", "build/matrix.xml"]
+        words += [
+            "/usr/bin/python3",
+            "-m",
+            "pytest",
+            "-q",
+            "--all",
+            "-p",
+            "no:cacheprovider",
+            "--junitxml",
+            "build/matrix.xml",
+        ]
         words += ["-n", str(jobs), "--dist", "loadfile"]
         if os.path.exists(report):
             os.unlink(report)

@@ -154,7 +154,7 @@ def main(seed, least, folder):
         "domains": sorted({trace[0] for trace in new}),
     }
     with open("answers.json", "w", encoding="ascii") as file:
-        json.dump(answers, file)
+        file.write(json.dumps(answers))  # json.dump() is several times slower
     os.write(int(os.environ["TM_READY"]), b"answered\n")
 
 

@@ -18,6 +18,7 @@ import debuggers
 import generate
 import pytest
 import pythons
+from selection import is_newest, is_oldest, light, thorough
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -272,12 +273,14 @@ def name_of(python):
     return ".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0]
 
 
+@light(lambda python, frames: (frames == 25) == is_newest(python))
 @pytest.mark.parametrize("frames, ways", [(1, WAYS[:2]), (25, WAYS[2:])], ids=["1-frame", "25-frames"])
 @pytest.mark.parametrize("python", chosen(), ids=name_of)
 def test_generated_programs(python, frames, ways, tmp_path):
     try_seed(python.path, 100 * frames + python.version[1], 500, frames, tmp_path, ways)
 
 
+@light(lambda python: is_newest(python) or is_oldest(python))
 @pytest.mark.parametrize("python", PYTHONS, ids=name_of)
 def test_generated_programs_under_cpythons_own_tracemalloc(python, tmp_path):
     minor = python.version[1]
@@ -317,6 +320,7 @@ def test_a_stripped_python_without_its_debug_package(stripped, tmp_path):
     try_seed(copy, 111, 100, 25, tmp_path, queries=few_queries(tmp_path), found_by="search", way="stock")
 
 
+@thorough
 def test_a_stripped_python_with_its_debug_package(stripped, tmp_path):
     path, known = stripped
     if not os.path.exists("/usr/lib/debug/.build-id/%s/%s.debug" % (known[:2], known[2:])):
@@ -324,6 +328,7 @@ def test_a_stripped_python_with_its_debug_package(stripped, tmp_path):
     try_seed(path, 111, 100, 1, tmp_path, queries=few_queries(tmp_path), found_by="symbol", way="stock")
 
 
+@thorough
 @pytest.mark.parametrize("way", ("native", "stock"))
 def test_a_large_program(way, tmp_path):
     own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few_queries(tmp_path), way=way)

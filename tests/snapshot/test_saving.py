@@ -7,6 +7,7 @@ import stat
 
 import debuggers
 import pytest
+from selection import is_newest, is_oldest, light
 from snapshot_support import PYTHONS, program, run_python
 from tracemortem.debugger import output_file
 
@@ -34,6 +35,7 @@ def form_of(python):
     return "3.8" if python.version < (3, 9) else "3.9"
 
 
+@light(lambda any_python: is_newest(any_python) or is_oldest(any_python))
 def test_the_form_is_the_targets_own(saved, any_python):
     own, old, new = saved[1]
     assert (own["traces"], old["traces"], new["traces"]) == (form_of(any_python), "3.8", "3.9")
@@ -43,6 +45,7 @@ def test_the_form_is_the_targets_own(saved, any_python):
         assert answer["bytes"] == os.path.getsize(answer["file"])
 
 
+@light(lambda any_python, who: (is_oldest if who == "the newest" else is_newest)(any_python))
 @pytest.mark.parametrize("who", ["itself", "the oldest", "the newest"])
 def test_every_python_loads_what_the_debugger_says(saved, any_python, who):
     loader = {"itself": any_python, "the oldest": PYTHONS[0], "the newest": PYTHONS[-1]}[who]

@@ -10,6 +10,7 @@ import cores
 import debuggers
 import pytest
 import pythons
+from selection import is_one_of_its_version, light
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -42,6 +43,7 @@ def refused(debugger, *words, **target):
 # -- answers
 
 
+@light(lambda python: is_one_of_its_version(python))
 @pytest.mark.parametrize("python", PYTHONS, ids=name_of)
 def test_objects_and_names_of_every_kind(python, tmp_path):
     """tm-traceback goes from an object to its block; names of all kinds of str are told; numpy's domain is."""

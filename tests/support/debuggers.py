@@ -36,7 +36,7 @@ GDB = os.environ.get("TM_TEST_GDB", "gdb")
 LLDB = os.environ.get("TM_TEST_LLDB", "lldb-19")
 DEBUGGERS = ("gdb", "lldb")
 
-PATIENCE = 120  # seconds to wait for what should happen at once
+PATIENCE = 600  # seconds until what should happen at once is given up
 
 Run = collections.namedtuple("Run", "status stdout stderr")
 Run.__doc__ = "A debugger's exit status, and what it printed."
@@ -267,13 +267,11 @@ def answers(debugger, commands, **options):
         lines += [command, print_marker % marker % number]
     run = run_debugger(debugger, lines, **options)
     assert run.status == 0, "%s: status %d\n%s%s" % (debugger, run.status, run.stdout, run.stderr)
-    texts = []
-    for number in range(len(commands)):
-        start, end = (re.search("^%s\n" % marker % (number + n), run.stdout, re.MULTILINE) for n in (0, 1))
-        assert start and end, run.stdout + run.stderr
-        text = run.stdout[start.end() : end.start()]
-        texts.append(_without_echo(text) if debugger == "lldb" else text)
-    return texts
+    # [what came before, number, text, number, text, …]
+    parts = re.split("^%s\n" % marker.replace("%d", r"(\d+)"), run.stdout, flags=re.MULTILINE)
+    assert parts[1::2] == list(map(str, range(len(commands) + 1))), run.stdout + run.stderr
+    texts = parts[2:-1:2]
+    return [_without_echo(text) if debugger == "lldb" else text for text in texts]
 
 
 def _without_echo(text):

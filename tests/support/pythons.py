@@ -7,6 +7,7 @@ line for each one, "version path". As a module: `find()` returns them, oldest fi
 """
 
 import collections
+import functools
 import glob
 import os
 import re
@@ -23,6 +24,7 @@ PROBE = """if 1:
     print(platform.python_implementation(), *sys.version_info[:3], os.path.realpath(sys.executable))"""
 
 
+@functools.lru_cache(maxsize=None)
 def candidates(names=r"python3(\.\d+)?", elsewhere=False):
     """Paths of possible interpreters; with `elsewhere` those in $PATH too. One interpreter may have several names."""
     chosen = os.environ.get("PYTHONS", "").split()
@@ -37,10 +39,11 @@ def candidates(names=r"python3(\.\d+)?", elsewhere=False):
     return [path for path in paths if re.fullmatch(names, os.path.basename(path))]
 
 
+@functools.lru_cache(maxsize=None)
 def probe(path):
     """The interpreter at `path`, or None if it is not a CPython or too old."""
     try:
-        answer = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+        answer = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600)
     except (OSError, subprocess.TimeoutExpired):
         return None
     words = answer.stdout.decode(errors="surrogateescape").split(None, 4)

@@ -25,13 +25,15 @@ PYTHONS = [python.path for python in pythons.find()]
 IDS = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in pythons.find()]
 BUSY = os.path.join(HERE, "programs", "busy.py")
 FAULT_BUSY = os.path.join(TESTS, "fault", "programs", "busy.py")
-OTHERS = ["dropin/programs/everything.py", "dropin/programs/deep.py", "dropin/programs/reborn.py"]
-OTHERS += [
-    "fault/programs/turning.py",
-    "lives/programs/coroutines.py",
-    "lives/programs/deep.py",
-    "lives/programs/threads.py",
-]
+OTHERS = {  # and their argument
+    "dropin/programs/everything.py": "3",
+    "dropin/programs/deep.py": "3",
+    "dropin/programs/reborn.py": "3",
+    "fault/programs/turning.py": "300",
+    "lives/programs/coroutines.py": "3",
+    "lives/programs/deep.py": "3",
+    "lives/programs/threads.py": "3",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,7 +86,7 @@ def test_a_program_has_the_results_which_it_has_untraced(checked_build):
 
 @pytest.mark.parametrize("program", OTHERS)
 def test_programs_of_other_tests_end_without_a_report(program, checked_build):
-    assert_no_report(run(PYTHONS[-1], [os.path.join(TESTS, program), "3"], [checked_build, TRACER]))
+    assert_no_report(run(PYTHONS[-1], [os.path.join(TESTS, program), OTHERS[program]], [checked_build, TRACER]))
 
 
 def test_it_traces_and_is_checked(checked_build):

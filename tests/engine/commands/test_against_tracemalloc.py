@@ -21,6 +21,7 @@ import warnings
 from tracemalloc import DomainFilter, Filter, Snapshot, Statistic, StatisticDiff, Traceback
 
 import pytest
+from selection import light
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", "..", ".."))
@@ -244,6 +245,7 @@ def engine_matches(library, pattern, names):
     return results
 
 
+@light(lambda name_alphabet: "!" in name_alphabet and len(name_alphabet) > 6)
 @pytest.mark.parametrize(
     "pattern_alphabet, name_alphabet",
     [

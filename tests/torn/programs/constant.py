@@ -25,12 +25,17 @@ def nested(kept):
 
 def work():
     kept = [None] * 256
+    keep(kept)
+    begun.release()
     while True:
         keep(kept)
         nested(kept)
 
 
+begun = threading.Semaphore(0)
 for _ in range(4):
     threading.Thread(target=work, daemon=True).start()
+for _ in range(4):
+    begun.acquire()
 os.write(int(os.environ["TM_READY"]), b"at work\n")
 sys.stdin.readline()
