@@ -131,7 +131,7 @@ def test_sizes_and_addresses_as_stock_has_them(any_python):
     """Blocks over 4 GiB, of 0 bytes, at odd addresses, in several domains at once."""
     with open("/proc/sys/vm/overcommit_memory") as file:
         if file.read().strip() == "2":
-            pytest.skip("the system gives no memory which it does not have: /proc/sys/vm/overcommit_memory is 2")
+            pytest.skip("the system does not overcommit memory: /proc/sys/vm/overcommit_memory is 2")
     library = scripts.debuggers.TRACER
     stock = scripts.run(any_python.path, program("sizes", "")).stdout
     assert len(stock.splitlines()) > 50 and "(0, 6442450945)" in stock

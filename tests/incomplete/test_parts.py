@@ -97,7 +97,7 @@ def test_the_table_lies_below_what_the_kernel_places(dumped, whole):
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
 def test_a_core_cut_anywhere_gives_a_part(dumped, whole, tmp_path, debugger):
     if dumped.written_by != "kernel":
-        pytest.skip("the kernel writes no cores here, and of gcore's the debuggers open no part")
+        pytest.skip("the kernel writes no cores here, and the debuggers open no part of a core of gcore")
     fractions = [0.003, 0.03, 0.1, 0.5, 0.9] if not FULL else [n / 100 for n in range(1, 100)]
     paths = [cores.cut(dumped.core, tmp_path / ("%s.core" % fraction), fraction) for fraction in fractions]
     rows = checked(debugger, whole, paths)

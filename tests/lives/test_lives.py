@@ -299,7 +299,7 @@ def test_a_program_which_embeds_python_twice_in_its_life(python, tmp_path):
 
 
 WRAPPED = r"""
-// Before each block there is a header of so many bytes, and after it, as long as it is free, nothing of what it was.
+// Each block has a header of `header` bytes before it. A freed block keeps nothing of its content.
 static size_t header;
 static PyMemAllocatorEx inner[3];
 #define INNER ((PyMemAllocatorEx *)context)
@@ -364,7 +364,7 @@ FREEZING = r"""
 static const unsigned char held[] = {BYTES};
 int main(void)
 {
-    // To 3.10 these are all frozen modules that there are, from 3.11 on those beside the interpreter's own.
+    // Up to 3.10 these are all the frozen modules; from 3.11 on they are added to the interpreter's own.
     int count = 0;
     while (PyImport_FrozenModules != NULL && PyImport_FrozenModules[count].name != NULL)
         count++;

@@ -214,7 +214,7 @@ def test_started_and_stopped(python):
 def test_an_unknown_version():
     newer = [python for python in PYTHONS if python.version >= (3, 13)]
     if not newer:
-        pytest.skip("no CPython which tells its version in _PyRuntime")
+        pytest.skip("no CPython that has its version in _PyRuntime")
     with start(newer[-1], "", "-X", "tracemalloc") as process:
         with open("/proc/%d/maps" % process.pid) as file:
             lines = [line.split() for line in file]

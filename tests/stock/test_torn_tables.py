@@ -103,7 +103,7 @@ def check_state(tally, before, after, rows, missing):
         sizes, tracebacks = {side[0] for side in sides}, {side[1:] for side in sides}
         assert row[0] in sizes and row[1:] in tracebacks, (key, row, sides)
     lost = len([key for key in before if key in after and key not in rows])
-    assert missing >= lost, "%d traces are lost, and %d said to be" % (lost, missing)
+    assert missing >= lost, "%d traces are lost, but only %d are reported as missing" % (lost, missing)
     tally.states += 1
     tally.partial += lost > 0
     tally.most_lost = max(tally.most_lost, lost)
