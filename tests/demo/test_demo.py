@@ -1,4 +1,4 @@
-"""The demo runs to its end and sees what it says it will see; each of its claims is checked by itself and printed."""
+"""The demo runs to its end and all its claims hold. It checks and prints each of them."""
 
 import os
 import subprocess

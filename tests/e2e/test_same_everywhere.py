@@ -1,4 +1,4 @@
-"""One stopped state, four ways to ask: gdb and lldb, alive and as a core, say the same to the byte."""
+"""One stopped state, four ways to look at it: gdb and lldb, process and core. The answers are equal to the byte."""
 
 import debuggers
 import pytest

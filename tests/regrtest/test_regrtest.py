@@ -1,4 +1,4 @@
-"""A few modules of CPython's own regression tests end in the same way with the tracer preloaded; `make regrtest` runs many."""
+"""A few of CPython's own test modules end the same way with the tracer preloaded. `make regrtest` runs many."""
 
 import os
 import sys

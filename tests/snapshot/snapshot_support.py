@@ -1,4 +1,4 @@
-"""What the tests of snapshots share: programs, the CPythons found, and the engine without a debugger."""
+"""Shared by the tests of snapshots: programs, the CPythons found, and the engine without a debugger."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def program(name):
 
 
 def run_python(path, *words):
-    """What a program of this folder prints, as JSON."""
+    """Run a program of this folder. Returns the JSON that it prints."""
     run = subprocess.run([path] + [str(word) for word in words], stdout=subprocess.PIPE, timeout=debuggers.PATIENCE)
     assert run.returncode == 0
     return json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""What tm-save writes gives, loaded by each CPython found, what tm-top and tm-traces say of the process."""
+"""Each CPython loads what tm-save writes, and finds what tm-top and tm-traces say of the process."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ def frames(row):
 
 @pytest.fixture(scope="module")
 def saved(known, tmp_path_factory):
-    """The answers to QUESTIONS, and a file in each form with the JSON which tm-save answered."""
+    """The answers to QUESTIONS, and for each form a file and the JSON that tm-save printed."""
     folder = tmp_path_factory.mktemp("saved")
     commands = QUESTIONS + ["tm-save --json %s" % (folder / "own")]
     commands += ["tm-save --json --traces %s %s" % (form, folder / form) for form in ("3.8", "3.9")]
@@ -121,7 +121,7 @@ def test_where_nothing_can_be_written(debugger, newest, plain_program, tmp_path)
     for words, reason in cases.items():
         run = debuggers.run_debugger(debugger, ["tm-save %s" % words], pid=newest.pid)
         assert run.status == 1 and reason in run.stderr and "Traceback" not in run.stderr, run.stderr
-    # A process which is not traced: what was there stays, and what was not is not there.
+    # An untraced process: existing files stay as they are, and no file is created.
     (tmp_path / "old").write_text("mine")
     for words in (str(tmp_path / "new"), "--force %s" % (tmp_path / "old")):
         run = debuggers.run_debugger(debugger, ["tm-save %s" % words], pid=plain_program.pid)
@@ -131,7 +131,7 @@ def test_where_nothing_can_be_written(debugger, newest, plain_program, tmp_path)
 
 @pytest.fixture(scope="module")
 def plain_program(python, tmp_path_factory):
-    """A process which is not traced."""
+    """An untraced process."""
     script = tmp_path_factory.mktemp("plain") / "plain.py"
     script.write_text("import os, sys\nos.write(int(os.environ['TM_READY']), b'\\n')\nsys.stdin.read()\n")
     with debuggers.start_process([python.path, script]) as process:
@@ -139,7 +139,7 @@ def plain_program(python, tmp_path_factory):
 
 
 class TestOutputFile:
-    """The front ends' file by itself."""
+    """The front ends' class for output files, without a debugger."""
 
     @pytest.mark.parametrize("replace", [False, True])
     @pytest.mark.parametrize("there", [False, True])

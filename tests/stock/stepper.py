@@ -1,8 +1,8 @@
-"""Runs a process instruction by instruction, and asks the engine about it in between, without any debugger.
+"""Runs a process instruction by instruction, and has the engine look at it in between, without a debugger.
 
-    with Stepper(process) as stepper:              # a debuggers.Process, which must wait for something
+    with Stepper(process) as stepper:              # a debuggers.Process that waits for something
         stepper.break_at("PyTraceMalloc_Track")    # by its name in the interpreter's symbol table
-        while stepper.run_to_break():              # False: it has ended
+        while stepper.run_to_break():              # False: the process has ended
             for _ in stepper.steps():              # to the end of that function, one instruction at a time; or skip()
                 stepper.ask("tm-traces", "--json")
 
@@ -38,7 +38,7 @@ def _ptrace(request, pid, address=None, data=None):
 
 
 class Symbols:
-    """The symbols of the interpreter of a process: of the file which has tracemalloc in it."""
+    """The symbols of a process's interpreter, from the file that contains tracemalloc."""
 
     def __init__(self, pid):
         with open("/proc/%d/maps" % pid) as file:
@@ -59,7 +59,7 @@ class Symbols:
 
 
 class _Memory(engine.Memory):
-    """A stopped process. Of its mappings those in which tables can be."""
+    """The memory of a stopped process, limited to the mappings in which tables can be."""
 
     def __init__(self, pid, symbols):
         self._process = LocalProcess(pid)
@@ -124,7 +124,7 @@ class Stepper:
         return struct.unpack("<Q", self.read(address, 8))[0]
 
     def break_at(self, *names):
-        """At those of these functions which there are."""
+        """Set breakpoints at those of these functions that exist."""
         for name in names:
             if name in self.symbols:
                 address = self.symbols[name]
@@ -137,7 +137,7 @@ class Stepper:
         return registers
 
     def _resume(self, request):
-        """False: the process has ended."""
+        """Continue until the next stop. Returns False if the process has ended."""
         passed = 0
         while True:
             _ptrace(request, self.pid, None, passed)
@@ -161,7 +161,7 @@ class Stepper:
         return True
 
     def steps(self):
-        """Yields after every instruction of the function which was broken at, and of all that it calls."""
+        """Yield after every instruction of the function at the breakpoint and of the functions it calls."""
         self._arm(False)
         while True:
             assert self._resume(_SINGLESTEP)
@@ -175,12 +175,12 @@ class Stepper:
             os.pwrite(self._file, b"\xcc" if armed else byte, address)
 
     def skip(self):
-        """Leave the function which was broken at to itself."""
+        """Let the function at the breakpoint run without stepping."""
         assert self._resume(_SINGLESTEP)
         os.pwrite(self._file, b"\xcc", self._at)
 
     def ask(self, command, line=""):
-        """The engine's answer to a command line, from JSON."""
+        """The engine's answer to a command line, parsed from JSON."""
         memory = _Memory(self.pid, self.symbols)
         self._host.pieces.clear()
         try:

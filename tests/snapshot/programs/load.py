@@ -1,4 +1,4 @@
-"""Loads the snapshot file argv[1] by tracemalloc and prints, as JSON, its traces and statistics. Any CPython from 3.8 on."""
+"""Loads the snapshot file argv[1] with tracemalloc and prints its traces and statistics as JSON. Runs in CPython 3.8 and later."""
 
 import json
 import sys
