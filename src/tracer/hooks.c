@@ -1,15 +1,15 @@
 // The allocation path, from CPython's call to the stores in the trace table; and switching it on and off.
 
 #define _GNU_SOURCE
-#include "hooks.h"
+#include "tracing.h"
 
 #include <pthread.h>
 #include <string.h>
 
 #include "bind.h"
-#include "count.h"
+#include "counters.h"
 #include "pages.h"
-#include "reuse.h"
+#include "birth_events.h"
 #include "selfcheck.h"
 #include "shadow.h"
 #include "stack.h"
@@ -316,7 +316,7 @@ static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, void
 }
 
 // An object out of one of CPython's free lists has an old block, which no allocator is asked for. Where CPython tells
-// of each object's birth (reuse.h), such a block moves to the site of the birth.
+// of each object's birth (birth_events.h), such a block moves to the site of the birth.
 
 // The thread's last block, whose object is not born yet: what it is born into has its place already.
 static __thread struct {

@@ -4,7 +4,7 @@
 
 #include "module.h"
 
-#include "hooks.h"
+#include "tracing.h"
 #include "traces.h"
 
 static PyObject *none(void)

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hooks.h"
+#include "tracing.h"
 #include "module.h"
-#include "reuse.h"
+#include "birth_events.h"
 
 #define ENV_LIMIT "TRACEMORTEM"
 // Set by `python3 -m tracemortem`, which preloads us for one process only: what LD_PRELOAD was before.

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "hooks.h"
+#include "tracing.h"
 #include "layout/lines.h"
 #include "pages.h"
 #include "shadow.h"

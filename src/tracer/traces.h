@@ -1,7 +1,7 @@
 /**
  * The table as Python objects, for the process's own questions: what tracemalloc's Python half is built on.
  *
- * The caller holds the interpreter's lock. While objects are made here nothing is traced (tracing_pause in hooks.h).
+ * The caller holds the interpreter's lock. While objects are made here nothing is traced (tracing_pause in tracing.h).
  */
 #ifndef TRACEMORTEM_TRACER_TRACES_H
 #define TRACEMORTEM_TRACER_TRACES_H

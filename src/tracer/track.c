@@ -3,7 +3,7 @@
 
 #include "track.h"
 
-#include "hooks.h"
+#include "tracing.h"
 #include "traces.h"
 
 enum { NO_MEMORY = -1, NOT_TRACING = -2 };

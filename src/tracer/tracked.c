@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "count.h"
+#include "counters.h"
 #include "layout/hash.h"
 #include "pages.h"
 

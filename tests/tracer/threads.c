@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tracer/count.h"
-#include "tracer/hooks.h"
+#include "tracer/counters.h"
+#include "tracer/tracing.h"
 #include "tracer/shadow.h"
 
 enum { THREADS = 8, BLOCKS = 400, CODES = 5, DEPTH = 6, MAIN_INTERPRETER = 1 };

@@ -5,7 +5,7 @@
 // tracer traces, for then it is there, and our functions answer truly whatever is in it.
 
 #define _GNU_SOURCE
-#include "reuse.h"
+#include "birth_events.h"
 
 #include <link.h>
 #include <stdlib.h>

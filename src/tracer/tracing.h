@@ -1,8 +1,8 @@
 /**
  * Tracing on and off, and the allocator hooks in between.
  */
-#ifndef TRACEMORTEM_TRACER_HOOKS_H
-#define TRACEMORTEM_TRACER_HOOKS_H
+#ifndef TRACEMORTEM_TRACER_TRACING_H
+#define TRACEMORTEM_TRACER_TRACING_H
 
 #include "table.h"
 

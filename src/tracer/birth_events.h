@@ -2,8 +2,8 @@
  * Blocks which are used again: CPython keeps floats, tuples, lists, dicts and more in free lists, and an object out of
  * one has a block which no allocator was asked for. Each CPython has some way to hear of every object's birth.
  */
-#ifndef TRACEMORTEM_TRACER_REUSE_H
-#define TRACEMORTEM_TRACER_REUSE_H
+#ifndef TRACEMORTEM_TRACER_BIRTH_EVENTS_H
+#define TRACEMORTEM_TRACER_BIRTH_EVENTS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  * the whole, and whoever looks from outside knows how many. In the midst of it a site may show bytes of which the block is
  * not counted yet, or not any more.
  */
-#ifndef TRACEMORTEM_TRACER_COUNT_H
-#define TRACEMORTEM_TRACER_COUNT_H
+#ifndef TRACEMORTEM_TRACER_COUNTERS_H
+#define TRACEMORTEM_TRACER_COUNTERS_H
 
 #include "table.h"
 
