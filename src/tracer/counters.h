@@ -1,35 +1,35 @@
 /**
  * The counters: of sites, and of traced memory as a whole.
  *
- * A site is either the lock holder's, and counts with plain additions, or shared, and counts atomically.
+ * A site's counters are either the lock holder's and changed by plain additions, or shared and changed atomically.
  *
- * A block is counted in two steps, between which it is published: first by its site, then in the whole; when it goes, first
- * the whole is less, then the site. So while an update is in flight, and only then, the sites together count more bytes than
- * the whole, and whoever looks from outside knows how many. In the midst of it a site may show bytes of which the block is
- * not counted yet, or not any more.
+ * A block is counted in two steps, and published between them: first its site counts it, then the whole. When a block goes,
+ * first the whole gets less, then the site. So the sites together count more bytes than the whole while an update is in
+ * flight, and only then; a reader from outside sees how many. During a step, a site may show the bytes of a block that it
+ * does not count yet, or no longer counts.
  */
 #ifndef TRACEMORTEM_TRACER_COUNTERS_H
 #define TRACEMORTEM_TRACER_COUNTERS_H
 
 #include "table.h"
 
-static inline void atomic_add(uint64_t *counter, uint64_t amount)
+static inline void counter_add(uint64_t *counter, uint64_t amount)
 {
     __atomic_fetch_add(counter, amount, __ATOMIC_RELAXED);
 }
 
-static inline uint64_t atomic_load(const uint64_t *counter)
+static inline uint64_t counter_read(const uint64_t *counter)
 {
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-static inline bool count_is_shared(const struct tm_site *site)
+static inline bool counters_are_shared(const struct tm_site *site)
 {
-    return __builtin_expect(site->flags & TM_SITE_SHARED, 0);
+    return UNLIKELY(site->flags & TM_SITE_SHARED);
 }
 
-/** The compiler may not move what counts a block to the other side of what publishes it. Costs nothing. */
-static inline void count_fence(void)
+/** Keeps the compiler from moving a count to the other side of the publication. Costs nothing. */
+static inline void counter_fence(void)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
@@ -37,9 +37,9 @@ static inline void count_fence(void)
 static inline void count_in_whole_shared(uint64_t size)
 {
     uint64_t whole =
-        __atomic_add_fetch(&table->shared.traced, size, __ATOMIC_RELAXED) + atomic_load(&table->owned.traced);
-    uint64_t peak = atomic_load(&table->shared.peak);
-    // One side's total may lag for an instant and make the whole look negative: no peak.
+        __atomic_add_fetch(&table->shared.traced, size, __ATOMIC_RELAXED) + counter_read(&table->owned.traced);
+    uint64_t peak = counter_read(&table->shared.peak);
+    // One side's total may lag for an instant, and the whole look negative: that is no peak.
     while ((int64_t)whole > (int64_t)peak &&
            !__atomic_compare_exchange_n(&table->shared.peak, &peak, whole, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
@@ -48,58 +48,58 @@ static inline void count_in_whole_shared(uint64_t size)
 /** An allocation, first step: the block is not published yet. */
 static inline void count_in_site(struct tm_site *site, uint64_t size)
 {
-    if (count_is_shared(site)) {
-        atomic_add(&site->allocated, size);
-        atomic_add(&site->allocations, 1);
+    if (counters_are_shared(site)) {
+        counter_add(&site->allocated, size);
+        counter_add(&site->allocations, 1);
     } else {
         site->allocated += size;
-        count_fence();
+        counter_fence();
         site->allocations++;
     }
-    count_fence();
+    counter_fence();
 }
 
-/** It could not be published. */
+/** The block could not be published. */
 static inline void count_in_site_undo(struct tm_site *site, uint64_t size)
 {
-    atomic_add(&site->allocations, (uint64_t)-1);
-    atomic_add(&site->allocated, -size);
+    counter_add(&site->allocations, (uint64_t)-1);
+    counter_add(&site->allocated, -size);
 }
 
-/** Second step: it is. */
+/** Second step: the block is published. */
 static inline void count_in_whole(const struct tm_site *site, uint64_t size)
 {
-    count_fence();
-    if (count_is_shared(site)) {
+    counter_fence();
+    if (counters_are_shared(site)) {
         count_in_whole_shared(size);
         return;
     }
     table->owned.traced += size;
-    uint64_t whole = table->owned.traced + atomic_load(&table->shared.traced);
+    uint64_t whole = table->owned.traced + counter_read(&table->shared.traced);
     if ((int64_t)whole > (int64_t)table->owned.peak)
         table->owned.peak = whole;
 }
 
-/** A block goes, first step: it is still published. `-size`, as it were, takes it back. */
+/** A block goes, first step: it is still published. With `-size` this takes the step back. */
 static inline void count_out_of_whole(const struct tm_site *site, uint64_t size)
 {
-    if (count_is_shared(site))
-        atomic_add(&table->shared.traced, -size);
+    if (counters_are_shared(site))
+        counter_add(&table->shared.traced, -size);
     else
         table->owned.traced -= size;
-    count_fence();
+    counter_fence();
 }
 
-/** Second step: it is not any more. */
+/** Second step: the block is no longer published. */
 static inline void count_out_of_site(struct tm_site *site, uint64_t size)
 {
-    count_fence();
-    if (count_is_shared(site)) {
-        atomic_add(&site->frees, 1);
-        atomic_add(&site->freed, size);
+    counter_fence();
+    if (counters_are_shared(site)) {
+        counter_add(&site->frees, 1);
+        counter_add(&site->freed, size);
     } else {
         site->frees++;
-        count_fence();
+        counter_fence();
         site->freed += size;
     }
 }

@@ -4,8 +4,10 @@
 
 #include "module.h"
 
-#include "tracing.h"
+#include "recording.h"
+#include "table.h"
 #include "traces.h"
+#include "tracing.h"
 
 static PyObject *none(void)
 {

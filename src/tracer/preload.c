@@ -11,9 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tracing.h"
-#include "module.h"
 #include "birth_events.h"
+#include "module.h"
+#include "recording.h"
+#include "table.h"
+#include "tracing.h"
 
 #define ENV_LIMIT "TRACEMORTEM"
 // Set by `python3 -m tracemortem`, which preloads us for one process only: what LD_PRELOAD was before.
@@ -56,7 +58,7 @@ static PyObject *(*early_init[EARLY_COUNT])(void);
 
 static void complain(const char *what, const char *why)
 {
-    fprintf(stderr, "tracemortem: %s: %s; the program runs on untraced\n", what, why);
+    fprintf(stderr, "tracemortem: %s: %s; continuing without tracing\n", what, why);
 }
 
 static void look_again(enum early_module module)
@@ -69,8 +71,7 @@ static void look_again(enum early_module module)
         complain("cannot trace", CPYTHON_STRANGE_FRAMES);
         return;
     }
-    tracing_rehook();
-    tracing_watch_births();
+    tracing_catch_up();
 }
 
 #define INIT(name)                         \
@@ -86,7 +87,7 @@ static void take_built_in_modules(void)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
         if (strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
-            reuse_stock_init = entry->init;
+            birth_events_stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
 #define WATCH(module)                                                                               \

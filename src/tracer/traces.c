@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#include "tracing.h"
 #include "layout/lines.h"
 #include "pages.h"
+#include "recording.h"
 #include "shadow.h"
 #include "tracked.h"
 #include "writers.h"
@@ -107,7 +107,7 @@ static bool compare_nodes(struct maker *maker)
 static bool maker_init(struct maker *maker, bool compare)
 {
     *maker = (struct maker){
-        .nodes = table->nodes.count, .strings = table->strings.count, .with_totals = cpython.version_hex >= 0x03090000};
+        .nodes = table->nodes.count, .strings = table->strings.count, .with_totals = cpython.facts->counts_frames};
     maker->by_string = new_array(maker->strings);
     bool ready = maker->by_string != NULL;
     if (ready && compare) {

@@ -1,34 +1,23 @@
 /**
- * Tracing on and off, and the allocator hooks in between.
+ * Tracing on and off, and what the process asks about it. Functions that start, stop or clear need the interpreter's lock,
+ * where there is one.
  */
 #ifndef TRACEMORTEM_TRACER_TRACING_H
 #define TRACEMORTEM_TRACER_TRACING_H
 
-#include "table.h"
+#include <stdint.h>
 
 enum { FRAME_LIMIT_MAX = 65535 };
 
-/** Begin to trace with up to `frame_limit` frames a block. While tracing: nothing. NULL, or why not. */
+/** Begin to trace, with up to `frame_limit` frames for each block. While tracing: nothing. NULL, or why not. */
 const char *tracing_start(unsigned frame_limit);
-/** Forget all traces and trace no more. */
+/** Forget all traces, and stop. */
 void tracing_stop(void);
-/** Forget all traces and go on. */
+/** Forget all traces, and go on. */
 void tracing_clear(void);
-bool tracing_on(void);
-/** Install the hooks again if somebody has replaced the allocators since; for a start before the interpreter's own. */
-void tracing_rehook(void);
 
-/** Watch objects being born, once the interpreter is up; what a start before that could not do. */
-void tracing_watch_births(void);
-
-/** A block of a domain of its own, told by whoever allocated it; may be called without the interpreter's lock. Told again,
- * it replaces what was known. False: no memory. */
-bool tracing_track(uint32_t domain, uintptr_t address, size_t size);
-void tracing_untrack(uint32_t domain, uintptr_t address);
-
-/** Record no allocation of the calling thread's until tracing_resume() is given what this returned. */
-bool tracing_pause(void);
-void tracing_resume(bool was_paused);
+/** Once the interpreter has come up: do what tracing_start() could not do before, and undo what happened to the hooks. */
+void tracing_catch_up(void);
 
 /** Bytes in live blocks now, and at most since the start or the last reset. */
 void tracing_memory(uint64_t *traced, uint64_t *peak);

@@ -22,7 +22,7 @@ def start(text):
 
         _tracer.start(int(text))
     except (ImportError, RuntimeError) as error:
-        sys.stderr.write("tracemortem: %s; the program runs on untraced\n" % error)
+        sys.stderr.write("tracemortem: %s; continuing without tracing\n" % error)
 
 
 if "TRACEMORTEM" in os.environ:
