@@ -78,12 +78,12 @@ static PyObject *stock;               // the stock module while it reports birth
 static uintptr_t *const *stock_table; // its variable that points to the table of traces; once found, it stays
 static uintptr_t stock_lookup;        // the table's own look-up function
 
-// While the table is empty, nobody but us uses the stock tracer.
+// While the table is empty, the program does not use the stock tracer.
 
 /** STOCK_TABLE_3_9: the table asks for the entry of a block. */
 static void *on_get_entry(const uintptr_t *table, const void *block)
 {
-    if (__builtin_expect(table[ENTRIES] != 0, 0))
+    if (UNLIKELY(table[ENTRIES] != 0))
         return ((void *(*)(const uintptr_t *, const void *))stock_lookup)(table, block);
     watching((uintptr_t)block);
     return NULL;
@@ -94,7 +94,7 @@ static uintptr_t on_hash(const uintptr_t *table, const void *key)
 {
     uintptr_t block;
     memcpy(&block, key, sizeof block);
-    if (__builtin_expect(table[ENTRIES_3_8] == 0, 1))
+    if (LIKELY(table[ENTRIES_3_8] == 0))
         watching(block);
     return block >> 4;
 }
@@ -122,7 +122,7 @@ static bool is_table_of_traces(uintptr_t candidate)
 }
 
 struct candidate {
-    uintptr_t table;            // may be its address
+    uintptr_t table;            // may be the address of the table
     uintptr_t *const *variable; // holds that address
 };
 

@@ -1,5 +1,5 @@
 // A forked child has only the thread that forked. The others may have been anywhere, except inside what they do under the
-// table's lock, and nobody ends what they began. Knows the table, no hook.
+// table's lock, and do not end what they began. Knows the table, no hook.
 
 #include "fork.h"
 
@@ -9,7 +9,7 @@
 #include "shadow.h"
 #include "writers.h"
 
-/** A block that was inside realloc() is put back, unless its place was given to another block meanwhile. True: there was one. */
+/** Put back the blocks that were inside realloc(), unless another block has the address meanwhile. True: there were some. */
 static bool undo_resizes(void)
 {
     bool undone = false;

@@ -33,7 +33,7 @@ static ALWAYS_INLINE void leave(void)
     selfcheck_now_and_then();
 }
 
-/** Whether to change the table now. If so, end_update() ends it. Without a global lock, tracing may have ended since enter(). */
+/** Whether to change the table now. If so, end_update() ends it. No only without a global lock: tracing has just ended. */
 static ALWAYS_INLINE bool begin_update(facts_t facts)
 {
     if (!facts->free_threaded)

@@ -34,7 +34,7 @@ enum {
 #define PATH_LOST (UINT32_MAX - 1) // there was no room for it: tracebacks with this path keep only the newest frame
 
 struct stack_entry {
-    uintptr_t word; // stands for code and instruction as long as the code object lives; WORD_NONE: there is none, or
+    uintptr_t word; // identifies code and instruction as long as the code object lives; WORD_NONE: there is none, or
                     // we would not notice the end of the code object
     uint32_t path;  // ends with this frame
     uint32_t depth : 31;  // number of complete frames up to this one

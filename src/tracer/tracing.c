@@ -1,4 +1,4 @@
-// Switching tracing on and off, and clearing traces. Knows what has to be told about it: hooks, births, writers, the table.
+// Switching tracing on and off, and clearing traces. Knows all that takes part: hooks, births, writers, the table.
 
 #include "tracing.h"
 

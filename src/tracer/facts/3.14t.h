@@ -1,4 +1,4 @@
-/** CPython 3.14, free-threaded. A frame's code is a tagged reference. One tag bit is in use; no bit of the mask is part of an address. */
+/** CPython 3.14, free-threaded. A frame's code is a reference with one tag bit; the mask has all that may become tags. */
 #ifndef TRACEMORTEM_TRACER_FACTS_3_14T_H
 #define TRACEMORTEM_TRACER_FACTS_3_14T_H
 
