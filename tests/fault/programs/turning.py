@@ -47,7 +47,7 @@ while time.monotonic() < end:
 ending = True
 for thread in threads:
     thread.join()
-# All is quiet; from here on the record must be exact again.
+# The threads have ended. From here on the record must be exact again.
 tracemalloc.stop()
 tracemalloc.start(5)
 kept = [bytearray(1000) for _ in range(100)]
