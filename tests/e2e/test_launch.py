@@ -84,7 +84,7 @@ def test_an_unknown_python_continues_without_tracing_and_says_so_in_one_line(tmp
     subprocess.run(["gcc", "-rdynamic", "-o", str(unknown), str(source)], check=True)
     outcome = run([unknown], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="1")
     assert (outcome.returncode, outcome.stdout) == (0, "ran\n")
-    assert len(outcome.stderr.splitlines()) == 1 and "untraced" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1 and "continuing without tracing" in outcome.stderr
     outcome = run([unknown], LD_PRELOAD=debuggers.TRACER)
     assert (outcome.stdout, outcome.stderr) == ("ran\n", "")
 

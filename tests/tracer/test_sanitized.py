@@ -1,9 +1,9 @@
-"""The tracer compiled with AddressSanitizer and UndefinedBehaviorSanitizer, in CPythons which allocate by malloc().
+"""The tracer compiled with AddressSanitizer and UndefinedBehaviorSanitizer, in CPythons that allocate by malloc().
 
-Each of Python's blocks is then a block of the sanitizer's: what the tracer reads of an interpreter, a frame or an object
-which is not there any more, or not yet, or beyond its end, ends the program with a report. The programs are those of
-other tests; that they come to their end, with the same results, is what is proved here. None forks: in a child of a
-process with threads, the allocator of gcc 12's libasan may wait for ever for a lock of its own.
+Each of Python's blocks is then a block of the sanitizer. If the tracer reads an interpreter, a frame or an object that is
+gone, or not made yet, or beyond its end, the program ends with a report. The programs are those of other tests; here they
+must end with the same results. None forks: in a child of a process with threads, the allocator of gcc 12's libasan may
+deadlock.
 """
 
 import os
@@ -38,7 +38,7 @@ OTHERS = {  # and their argument
 
 @pytest.fixture(scope="module", autouse=True)
 def checked_build():
-    """It is a build of its own. Returns the sanitizer's library, which has to be the first to be loaded."""
+    """A build of its own. Returns the sanitizer's library, which must be loaded first."""
     make = ["make", "--no-print-directory", "-j2", "-C", debuggers.ROOT, "CC=gcc", "BUILD=" + BUILD, "CFLAGS=" + FLAGS]
     subprocess.run(make + ["tracer", "package"], check=True, stdout=subprocess.DEVNULL)
     found = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, stdout=subprocess.PIPE)

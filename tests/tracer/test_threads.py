@@ -1,7 +1,7 @@
 """Threads without any lock of CPython's write the table together: no data race, nothing lost, nothing counted twice.
 
-This stands for free-threaded interpreters where none is found (test_free_threaded.py runs the real ones), and looks closer: the
-same writer, under ThreadSanitizer.
+This simulates a free-threaded interpreter, in case none is found (test_free_threaded.py runs real ones). And it looks
+closer: it runs the same code under ThreadSanitizer.
 """
 
 import glob

@@ -44,7 +44,7 @@ for turn in range(int(sys.argv[1])):
 ending = True
 for thread in threads:
     thread.join()
-# All is quiet; from here on the record must be exact again.
+# The threads have ended. From here on the record must be exact again.
 tracemalloc.stop()
 tracemalloc.start(5)
 kept = [bytearray(1000) for _ in range(100)]

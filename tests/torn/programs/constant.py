@@ -1,4 +1,4 @@
-"""Threads which allocate for ever. A line with `sizes` allocates blocks of these sizes and no others.
+"""Threads that never stop allocating. A line with `sizes` allocates blocks of these sizes and no others.
 
 48 is the tuple of a call's arguments, and 8 and 56 the list of one item; CPython keeps them for the next such object.
 """
