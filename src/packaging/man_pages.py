@@ -32,8 +32,7 @@ def launcher_help(package):
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(package), PYTHONDONTWRITEBYTECODE="1")
     command = [sys.executable, "-m", "tracemortem", "--help"]
     text = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout.decode().strip()
-    usage, _, rest = text.partition("\n\n")
-    return "Run a Python program with its memory allocations traced.\n\nUsage: %s\n\n%s" % (usage, rest)
+    return "Run a Python program with its memory allocations traced.\n\n%s" % text
 
 
 def escaped(text):
@@ -62,6 +61,9 @@ def body(text):
         if heading:
             yield ".SH " + heading.group(1).upper()
             yield from options(lines[1:]) if heading.group(1) == "Options" else as_it_is(lines[1:])
+        elif lines[0].startswith("  -"):
+            yield ".SH OPTIONS"
+            yield from as_it_is(lines)
         else:
             yield ".SH JSON" if lines[0].startswith("The JSON object") else ".PP"
             yield from as_it_is(lines) if any(line.startswith(" ") for line in lines) else map(escaped, lines)
