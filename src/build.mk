@@ -11,7 +11,7 @@ engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
 # Of debug builds alone: the tracer then contains the engine, which checks its table.
 selfcheck_sources := src/tracer/selfcheck.c
 tracer_sources := $(filter-out $(selfcheck_sources),$(sort $(wildcard src/tracer/*.c)))
-package_sources := $(sort $(wildcard $(addprefix src/python/tracemortem/,*.py */*.py py.typed)))
+package_sources := $(sort $(wildcard $(addprefix src/python/tracemortem/,*.py *.pyi */*.py py.typed)))
 
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
 common_flags := -std=gnu11 $(warnings) -fPIC -fvisibility=hidden -fstack-protector-strong -Isrc

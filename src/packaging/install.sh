@@ -14,10 +14,10 @@ package=$SITE/tracemortem
 hook=$GDB_AUTO_LOAD$package/_tracer.abi3.so-gdb.py # gdb goes by the real path of the library
 library=libtracemortem.so
 
-# The folders that this makes, for uninstall.sh; of a package for others that is not known.
-made=$(cat "$DESTDIR$share/made_folders.txt" 2>/dev/null || :)
+# The folders that this makes, for uninstall.sh. Without DESTDIR, which only packagers set.
+made=$(cat "$share/made_folders.txt" 2>/dev/null || :)
 for folder in "$LIBDIR/pkgconfig" "$INCLUDEDIR" ${MANDIR:+"$MANDIR/man1"} "$SITE" "$share" "$(dirname "$hook")"; do
-    while [ ! -d "$DESTDIR$folder" ]; do
+    while [ -z "$DESTDIR" ] && [ ! -d "$folder" ]; do
         made="$made
 $folder"
         folder=$(dirname "$folder")

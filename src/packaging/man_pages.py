@@ -46,11 +46,14 @@ def as_it_is(lines):
 
 
 def options(lines):
-    """A list of options: the option with two to six blanks before it, what it does with eight."""
+    """A list of options: what one does is below it, further to the right, or in a column beside it."""
     for line in lines:
+        option, *text = re.split(r" {2,}", line.strip())
         if re.match(r" {1,7}\S", line):
-            yield ".TP"
-        yield escaped(line.strip())
+            yield from (".TP", escaped(option))
+            yield from map(escaped, text)
+        else:
+            yield escaped(line.strip())
 
 
 def body(text):
@@ -63,7 +66,7 @@ def body(text):
             yield from options(lines[1:]) if heading.group(1) == "Options" else as_it_is(lines[1:])
         elif lines[0].startswith("  -"):
             yield ".SH OPTIONS"
-            yield from as_it_is(lines)
+            yield from options(lines)
         else:
             yield ".SH JSON" if lines[0].startswith("The JSON object") else ".PP"
             yield from as_it_is(lines) if any(line.startswith(" ") for line in lines) else map(escaped, lines)
