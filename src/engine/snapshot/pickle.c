@@ -1,4 +1,4 @@
-// Opcodes gather in a frame until it is large enough; no opcode crosses the end of one.
+// Opcodes are collected in a frame until it is large enough; no opcode crosses the end of one.
 
 #include "engine/snapshot/pickle.h"
 
@@ -64,7 +64,7 @@ static void end_frame(struct tm_pickler *pickler)
     pickler->length = HEAD_SIZE;
 }
 
-// Room for one opcode with all that belongs to it; NULL: there is none.
+// Room for one opcode with its operand; NULL: no memory, or an earlier error.
 static unsigned char *reserve(struct tm_pickler *pickler, size_t length)
 {
     if (pickler->error)
@@ -166,7 +166,7 @@ static bool is_stray(const char *bytes, size_t length, size_t *size)
     return *size == 1 && code_point >= 0x80;
 }
 
-// How long the string is with each stray byte as a surrogate of three.
+// How long the string is with each stray byte as a surrogate of three bytes.
 static size_t valid_length(const char *bytes, size_t length)
 {
     size_t result = length, size;

@@ -1,5 +1,5 @@
-// A pickle is a program for a machine with a stack, a memo and marks. Here is that machine without its dangerous half: it
-// builds values in an arena, each a few words for the bytes which made it, and refuses what it does not know.
+// A pickle is a program for a machine with a stack, a memo and marks. This is that machine without its dangerous
+// half: it builds values in an arena, each a few words for the bytes that made it, and refuses what it does not know.
 
 #include "engine/snapshot/unpickle.h"
 
@@ -19,7 +19,7 @@
 #define WINDOW ((size_t)256 << 10)
 #define PROTOCOL_LEAST 2u
 #define PROTOCOL_MOST 5u
-// No file name is longer; where one is, it is there to make the debugger allocate.
+// No file name is longer; a longer one would only make the debugger allocate.
 #define STRING_LIMIT TM_READ_LIMIT
 #define CLASS_NAME_LIMIT 256u
 #define KIND_BITS 4u
@@ -61,7 +61,7 @@ enum opcode {
     OP_FRAME = 0x95,
 };
 
-// What a pickle may hold besides, by name, for the error.
+// Opcodes that no snapshot contains, by name, for the error.
 static const struct {
     unsigned char opcode;
     const char *name;
@@ -108,7 +108,7 @@ struct tuple {
     tm_pickled items[];
 };
 
-// Values which grow: of a list, of a dict (keys and values by turns), on the stack, in the memo.
+// Values that grow: of a list, of a dict (keys and values alternate), on the stack, in the memo.
 struct values {
     tm_pickled *items;
     size_t count;
@@ -146,7 +146,7 @@ struct reader {
     uint64_t window_end;
     struct values stack;
     struct values memo; // 0: not there
-    uint64_t memoized;  // what is there: the index of the next MEMOIZE
+    uint64_t memoized;  // how many indices are used: the index of the next MEMOIZE
     uint64_t *marks;    // heights of the stack
     size_t mark_count;
     size_t mark_capacity;
@@ -155,7 +155,7 @@ struct reader {
 // ---------------------------------------------------------------------------------------------------------------
 // Errors
 
-#define WHAT_TO_GIVE "Give a file which tm-save wrote, or Snapshot.dump() of tracemalloc."
+#define WHAT_TO_GIVE "Give a file that tm-save or Snapshot.dump() of tracemalloc wrote."
 
 static struct tm_error *make_error(enum tm_error_code code, const char *format, va_list arguments)
 {
@@ -175,7 +175,7 @@ struct tm_error *tm_not_a_snapshot(const char *format, ...)
 
 static struct tm_error *corrupt(const struct reader *reader, const char *what)
 {
-    return tm_not_a_snapshot("at byte %" PRIu64 " %s", reader->opcode_position, what);
+    return tm_not_a_snapshot("at byte %" PRIu64 ": %s", reader->opcode_position, what);
 }
 
 __attribute__((format(printf, 1, 2))) static struct tm_error *refuse(const char *format, ...)
@@ -191,10 +191,10 @@ static struct tm_error *refuse_opcode(const struct reader *reader)
 {
     for (size_t i = 0; i < sizeof(refused_opcodes) / sizeof(refused_opcodes[0]); i++) {
         if (refused_opcodes[i].opcode == reader->opcode)
-            return refuse("at byte %" PRIu64 " stands the pickle opcode %s, which none holds and which is not followed",
+            return refuse("at byte %" PRIu64 ": the pickle opcode %s, which no snapshot contains and which is not run",
                           reader->opcode_position, refused_opcodes[i].name);
     }
-    return corrupt(reader, "stands no opcode of a pickle");
+    return corrupt(reader, "this is not an opcode of a pickle");
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -205,11 +205,11 @@ static uint64_t bytes_left(const struct reader *reader)
     return reader->size - reader->position;
 }
 
-// Have the next `length` bytes, at most WINDOW, in the window; *bytes is where.
+// Have the next `length` bytes, at most WINDOW, in the window, at *bytes.
 static struct tm_error *need(struct reader *reader, uint64_t length, const unsigned char **bytes)
 {
     if (length > bytes_left(reader))
-        return corrupt(reader, "it ends too early");
+        return corrupt(reader, "the file ends too early");
     if (reader->position + length > reader->window_end) {
         struct tm_error *error = tm_host_check(reader->host);
         if (error)
@@ -246,7 +246,7 @@ static tm_pickled make(enum tm_pickled_kind kind, const void *pointer)
     return (tm_pickled){(uint64_t)(uintptr_t)pointer | kind};
 }
 
-// What an arena gives, and a pool, is aligned so that the kind has room.
+// Arenas and pools align what they allocate, so that the kind has room.
 static const void *pointer_of(tm_pickled value)
 {
     return (const void *)(uintptr_t)(value.word & ~(uint64_t)15);
@@ -271,7 +271,7 @@ static uint64_t floor_of(const struct reader *reader)
     return reader->mark_count ? reader->marks[reader->mark_count - 1] : 0;
 }
 
-// The `count` values on top of the stack; where none are wanted *values stays as it is.
+// The `count` values on top of the stack; if `count` is 0, *values stays as it is.
 static struct tm_error *top(const struct reader *reader, uint64_t count, tm_pickled **values)
 {
     if (reader->stack.count - floor_of(reader) < count)
@@ -289,7 +289,7 @@ static struct tm_error *push_mark(struct reader *reader)
     return NULL;
 }
 
-// How many values are above the last mark, which is gone then.
+// How many values are above the last mark, which is then removed.
 static struct tm_error *pop_mark(struct reader *reader, uint64_t *count)
 {
     if (reader->mark_count == 0)
@@ -314,7 +314,8 @@ static struct tm_error *push_number(struct reader *reader, uint64_t number)
 
 static struct tm_error *push_negative(struct reader *reader)
 {
-    return push(reader, (tm_pickled){TM_PICKLED_NEGATIVE}); // how far below 0 does not matter: nothing in a snapshot is
+    return push(reader,
+                (tm_pickled){TM_PICKLED_NEGATIVE}); // how far below 0 does not matter: no number in a snapshot is
 }
 
 static struct tm_error *load_number(struct reader *reader, unsigned width)
@@ -336,7 +337,7 @@ static struct tm_error *load_long(struct reader *reader, unsigned width)
         return error;
     const unsigned char *bytes = NULL;
     if (length > WINDOW)
-        return corrupt(reader, "stands a number which is too large");
+        return corrupt(reader, "a number is too large");
     error = need(reader, length, &bytes);
     if (error)
         return error;
@@ -345,7 +346,7 @@ static struct tm_error *load_long(struct reader *reader, unsigned width)
         return push_negative(reader);
     for (uint64_t i = 0; i < length; i++) {
         if (i >= sizeof(number) && bytes[i])
-            return corrupt(reader, "stands a number which is too large");
+            return corrupt(reader, "a number is too large");
         if (i < sizeof(number))
             number |= (uint64_t)bytes[i] << 8 * i;
     }
@@ -368,12 +369,12 @@ static struct tm_error *push_string(struct reader *reader, const char *bytes, ui
 {
     const struct tm_name *name;
     if (!is_utf8(bytes, (size_t)length))
-        return corrupt(reader, "stands a string which is not UTF-8");
+        return corrupt(reader, "a string is not UTF-8");
     struct tm_error *error = tm_pool_name(reader->pool, bytes, (uint32_t)length, &name);
     return error ? error : push(reader, make(TM_PICKLED_STRING, name));
 }
 
-// A string which is longer than the window.
+// A string that is longer than the window.
 static struct tm_error *load_long_string(struct reader *reader, uint64_t length)
 {
     char *bytes = malloc((size_t)length);
@@ -404,9 +405,9 @@ static struct tm_error *load_string(struct reader *reader, unsigned width)
     if (error)
         return error;
     if (length > bytes_left(reader))
-        return corrupt(reader, "it ends too early");
+        return corrupt(reader, "the file ends too early");
     if (length > STRING_LIMIT)
-        return corrupt(reader, "stands a string which is too long");
+        return corrupt(reader, "a string is too long");
     if (length > WINDOW)
         return load_long_string(reader, length);
     error = need(reader, length, &bytes);
@@ -419,7 +420,7 @@ static struct tm_error *load_string(struct reader *reader, unsigned width)
 // ---------------------------------------------------------------------------------------------------------------
 // Tuples, lists and dicts
 
-// Of the `count` values on top of the stack.
+// Makes a tuple of the `count` values on top of the stack.
 static struct tm_error *make_tuple(struct reader *reader, uint64_t count)
 {
     tm_pickled *values = NULL;
@@ -461,8 +462,8 @@ static struct tm_error *fill(struct reader *reader, enum tm_pickled_kind kind, u
     if (error)
         return error;
     if (tm_pickled_kind(values[0]) != kind)
-        return corrupt(reader, kind == TM_PICKLED_LIST ? "something is appended to what is no list"
-                                                       : "an item is set of what is no dict");
+        return corrupt(reader, kind == TM_PICKLED_LIST ? "something is appended to what is not a list"
+                                                       : "an item is set in what is not a dict");
     if (kind == TM_PICKLED_DICT && count % 2)
         return corrupt(reader, "a key has no value");
     struct container *container = (struct container *)(uintptr_t)pointer_of(values[0]);
@@ -499,12 +500,12 @@ static struct tm_error *push_class(struct reader *reader, const char *module, si
     }
     tm_escape_into(shown_module, sizeof(shown_module), module, module_length);
     tm_escape_into(shown_name, sizeof(shown_name), name, name_length);
-    return refuse("at byte %" PRIu64 " it wants %s.%s, and a snapshot has only tracemalloc.Snapshot and "
+    return refuse("at byte %" PRIu64 ": the class %s.%s, but a snapshot contains only tracemalloc.Snapshot and "
                   "tracemalloc._Traces",
                   reader->opcode_position, shown_module, shown_name);
 }
 
-// A line of text without its newline; the window keeps it until more is needed.
+// A line of text without its newline. It is copied, since the window moves on.
 static struct tm_error *take_line(struct reader *reader, char *line, size_t *length)
 {
     for (*length = 0; *length < CLASS_NAME_LIMIT; ++*length) {
@@ -516,7 +517,7 @@ static struct tm_error *take_line(struct reader *reader, char *line, size_t *len
             return NULL;
         line[*length] = (char)byte;
     }
-    return corrupt(reader, "stands a name which is too long");
+    return corrupt(reader, "a name is too long");
 }
 
 static struct tm_error *load_global(struct reader *reader)
@@ -537,7 +538,7 @@ static struct tm_error *load_stack_global(struct reader *reader)
         return error;
     const struct tm_name *module = tm_pickled_string(values[0]), *name = tm_pickled_string(values[1]);
     if (!module || !name)
-        return corrupt(reader, "a class is named by what is no string");
+        return corrupt(reader, "the name of a class is not a string");
     reader->stack.count -= 2;
     return push_class(reader, module->bytes, module->length, name->bytes, name->length);
 }
@@ -552,7 +553,7 @@ static struct tm_error *make_object(struct reader *reader)
     if (error)
         return error;
     if (tm_pickled_kind(values[0]) != TM_PICKLED_CLASS)
-        return corrupt(reader, "an object is made of what is no class");
+        return corrupt(reader, "an object is made of what is not a class");
     if (!tm_pickled_tuple(values[1], &arguments, &count) || count != 0)
         return corrupt(reader, "an object is made with arguments");
     struct object *object = tm_arena_allocate(&reader->result->arena, sizeof(*object));
@@ -571,7 +572,7 @@ static struct tm_error *build(struct reader *reader)
     if (error)
         return error;
     if (tm_pickled_kind(values[0]) != TM_PICKLED_OBJECT || tm_pickled_kind(values[1]) != TM_PICKLED_DICT)
-        return corrupt(reader, "a state is given to what is no object, or it is no dict");
+        return corrupt(reader, "a state is not a dict, or is given to what is not an object");
     ((struct object *)(uintptr_t)pointer_of(values[0]))->state = values[1];
     reader->stack.count--;
     return NULL;
@@ -586,9 +587,9 @@ static struct tm_error *put(struct reader *reader, uint64_t index)
     struct tm_error *error = top(reader, 1, &values);
     if (error)
         return error;
-    // Whoever writes counts up, and takes a byte at least for each; so the memo is no larger than the file.
+    // Writers count upwards and use at least a byte for each index, so the memo is no larger than the file.
     if (index >= reader->size)
-        return corrupt(reader, "the memo is given an impossible index");
+        return corrupt(reader, "an impossible index for the memo");
     while (index >= reader->memo.count && !error)
         error = values_push(&reader->memo, (tm_pickled){0});
     if (error)
@@ -612,7 +613,7 @@ static struct tm_error *load_get(struct reader *reader, unsigned width)
     if (error)
         return error;
     if (index >= reader->memo.count || !reader->memo.items[index].word)
-        return corrupt(reader, "the memo is asked for what is not in it");
+        return corrupt(reader, "the memo has nothing under this index");
     return push(reader, reader->memo.items[index]);
 }
 
@@ -625,7 +626,7 @@ static struct tm_error *load_protocol(struct reader *reader)
     struct tm_error *error = take_number(reader, 1, &protocol);
     if (error || (protocol >= PROTOCOL_LEAST && protocol <= PROTOCOL_MOST))
         return error;
-    return refuse("its pickle protocol is %" PRIu64 ", and only %u to %u are known", protocol, PROTOCOL_LEAST,
+    return refuse("its pickle protocol is %" PRIu64 ", and only %u to %u are read", protocol, PROTOCOL_LEAST,
                   PROTOCOL_MOST);
 }
 
@@ -633,7 +634,7 @@ static struct tm_error *load_frame(struct reader *reader)
 {
     uint64_t length;
     struct tm_error *error = take_number(reader, 8, &length);
-    return error || length <= bytes_left(reader) ? error : corrupt(reader, "stands a frame which is cut short");
+    return error || length <= bytes_left(reader) ? error : corrupt(reader, "a frame is cut short");
 }
 
 static struct tm_error *step(struct reader *reader)
