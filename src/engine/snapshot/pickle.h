@@ -7,23 +7,8 @@
 #ifndef TRACEMORTEM_ENGINE_SNAPSHOT_PICKLE_H
 #define TRACEMORTEM_ENGINE_SNAPSHOT_PICKLE_H
 
-#include "engine/base/text.h"
-
-/** The opcodes without an operand. */
-enum tm_pickle_opcode {
-    TM_PICKLE_MARK = '(',
-    TM_PICKLE_EMPTY_TUPLE = ')',
-    TM_PICKLE_TUPLE = 't',
-    TM_PICKLE_TUPLE2 = 0x86,
-    TM_PICKLE_TUPLE3 = 0x87,
-    TM_PICKLE_EMPTY_LIST = ']',
-    TM_PICKLE_APPENDS = 'e',
-    TM_PICKLE_EMPTY_DICT = '}',
-    TM_PICKLE_SETITEM = 's',
-    TM_PICKLE_STACK_GLOBAL = 0x93,
-    TM_PICKLE_NEWOBJ = 0x81,
-    TM_PICKLE_BUILD = 'b',
-};
+#include "engine/base/error.h"
+#include "engine/snapshot/opcodes.h"
 
 struct tm_pickler {
     tm_output_callback output;
@@ -45,6 +30,7 @@ struct tm_error *tm_pickle_abandon(struct tm_pickler *pickler);
 /** NULL, or the first error, which the caller then owns; the pickle is then to be given up. */
 struct tm_error *tm_pickle_check(struct tm_pickler *pickler);
 
+/** An opcode without an operand. */
 void tm_pickle_opcode(struct tm_pickler *pickler, enum tm_pickle_opcode opcode);
 void tm_pickle_number(struct tm_pickler *pickler, uint64_t number);
 /** UTF-8 with surrogates as three bytes; stray bytes become the surrogates of "surrogateescape". */

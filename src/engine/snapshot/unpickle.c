@@ -14,6 +14,7 @@
 #include "engine/base/number.h"
 #include "engine/base/text.h"
 #include "engine/base/utf8.h"
+#include "engine/snapshot/opcodes.h"
 #include "engine/target/target.h"
 
 #define WINDOW ((size_t)256 << 10)
@@ -24,42 +25,6 @@
 #define CLASS_NAME_LIMIT 256u
 #define KIND_BITS 4u
 #define SMALL_LIMIT (UINT64_C(1) << (64 - KIND_BITS))
-
-enum opcode {
-    OP_MARK = '(',
-    OP_STOP = '.',
-    OP_NONE = 'N',
-    OP_BININT = 'J',
-    OP_BININT1 = 'K',
-    OP_BININT2 = 'M',
-    OP_LONG1 = 0x8a,
-    OP_LONG4 = 0x8b,
-    OP_BINUNICODE = 'X',
-    OP_SHORT_BINUNICODE = 0x8c,
-    OP_BINUNICODE8 = 0x8d,
-    OP_EMPTY_TUPLE = ')',
-    OP_TUPLE = 't',
-    OP_TUPLE1 = 0x85,
-    OP_TUPLE2 = 0x86,
-    OP_TUPLE3 = 0x87,
-    OP_EMPTY_LIST = ']',
-    OP_APPEND = 'a',
-    OP_APPENDS = 'e',
-    OP_EMPTY_DICT = '}',
-    OP_SETITEM = 's',
-    OP_SETITEMS = 'u',
-    OP_GLOBAL = 'c',
-    OP_STACK_GLOBAL = 0x93,
-    OP_NEWOBJ = 0x81,
-    OP_BUILD = 'b',
-    OP_BINPUT = 'q',
-    OP_LONG_BINPUT = 'r',
-    OP_MEMOIZE = 0x94,
-    OP_BINGET = 'h',
-    OP_LONG_BINGET = 'j',
-    OP_PROTO = 0x80,
-    OP_FRAME = 0x95,
-};
 
 // Opcodes that no snapshot contains, by name, for the error.
 static const struct {
@@ -324,7 +289,7 @@ static struct tm_error *load_number(struct reader *reader, unsigned width)
     struct tm_error *error = take_number(reader, width, &number);
     if (error)
         return error;
-    bool negative = reader->opcode == OP_BININT && number >> 31;
+    bool negative = reader->opcode == TM_PICKLE_BININT && number >> 31;
     return negative ? push_negative(reader) : push_number(reader, number);
 }
 
@@ -640,69 +605,69 @@ static struct tm_error *load_frame(struct reader *reader)
 static struct tm_error *step(struct reader *reader)
 {
     switch (reader->opcode) {
-    case OP_PROTO:
+    case TM_PICKLE_PROTO:
         return load_protocol(reader);
-    case OP_FRAME:
+    case TM_PICKLE_FRAME:
         return load_frame(reader);
-    case OP_MARK:
+    case TM_PICKLE_MARK:
         return push_mark(reader);
-    case OP_NONE:
+    case TM_PICKLE_NONE:
         return push(reader, (tm_pickled){TM_PICKLED_NONE});
-    case OP_BININT:
+    case TM_PICKLE_BININT:
         return load_number(reader, 4);
-    case OP_BININT1:
+    case TM_PICKLE_BININT1:
         return load_number(reader, 1);
-    case OP_BININT2:
+    case TM_PICKLE_BININT2:
         return load_number(reader, 2);
-    case OP_LONG1:
+    case TM_PICKLE_LONG1:
         return load_long(reader, 1);
-    case OP_LONG4:
+    case TM_PICKLE_LONG4:
         return load_long(reader, 4);
-    case OP_SHORT_BINUNICODE:
+    case TM_PICKLE_SHORT_BINUNICODE:
         return load_string(reader, 1);
-    case OP_BINUNICODE:
+    case TM_PICKLE_BINUNICODE:
         return load_string(reader, 4);
-    case OP_BINUNICODE8:
+    case TM_PICKLE_BINUNICODE8:
         return load_string(reader, 8);
-    case OP_EMPTY_TUPLE:
+    case TM_PICKLE_EMPTY_TUPLE:
         return make_tuple(reader, 0);
-    case OP_TUPLE1:
+    case TM_PICKLE_TUPLE1:
         return make_tuple(reader, 1);
-    case OP_TUPLE2:
+    case TM_PICKLE_TUPLE2:
         return make_tuple(reader, 2);
-    case OP_TUPLE3:
+    case TM_PICKLE_TUPLE3:
         return make_tuple(reader, 3);
-    case OP_TUPLE:
+    case TM_PICKLE_TUPLE:
         return make_marked_tuple(reader);
-    case OP_EMPTY_LIST:
+    case TM_PICKLE_EMPTY_LIST:
         return make_container(reader, TM_PICKLED_LIST);
-    case OP_APPEND:
+    case TM_PICKLE_APPEND:
         return fill(reader, TM_PICKLED_LIST, 1);
-    case OP_APPENDS:
+    case TM_PICKLE_APPENDS:
         return fill_marked(reader, TM_PICKLED_LIST);
-    case OP_EMPTY_DICT:
+    case TM_PICKLE_EMPTY_DICT:
         return make_container(reader, TM_PICKLED_DICT);
-    case OP_SETITEM:
+    case TM_PICKLE_SETITEM:
         return fill(reader, TM_PICKLED_DICT, 2);
-    case OP_SETITEMS:
+    case TM_PICKLE_SETITEMS:
         return fill_marked(reader, TM_PICKLED_DICT);
-    case OP_GLOBAL:
+    case TM_PICKLE_GLOBAL:
         return load_global(reader);
-    case OP_STACK_GLOBAL:
+    case TM_PICKLE_STACK_GLOBAL:
         return load_stack_global(reader);
-    case OP_NEWOBJ:
+    case TM_PICKLE_NEWOBJ:
         return make_object(reader);
-    case OP_BUILD:
+    case TM_PICKLE_BUILD:
         return build(reader);
-    case OP_BINPUT:
+    case TM_PICKLE_BINPUT:
         return load_put(reader, 1);
-    case OP_LONG_BINPUT:
+    case TM_PICKLE_LONG_BINPUT:
         return load_put(reader, 4);
-    case OP_MEMOIZE:
+    case TM_PICKLE_MEMOIZE:
         return put(reader, reader->memoized);
-    case OP_BINGET:
+    case TM_PICKLE_BINGET:
         return load_get(reader, 1);
-    case OP_LONG_BINGET:
+    case TM_PICKLE_LONG_BINGET:
         return load_get(reader, 4);
     default:
         return refuse_opcode(reader);
@@ -719,7 +684,7 @@ static struct tm_error *run(struct reader *reader)
             return error;
         reader->opcode = *opcode;
         reader->position++;
-        if (reader->opcode == OP_STOP)
+        if (reader->opcode == TM_PICKLE_STOP)
             break;
         error = step(reader);
         if (error)
