@@ -76,7 +76,7 @@ def test_a_file_which_would_run_something_is_refused(debugger, tmp_path):
         assert run.status == 1 and "Traceback" not in run.stderr
         assert "%s: this is not a snapshot of tracemalloc: at byte" % trap in run.stderr
         assert "the class io.open" in run.stderr or "the class _io.open" in run.stderr, run.stderr
-        assert "Give a file which tm-save wrote" in run.stderr
+        assert "Give a file that tm-save or Snapshot.dump() of tracemalloc wrote." in run.stderr
     assert not sprung.exists()
 
 

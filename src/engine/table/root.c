@@ -87,7 +87,7 @@ static struct tm_error *check_head(const struct head *head, uint64_t address)
     if (head->byte_order != TM_BYTE_ORDER)
         return tm_error_create(TM_ERROR_CORRUPT,
                                "the trace table at 0x%" PRIx64 " is damaged: its byte order mark is 0x%08" PRIx32
-                               ", which is no byte order\nTry another core of the program.",
+                               ", which is no byte order\n" TM_TRY_ANOTHER_CORE,
                                address, head->byte_order);
     if (head->layout_major != TM_LAYOUT_MAJOR)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
@@ -169,10 +169,10 @@ static void consider(struct search *search, uint64_t address, const char *found_
     }
     const char *wrong = check_root(&place.root);
     if (wrong) {
-        refuse(search, tm_error_create(TM_ERROR_CORRUPT,
-                                       "the trace table at 0x%" PRIx64
-                                       " is damaged: its root has %s\nTry another core of the program.",
-                                       address, wrong));
+        refuse(search,
+               tm_error_create(TM_ERROR_CORRUPT,
+                               "the trace table at 0x%" PRIx64 " is damaged: its root has %s\n" TM_TRY_ANOTHER_CORE,
+                               address, wrong));
         return;
     }
     if (search->found < PLACES_LIMIT)

@@ -14,7 +14,7 @@
 
 enum tm_liveness {
     TM_SITE_DEAD,        // no live block
-    TM_SITE_LIVE,        //
+    TM_SITE_LIVE,        // has live blocks
     TM_SITE_TORN,        // bytes without a block: in the middle of an update, or damaged
     TM_SITE_IMPLAUSIBLE, // damaged
 };

@@ -1,6 +1,6 @@
 /**
  * tm-traces and tm-save: what they make of the traces which a source shows them. What a saved file holds is looked at by
- * test_snapshot_file.c, and by Python in tests/snapshot/.
+ * tests/engine/snapshot/test_snapshot.c, and by Python in tests/snapshot/.
  */
 #define _GNU_SOURCE
 #include "support/harness.h"
