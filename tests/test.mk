@@ -31,14 +31,14 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 
 # Unless make was given a number of jobs already.
 in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
-# Of one CPython and one debugger: the newest, and gdb.
-quick_folders := tests/e2e tests/frontend tests/snapshot tests/dropin tests/fault tests/lives
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 
 .PHONY: quick test test-all test-engine test-python
+# The C tests, and what users meet first with the newest CPython in gdb.
 quick: all
 	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory test-python SELECTION=--quick
+	@$(MAKE) --no-print-directory test-python SELECTION=--quick \
+	    TESTS='tests/e2e tests/frontend tests/snapshot tests/dropin tests/layout'
 
 # The C tests are first, under -j too: their failures are nearer to the cause.
 test: all
@@ -55,7 +55,7 @@ test-engine: $(test_programs)
 
 test-python: all $(torn_program) $(torn_corpus)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
-	@$(pytest) -n $(TEST_JOBS) --dist loadfile tests/ $(SELECTION) $(PYTEST_ARGS)
+	@$(pytest) -n $(TEST_JOBS) --dist loadfile $(SELECTION) $(or $(TESTS),tests) $(PYTEST_ARGS)
 
 # What docs/reliability.md promises, each promise alone and at length. `make test` has the short forms. `make torn` and
 # `make fuzz` are in the folders of their tests.

@@ -1,4 +1,4 @@
-"""Asks one gdb or one lldb about many cores, one after the other: starting a debugger for each takes longer than the asking.
+"""Asks one gdb or one lldb about many cores, one after the other: starting a debugger for each would take longer.
 
     said = asking.ask("gdb", [(core, ["tm-info --json", "tm-top"]), …])
     said[0][1].output, said[0][1].error        # of the second command on the first core; error "" if it did not fail

@@ -1,4 +1,4 @@
-"""Runs programs to look at, dumps them, and runs gdb and lldb on them. Shared by all tests which need a real debugger.
+"""Runs programs, dumps them, and runs gdb and lldb on them. Shared by all tests that need a real debugger.
 
     with start_traced_process(python, script, frames=5) as process:   # the script says when it is ready
         core = gcore(process.pid, folder / "core")
@@ -7,7 +7,7 @@
 
 A script says that it is ready, as often as it likes, by writing a line to the file descriptor in $TM_READY:
 
-    os.write(int(os.environ["TM_READY"]), b"what the test is to know\\n")
+    os.write(int(os.environ["TM_READY"]), b"what the test needs to know\\n")
 
 and then waits, for example by sys.stdin.readline(), which `process.tell()` ends. Nothing here sleeps.
 """
@@ -36,13 +36,13 @@ GDB = os.environ.get("TM_TEST_GDB", "gdb")
 LLDB = os.environ.get("TM_TEST_LLDB", "lldb-19")
 DEBUGGERS = ("gdb", "lldb")
 
-PATIENCE = 600  # seconds until what should happen at once is given up
+PATIENCE = 600  # seconds; a guard against hanging, not a time that anything has to keep
 
 Run = collections.namedtuple("Run", "status stdout stderr")
 Run.__doc__ = "What a debugger did: its exit status, and what it printed."
 
 
-# -- programs to look at
+# -- programs
 
 
 class Process:
@@ -146,14 +146,14 @@ def start_traced_process(python, script, arguments=(), frames=1, preload=False, 
 
 
 def run_preloaded(python, code, frames=5):
-    """A Python which runs this code, with the tracer preloaded, to its end: subprocess's CompletedProcess, of bytes."""
+    """Run this code in a Python with the tracer preloaded, to its end. Returns a CompletedProcess with bytes."""
     environment = dict(os.environ, LD_PRELOAD=TRACER, TRACEMORTEM=str(frames))
     command = [python, "-c", code]
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
 
 
 def gcore(pid, path):
-    """Let gdb write a core of a live process, which goes on. Returns the path."""
+    """Let gdb write a core of a live process, which continues. Returns the path."""
     run = subprocess.run(
         [GDB, "-nx", "-batch", "-p", str(pid), "-ex", "gcore %s" % path],
         stdin=subprocess.DEVNULL,
@@ -182,7 +182,7 @@ def kernel_core(process, path):
 
 
 def kernel_writes_cores():
-    """Whether the kernel may write cores, and does it itself."""
+    """Whether the kernel may write cores and writes them itself, without another program."""
     return not _core_pattern().startswith("|") and resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
 
 
@@ -192,8 +192,8 @@ def _core_pattern():
 
 
 def take_kernel_core(folder, end, path):
-    """Move the core to `path` which the kernel writes of a process in this folder when it dies: `end()` makes it die, and
-    returns when it is dead."""
+    """Let `end()` kill a process in this folder, and move the core that the kernel writes of it to `path`. When `end()`
+    returns, the process is dead."""
     pattern, folder = _core_pattern(), os.path.realpath(str(folder))
     before = set(_cores(pattern, folder))
     end()

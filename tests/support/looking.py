@@ -1,9 +1,9 @@
-"""The engine without a debugger: what the tm- commands say of a process on this host, or of a core file.
+"""The engine without a debugger: what the tm- commands say about a process on this host or about a core file.
 
     info = looking.answer("tm-info", pid=process.pid)       # parsed JSON
     rows = looking.answer("tm-top lineno -n 0", core=path)
 
-The process must stand still, or be waiting. Needs nothing stopped and nobody's permission: for tests which look often.
+The process must be stopped or waiting. No debugger is started and nothing is attached: for tests that ask often.
 """
 
 import json
@@ -31,7 +31,7 @@ class _Output(_engine.Host):
 
 
 class _Process(memory.LocalProcess, _engine.Memory):
-    """It has no symbols: the table is found by its mapping's name, or by searching."""
+    """Has no symbols: the engine finds the table by its mapping's name, or by searching."""
 
 
 def answer(line, pid=None, core=None):
@@ -47,7 +47,7 @@ def answer(line, pid=None, core=None):
 
 
 def ask(line, target_memory):
-    """The same of a _engine.Memory."""
+    """The same for an _engine.Memory."""
     output = _Output()
     session = _engine.Session(_engine.Engine(), output)
     try:

@@ -1,4 +1,4 @@
-"""Tells whether anything was written to a stopped process: a fingerprint of its mappings and their writable pages.
+"""Finds out whether anything was written to a stopped process, by digests of its mappings and writable pages.
 
 Usable inside of a debugger's Python, while the process is stopped.
 """
@@ -29,7 +29,7 @@ def _digests(memory, start, length):
     memory.seek(start)
     try:
         data = memory.read(length)
-    except OSError:  # a guard page of a thread's stack, which no mapping of its own tells of
+    except OSError:  # a guard page of a thread's stack: /proc shows it as part of the stack's mapping
         if length <= PAGE:
             return {}
         return {
@@ -39,6 +39,6 @@ def _digests(memory, start, length):
 
 
 def differences(before, after):
-    """What changed, as a list of words: empty if nothing did."""
+    """What changed, in words; an empty list if nothing did."""
     changed = ["the list of mappings"] if before["maps"] != after["maps"] else []
     return changed + ["page %#x" % page for page in after if page != "maps" and after[page] != before.get(page)]

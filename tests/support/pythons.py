@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Finds the CPythons to test: 3.8 and later, those of pyenv, of /usr/bin and of /usr/local/bin.
+"""Finds the CPythons to test, 3.8 and later: pyenv's, and those in /usr/bin and /usr/local/bin.
 
 The environment variable PYTHONS, a list of programs separated by spaces, replaces the search. As a program: prints one
 line for each, "version path". As a module: `find()` returns them, oldest first; builds of another kind, which are rarer,
@@ -26,7 +26,7 @@ PROBE = """if 1:
 
 @functools.lru_cache(maxsize=None)
 def candidates(names=r"python3(\.\d+)?", elsewhere=False):
-    """Paths which may be an interpreter, `elsewhere` in $PATH too; the same one may be among them under several names."""
+    """Paths that may be interpreters; `elsewhere`: in $PATH too. One interpreter may have several paths here."""
     chosen = os.environ.get("PYTHONS", "").split()
     if chosen:
         return chosen
@@ -54,7 +54,7 @@ def probe(path):
 
 
 def find():
-    """All interpreters, each once, oldest first. One asked for by PYTHONS which does not start is an error."""
+    """All interpreters, each once, oldest first. A program in PYTHONS that does not start is an error."""
     found = {}
     for path in candidates():
         python = probe(path)
@@ -71,13 +71,13 @@ def is_free_threaded(path):
 
 
 def find_free_threaded():
-    """The builds without the global lock, oldest first; of those which PYTHONS names, if it is set."""
+    """The builds without the global lock, oldest first; if PYTHONS is set, of those it names."""
     found = filter(None, map(probe, candidates(r"python3\.\d+t", elsewhere=True)))
     return sorted({python for python in found if is_free_threaded(python.path)})
 
 
 def find_debug():
-    """The interpreters built with Py_DEBUG, which `find()` leaves out; none if PYTHONS says what to test."""
+    """The interpreters built with Py_DEBUG, which `find()` leaves out; no interpreter if PYTHONS is set."""
     if os.environ.get("PYTHONS"):
         return []
     return sorted(set(filter(None, map(probe, candidates(r"python3\.\d+-dbg")))))
