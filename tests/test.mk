@@ -34,11 +34,13 @@ in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 
 .PHONY: quick test test-all test-engine test-python
-# The C tests, and what users meet first with the newest CPython in gdb.
+# The C tests, and with the newest CPython in gdb what users meet first.
+quick_tests := $(addprefix tests/,e2e dropin snapshot layout) \
+    $(patsubst %,tests/frontend/test_%.py,commands corefile expression memory)
 quick: all
 	@$(MAKE) --no-print-directory $(in_parallel) test-engine
 	@$(MAKE) --no-print-directory test-python SELECTION=--quick \
-	    TESTS='tests/e2e tests/frontend tests/snapshot tests/dropin tests/layout'
+	    TESTS='$(quick_tests)'
 
 # The C tests are first, under -j too: their failures are nearer to the cause.
 test: all
