@@ -29,6 +29,15 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
 
+# The engine with all its functions visible, for commands/test_against_tracemalloc.py.
+open_engine := $(BUILD)/open/libengine.a $(BUILD)/open/tests/engine/support/fake_source.o
+$(BUILD)/open/%.o: %.c $(prepared) tests/test.mk
+	$(compile) $(filter-out -fvisibility=hidden,$(common_flags)) -Itests/engine -O1 -c -o $@ $<
+$(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(layout_sources))
+	$(archive)
+.PHONY: open-engine
+open-engine: $(open_engine)
+
 # Unless make was given a number of jobs already.
 in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
@@ -45,7 +54,7 @@ quick: all
 # The C tests are first, under -j too: their failures are nearer to the cause.
 test: all
 	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz
+	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz open-engine
 	@$(MAKE) --no-print-directory test-python
 
 test-all:
@@ -55,7 +64,7 @@ test-engine: $(test_programs)
 	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-test-python: all $(torn_program) $(torn_corpus)
+test-python: all open-engine $(torn_program) $(torn_corpus)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
 	@$(pytest) -n $(TEST_JOBS) --dist loadfile $(SELECTION) $(or $(TESTS),tests) $(PYTEST_ARGS)
 
