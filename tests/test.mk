@@ -14,7 +14,7 @@ test_programs := $(test_sources:%.c=$(BUILD)/%)
 checked_engine := $(BUILD)/sanitized/libengine.a
 checked_support := $(BUILD)/sanitized/libsupport.a
 
-$(BUILD)/sanitized/%.o: %.c $(prepared) tests/test.mk
+$(BUILD)/sanitized/%.o: %.c tests/test.mk $(prepared)
 	$(compile) $(test_flags) -c -o $@ $<
 
 # Archives: where a test or a fake defines a function itself, the engine's file with the same function is not linked.
@@ -31,7 +31,7 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 
 # The engine with all its functions visible, for commands/test_against_tracemalloc.py.
 open_engine := $(BUILD)/open/libengine.a $(BUILD)/open/tests/engine/support/fake_source.o
-$(BUILD)/open/%.o: %.c $(prepared) tests/test.mk
+$(BUILD)/open/%.o: %.c tests/test.mk $(prepared)
 	$(compile) $(filter-out -fvisibility=hidden,$(common_flags)) -Itests/engine -O1 -c -o $@ $<
 $(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(layout_sources))
 	$(archive)
