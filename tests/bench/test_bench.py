@@ -1,4 +1,4 @@
-"""The benchmark runs, and writes tables which are well-formed. What the figures are decides nothing."""
+"""The benchmark runs, and writes well-formed tables. The figures do not matter here."""
 
 import os
 import re
