@@ -1,4 +1,4 @@
-# Checks the sources: `make check-deps check`.
+# Checks the sources: `make deps check`.
 
 c_sources := $(selfcheck_sources) $(layout_sources) $(engine_sources) \
     $(filter-out $(selfcheck_sources),$(tracer_sources)) $(sort $(wildcard tests/*/*.c tests/*/*/*.c))

@@ -72,6 +72,10 @@ def ask_lldb(pid, line, *commands, **environment):
     return ask([LLDB, "-x", "-b", "-p", str(pid)] + words, **environment)
 
 
+def copy_sources(folder):
+    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+
+
 @contextlib.contextmanager
 def running(command, **environment):
     """The pid of PROGRAM, which this command runs; it waits for the end of the context."""

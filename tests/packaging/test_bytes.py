@@ -8,12 +8,11 @@ import glob
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import sys
 
 import pytest
-from packing import ROOT, make
+from packing import ROOT, copy_sources, make
 from selection import thorough
 
 TRACER = os.path.join(ROOT, "build", "python", "tracemortem", "_tracer.abi3.so")
@@ -31,9 +30,7 @@ def test_the_folder_of_the_sources_is_not_in_what_is_built(path):
 def test_two_folders_give_the_same_bytes(tmp_path):
     sums = []
     for folder in (tmp_path / "one", tmp_path / "another folder"):
-        shutil.copytree(
-            ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build*", ".git", "__pycache__")
-        )
+        copy_sources(folder)
         make("-j2", "all", "man", "wheel", "SOURCE_DATE_EPOCH=1600000000", root=folder)
         made = ["lib/libtracemortem.so", "python/tracemortem/_tracer.abi3.so", "man/tm-top.1", "wheel/*.whl"]
         files = [path for name in made for path in glob.glob(str(folder / "build" / name))]

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 import pytest
-from packing import PROGRAM, ROOT, ROW, ask, ask_gdb, files_below, make, running
+from packing import PROGRAM, ROOT, ROW, ask, ask_gdb, copy_sources, files_below, make, running
 from selection import thorough
 
 SITE = "usr/lib/python3/dist-packages"
@@ -62,9 +62,9 @@ def test_everything_belongs_to_root_and_nothing_is_writable_by_others(package):
 def test_the_main_job_is_done_with_the_files_of_the_package(unpacked):
     site = os.path.join(unpacked, SITE)
     (engine,) = glob.glob(unpacked + "/usr/lib/*/libtracemortem.so.0")
-    with running(["/usr/bin/python3", "-m", "tracemortem", "-c", PROGRAM], PYTHONPATH=site) as pid:
+    with running(["/usr/bin/python3", "-S", "-m", "tracemortem", "-c", PROGRAM], PYTHONPATH=site) as pid:
         line = "source %s/usr/share/tracemortem/tm_gdb.py" % unpacked
-        assert ROW in ask_gdb(pid, line, "tm-top --include <string>", TRACEMORTEM_ENGINE=engine)
+        assert ROW in ask_gdb(pid, line, "tm-top", TRACEMORTEM_ENGINE=engine)
     assert "Version: " + version() in ask(["/usr/bin/python3", "-c", metadata_of(site)])
 
 
@@ -76,7 +76,7 @@ def metadata_of(site):
 @pytest.mark.skipif(not shutil.which("dh"), reason="debhelper is not installed")
 def test_debhelper_makes_the_same_package(unpacked, tmp_path):
     source = tmp_path / "source"
-    shutil.copytree(ROOT, str(source), symlinks=True, ignore=shutil.ignore_patterns("build*", ".git", "__pycache__"))
+    copy_sources(source)
     shutil.copytree(os.path.join(ROOT, "src", "packaging", "debian"), str(source / "debian"))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     subprocess.run(["dpkg-buildpackage", "-us", "-uc", "-b"], cwd=str(source), env=environment, check=True)
