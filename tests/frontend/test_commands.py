@@ -212,7 +212,7 @@ def test_a_bad_core_is_refused_and_the_debugger_goes_on(name, tmp_path, plain, p
         assert message.startswith(words.format(bad)), message
 
 
-def test_any_core_which_is_none_is_refused(tmp_path, plain, plain_core):
+def test_any_file_that_is_no_core_is_refused(tmp_path, plain, plain_core):
     lines, wanted = [], []
     for name, (data, words) in BAD_CORES.items():
         bad = tmp_path / ("%s.core" % name)
