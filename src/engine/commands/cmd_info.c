@@ -143,7 +143,8 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "frame limit");
     if (info->has_frame_limit) {
         tm_report_count(out, info->frame_limit, "frame");
-        tm_text_add(out, " per traceback\n");
+        tm_text_add(out, " per traceback");
+        tm_text_add(out, info->frame_limit == 1 ? "; 10 or more would name the callers\n" : "\n");
     } else {
         tm_text_add(out, "unknown\n");
     }

@@ -43,6 +43,9 @@ void tm_complete_keys(struct tm_text *candidates);
     "  lineno     file name and line number of the allocation (the default)\n" \
     "  filename   file name\n"                                                 \
     "  traceback  the whole traceback\n"
+#define TM_HELP_MINE                                                                \
+    "With --mine, blocks without a frame that matches are one row at the end. It\n" \
+    "needs tracebacks that reach to your files: 10 frames or more.\n"
 #define TM_HELP_FILTERS                                                                 \
     "Filters work as in tracemalloc's Snapshot.filter_traces(). If there are\n"         \
     "inclusive filters, a block must match at least one of them. It must match no\n"    \
@@ -51,6 +54,11 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_FILTERS                                                            \
     "  filters       the filters applied: number (of tm-filter, or null), inclusive,\n" \
     "                filename_pattern, lineno, all_frames, domain\n"
+#define TM_HELP_JSON_MINE                                                           \
+    "  mine          with --mine: its patterns, as in filters\n"                    \
+    "  unmatched     with --mine: size and count of the blocks of which no frame\n" \
+    "                matches; cut_size, cut_count: those whose traceback was cut\n"
+#define TM_HELP_JSON_HINTS "  hints         if there are any: why a pattern or --mine finds less than it may\n"
 #define TM_HELP_JSON_MISSING                                                     \
     "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
     "                torn_records (lost because the table was being changed),\n" \

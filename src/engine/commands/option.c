@@ -12,6 +12,7 @@ enum { LONGEST_COMPARED = 32, LARGEST_TABLE = 16 };
 void tm_settings_deinit(struct tm_settings *settings)
 {
     tm_filter_list_deinit(&settings->filters);
+    tm_mine_deinit(&settings->mine);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -262,6 +263,17 @@ static struct tm_error *add_pattern_filter(const char *command, const struct tm_
     return add_filter(settings, error, &filter);
 }
 
+static struct tm_error *add_mine(const char *command, const struct tm_option *option, const char *value,
+                                 struct tm_settings *settings)
+{
+    struct tm_filter filter = {0};
+    struct tm_error *error = tm_filter_parse(command, option->name, value, true, &filter);
+    if (!error)
+        error = tm_mine_add(&settings->mine, &filter);
+    tm_filter_deinit(&filter);
+    return error;
+}
+
 // `value` is NULL for an option without one.
 static struct tm_error *apply(const char *command, const struct tm_option *option, const char *value,
                               struct tm_settings *settings)
@@ -276,6 +288,8 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return add_pattern_filter(command, option, value, settings);
     case TM_OPTION_DOMAIN:
         return add_domain_filter(command, option, value, settings);
+    case TM_OPTION_MINE:
+        return add_mine(command, option, value, settings);
     case TM_OPTION_FILTER_DOMAIN:
         settings->has_domain = true;
         return parse_domain(command, option, value, &settings->domain);

@@ -67,6 +67,9 @@ struct tm_error *tm_request_check_cumulative(const struct tm_request *request)
     if (request->settings.cumulative && request->key == TM_KEY_TRACEBACK)
         return tm_usage_error(request->command->name, "cumulative mode cannot be used with key ",
                               tm_key_name(request->key), "; it is for lineno and filename");
+    if (request->settings.cumulative && tm_mine_count(&request->settings.mine) > 0)
+        return tm_usage_error(request->command->name, "cumulative mode cannot be used with ", "--mine",
+                              ": the one counts a block for each of its frames, the other for one of them");
     return NULL;
 }
 

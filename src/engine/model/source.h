@@ -24,7 +24,8 @@ struct tm_block {
 struct tm_origin {
     const struct tm_traceback *traceback;
     uint32_t domain;
-    unsigned verdict; // these two are the visitors' own, of the filters and of the command: 0 and NULL at first
+    unsigned verdict; // these are the visitors' own, of the filters and of the command: 0 and NULL at first
+    const struct tm_traceback *mine;
     const void *mark;
 };
 

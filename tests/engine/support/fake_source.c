@@ -35,6 +35,7 @@ struct fake {
     bool tracing;
     uint64_t started;
     uint32_t python_version;
+    uint32_t frame_limit;
 };
 
 // Room for one more item: a list which has had its first doubles when it is full.
@@ -53,6 +54,7 @@ struct fake *fake_create(void)
     struct fake *fake = grown(NULL, 0, sizeof(*fake));
     memset(fake, 0, sizeof(*fake));
     fake->tracing = true;
+    fake->frame_limit = 25;
     fake->info = (struct tm_info){.source = "fake",
                                   .found_by = "being told",
                                   .python_version = "3.11.7",
@@ -135,6 +137,11 @@ void fake_set_python_version(struct fake *fake, uint32_t version)
     fake->python_version = version;
 }
 
+void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit)
+{
+    fake->frame_limit = frame_limit;
+}
+
 struct tm_info *fake_info(struct fake *fake)
 {
     return &fake->info;
@@ -188,7 +195,7 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
     (void)host;
     *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
                                    .count = fake->group_count,
-                                   .frame_limit = 25,
+                                   .frame_limit = fake->frame_limit,
                                    .in_flight = fake->info.tracer.in_flight,
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
@@ -250,7 +257,7 @@ struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host
 
     (void)host;
     memset(origins, 0, (fake->group_count + 1) * sizeof(*origins));
-    *result = (struct tm_traces){25, fake->python_version, fake->damage};
+    *result = (struct tm_traces){fake->frame_limit, fake->python_version, fake->damage};
     for (const struct fake_block *block = next_block(fake, NULL); block && !error; block = next_block(fake, block)) {
         struct tm_origin *origin = &origins[block->group];
         origin->domain = block->block.domain;

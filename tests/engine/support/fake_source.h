@@ -29,6 +29,7 @@ void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t un
 void fake_set_open_error(struct fake *fake, int code, const char *message);
 void fake_set_tracing(struct fake *fake, bool tracing);
 void fake_set_python_version(struct fake *fake, uint32_t version);
+void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit);
 void fake_set_started(struct fake *fake, uint64_t nanoseconds);
 struct tm_info *fake_info(struct fake *fake);
 
