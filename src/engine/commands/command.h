@@ -29,6 +29,9 @@ extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;
 extern const struct tm_command tm_command_verify;
 
+/** The help for the topic "tracemortem": the commands by task, and the words that answers use. */
+extern const char tm_help_topic[];
+
 /** NULL if there is no such command. */
 const struct tm_command *tm_command_find(const char *name);
 /** For complete(): list the keys. */

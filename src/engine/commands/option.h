@@ -19,6 +19,7 @@ enum tm_option_id {
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
+    TM_OPTION_HELP,
     TM_OPTION_SORT,
     TM_OPTION_TRACEBACK,
     TM_OPTION_FORCE,
@@ -55,7 +56,10 @@ enum tm_option_id {
       "Group by the most recent frame in a file that matches PATTERN, as if\n"       \
       "        that line had allocated what the libraries allocate that it calls.\n" \
       "        PATTERN may be a folder. May be repeated.")
-#define TM_OPTIONS_JSON(X) X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.")
+// Every command has these.
+#define TM_OPTIONS_JSON(X)                                                            \
+    X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
+    X(TM_OPTION_HELP, 'h', "-h, ", "--help", "", "Show this help and do nothing else.")
 
 #define TM_OPTIONS_SORT(X)                                                       \
     X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
@@ -117,6 +121,7 @@ struct tm_settings {
     int64_t limit;
     bool cumulative;
     bool json;
+    bool help;
     bool exclusive;
     bool all_frames;
     bool has_domain; // TM_OPTION_FILTER_DOMAIN
