@@ -262,7 +262,8 @@ def _require_file(path: str) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CommandError(
-            "cannot open %s: %s\nGive a core, or a snapshot file of tm-save or of tracemalloc" % (printable(path), reason)
+            "cannot open %s: %s\nGive a core, or a snapshot file of tm-save or of tracemalloc"
+            % (printable(path), reason)
         ) from None
 
 
