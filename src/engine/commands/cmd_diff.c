@@ -26,7 +26,7 @@ static const char help[] = TM_HELP(
     "first. Below it is the source line, if the file can be read here. With key\n"
     "traceback, all frames are below it. Then come the sum of the other rows and the\n"
     "total, each with its difference.\n"
-    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS,
+    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
     DIFF_OPTIONS,
     "Examples:\n"
     "  tm-diff before.core\n"
@@ -43,7 +43,8 @@ static const char help[] = TM_HELP(
     "                count, count_diff\n"
     "  total_size, total_size_diff, total_count, total_count_diff\n"
     "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
-    "  in_flight_old the same for OLD\n" TM_HELP_JSON_HINTS "  missing       for NEW:\n"
+    "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE "  private_old   the same for OLD\n" TM_HELP_JSON_HINTS
+    "  missing       for NEW:\n"
     "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -141,6 +142,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     add_sum(out, &answer->differences.total);
     tm_report_filters(out, request);
     add_hints(request, answer, out);
+    tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
     tm_report_in_flight(out, "OLD: ", answer->before.in_flight);
     tm_report_in_flight(out, "NEW: ", answer->after.in_flight);
     tm_report_damage_of_side(out, "OLD: ", &answer->before.damage,
@@ -200,6 +202,8 @@ static void write_json(const struct tm_request *request, const struct answer *an
                    tm_distance(total->old_count, total->count));
     tm_json_number(&json, "in_flight", answer->after.in_flight);
     tm_json_number(&json, "in_flight_old", answer->before.in_flight);
+    tm_report_footprint_json(&json, "private", &answer->after.footprint);
+    tm_report_footprint_json(&json, "private_old", &answer->before.footprint);
     add_hints(request, answer, &hints);
     tm_hints_write_json(&json, &hints);
     tm_text_deinit(&hints);

@@ -62,6 +62,16 @@ void tm_complete_keys(struct tm_text *candidates);
     "  unmatched     with --mine: size and count of the blocks of which no frame\n" \
     "                matches; cut_size, cut_count: those whose traceback was cut\n"
 #define TM_HELP_JSON_HINTS "  hints         if there are any: why a pattern or --mine finds less than it may\n"
+#define TM_HELP_PRIVATE                                                                  \
+    "\"Private memory\" is about the whole process, whatever the filters are:\n"         \
+    "what is no part of a file, and whether it is traced. \"Other\" is memory that no\n" \
+    "Python allocator returned: C libraries', mmap's, stacks, and free memory that\n"    \
+    "allocators keep. If it grows and traced memory does not, the leak is not in\n"      \
+    "Python objects. A process says what is resident or swapped out. A core says\n"      \
+    "what is in it, with pages that were never used. A snapshot does not know it.\n"
+#define TM_HELP_JSON_PRIVATE                                                                 \
+    "  private       where known: kind (\"resident\", \"in the core\", \"mapped\"), size,\n" \
+    "                and its parts traced, tracer (at most), other\n"
 #define TM_HELP_JSON_MISSING                                                     \
     "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
     "                torn_records (lost because the table was being changed),\n" \

@@ -56,6 +56,16 @@ static struct tm_error *select_groups(struct tm_query *query, const struct tm_re
     return error;
 }
 
+static struct tm_error *measure(struct tm_query *query, const struct tm_target *target,
+                                const struct tm_snapshot *snapshot)
+{
+    uint64_t traced = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++)
+        traced = tm_add_saturating(traced, snapshot->groups[i].size);
+    return tm_footprint_init(&query->footprint, target, traced, snapshot->table_bytes);
+}
+
 static void add_unmatched(struct tm_query *query)
 {
     struct tm_statistics *statistics = &query->statistics;
@@ -73,7 +83,9 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
     struct tm_error *error = take_snapshot(host, target, pool, &snapshot);
     if (error)
         return error;
-    error = select_groups(query, request, pool, &snapshot);
+    error = measure(query, target, &snapshot);
+    if (!error)
+        error = select_groups(query, request, pool, &snapshot);
     if (!error)
         error = tm_statistics_init(&query->statistics, host, &snapshot, request->key, request->settings.cumulative);
     if (!error)

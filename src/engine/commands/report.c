@@ -128,6 +128,87 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
                       "shows whether it is damage\n");
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Private memory
+
+static const char *private_kind(enum tm_private_kind kind)
+{
+    switch (kind) {
+    case TM_PRIVATE_RESIDENT:
+        return "resident";
+    case TM_PRIVATE_IN_CORE:
+        return "in the core";
+    case TM_PRIVATE_MAPPED:
+        return "mapped";
+    case TM_PRIVATE_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
+// "143 MiB (+5 MiB) traced"; `old` is NULL where there is nothing to compare with.
+static void add_part(struct tm_text *text, uint64_t size, const uint64_t *old, const char *what)
+{
+    tm_format_size(text, false, size, false);
+    if (old) {
+        tm_text_add(text, " (");
+        tm_format_size(text, size < *old, tm_distance(*old, size), true);
+        tm_text_add(text, ")");
+    }
+    tm_text_add(text, what);
+}
+
+static void add_parts(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *now)
+{
+    add_part(text, now->size, old ? &old->size : NULL, " ");
+    tm_text_add(text, private_kind(now->kind));
+    tm_text_add(text, ": ");
+    add_part(text, now->traced, old ? &old->traced : NULL, " traced, ");
+    if (now->tracer || (old && old->tracer))
+        add_part(text, now->tracer, old ? &old->tracer : NULL, " the tracer's, ");
+    add_part(text, now->other, old ? &old->other : NULL, " other");
+}
+
+void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint)
+{
+    add_parts(text, NULL, footprint);
+}
+
+void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint)
+{
+    if (footprint->kind == TM_PRIVATE_UNKNOWN)
+        return;
+    tm_text_add(text, "Private memory: ");
+    add_parts(text, NULL, footprint);
+    tm_text_add(text, "\n");
+}
+
+void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint)
+{
+    if (footprint->kind == TM_PRIVATE_UNKNOWN)
+        return;
+    tm_text_add(text, "Private memory: ");
+    add_parts(text, old->kind == TM_PRIVATE_UNKNOWN ? NULL : old, footprint);
+    if (old->kind == TM_PRIVATE_UNKNOWN)
+        tm_text_add(text, "; unknown of OLD");
+    else if (old->kind != footprint->kind)
+        tm_text_printf(text, "; of OLD what is %s is counted", private_kind(old->kind));
+    tm_text_add(text, "\n");
+}
+
+void tm_report_footprint_json(struct tm_json *json, const char *key, const struct tm_footprint *footprint)
+{
+    if (footprint->kind == TM_PRIVATE_UNKNOWN)
+        return;
+    tm_json_begin_object(json, key);
+    tm_json_word(json, "kind", private_kind(footprint->kind));
+    tm_json_number(json, "size", footprint->size);
+    tm_json_number(json, "traced", footprint->traced);
+    tm_json_number(json, "tracer", footprint->tracer);
+    tm_json_number(json, "other", footprint->other);
+    tm_json_end_object(json);
+}
+
 void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)
 {
     time_t seconds = (time_t)(nanoseconds / 1000000000u);

@@ -8,6 +8,7 @@
 #include "engine/base/json.h"
 #include "engine/commands/format.h"
 #include "engine/commands/request.h"
+#include "engine/model/footprint.h"
 
 /** Below a row: the source line for the key lineno, the whole traceback for the key traceback. */
 void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key);
@@ -34,6 +35,15 @@ void tm_report_filters_json(struct tm_json *json, const struct tm_request *reque
 void tm_report_unmatched_json(struct tm_json *json, const char *key, const struct tm_unmatched *unmatched);
 /** A member with all counts, also those that are 0. */
 void tm_report_damage_json(struct tm_json *json, const char *key, const struct tm_damage *damage);
+
+/** A line that says how much private memory the process has beside its traced memory, if that is known. */
+void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint);
+/** The same with the differences from `old`. */
+void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint);
+/** Only the numbers: "143 MiB resident: 106 MiB traced, 31.5 MiB the tracer's, 5320 KiB other". */
+void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint);
+/** A member with kind, size, traced, tracer and other, if they are known. */
+void tm_report_footprint_json(struct tm_json *json, const char *key, const struct tm_footprint *footprint);
 
 /** "1 block", "2 blocks". */
 void tm_report_count(struct tm_text *text, uint64_t count, const char *noun);

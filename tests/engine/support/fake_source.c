@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/target/private.h"
+
 struct fake_frame {
     char *name;
     uint32_t length;
@@ -36,6 +38,8 @@ struct fake {
     uint64_t started;
     uint32_t python_version;
     uint32_t frame_limit;
+    struct tm_private private;
+    uint64_t table_bytes;
 };
 
 // Room for one more item: a list which has had its first doubles when it is full.
@@ -142,6 +146,13 @@ void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit)
     fake->frame_limit = frame_limit;
 }
 
+void fake_set_private(struct fake *fake, int kind, uint64_t size, uint64_t table_bytes)
+{
+    fake->private = (struct tm_private){(enum tm_private_kind)kind, size};
+    fake->table_bytes = table_bytes;
+    fake->info.tracer.own_bytes = table_bytes;
+}
+
 struct tm_info *fake_info(struct fake *fake)
 {
     return &fake->info;
@@ -157,6 +168,12 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
     if (fake->open_error)
         return tm_error_create((enum tm_error_code)fake->open_error, "%s", fake->open_message);
     *result = (struct tm_source *)fake;
+    return NULL;
+}
+
+struct tm_error *tm_target_private(const struct tm_target *target, struct tm_private *result)
+{
+    *result = ((const struct fake *)target)->private;
     return NULL;
 }
 
@@ -196,6 +213,7 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
     *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
                                    .count = fake->group_count,
                                    .frame_limit = fake->frame_limit,
+                                   .table_bytes = fake->table_bytes,
                                    .in_flight = fake->info.tracer.in_flight,
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
