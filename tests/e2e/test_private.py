@@ -67,7 +67,7 @@ def test_a_snapshot_does_not_know_it(grown, debugger):
         pid=grown.pid,
     )
     assert live.endswith("; unknown of OLD\n")
-    assert old.endswith("; of OLD what is in the core is counted\n")
+    assert old.endswith("; OLD is what its core holds, which may include unused pages\n")
     assert "rivate" not in both
 
 

@@ -140,9 +140,9 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     }
     tm_text_add(out, "Total allocated size: ");
     add_sum(out, &answer->differences.total);
+    tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
     tm_report_filters(out, request);
     add_hints(request, answer, out);
-    tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
     tm_report_in_flight(out, "OLD: ", answer->before.in_flight);
     tm_report_in_flight(out, "NEW: ", answer->after.in_flight);
     tm_report_damage_of_side(out, "OLD: ", &answer->before.damage,

@@ -92,9 +92,9 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_text_add(out, "Total allocated size: ");
     tm_format_kib(out, false, statistics->total_size, false);
     tm_text_add(out, "\n");
+    tm_report_footprint(out, &query->footprint);
     tm_report_filters(out, request);
     tm_hint(out, request, query);
-    tm_report_footprint(out, &query->footprint);
     tm_report_in_flight(out, "", query->in_flight);
     tm_report_damage(out, &query->damage);
     return NULL;

@@ -192,7 +192,7 @@ void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, 
     if (old->kind == TM_PRIVATE_UNKNOWN)
         tm_text_add(text, "; unknown of OLD");
     else if (old->kind != footprint->kind)
-        tm_text_printf(text, "; of OLD what is %s is counted", private_kind(old->kind));
+        tm_text_add(text, "; OLD is what its core holds, which may include unused pages");
     tm_text_add(text, "\n");
 }
 

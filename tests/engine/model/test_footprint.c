@@ -63,7 +63,7 @@ static void test_sides_that_count_other_things_say_so(void **state)
     fake_set_private(harness->other, TM_PRIVATE_IN_CORE, 60 * MIB, 0);
     fake_set_private(harness->fake, TM_PRIVATE_RESIDENT, 50 * MIB, 0);
     assert_contains(harness_run(harness, "tm-diff", "old"),
-                    " 50.0 MiB (-10.0 MiB) other; of OLD what is in the core is counted\n");
+                    " 50.0 MiB (-10.0 MiB) other; OLD is what its core holds, which may include unused pages\n");
 }
 
 static void test_a_snapshot_does_not_know_it(void **state)
