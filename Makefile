@@ -14,7 +14,7 @@
 #   PYTHON              the Python whose headers the tracer is built with, and which `make install` installs for
 #   PYTHONS             the CPythons to test; default: all that tests/support/pythons.py finds
 #   PREFIX DESTDIR      where `make install` puts things; PYTHON_SITE and GDB_AUTO_LOAD move single parts
-#   PYTEST_ARGS         more arguments for pytest, as in PYTEST_ARGS='-k diff -x'
+#   TESTS PYTEST_ARGS   files or folders for pytest, and more arguments, as in PYTEST_ARGS='-k diff -x'
 #   TEST_JOBS           how many tests run at a time; default: one for each processor
 #   ROOTS               the folder of the systems that `make matrix` and `make aarch64` create
 #   RUN                 the program that runs the C tests, such as an emulator

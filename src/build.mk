@@ -45,6 +45,7 @@ $(BUILD)/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
+# To be the last prerequisites of a rule: what follows the bar makes nothing newer.
 prepared := Makefile src/build.mk $(BUILD)/flags | $(after_deps)
 compile = @mkdir -p $(@D) && echo "  CC    $@" && $(CC) -MMD -MP $(CPPFLAGS) $(CFLAGS)
 # Files of different folders have the same name: P makes ar compare whole paths.
@@ -94,7 +95,7 @@ remove-stale-modules:
 endif
 
 # For editors (clangd): how each C file is compiled. A folder is newer when a file came or went.
-$(BUILD)/compile_commands.json: $(prepared) $(BUILD)/flags $(sort $(wildcard src/*/ src/*/*/ tests/*/ tests/*/*/))
+$(BUILD)/compile_commands.json: $(sort $(wildcard src/*/ src/*/*/ tests/*/ tests/*/*/)) $(prepared)
 	$(file >$@,[)
 	$(foreach file,$(filter-out $(lastword $(c_sources)),$(c_sources)),$(file >>$@,$(call command_of,$(file)),))
 	$(file >>$@,$(call command_of,$(lastword $(c_sources)))])

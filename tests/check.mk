@@ -25,9 +25,9 @@ format:
 check_flags = $(filter-out -Werror,$(tracer_flags)) -Werror -O2 -Itests/engine
 check-gcc: $(c_sources:%.c=$(BUILD)/check/gcc/%.o)
 check-clang: $(c_sources:%.c=$(BUILD)/check/clang/%.o)
-$(BUILD)/check/gcc/%.o: %.c $(prepared) tests/check.mk
+$(BUILD)/check/gcc/%.o: %.c tests/check.mk $(prepared)
 	@mkdir -p $(@D) && echo "  GCC   $<" && gcc -MMD -MP $(check_flags) -c -o $@ $<
-$(BUILD)/check/clang/%.o: %.c $(prepared) tests/check.mk
+$(BUILD)/check/clang/%.o: %.c tests/check.mk $(prepared)
 	@mkdir -p $(@D) && echo "  CLANG $<" && clang -MMD -MP $(check_flags) -c -o $@ $<
 
 check-cppcheck:

@@ -7,6 +7,23 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "su
 
 import selection  # noqa: E402
 
+# The files that take longest. They come first, so that no worker has one of them left when the others are done.
+LONGEST = [
+    "oracle/test_oracle",
+    "lives/test_lives",
+    "snapshot/test_saving",
+    "stock/test_stock",
+    "frontend/test_commands",
+]
+LONGEST += ["e2e/test_refusals", "e2e/test_launch", "engine/commands/test_against_tracemalloc", "frontend/test_opened"]
+LONGEST += [
+    "tracer/test_threads",
+    "tracer/test_sanitized",
+    "tracer/test_selfcheck",
+    "e2e/test_exact",
+    "dropin/test_api",
+]
+
 
 def pytest_addoption(parser):
     group = parser.getgroup("tracemortem")
@@ -18,7 +35,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "light(condition): which combinations run without --all: support/selection.py")
 
 
+def place(item):
+    """Where an item's file is in LONGEST, or behind its end."""
+    return next((n for n, name in enumerate(LONGEST) if name in item.location[0]), len(LONGEST))
+
+
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=place)
     if config.getoption("tm_all"):
         return
     wanted = selection.is_quick if config.getoption("tm_quick") else selection.is_light

@@ -7,7 +7,7 @@
 
 A script says that it is ready by writing a line to the file descriptor in $TM_READY, as often as it needs to:
 
-    os.write(int(os.environ["TM_READY"]), b"what the test is to know\\n")
+    os.write(int(os.environ["TM_READY"]), b"what the test needs to know\\n")
 
 Then it waits, for example in sys.stdin.readline(), until the test calls `process.tell()`. Nothing here sleeps.
 """
@@ -36,7 +36,7 @@ GDB = os.environ.get("TM_TEST_GDB", "gdb")
 LLDB = os.environ.get("TM_TEST_LLDB", "lldb-19")
 DEBUGGERS = ("gdb", "lldb")
 
-PATIENCE = 600  # seconds until what should happen at once is given up
+PATIENCE = 600  # seconds; a guard against hanging, not a time that anything has to keep
 
 Run = collections.namedtuple("Run", "status stdout stderr")
 Run.__doc__ = "A debugger's exit status, and what it printed."

@@ -38,7 +38,16 @@ tracemortem.stop()
 @pytest.fixture(scope="module", autouse=True)
 def debug_build():
     """A build of its own, beside the one that all other tests use."""
-    make = ["make", "--no-print-directory", "-j2", "-C", debuggers.ROOT, "DEBUG=1", "BUILD=build/debug"]
+    make = [
+        "make",
+        "--no-print-directory",
+        "-j2",
+        "-C",
+        debuggers.ROOT,
+        "DEBUG=1",
+        "CFLAGS=-O1 -g",
+        "BUILD=build/debug",
+    ]
     subprocess.run(make + ["tracer", "package"], check=True, stdout=subprocess.DEVNULL)
 
 

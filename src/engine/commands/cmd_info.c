@@ -243,10 +243,11 @@ static void write_origin(const struct tm_info *info, struct tm_text *out)
         tm_text_printf(out, "%" PRIu32 "\n", tracer->pid);
     }
     begin_fact(out, "table");
+    tm_text_add(out, info->has_tracer ? "tracemortem's" : info->source);
     if (info->has_tracer)
-        tm_text_printf(out, "tracemortem's, layout %" PRIu32 ".%" PRIu32, tracer->layout_major, tracer->layout_minor);
+        tm_text_printf(out, ", layout %" PRIu32 ".%" PRIu32, tracer->layout_major, tracer->layout_minor);
     else
-        tm_text_printf(out, "%s, CPython's own tracemalloc", info->source);
+        tm_text_add(out, ", CPython's own tracemalloc");
     tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
 }
 
@@ -353,7 +354,7 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
         write_tracer_json(info, &json);
     tm_json_word(&json, "python_version", info->python_version);
     tm_json_bool(&json, "free_threaded", info->free_threaded);
-    tm_json_word(&json, "source", info->has_tracer ? "tracemortem" : info->source);
+    tm_json_word(&json, "source", info->source);
     tm_json_word(&json, "found_by", info->found_by);
     tm_json_number(&json, "table_address", info->table_address);
     tm_report_footprint_json(&json, "private", footprint);

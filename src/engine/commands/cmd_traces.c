@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/commands/command.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/query.h"
@@ -131,24 +132,13 @@ static void rise(struct answer *answer, size_t at, struct row row)
     answer->rows[at] = row;
 }
 
-static struct tm_error *grow(struct answer *answer)
-{
-    size_t capacity = answer->capacity ? answer->capacity * 2 : 64;
-    struct row *grown = reallocarray(answer->rows, capacity, sizeof(*grown));
-    if (!grown)
-        return tm_error_no_memory();
-    answer->rows = grown;
-    answer->capacity = capacity;
-    return NULL;
-}
-
 static struct tm_error *consider(struct answer *answer, const struct row *row)
 {
     if (answer->count < answer->limit) {
-        struct tm_error *error = answer->count == answer->capacity ? grow(answer) : NULL;
-        if (!error)
-            rise(answer, answer->count++, *row);
-        return error;
+        if (!TM_GROW(&answer->rows, answer->count + 1, &answer->capacity))
+            return tm_error_no_memory();
+        rise(answer, answer->count++, *row);
+        return NULL;
     }
     if (answer->limit && compare_rows(answer->sort, row, &answer->rows[0]) < 0)
         sink(answer, answer->count, 0, *row);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/commands/command.h"
 #include "engine/commands/words.h"
 
@@ -14,14 +15,8 @@
 
 struct tm_error *tm_words_add(struct tm_words *words, const char *word)
 {
-    if (words->count == words->capacity) {
-        size_t capacity = words->capacity ? words->capacity * 2 : 8;
-        char **items = reallocarray(words->items, capacity, sizeof(*items));
-        if (!items)
-            return tm_error_no_memory();
-        words->items = items;
-        words->capacity = capacity;
-    }
+    if (!TM_GROW(&words->items, words->count + 1, &words->capacity))
+        return tm_error_no_memory();
     char *copy = strdup(word);
     if (!copy)
         return tm_error_no_memory();

@@ -49,7 +49,7 @@ struct tm_traces {
 /** Whether the target was tracing. */
 enum tm_tracing {
     TM_TRACING_NEVER,    // never started; or of CPython's own: not started, or stopped
-    TM_TRACING_ON,       //
+    TM_TRACING_ON,       // blocks are recorded
     TM_TRACING_STOPPED,  // which cleared what was recorded
     TM_TRACING_CLEARING, // on, and traces were just being cleared
 };

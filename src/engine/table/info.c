@@ -5,7 +5,7 @@
 #include "engine/table/answers.h"
 #include "engine/table/sites.h"
 
-// What came from the target, as far as it is printable ASCII; a version is nothing else.
+// Copies text of the target. A version is printable ASCII only; anything else becomes "?".
 static void copy_text(char *to, size_t capacity, const char *from, size_t length)
 {
     size_t i;
@@ -81,7 +81,7 @@ static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
                                          &table->nodes, &table->sites,   &table->tracked};
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
         info->tracer.table_bytes = tm_add_saturating(info->tracer.table_bytes, array_bytes(arrays[i]));
-        if (arrays[i] != &table->sites) // whose damage is there, and has this in it
+        if (arrays[i] != &table->sites) // whose damage is already there, with this in it
             tm_damage_merge(&info->damage, &arrays[i]->claimed);
     }
     info->tracer.own_bytes = tm_table_own_bytes(table);

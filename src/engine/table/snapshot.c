@@ -3,7 +3,7 @@
 #include "engine/table/answers.h"
 #include "engine/table/sites.h"
 
-// The group of one site, if it has live blocks; what is wrong with it is a flaw.
+// The group of one site, if it has live blocks; a flaw if something is wrong with it.
 static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struct tm_site_cursor *cursor,
                                    struct tm_flight *flight, struct tm_group *group, struct tm_flaw *flaw)
 {
@@ -50,7 +50,7 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
         return error;
     result->frame_limit = table->place.root.frame_limit;
     result->table_bytes = tm_table_own_bytes(table);
-    // Of the other arrays only what a site needed is missing in the answer, and is counted with the site.
+    // What is missing from the other arrays matters only where a site needs it, and is counted with the site.
     result->damage = table->sites.damage;
     error = tm_table_tracebacks(table, pool, host, &tracebacks);
     if (!error)

@@ -1,4 +1,4 @@
-// The test double of the seam in source.h. Aborts where a test misuses it.
+// The test double of the interface in source.h. Aborts where a test misuses it.
 
 #include "support/fake_source.h"
 
@@ -42,7 +42,7 @@ struct fake {
     uint64_t table_bytes;
 };
 
-// Room for one more item: a list which has had its first doubles when it is full.
+// Room for one more item: the capacity of a list that is not empty doubles when it is full.
 static void *grown(void *items, size_t count, size_t size)
 {
     if (items && (count & (count - 1)))
@@ -60,7 +60,7 @@ struct fake *fake_create(void)
     fake->tracing = true;
     fake->frame_limit = 25;
     fake->info = (struct tm_info){.source = "fake",
-                                  .found_by = "being told",
+                                  .found_by = "the test",
                                   .python_version = "3.11.7",
                                   .state = 1,
                                   .has_tracer = true,
@@ -251,7 +251,8 @@ struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *
     return error;
 }
 
-// The block which comes after `*last` by its address, or after none; of the same address in the order they were added.
+// The block after `*last` by its address, or the first one; those of the same address in the order in which they were
+// added.
 static const struct fake_block *next_block(const struct fake *fake, const struct fake_block *last)
 {
     const struct fake_block *best = NULL;
