@@ -315,9 +315,11 @@ def without_debug_package(stripped, folder):
     return str(copy)
 
 
-def test_a_stripped_python_without_its_debug_package(stripped, tmp_path):
+@light(lambda ways: ways == WAYS[:2])
+@pytest.mark.parametrize("ways", [WAYS[:2], WAYS[2:]], ids=["gdb-live-lldb-core", "lldb-live-gdb-core"])
+def test_a_stripped_python_without_its_debug_package(stripped, tmp_path, ways):
     copy = without_debug_package(stripped, tmp_path)
-    try_seed(copy, 111, 100, 25, tmp_path, queries=few_queries(tmp_path), found_by="search", way="stock")
+    try_seed(copy, 111, 100, 25, tmp_path, ways, queries=few_queries(tmp_path), found_by="search", way="stock")
 
 
 @thorough

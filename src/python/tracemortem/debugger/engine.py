@@ -95,15 +95,15 @@ class Memory:
 
 
 def library_path() -> str:
-    """Where the engine is: $TRACEMORTEM_ENGINE; else the path that `make install` wrote to engine_path.txt in the
-    package tracemortem; else ../../lib from that package, as in a build."""
+    """Where the engine is: $TRACEMORTEM_ENGINE; else the path that the installer wrote to engine_path.txt in the
+    package tracemortem, from there if it is relative; else ../../lib from that package, as in a build."""
     chosen = os.environ.get("TRACEMORTEM_ENGINE")
     if chosen:
         return chosen
     package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     try:
         with open(os.path.join(package, "engine_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
-            return file.read().strip()
+            return os.path.join(package, file.read().strip())
     except OSError:
         return os.path.normpath(os.path.join(package, "..", "..", "lib", LIBRARY))
 
