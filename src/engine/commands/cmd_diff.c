@@ -219,7 +219,7 @@ static void write_json(const struct tm_request *request, const struct answer *an
 // Adds the name of the file to an error.
 static struct tm_error *name_core(const struct tm_request *request, size_t index, struct tm_error *error)
 {
-    if (!error || index >= request->unresolved_count || tm_error_code(error) == TM_ERROR_INTERRUPTED ||
+    if (!error || request->unresolved[index].kind != TM_OPERAND_CORE || tm_error_code(error) == TM_ERROR_INTERRUPTED ||
         tm_error_code(error) == TM_ERROR_NO_MEMORY)
         return error;
 
@@ -237,7 +237,7 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
                                 struct answer *answer)
 {
     const struct tm_host *host = &request->session->host;
-    struct tm_target *after = request->unresolved_count == 2 ? request->unresolved[1].target : current;
+    struct tm_target *after = request->unresolved[1].kind == TM_OPERAND_CORE ? request->unresolved[1].target : current;
 
     struct tm_error *error =
         name_core(request, 0, tm_query_init(&answer->before, request, request->unresolved[0].target, pool));

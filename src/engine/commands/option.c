@@ -3,6 +3,7 @@
 #include "engine/commands/option.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/commands/words.h"
@@ -13,6 +14,7 @@ void tm_settings_deinit(struct tm_settings *settings)
 {
     tm_filter_list_deinit(&settings->filters);
     tm_mine_deinit(&settings->mine);
+    free(settings->output);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -279,6 +281,19 @@ static struct tm_error *add_mine(const char *command, const struct tm_option *op
     return error;
 }
 
+static struct tm_error *set_output(const char *command, const struct tm_option *option, const char *value,
+                                   struct tm_settings *settings)
+{
+    if (value[0] == '\0')
+        return bad_value(command, option, value, "the name of a file");
+    char *copy = strdup(value);
+    if (!copy)
+        return tm_error_no_memory();
+    free(settings->output);
+    settings->output = copy;
+    return NULL;
+}
+
 // `value` is NULL for an option without one.
 static struct tm_error *apply(const char *command, const struct tm_option *option, const char *value,
                               struct tm_settings *settings)
@@ -310,6 +325,8 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_JSON:
         settings->json = true;
         return NULL;
+    case TM_OPTION_OUTPUT:
+        return set_output(command, option, value, settings);
     case TM_OPTION_HELP:
         settings->help = true;
         return NULL;

@@ -19,6 +19,7 @@ enum tm_option_id {
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
+    TM_OPTION_OUTPUT,
     TM_OPTION_HELP,
     TM_OPTION_SORT,
     TM_OPTION_TRACEBACK,
@@ -59,6 +60,9 @@ enum tm_option_id {
 // Every command has these.
 #define TM_OPTIONS_JSON(X)                                                            \
     X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
+    X(TM_OPTION_OUTPUT, 0, "    ", "--output", " FILE",                               \
+      "Write the answer to FILE instead. A file that exists is replaced, unless\n"    \
+      "        it is a core, a program or a snapshot.")                               \
     X(TM_OPTION_HELP, 'h', "-h, ", "--help", "", "Show this help and do nothing else.")
 
 #define TM_OPTIONS_SORT(X)                                                       \
@@ -121,6 +125,7 @@ struct tm_settings {
     int64_t limit;
     bool cumulative;
     bool json;
+    char *output; // NULL: the answer is shown to the user
     bool help;
     bool exclusive;
     bool all_frames;
