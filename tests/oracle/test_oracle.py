@@ -83,7 +83,7 @@ def pattern_words(pattern, lineno):
 def command_lines(query, old_core):
     """The lines to type for a query; the answer is the one before the last."""
     words = [query["command"]] + ([str(old_core)] if query["command"] == "tm-diff" else [])
-    words += [query["key"], "--limit", str(query["limit"])] + ["--cumulative"] * query["cumulative"]
+    words += [query["key"], "--limit", str(query["limit"])] + ["--cumulative"] * query["cumulative"] + ["--plain"]
     before = []
     for inclusive, pattern, lineno, all_frames, domain in query["filters"]:
         if query["standing"]:
@@ -209,7 +209,7 @@ def all_lines(stopped):
     probes = len(lines)
     for number, address in enumerate(stopped.addresses):
         limit = LIMITS[number % len(LIMITS)]
-        lines.append("tm-traceback %s 0x%x" % ("" if limit is None else "--limit %d" % limit, address))
+        lines.append("tm-traceback --plain %s 0x%x" % ("" if limit is None else "--limit %d" % limit, address))
         lines.append("tm-traceback --json 0x%x" % address)
     return lines, places, probes
 

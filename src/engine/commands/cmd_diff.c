@@ -7,7 +7,8 @@
 #include "engine/commands/report.h"
 #include "engine/model/diff.h"
 
-#define DIFF_OPTIONS(X) TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+#define DIFF_OPTIONS(X) \
+    TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -22,8 +23,8 @@ static const char help[] =
             "\n"
             "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
             "first. Below it is the source line, if the file can be read here. With key\n"
-            "traceback, all frames are below it. Then come the sum of the other rows and the\n"
-            "total, each with its difference.\n"
+            "traceback, all frames are below it, with their functions. Then come the sum of\n"
+            "the other rows and the total, each with its difference.\n"
             "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
             DIFF_OPTIONS,
             "Examples:\n"
@@ -33,10 +34,8 @@ static const char help[] =
             "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
             "\n"
             "The JSON object has:\n"
-            "  command, key, cumulative, limit\n" TM_HELP_JSON_FILTERS
-            "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
-            "                first); filename and lineno (keys lineno, and filename with\n"
-            "                lineno 0); size, size_diff, count, count_diff\n"
+            "  command, key, cumulative, limit\n" TM_HELP_JSON_FILTERS "  statistics    the rows: " TM_HELP_JSON_PLACES
+            "                size, size_diff, count, count_diff\n"
             "  other         the rows not shown: statistics (how many), size, size_diff,\n"
             "                count, count_diff\n"
             "  total_size, total_size_diff, total_count, total_count_diff\n"
@@ -115,7 +114,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
             return error;
         tm_format_difference(out, difference);
         tm_text_add(out, "\n");
-        tm_report_detail(out, host, &difference->place, request->key);
+        tm_report_detail(out, request, &difference->place, difference->mixed);
     }
     if (answer->shown < answer->differences.count) {
         tm_text_printf(out, "%zu other: ", answer->differences.count - answer->shown);
@@ -147,7 +146,7 @@ static void write_rows_json(const struct tm_request *request, const struct answe
     for (size_t i = 0; i < answer->shown; i++) {
         const struct tm_difference *difference = answer->differences.items[i];
         tm_json_begin_object(json, NULL);
-        tm_report_place_json(json, &difference->place, request->key);
+        tm_report_place_json(json, &difference->place, request->key, difference->mixed);
         write_row_json(json, difference);
         tm_json_end_object(json);
     }

@@ -4,19 +4,22 @@
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 
-#define TOP_OPTIONS(X) TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+#define TOP_OPTIONS(X) \
+    TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TOP_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] = TM_HELP("Show the places that hold the most traced memory.", "tm-top [KEY] [OPTION]...",
                                    "Each row is str() of a tracemalloc.Statistic, largest size first. Below it is\n"
                                    "the source line, if the file can be read here. With key traceback, all frames\n"
-                                   "are below it. Then come the sum of the other rows and the total.\n"
+                                   "are below it, with their functions. Then come the sum of the other rows and the\n"
+                                   "total.\n"
                                    "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
                                    TOP_OPTIONS,
                                    "Examples:\n"
                                    "  tm-top\n"
                                    "  tm-top filename -n 5\n"
+                                   "  tm-top function\n"
                                    "  tm-top traceback --include '*/views.py' --all-frames\n"
                                    "  tm-top --exclude '<frozen *>' --cumulative\n"
                                    "\n"
@@ -24,9 +27,7 @@ static const char help[] = TM_HELP("Show the places that hold the most traced me
                                    "  command, key, cumulative, limit\n"
                                    "  traceback_limit\n"
                                    "                frames kept for each block\n" TM_HELP_JSON_FILTERS
-                                   "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
-                                   "                first); filename and lineno (keys lineno, and filename with\n"
-                                   "                lineno 0); size, count\n"
+                                   "  statistics    the rows: " TM_HELP_JSON_PLACES "                size, count\n"
                                    "  other         the rows not shown: statistics (how many), size, count\n"
                                    "  total_size, total_count\n"
                                    "  in_flight     bytes in blocks that were being recorded or freed\n"
@@ -73,7 +74,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
             return error;
         tm_format_statistic(out, statistic);
         tm_text_add(out, "\n");
-        tm_report_detail(out, host, &statistic->place, request->key);
+        tm_report_detail(out, request, &statistic->place, statistic->mixed);
     }
     if (top.shown < statistics->count) {
         tm_text_printf(out, "%zu other: ", statistics->count - top.shown);
@@ -96,7 +97,7 @@ static void write_rows_json(const struct tm_request *request, const struct tm_st
     for (size_t i = 0; i < top->shown; i++) {
         const struct tm_statistic *statistic = statistics->items[i];
         tm_json_begin_object(json, NULL);
-        tm_report_place_json(json, &statistic->place, request->key);
+        tm_report_place_json(json, &statistic->place, request->key, statistic->mixed);
         tm_json_number(json, "size", statistic->size);
         tm_json_number(json, "count", statistic->count);
         tm_json_end_object(json);

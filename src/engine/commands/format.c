@@ -108,7 +108,12 @@ void tm_format_place(struct tm_text *text, const struct tm_place *place)
     const struct tm_frame *frames = tm_place_frames(place, &count);
 
     tm_text_escape(text, frames[0].file_name->bytes, frames[0].file_name->length);
-    tm_text_printf(text, ":%" PRIu32, frames[0].line);
+    if (!place->by_function) {
+        tm_text_printf(text, ":%" PRIu32, frames[0].line);
+    } else if (frames[0].function) {
+        tm_text_add(text, " in ");
+        tm_text_escape(text, frames[0].function->bytes, frames[0].function->length);
+    }
 }
 
 static void append_average(struct tm_text *text, uint64_t size, uint64_t count)
@@ -165,13 +170,24 @@ void tm_format_source_line(struct tm_text *text, const struct tm_host *host, con
     tm_text_add(text, "\n");
 }
 
+void tm_format_function(struct tm_text *text, const struct tm_frame *frame)
+{
+    if (!frame->function)
+        return;
+    tm_text_add(text, ", in ");
+    tm_text_escape(text, frame->function->bytes, frame->function->length);
+}
+
 void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,
-                      uint32_t end)
+                      uint32_t end, bool functions)
 {
     for (uint32_t i = first; i < end; i++) {
         tm_text_add(text, "  File \"");
         tm_text_escape(text, frames[i].file_name->bytes, frames[i].file_name->length);
-        tm_text_printf(text, "\", line %" PRIu32 "\n", frames[i].line);
+        tm_text_printf(text, "\", line %" PRIu32, frames[i].line);
+        if (functions)
+            tm_format_function(text, &frames[i]);
+        tm_text_add(text, "\n");
         tm_format_source_line(text, host, &frames[i], "    ");
     }
 }

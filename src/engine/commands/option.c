@@ -291,6 +291,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_JSON:
         settings->json = true;
         return NULL;
+    case TM_OPTION_PLAIN:
+        settings->plain = true;
+        return NULL;
     case TM_OPTION_SORT:
         return parse_sort(command, option, value, &settings->sort);
     case TM_OPTION_FORM:

@@ -18,6 +18,7 @@ enum tm_option_id {
     TM_OPTION_DOMAIN,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_JSON,
+    TM_OPTION_PLAIN,
     TM_OPTION_SORT,
     TM_OPTION_TRACEBACK,
     TM_OPTION_FORCE,
@@ -35,7 +36,7 @@ enum tm_option_id {
 #define TM_OPTIONS_CUMULATIVE(X)                                               \
     X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                   \
       "Count a block for each frame of its traceback, not only for the most\n" \
-      "        recent one (keys lineno and filename).")
+      "        recent one (all keys but traceback).")
 #define TM_OPTIONS_FILTERS(X)                                                        \
     X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                \
       "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"   \
@@ -50,6 +51,9 @@ enum tm_option_id {
       "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n" \
       "        match is enough.")
 #define TM_OPTIONS_JSON(X) X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.")
+
+#define TM_OPTIONS_PLAIN(X) \
+    X(TM_OPTION_PLAIN, 0, "    ", "--plain", "", "Show rows and frames exactly as tracemalloc does: without functions.")
 
 #define TM_OPTIONS_SORT(X)                                                       \
     X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
@@ -111,6 +115,7 @@ struct tm_settings {
     int64_t limit;
     bool cumulative;
     bool json;
+    bool plain;
     bool exclusive;
     bool all_frames;
     bool has_domain; // TM_OPTION_FILTER_DOMAIN

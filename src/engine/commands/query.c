@@ -2,9 +2,10 @@
 
 #include "engine/commands/query.h"
 
-#include "engine/open.h"
-
 #include <string.h>
+
+#include "engine/commands/command.h"
+#include "engine/open.h"
 
 static struct tm_error *open_source(const struct tm_host *host, struct tm_target *target, struct tm_source **result)
 {
@@ -25,6 +26,17 @@ static struct tm_error *take_snapshot(const struct tm_host *host, struct tm_targ
     return error;
 }
 
+static struct tm_error *require_functions(const struct tm_request *request, const struct tm_snapshot *snapshot)
+{
+    if (request->key != TM_KEY_FUNCTION || snapshot->has_functions)
+        return NULL;
+    return tm_error_create(TM_ERROR_UNSUPPORTED,
+                           "no functions are recorded here: only tracemortem's tracer records them, and neither "
+                           "CPython's own tracemalloc nor a snapshot file has them\n"
+                           "Type \"%s lineno\", or run the program under the tracer",
+                           request->command->name);
+}
+
 struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
                                struct tm_pool *pool)
 {
@@ -35,7 +47,9 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
     struct tm_error *error = take_snapshot(host, target, pool, &snapshot);
     if (error)
         return error;
-    error = tm_filter_list_apply(&request->session->filters, host, &snapshot);
+    error = require_functions(request, &snapshot);
+    if (!error)
+        error = tm_filter_list_apply(&request->session->filters, host, &snapshot);
     if (!error)
         error = tm_filter_list_apply(&request->settings.filters, host, &snapshot);
     if (!error)

@@ -8,12 +8,18 @@
 // ---------------------------------------------------------------------------------------------------------------
 // Text
 
-void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key)
+void tm_report_detail(struct tm_text *text, const struct tm_request *request, const struct tm_place *place, bool mixed)
 {
-    if (key == TM_KEY_LINENO)
+    const struct tm_host *host = &request->session->host;
+    bool functions = !request->settings.plain;
+
+    if (request->key == TM_KEY_LINENO)
         tm_format_source_line(text, host, &place->frame, "    ");
-    else if (key == TM_KEY_TRACEBACK)
-        tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count);
+    if (request->key != TM_KEY_TRACEBACK)
+        return;
+    tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, functions);
+    if (functions && mixed)
+        tm_text_add(text, "  (other functions have blocks at these lines too: see tm-top function)\n");
 }
 
 static void add_filters(struct tm_text *text, const struct tm_filter_list *list)
@@ -131,6 +137,12 @@ void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)
 // ---------------------------------------------------------------------------------------------------------------
 // JSON
 
+static void write_function_json(struct tm_json *json, const struct tm_frame *frame)
+{
+    if (frame->function)
+        tm_json_string(json, "name", frame->function->bytes, frame->function->length);
+}
+
 void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end)
 {
     tm_json_begin_array(json, "traceback");
@@ -138,21 +150,25 @@ void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, 
         tm_json_begin_object(json, NULL);
         tm_json_string(json, "filename", frames[i].file_name->bytes, frames[i].file_name->length);
         tm_json_number(json, "lineno", frames[i].line);
+        write_function_json(json, &frames[i]);
         tm_json_end_object(json);
     }
     tm_json_end_array(json);
 }
 
-void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key)
+void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key, bool mixed)
 {
     uint32_t count;
     const struct tm_frame *frames = tm_place_frames(place, &count);
 
     tm_report_frames_json(json, frames, 0, count);
+    if (mixed)
+        tm_json_bool(json, "names_differ", true);
     if (key == TM_KEY_TRACEBACK)
         return;
     tm_json_string(json, "filename", frames[0].file_name->bytes, frames[0].file_name->length);
     tm_json_number(json, "lineno", frames[0].line);
+    write_function_json(json, &frames[0]);
 }
 
 void tm_report_filters_json(struct tm_json *json, const struct tm_request *request)

@@ -9,8 +9,11 @@
 #include "engine/commands/format.h"
 #include "engine/commands/request.h"
 
-/** Below a row: the source line for the key lineno, the whole traceback for the key traceback. */
-void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key);
+/**
+ * Below a row: the source line for the key lineno, the whole traceback for the key traceback. `mixed`: the row has
+ * blocks of other functions too.
+ */
+void tm_report_detail(struct tm_text *text, const struct tm_request *request, const struct tm_place *place, bool mixed);
 /** A line "filters: …", if the session or the command has filters. */
 void tm_report_filters(struct tm_text *text, const struct tm_request *request);
 /** If anything is missing from the answer: a line that says what, and what this means for the answer. */
@@ -23,8 +26,8 @@ void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage
 /** A line about updates in flight; nothing if `bytes` is 0. */
 void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes);
 
-/** Member "traceback"; for keys with a single frame, also "filename" and "lineno". */
-void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key);
+/** Member "traceback"; for keys with a single frame, also "filename", "lineno" and "name". If `mixed`, "names_differ". */
+void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key, bool mixed);
 void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end);
 /** Member "filters". */
 void tm_report_filters_json(struct tm_json *json, const struct tm_request *request);

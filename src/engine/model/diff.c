@@ -15,6 +15,8 @@ static struct tm_error *add(struct tm_differences *differences, const struct tm_
         return tm_error_no_memory();
 
     difference->place = after ? after->place : before->place;
+    difference->mixed = (after && after->mixed) || (before && before->mixed) ||
+                        (after && before && !tm_places_same_functions(&after->place, &before->place));
     difference->size = after ? after->size : 0;
     difference->count = after ? after->count : 0;
     difference->old_size = before ? before->size : 0;

@@ -11,6 +11,7 @@ struct tm_difference {
     struct tm_place place;
     uint64_t size, old_size;
     uint64_t count, old_count;
+    bool mixed; // as a statistic's, over both sides
 };
 
 struct tm_differences {

@@ -21,6 +21,7 @@ struct tm_snapshot {
     size_t count;
     size_t capacity;
     uint32_t frame_limit;
+    bool has_functions; // frames have the names of their functions
     uint64_t in_flight; // bytes of blocks which were being stored, freed or moved: sizes and counts may be off by them
     struct tm_damage damage;
 };

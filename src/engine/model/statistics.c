@@ -6,7 +6,7 @@
 
 #include "engine/base/order.h"
 
-static const char *const key_names[TM_KEYS] = {"lineno", "filename", "traceback"};
+static const char *const key_names[TM_KEYS] = {"lineno", "filename", "traceback", "function"};
 
 const char *tm_key_name(enum tm_key key)
 {
@@ -41,6 +41,8 @@ uint64_t tm_place_hash(const struct tm_place *place)
 
     for (uint32_t i = 0; i < count; i++)
         hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 40);
+    if (place->by_function)
+        hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)place->frame.function);
     return hash;
 }
 
@@ -56,6 +58,18 @@ bool tm_places_equal(const struct tm_place *a, const struct tm_place *b)
     for (uint32_t i = 0; a_frames != b_frames && i < a_count; i++)
         if (a_frames[i].file_name != b_frames[i].file_name || a_frames[i].line != b_frames[i].line)
             return false;
+    return !a->by_function || a->frame.function == b->frame.function;
+}
+
+bool tm_places_same_functions(const struct tm_place *a, const struct tm_place *b)
+{
+    uint32_t a_count, b_count;
+    const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
+    const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
+
+    for (uint32_t i = 0; a_frames != b_frames && i < a_count && i < b_count; i++)
+        if (a_frames[i].function != b_frames[i].function)
+            return false;
     return true;
 }
 
@@ -65,7 +79,8 @@ int tm_places_compare(const struct tm_place *a, const struct tm_place *b)
     const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
     const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
 
-    return tm_frames_compare(a_frames, a_count, b_frames, b_count);
+    int order = tm_frames_compare(a_frames, a_count, b_frames, b_count);
+    return order == 0 && a->by_function ? tm_names_compare(a->frame.function, b->frame.function) : order;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -93,11 +108,16 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
         struct tm_statistic *made = tm_arena_allocate(&statistics->arena, sizeof(*made));
         if (!made)
             return tm_error_no_memory();
-        *made = (struct tm_statistic){*place, 0, 0};
+        *made = (struct tm_statistic){.place = *place};
         tm_set_put(&statistics->set, entry, hash, made);
     }
 
     struct tm_statistic *statistic = entry->item;
+    statistic->mixed = statistic->mixed || !tm_places_same_functions(&statistic->place, place);
+    if (group->size > statistic->largest) {
+        statistic->largest = group->size;
+        statistic->place = *place;
+    }
     statistic->size = tm_add_saturating(statistic->size, group->size);
     statistic->count = tm_add_saturating(statistic->count, group->count);
     statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
@@ -107,9 +127,11 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
 
 static struct tm_place frame_place(const struct tm_frame *frame, enum tm_key key)
 {
-    struct tm_place place = {NULL, *frame};
-    if (key == TM_KEY_FILENAME)
+    struct tm_place place = {.frame = *frame, .by_function = key == TM_KEY_FUNCTION};
+    if (key != TM_KEY_LINENO)
         place.frame.line = 0;
+    if (key == TM_KEY_FILENAME)
+        place.frame.function = NULL;
     return place;
 }
 

@@ -17,20 +17,24 @@ enum tm_key {
     TM_KEY_LINENO,
     TM_KEY_FILENAME,
     TM_KEY_TRACEBACK,
+    TM_KEY_FUNCTION, // file name and function; tracemalloc has no such key
 };
-#define TM_KEYS 3
+#define TM_KEYS 4
 
-/** "lineno", "filename", "traceback", as tracemalloc calls them. */
+/** "lineno", "filename", "traceback", as tracemalloc calls them; "function". */
 const char *tm_key_name(enum tm_key key);
 bool tm_key_from_name(const char *name, enum tm_key *result);
 
 /** What a statistic is about: Statistic.traceback. */
 struct tm_place {
     const struct tm_traceback *traceback; // for the key traceback; else NULL, and
-    struct tm_frame frame;                // the only frame (line 0 for the key filename)
+    struct tm_frame frame;                // the only frame (line 0 for the keys filename and function)
+    bool by_function;                     // for the key function: the function counts when places are compared
 };
 const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count);
 uint64_t tm_place_hash(const struct tm_place *place);
+/** Of two equal places: whether the functions of their frames are the same too. */
+bool tm_places_same_functions(const struct tm_place *a, const struct tm_place *b);
 bool tm_places_equal(const struct tm_place *a, const struct tm_place *b);
 int tm_places_compare(const struct tm_place *a, const struct tm_place *b);
 
@@ -39,6 +43,8 @@ struct tm_statistic {
     struct tm_place place;
     uint64_t size;
     uint64_t count;
+    uint64_t largest; // bytes of the greatest group in it: the place has this group's functions
+    bool mixed;       // its groups have different functions at the same lines
 };
 
 struct tm_statistics {
@@ -50,7 +56,7 @@ struct tm_statistics {
     uint64_t total_count;
 };
 
-/** In no order. `cumulative` is for the keys lineno and filename. The snapshot's pool must outlive the result. */
+/** In no order. `cumulative` is for all keys but traceback. The snapshot's pool must outlive the result. */
 struct tm_error *tm_statistics_init(struct tm_statistics *statistics, const struct tm_host *host,
                                     const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative);
 void tm_statistics_deinit(struct tm_statistics *statistics);

@@ -75,7 +75,7 @@ static struct tm_error *get_frame(const struct collector *collector, tm_pickled 
         return bad_trace(collector, "frame", value);
     if (count != 2)
         return tm_not_a_snapshot("trace %" PRIu64 " has a frame of %" PRIu64 " parts, not 2", collector->number, count);
-    frame->file_name = tm_pickled_string(items[0]);
+    *frame = (struct tm_frame){.file_name = tm_pickled_string(items[0])};
     if (!frame->file_name)
         return bad_trace(collector, "file name", items[0]);
     return get_number(collector, items[1], "line number", &frame->line);

@@ -49,6 +49,7 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
     if (error)
         return error;
     result->frame_limit = table->place.root.frame_limit;
+    result->has_functions = true;
     // Of the other arrays only what a site needed is missing in the answer, and is counted with the site.
     result->damage = table->sites.damage;
     error = tm_table_tracebacks(table, pool, host, &tracebacks);

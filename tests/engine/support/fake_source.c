@@ -9,6 +9,7 @@ struct fake_frame {
     char *name;
     uint32_t length;
     uint32_t line;
+    const char *function; // NULL: not known
 };
 
 struct fake_group {
@@ -35,6 +36,7 @@ struct fake {
     bool tracing;
     uint64_t started;
     uint32_t python_version;
+    bool has_functions;
 };
 
 // Room for one more item: a list which has had its first doubles when it is full.
@@ -88,7 +90,7 @@ void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t 
     *group =
         (struct fake_group){grown(NULL, frames, sizeof(*group->frames)), frames, total_frames, domain, size, count};
     for (uint32_t i = 0; i < frames; i++) {
-        group->frames[i] = (struct fake_frame){grown(NULL, lengths[i], 1), lengths[i], lines[i]};
+        group->frames[i] = (struct fake_frame){grown(NULL, lengths[i], 1), lengths[i], lines[i], NULL};
         memcpy(group->frames[i].name, names[i], lengths[i]);
     }
 }
@@ -97,6 +99,14 @@ void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size,
 {
     uint32_t length = (uint32_t)strlen(name);
     fake_add_group(fake, 0, size, count, 1, 1, &name, &length, &line);
+}
+
+void fake_set_functions(struct fake *fake, const char *const *functions)
+{
+    struct fake_group *group = &fake->groups[fake->group_count - 1];
+    fake->has_functions = true;
+    for (uint32_t i = 0; i < group->frame_count; i++)
+        group->frames[i].function = functions[i];
 }
 
 void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing)
@@ -172,8 +182,11 @@ static struct tm_error *intern(const struct fake_group *group, struct tm_pool *p
     struct tm_error *error = NULL;
 
     for (uint32_t i = 0; i < group->frame_count && !error; i++) {
-        frames[i].line = group->frames[i].line;
-        error = tm_pool_name(pool, group->frames[i].name, group->frames[i].length, &frames[i].file_name);
+        const struct fake_frame *frame = &group->frames[i];
+        frames[i] = (struct tm_frame){.line = frame->line};
+        error = tm_pool_name(pool, frame->name, frame->length, &frames[i].file_name);
+        if (!error && frame->function)
+            error = tm_pool_name(pool, frame->function, (uint32_t)strlen(frame->function), &frames[i].function);
     }
     if (!error)
         error = tm_pool_traceback(pool, frames, group->frame_count, group->total_frames, result);
@@ -189,6 +202,7 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
     *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
                                    .count = fake->group_count,
                                    .frame_limit = 25,
+                                   .has_functions = fake->has_functions,
                                    .in_flight = fake->info.tracer.in_flight,
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {

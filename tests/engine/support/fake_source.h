@@ -20,6 +20,8 @@ void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t 
                     uint32_t frames, const char *const *names, const uint32_t *lengths, const uint32_t *lines);
 /** The usual one: a block or more, allocated at one line of one file. */
 void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size, uint64_t count);
+/** The functions of the frames of the group added last, oldest first; NULL: not known. */
+void fake_set_functions(struct fake *fake, const char *const *functions);
 /** A block which is found by any address inside it and visited, with the traceback of the group added last. */
 void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing);
 

@@ -440,6 +440,41 @@ static void test_missing_memory_behind_a_group(void **state)
     }
 }
 
+// The function of a frame is read too, and where it cannot be, nothing else is missing.
+static void test_functions(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    struct tm_node *node = image_record(&f->table, &f->root->nodes, site_record(f, f->first_site)->node);
+    struct tm_code *code = image_record(&f->table, &f->root->codes, node->code);
+    char filling[5000]; // so that the function's name is on another page
+    memset(filling, 'x', sizeof(filling));
+    image_string(&f->table, filling, sizeof(filling));
+    code->qualname = image_string(&f->table, "Basket.add", 10);
+    image_rehash(&f->table, f->root);
+    struct tm_snapshot snapshot = take_snapshot(f);
+    assert_true(snapshot.has_functions);
+    const struct tm_traceback *traceback = snapshot.groups[0].traceback;
+    assert_string_equal(traceback->frames[traceback->count - 1].function->bytes, "Basket.add");
+    tm_snapshot_deinit(&snapshot);
+
+    const struct tm_string *string = image_record(&f->table, &f->root->strings, code->qualname);
+    image_hide(f->image, image_record_address(&f->table, &f->root->bytes, string->position), 10);
+    snapshot = take_snapshot(f);
+    traceback = snapshot.groups[0].traceback;
+    assert_null(traceback->frames[traceback->count - 1].function);
+    assert_true(undamaged(&snapshot.damage));
+    tm_snapshot_deinit(&snapshot);
+    image_show_all(f->image);
+
+    code->qualname = TM_STRING_UNKNOWN;
+    image_rehash(&f->table, f->root);
+    snapshot = take_snapshot(f);
+    traceback = snapshot.groups[0].traceback;
+    assert_null(traceback->frames[traceback->count - 1].function);
+    tm_snapshot_deinit(&snapshot);
+}
+
 static void test_missing_memory_is_counted_once(void **state)
 {
     struct fixture *f = *state;
@@ -630,6 +665,7 @@ int main(void)
         TEST(test_missing_pages_of_sites),
         TEST(test_truncated_core),
         TEST(test_missing_memory_behind_a_group),
+        TEST(test_functions),
         TEST(test_missing_memory_is_counted_once),
         TEST(test_huge_counts_cost_nothing),
         TEST(test_wild_chunks_end_soon),
