@@ -1,19 +1,19 @@
 """tracemortem in gdb: `source` this file, then see `help tm-top`.
 
-Afterwards `import tm_gdb` works in gdb's Python: it is this file, loaded once as a module. It has take_snapshot(), which
-gives a real tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This file
-finds the parts; the commands are in tm_gdb_commands, what they ask of gdb in tm_gdb_target, the rest in the package
-tracemortem.
+Afterwards `import tm_gdb` works in gdb's Python: it is this file, loaded once as a module. It has take_snapshot(),
+which returns a real tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This
+file finds the parts. The commands are in tm_gdb_commands, what they need from gdb is in tm_gdb_target, and the rest in
+the package tracemortem.debugger.
 """
 
 import os
 import sys
 
 
-def _extend_path():
-    """Put this folder, and with it the package tracemortem, before all else on sys.path.
+def _extend_path() -> None:
+    """Put this folder and the package tracemortem first on sys.path.
 
-    Installed, the package is in this folder; in the source tree it is where `make` puts it.
+    After `make install` the package is in this folder. In the source tree it is where `make` puts it.
     """
     here = os.path.dirname(os.path.realpath(__file__))
     built = os.path.join(os.path.dirname(here), "build", "python")
@@ -23,7 +23,7 @@ def _extend_path():
 
 
 if __name__ == "__main__":
-    # gdb's `source` runs this in the namespace of all sourced scripts, where nothing of ours should stay.
+    # gdb's `source` runs this in a namespace that all sourced scripts share: leave nothing of ours there.
     _extend_path()
     del _extend_path
     import tm_gdb  # noqa: F401

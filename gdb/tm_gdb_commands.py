@@ -1,57 +1,71 @@
-"""The tm- commands as gdb has them: help, completion, errors, output. What they do is the engine's.
+"""The tm- commands as gdb has them: help, completion, errors, output. What they do is in the engine.
 
-Knows gdb's command line and nothing of targets: that is tm_gdb_target.
+This module knows gdb's command line. It knows nothing of targets: tm_gdb_target does.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, TypeVar
 
 import gdb
 
+_missing: Optional[ImportError] = None
 try:
     import tm_gdb_target
-    from tracemortem import _engine, debugger
+    from tracemortem.debugger.engine import EngineError, EngineMissing
+    from tracemortem.debugger.expression import ExpressionError
+    from tracemortem.debugger.front_end import INTERRUPTED, CommandError
+    from tracemortem.debugger.header import Operand
+    from tracemortem.debugger.shell import FILES, Shell
 except ImportError as error:
-    debugger, _missing = None, error
+    _missing = error
 
+if TYPE_CHECKING:
+    import tracemalloc
 
-_shells = []  # the one of this gdb, once it is registered
+Result = TypeVar("Result")
+
+_shells: List[Shell] = []  # this gdb's shell, once its commands are registered
 
 
 class Command(gdb.Command):
     """One command of the engine's list. gdb takes the help from the instance's __doc__."""
 
-    def __init__(self, shell, name):
+    def __init__(self, shell: Shell, name: str) -> None:
         self._shell = shell
         self._name = name
         self.__doc__ = shell.help(name)
         super().__init__(name, gdb.COMMAND_DATA)
 
-    def invoke(self, line, from_tty):
+    def invoke(self, line: str, from_tty: bool) -> None:
         self.dont_repeat()
         try:
             self._shell.run(tm_gdb_target.Gdb(), self._name, line)
-        except debugger.CommandError as error:
+        except CommandError as error:
             raise gdb.GdbError(str(error)) from None
         except KeyboardInterrupt:
-            raise gdb.GdbError(debugger.INTERRUPTED) from None
+            raise gdb.GdbError(INTERRUPTED) from None
 
-    def complete(self, text, word):
+    def complete(self, text: str, word: str | None) -> Any:
+        """A list of words, or one of gdb's ways to complete."""
         last = "" if not text or text[-1].isspace() else text.split()[-1]
         words = [found for found in self._shell.complete(self._name, text) if found.startswith(last)]
         if words:
             # gdb's word may begin later than the shell's: at a "/" or a ":".
             return [found[len(last) - len(word or "") :] for found in words]
         kind = self._shell.operand_kind(self._name, text)
-        if kind in debugger.FILES:
+        if kind in FILES:
             return gdb.COMPLETE_FILENAME
-        return gdb.COMPLETE_EXPRESSION if kind == _engine.EXPRESSION else gdb.COMPLETE_NONE
+        return gdb.COMPLETE_EXPRESSION if kind == Operand.EXPRESSION else gdb.COMPLETE_NONE
 
 
-def register():
-    """Make the engine's commands gdb's. Where that cannot be, say why: an exception would only show a Python trace."""
-    if debugger is None:
+def register() -> None:
+    """Make the engine's commands gdb's. If that fails, say why: an exception would only show a Python traceback."""
+    if _missing is not None:
         return _say("cannot import its Python package: %s\nRun `make` in tracemortem's source tree" % _missing)
     try:
-        shell = debugger.Shell()
-    except (_engine.EngineMissing, _engine.EngineError) as error:
+        shell = Shell()
+    except (EngineMissing, EngineError) as error:
         return _say(str(error))
     for name in shell.commands():
         Command(shell, name)
@@ -59,31 +73,31 @@ def register():
     tm_gdb_target.watch_cores(shell)
 
 
-def take_snapshot():
-    """A tracemalloc.Snapshot of the selected inferior, a stopped process or a core: all its traces, whatever tm-filter
-    says. Raises gdb.GdbError."""
+def take_snapshot() -> tracemalloc.Snapshot:
+    """A tracemalloc.Snapshot of the selected inferior, a stopped process or a core, with all its traces: tm-filter has
+    no effect on it. Raises gdb.GdbError."""
     return _call(lambda shell: shell.take_snapshot(tm_gdb_target.Gdb()))
 
 
-def get_object_traceback(address):
-    """The tracemalloc.Traceback of the block which holds the address, a number or a gdb.Value; None if none does.
-    Raises gdb.GdbError."""
+def get_object_traceback(address: Any) -> tracemalloc.Traceback | None:
+    """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. The address
+    is a number or a gdb.Value. Raises gdb.GdbError."""
 
-    def get(shell):
+    def get(shell: Shell) -> tracemalloc.Traceback | None:
         number = tm_gdb_target.address_of(address) if isinstance(address, gdb.Value) else address
         return shell.get_object_traceback(tm_gdb_target.Gdb(), number)
 
     return _call(get)
 
 
-def _call(function):
+def _call(function: Callable[[Shell], Result]) -> Result:
     if not _shells:
         raise gdb.GdbError("tracemortem could not be loaded")
     try:
         return function(_shells[-1])
-    except (debugger.CommandError, tm_gdb_target.ExpressionError) as error:
+    except (CommandError, ExpressionError) as error:
         raise gdb.GdbError(str(error)) from None
 
 
-def _say(problem):
+def _say(problem: str) -> None:
     gdb.write("tracemortem: %s\n" % problem, gdb.STDERR)

@@ -1,40 +1,45 @@
-"""What the tm- commands ask of gdb: memory, symbols, expressions, and which core gdb reads.
+"""What the tm- commands need from gdb: memory, symbols, expressions, and which core gdb reads.
 
-Knows gdb and no trace table. Leaves gdb as it was: what is set for a while is set back.
+This module knows gdb and no trace table. It leaves gdb as it was: it restores the settings that it changes.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
 import re
+from typing import Any, Iterator, List, Set, Tuple
 
 import gdb
-from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
-from tracemortem.expression import ExpressionError
-from tracemortem.memory import CoreMemory, Memory, has_ended, local_process, parse_info_proc_mappings
-from tracemortem.opened import OpenedCore
+from tracemortem.debugger.engine import Bytes, Mapping, Memory
+from tracemortem.debugger.expression import ExpressionError
+from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
+from tracemortem.debugger.memory import CoreMemory, has_ended, local_process, parse_info_proc_mappings
+from tracemortem.debugger.opened_core import OpenedCore
+from tracemortem.debugger.shell import Shell
 
 
 class Gdb(Debugger):
-    """gdb, for one command."""
+    """One command's view of gdb."""
 
     example = "(PyObject *)$rdi, &variable or *(void **)($sp + 8)"
 
-    def __init__(self):
-        self._machine = None
+    def __init__(self) -> None:
+        self._machine: int | None = None
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         gdb.write(text)
 
-    def warn(self, text):
+    def warn(self, text: str) -> None:
         gdb.write("warning: %s\n" % text, gdb.STDERR)
 
-    def write_progress(self, text):
+    def write_progress(self, text: str) -> None:
         if os.isatty(1) and os.isatty(2):
             gdb.write(text, gdb.STDERR)
             gdb.flush(gdb.STDERR)
 
     @contextlib.contextmanager
-    def current(self, shell):
+    def current(self, shell: Shell) -> Iterator[Memory | None]:
         inferior = gdb.selected_inferior()
         if not inferior.pid or not inferior.threads():
             yield None
@@ -49,10 +54,10 @@ class Gdb(Debugger):
         else:
             yield _Process(inferior)
 
-    def current_machine(self):
+    def current_machine(self) -> int | None:
         return self._machine
 
-    def evaluate(self, text):
+    def evaluate(self, text: str) -> int:
         try:
             with _settings(("may-call-functions", False), ("may-write-memory", False)):
                 return address_of(gdb.parse_and_eval(text))
@@ -61,18 +66,19 @@ class Gdb(Debugger):
 
 
 class _Reader:
-    """Reads the selected inferior: gdb 13 could read no other, whatever it is asked."""
+    """Reads the selected inferior; gdb 13 cannot read any other."""
 
-    def __init__(self, inferior):
+    def __init__(self, inferior: Any) -> None:
         self._inferior = inferior
 
-    def read(self, address, length):
+    def read(self, address: int, length: int) -> Bytes | None:
         try:
-            return self._inferior.read_memory(address, length)
+            data: memoryview = self._inferior.read_memory(address, length)
+            return data
         except (gdb.error, RuntimeError, OverflowError):
             return None
 
-    def symbol(self, name):
+    def symbol(self, name: str) -> int:
         try:
             with _settings(("may-call-functions", False), ("language", "c")):
                 return int(gdb.parse_and_eval("(unsigned long)&'%s'" % name))
@@ -83,60 +89,60 @@ class _Reader:
 class _Process(_Reader, Memory):
     """A stopped process."""
 
-    def __init__(self, inferior):
+    def __init__(self, inferior: Any) -> None:
         super().__init__(inferior)
         self._local = local_process(inferior.pid)
 
-    def process(self):
-        return self._local.process() if self._local else self._inferior.pid
+    def process(self) -> int:
+        return self._local.process() if self._local else int(self._inferior.pid)
 
-    def file_root(self):
+    def file_root(self) -> str:
         return self._local.file_root() if self._local else ""
 
-    def regions(self):
+    def regions(self) -> List[Mapping]:
         if self._local:
             return self._local.regions()
         try:
             with _settings(("width", None)):
                 return parse_info_proc_mappings(_execute("info proc mappings"))
         except gdb.error:
-            return []  # no such thing there
+            return []  # this target has no such command
 
 
-def _execute(command):
-    return gdb.execute(command, to_string=True)
+def _execute(command: str) -> str:
+    return str(gdb.execute(command, to_string=True))
 
 
-def _is_local(inferior):
+def _is_local(inferior: Any) -> bool:
     return inferior.connection is not None and inferior.connection.type == "native"
 
 
-def _is_core(inferior):
+def _is_core(inferior: Any) -> bool:
     return inferior.connection is not None and inferior.connection.type == "core"
 
 
 class _OpenedCore(OpenedCore):
-    """The core which the selected inferior is."""
+    """The core that is the selected inferior."""
 
     open_again = "core-file FILE"
 
-    def __init__(self, inferior):
+    def __init__(self, inferior: Any) -> None:
         self._reader = _Reader(inferior)
         self.key = inferior.connection.num
 
-    def all_keys(self):
+    def all_keys(self) -> Set[int]:
         return {connection.num for connection in gdb.connections()}
 
-    def read(self, address, length):
+    def read(self, address: int, length: int) -> Bytes | None:
         return self._reader.read(address, length)
 
-    def path(self):
+    def path(self) -> str | None:
         core = getattr(gdb.selected_inferior(), "corefile", None)  # gdb 17
         if core is not None:
-            return core.filename
+            return str(core.filename)
         try:
             with _settings(("width", None)):
-                # A filter which no section passes leaves the headings.
+                # No section matches this filter, so only the headings are printed.
                 headings = _execute("maint info sections .tracemortem-none")
         except UnicodeDecodeError:
             return None
@@ -144,11 +150,11 @@ class _OpenedCore(OpenedCore):
         return match.group(1) if match else None
 
 
-def watch_cores(shell):
-    """Let the shell know of each core soon after it is opened: now, or before the next prompt."""
-    noted = set()
+def watch_cores(shell: Shell) -> None:
+    """Show the shell each core soon after it is opened: now, or before the next prompt."""
+    noted: Set[int] = set()
 
-    def note():
+    def note() -> None:
         inferior = gdb.selected_inferior()
         if _is_core(inferior) and inferior.connection.num not in noted:
             noted.add(inferior.connection.num)
@@ -159,9 +165,9 @@ def watch_cores(shell):
 
 
 @contextlib.contextmanager
-def _settings(*wanted):
-    """gdb's settings with these values, for a while."""
-    changed = []
+def _settings(*wanted: Tuple[str, Any]) -> Iterator[None]:
+    """Within it, gdb's settings have these values."""
+    changed: List[Tuple[str, Any]] = []
     try:
         for name, value in wanted:
             old = gdb.parameter(name)
@@ -174,7 +180,7 @@ def _settings(*wanted):
             _set(name, old)
 
 
-def _set(name, value):
+def _set(name: str, value: Any) -> None:
     if isinstance(value, bool):
         value = "on" if value else "off"
     _execute("set %s %s" % (name, "unlimited" if value is None else value))
@@ -184,16 +190,16 @@ _REFERENCES = (gdb.TYPE_CODE_REF, getattr(gdb, "TYPE_CODE_RVALUE_REF", gdb.TYPE_
 _PLACES = (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION, gdb.TYPE_CODE_FUNC)
 
 
-def address_of(value):
-    """The address which a value means: an object's own, else the number which it is."""
+def address_of(value: Any) -> int:
+    """The address that a gdb.Value means: where an array, a structure or a function is, else the value as a number."""
     code = value.type.strip_typedefs().code
     if code in _REFERENCES:
         value = value.referenced_value()
         code = value.type.strip_typedefs().code
     if code in _PLACES:
         if value.address is None:
-            raise ExpressionError('a value of type "%s" which is not in memory has no address' % value.type)
+            raise ExpressionError('a value of type "%s" that is not in memory has no address' % value.type)
         return int(value.address)
     if code in (gdb.TYPE_CODE_FLT, gdb.TYPE_CODE_VOID):
-        raise ExpressionError('a value of type "%s" is no address' % value.type)
+        raise ExpressionError('a value of type "%s" is not an address' % value.type)
     return int(value)

@@ -1,18 +1,21 @@
 """tracemortem in lldb: `command script import` this file, then see `help tm-top`.
 
-Afterwards `import tm_lldb` works in lldb's Python: it is this file. It has take_snapshot(), which gives a real
+Afterwards `import tm_lldb` works in lldb's Python: it is this file. It has take_snapshot(), which returns a real
 tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This file registers the
-commands; what they ask of lldb is in tm_lldb_target, the rest in the package tracemortem.
+commands. What they need from lldb is in tm_lldb_target, and the rest in the package tracemortem.debugger.
 """
+
+from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, TypeVar
 
 
-def _extend_path():
-    """Put this folder, and with it the package tracemortem, before all else on sys.path.
+def _extend_path() -> None:
+    """Put this folder and the package tracemortem first on sys.path.
 
-    Installed, the package is in this folder; in the source tree it is where `make` puts it.
+    After `make install` the package is in this folder. In the source tree it is where `make` puts it.
     """
     here = os.path.dirname(os.path.realpath(__file__))
     built = os.path.join(os.path.dirname(here), "build", "python")
@@ -25,109 +28,119 @@ _extend_path()
 
 import lldb  # noqa: E402
 
+_missing: Optional[ImportError] = None
 try:
     import tm_lldb_target
-    from tracemortem import _engine, debugger
+    from tracemortem.debugger.engine import EngineError, EngineMissing
+    from tracemortem.debugger.expression import ExpressionError
+    from tracemortem.debugger.front_end import INTERRUPTED, CommandError
+    from tracemortem.debugger.shell import FILES, Shell
 except ImportError as error:
-    debugger, _missing = None, error
+    _missing = error
 
-_shells = {}  # by debugger: each has its own filters
+if TYPE_CHECKING:
+    import tracemalloc
+
+Result = TypeVar("Result")
+
+_shells: Dict[int, Shell] = {}  # by the debugger's number: each debugger has its own filters
 
 
 class Command:
-    """One command of the engine's list; a subclass for each has its name."""
+    """One command of the engine's list. Each command has a subclass with its name."""
 
     name = ""
 
-    def __init__(self, lldb_debugger, _):
+    def __init__(self, lldb_debugger: Any, _: Any) -> None:
         self._shell = _shells[lldb_debugger.GetID()]
 
-    def __call__(self, lldb_debugger, line, context, result):
+    def __call__(self, lldb_debugger: Any, line: str, context: Any, result: Any) -> None:
         answer = tm_lldb_target.Lldb(lldb_debugger, context)
-        problem = None
+        problem: str | None = None
         try:
             self._shell.run(answer, self.name, line)
-        except debugger.CommandError as error:
+        except CommandError as error:
             problem = str(error)
         except KeyboardInterrupt:
-            problem = debugger.INTERRUPTED
+            problem = INTERRUPTED
         for warning in answer.warnings:
             result.AppendWarning(warning)
         if answer.pieces:
-            result.Print("".join(answer.pieces))  # AppendMessage would strip blanks at the end
+            result.Print("".join(answer.pieces))  # AppendMessage strips blanks at the end
         if problem is None:
             result.SetStatus(lldb.eReturnStatusSuccessFinishResult)
         else:
             result.SetError(problem)
 
-    def get_short_help(self):
+    def get_short_help(self) -> str:
         return self._shell.help(self.name).split("\n", 1)[0]
 
-    def get_long_help(self):
+    def get_long_help(self) -> str:
         return self._shell.help(self.name).split("\n", 1)[-1].lstrip("\n")  # lldb shows the short help before it
 
 
-def __lldb_init_module(lldb_debugger, _):
-    """Make the engine's commands this debugger's. Where that cannot be, say why: an exception shows a Python trace."""
-    if debugger is None:
+def __lldb_init_module(lldb_debugger: Any, _: Any) -> None:
+    """Make the engine's commands this debugger's. If that fails, say why: an exception would show a traceback."""
+    if _missing is not None:
         return _say("cannot import its Python package: %s\nRun `make` in tracemortem's source tree" % _missing)
     try:
-        shell = _shells[lldb_debugger.GetID()] = debugger.Shell()
-    except (_engine.EngineMissing, _engine.EngineError) as error:
+        shell = _shells[lldb_debugger.GetID()] = Shell()
+    except (EngineMissing, EngineError) as error:
         return _say(str(error))
     tm_lldb_target.note_cores(lldb_debugger, shell)
     for name in shell.commands():
         class_name = name.title().replace("-", "")
         globals()[class_name] = type(class_name, (Command,), {"name": name})
-        _add(
-            lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), shell.operand_kind(name, "") in debugger.FILES
-        )
+        completes_files = shell.operand_kind(name, "") in FILES
+        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), completes_files)
 
 
-def _add(lldb_debugger, command, completes_files):
-    """Register a command; with completion of file names if that is wanted and this lldb can."""
+def _add(lldb_debugger: Any, command: str, completes_files: bool) -> None:
+    """Register a command. If `completes_files`, it completes file names, unless this lldb cannot."""
     interpreter = lldb_debugger.GetCommandInterpreter()
     for options in ("-o -C disk-file", "-o") if completes_files else ("-o",):
         result = lldb.SBCommandReturnObject()
         interpreter.HandleCommand("command script add %s %s" % (options, command), result)
         if result.Succeeded():
             return
-    _say(result.GetError() or "lldb did not take the command")
+    _say(result.GetError() or "lldb did not accept the command")
 
 
-def take_snapshot(lldb_debugger=None):
-    """A tracemalloc.Snapshot of the selected target, a stopped process or a core: all its traces, whatever tm-filter
-    says. Raises RuntimeError. The debugger is lldb.debugger, or the only one there is, unless it is given."""
+def take_snapshot(lldb_debugger: Any = None) -> tracemalloc.Snapshot:
+    """A tracemalloc.Snapshot of the selected target, a stopped process or a core, with all its traces: tm-filter has no
+    effect on it. Without an argument the debugger is lldb.debugger, or else the only one. Raises RuntimeError."""
     return _call(lldb_debugger, lambda shell, answer: shell.take_snapshot(answer))
 
 
-def get_object_traceback(address, lldb_debugger=None):
-    """The tracemalloc.Traceback of the block which holds the address, a number or an lldb.SBValue; None if none does.
-    Raises RuntimeError."""
+def get_object_traceback(address: Any, lldb_debugger: Any = None) -> tracemalloc.Traceback | None:
+    """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. The address
+    is a number or an lldb.SBValue. Raises RuntimeError."""
 
-    def get(shell, answer):
+    def get(shell: Shell, answer: tm_lldb_target.Lldb) -> tracemalloc.Traceback | None:
         number = tm_lldb_target.address_of(address) if isinstance(address, lldb.SBValue) else address
         return shell.get_object_traceback(answer, number)
 
     return _call(lldb_debugger, get)
 
 
-def _call(lldb_debugger, function):
+def _call(lldb_debugger: Any, function: Callable[[Shell, tm_lldb_target.Lldb], Result]) -> Result:
     if lldb_debugger is None:
         lldb_debugger = lldb.debugger
     if (lldb_debugger is None or lldb_debugger.GetID() not in _shells) and len(_shells) == 1:
         lldb_debugger = lldb.SBDebugger.FindDebuggerWithID(next(iter(_shells)))
     if lldb_debugger is None or lldb_debugger.GetID() not in _shells:
-        raise RuntimeError("tracemortem is not loaded in this debugger, or there are several: give the one you mean")
+        raise RuntimeError(
+            "tracemortem is not loaded in this debugger, or there are several debuggers: pass the one you mean"
+        )
     answer = tm_lldb_target.Lldb(lldb_debugger, lldb.SBExecutionContext(lldb_debugger.GetSelectedTarget()))
     try:
         return function(_shells[lldb_debugger.GetID()], answer)
-    except (debugger.CommandError, tm_lldb_target.expression.ExpressionError) as error:
+    except (CommandError, ExpressionError) as error:
         raise RuntimeError(str(error)) from None
     finally:
         for warning in answer.warnings:
             print("warning: %s" % warning, file=sys.stderr)
 
 
-def _say(problem):
+def _say(problem: str) -> None:
     print("tracemortem: %s" % problem, file=sys.stderr)

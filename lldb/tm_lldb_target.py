@@ -1,58 +1,63 @@
-"""What the tm- commands ask of lldb: memory, symbols, expressions, and which core lldb reads.
+"""What the tm- commands need from lldb: memory, symbols, expressions, and which core lldb reads.
 
-Knows lldb and no trace table. Leaves lldb as it was, and the process too: lldb's own evaluator is never let loose on a
-live process, for it maps and writes memory there even where it runs nothing.
+This module knows lldb and no trace table. It leaves lldb and the process as they were: it never uses lldb's own
+evaluator on a live process, since that maps and writes memory there even if it runs nothing.
 """
+
+from __future__ import annotations
 
 import contextlib
 import sys
+from typing import Any, Iterator, List, Set
 
 import lldb
-from tracemortem import expression
-from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.debugger import ENDED, RUNNING, CommandError, Debugger
-from tracemortem.memory import CoreMemory, Memory, has_ended, local_process
-from tracemortem.opened import OpenedCore
+from tracemortem.debugger import expression
+from tracemortem.debugger.engine import Bytes, Mapping, Memory
+from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
+from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE
+from tracemortem.debugger.memory import CoreMemory, has_ended, local_process
+from tracemortem.debugger.opened_core import OpenedCore
+from tracemortem.debugger.shell import Shell
 
 _NOTHING_THERE = (lldb.eStateInvalid, lldb.eStateUnloaded, lldb.eStateConnected, lldb.eStateDetached, lldb.eStateExited)
 _STOPPED = (lldb.eStateStopped, lldb.eStateCrashed, lldb.eStateSuspended)
 _INTEGERS = lldb.eTypeIsInteger | lldb.eTypeIsEnumeration
 
-STOP = "process interrupt"  # what to type
+STOP = "process interrupt"  # what the user must type
 
 
 class Lldb(Debugger):
-    """lldb, for one command: `pieces` is what was written, `warnings` what else to say."""
+    """One command's view of lldb. It collects the answer in `pieces`, and the warnings."""
 
     example = "$rdi, &variable or *(unsigned long *)($rsp + 8)"
 
-    def __init__(self, debugger, context):
+    def __init__(self, debugger: Any, context: Any) -> None:
         self._debugger = debugger
         self._target = context.GetTarget()
         self._frame = context.GetFrame()
-        self._machine = None
-        self._memory = None
-        self.pieces = []
-        self.warnings = []
+        self._machine: int | None = None
+        self._memory: Memory | None = None
+        self.pieces: List[str] = []
+        self.warnings: List[str] = []
 
-    def write(self, text):
+    def write(self, text: str) -> None:
         self.pieces.append(text)
 
-    def warn(self, text):
+    def warn(self, text: str) -> None:
         self.warnings.append(text)
 
-    def write_progress(self, text):
-        if sys.stderr.isatty():  # which is the debugger's own
+    def write_progress(self, text: str) -> None:
+        if sys.stderr.isatty():  # it is the debugger's own
             sys.stderr.write(text)
             sys.stderr.flush()
 
-    def should_stop(self):
+    def should_stop(self) -> bool:
         if hasattr(self._debugger, "InterruptRequested"):  # lldb 17
-            return self._debugger.InterruptRequested()
-        return self._debugger.GetCommandInterpreter().WasInterrupted()
+            return bool(self._debugger.InterruptRequested())
+        return bool(self._debugger.GetCommandInterpreter().WasInterrupted())
 
     @contextlib.contextmanager
-    def current(self, shell):
+    def current(self, shell: Shell) -> Iterator[Memory | None]:
         process = self._target.GetProcess()
         state = process.GetState() if process.IsValid() else lldb.eStateInvalid
         if state in _NOTHING_THERE:
@@ -67,15 +72,16 @@ class Lldb(Debugger):
         elif self._target.GetPlatform().GetName() == "host" and has_ended(process.GetProcessID()):
             raise CommandError(ENDED % process.GetProcessID())
         else:
-            with _Process(self._target) as self._memory:
-                if self._memory.is_running():
+            with _Process(self._target) as memory:
+                if memory.is_running():
                     raise CommandError(RUNNING % (process.GetProcessID(), STOP))
-                yield self._memory
+                self._memory = memory
+                yield memory
 
-    def current_machine(self):
+    def current_machine(self) -> int | None:
         return self._machine
 
-    def evaluate(self, text):
+    def evaluate(self, text: str) -> int:
         scope = _Scope(self._target, self._frame, self._memory)
         try:
             return expression.evaluate(text, scope)
@@ -86,8 +92,8 @@ class Lldb(Debugger):
                 ) from None
             return self._evaluate_on_core(text)
 
-    def _evaluate_on_core(self, text):
-        """By lldb itself: a core cannot be written to."""
+    def _evaluate_on_core(self, text: str) -> int:
+        """Let lldb evaluate: it cannot write to a core."""
         options = lldb.SBExpressionOptions()
         options.SetAllowJIT(False)
         options.SetIgnoreBreakpoints(True)
@@ -101,107 +107,109 @@ class Lldb(Debugger):
         return address_of(value)
 
 
-def address_of(value):
-    """The address which an SBValue means: the number which it is, else an object's own."""
+def address_of(value: Any) -> int:
+    """The address that an SBValue means: the value of a pointer or an integer, else where the object is."""
     if value.TypeIsPointerType() or value.GetType().GetTypeFlags() & _INTEGERS:
-        return value.GetValueAsUnsigned()
-    address = value.GetLoadAddress()
+        return int(value.GetValueAsUnsigned())
+    address = int(value.GetLoadAddress())
     if address == lldb.LLDB_INVALID_ADDRESS:
-        raise expression.ExpressionError('a value of type "%s" is no address' % value.GetTypeName())
+        raise expression.ExpressionError('a value of type "%s" is not an address' % value.GetTypeName())
     return address
 
 
 class _Reader:
     """Reads the process of one target."""
 
-    def __init__(self, target):
+    def __init__(self, target: Any) -> None:
         self._target = target
         self._process = target.GetProcess()
 
-    def read(self, address, length):
+    def read(self, address: int, length: int) -> Bytes | None:
         error = lldb.SBError()
-        data = self._process.ReadMemory(address, length, error)
+        data: bytes | None = self._process.ReadMemory(address, length, error)
         return data if error.Success() and data is not None and len(data) == length else None
 
-    def symbol(self, name):
+    def symbol(self, name: str) -> int:
         for found in self._target.FindSymbols(name):
-            address = found.GetSymbol().GetStartAddress().GetLoadAddress(self._target)
+            address: int = found.GetSymbol().GetStartAddress().GetLoadAddress(self._target)
             if address != lldb.LLDB_INVALID_ADDRESS:
                 return address
         return 0
 
 
 class _Process(_Reader, Memory):
-    """A stopped process; read past lldb's server where that is possible, which is fifty times as fast."""
+    """A stopped process. If it is local it is read without lldb's server, which is fifty times as fast."""
 
-    def __init__(self, target):
+    def __init__(self, target: Any) -> None:
         super().__init__(target)
         self._local = local_process(self._process.GetProcessID())
 
-    def __enter__(self):
+    def __enter__(self) -> _Process:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         if self._local:
             self._local.close()
 
-    def is_running(self):
+    def is_running(self) -> bool:
         return self._local is not None and self._local.is_running()
 
-    def process(self):
-        return self._local.process() if self._local else self._process.GetProcessID() & 0xFFFFFFFF
+    def process(self) -> int:
+        return self._local.process() if self._local else int(self._process.GetProcessID()) & 0xFFFFFFFF
 
-    def file_root(self):
+    def file_root(self) -> str:
         return self._local.file_root() if self._local else ""
 
-    def read(self, address, length):
+    def read(self, address: int, length: int) -> Bytes | None:
         data = self._local.read(address, length) if self._local else None
         return super().read(address, length) if data is None else data
 
-    def regions(self):
+    def regions(self) -> List[Mapping]:
         return self._local.regions() if self._local else _regions(self._process)
 
 
-def _regions(process):
+def _regions(process: Any) -> List[Mapping]:
+    """What lldb lists of a process that is not local."""
     found = process.GetMemoryRegions()
     region, regions = lldb.SBMemoryRegionInfo(), []
     for index in range(found.GetSize()):
         if found.GetMemoryRegionAtIndex(index, region) and region.IsMapped():
             name = region.GetName() or ""
-            flags = READABLE * region.IsReadable() | WRITABLE * region.IsWritable() | FILE * name.startswith("/")
-            name = name.encode("utf-8", "surrogateescape")
-            regions.append((region.GetRegionBase(), region.GetRegionEnd(), flags, name))
+            flags = REGION_READABLE * region.IsReadable() | REGION_WRITABLE * region.IsWritable()
+            flags |= REGION_FILE * name.startswith("/")
+            encoded = name.encode("utf-8", "surrogateescape")
+            regions.append((region.GetRegionBase(), region.GetRegionEnd(), flags, encoded))
     return regions
 
 
-def _is_core(process):
-    return process.GetPluginName() == "elf-core"
+def _is_core(process: Any) -> bool:
+    return str(process.GetPluginName()) == "elf-core"
 
 
 class _OpenedCore(OpenedCore):
-    """The core which a target is."""
+    """The core of a target."""
 
     open_again = "target create --core FILE"
 
-    def __init__(self, debugger, target):
+    def __init__(self, debugger: Any, target: Any) -> None:
         self._debugger = debugger
         self._reader = _Reader(target)
         self._process = target.GetProcess()
         self.key = self._process.GetUniqueID()
 
-    def all_keys(self):
+    def all_keys(self) -> Set[int]:
         targets = (self._debugger.GetTargetAtIndex(i) for i in range(self._debugger.GetNumTargets()))
         return {target.GetProcess().GetUniqueID() for target in targets}
 
-    def read(self, address, length):
+    def read(self, address: int, length: int) -> Bytes | None:
         return self._reader.read(address, length)
 
-    def path(self):
+    def path(self) -> str | None:
         return self._process.GetCoreFile().fullpath if hasattr(self._process, "GetCoreFile") else None  # lldb 18
 
 
-def note_cores(debugger, shell):
-    """Let the shell know of the cores which are open already."""
+def note_cores(debugger: Any, shell: Shell) -> None:
+    """Show the shell the cores that are open already."""
     for index in range(debugger.GetNumTargets()):
         target = debugger.GetTargetAtIndex(index)
         if target.GetProcess().IsValid() and _is_core(target.GetProcess()):
@@ -209,23 +217,23 @@ def note_cores(debugger, shell):
 
 
 class _Scope(expression.Scope):
-    """The names of the selected frame, and what lldb knows of their types, read without evaluating anything."""
+    """The names of the selected frame and their types, which lldb looks up without evaluating anything."""
 
-    def __init__(self, target, frame, memory):
+    def __init__(self, target: Any, frame: Any, memory: Memory | None) -> None:
         self._target = target
         self._frame = frame
         self._memory = memory
 
-    def read(self, address, length):
-        return self._memory.read(address, length)
+    def read(self, address: int, length: int) -> Bytes | None:
+        return self._memory.read(address, length) if self._memory else None
 
-    def register(self, name):
+    def register(self, name: str) -> int | None:
         value = self._frame.FindRegister(name) if self._frame.IsValid() else None
         if not value or not value.IsValid() or value.GetByteSize() > 8:
             return None
-        return value.GetValueAsUnsigned()
+        return int(value.GetValueAsUnsigned())
 
-    def variable(self, name):
+    def variable(self, name: str) -> expression.Value | None:
         found = self._frame.FindVariable(name, lldb.eNoDynamicValues) if self._frame.IsValid() else None
         if not found or not found.IsValid():
             matches = self._target.FindGlobalVariables(name, 1)
@@ -234,10 +242,10 @@ class _Scope(expression.Scope):
             return self._value(found)
         return self._symbol(name)
 
-    def _value(self, found):
+    def _value(self, found: Any) -> expression.Value:
         type_ = _type(found.GetType())
         address = found.GetLoadAddress()
-        # What is in a register has a load address too: its value.
+        # A variable in a register has a load address too: its value.
         if address != lldb.LLDB_INVALID_ADDRESS and (found.GetLocation() or "").startswith("0x"):
             return expression.Value(type_, address=address)
         if type_.kind in ("integer", "pointer"):
@@ -245,7 +253,7 @@ class _Scope(expression.Scope):
             return expression.Value(type_, bits=bits & expression.MASK)
         return expression.Value(type_)
 
-    def _symbol(self, name):
+    def _symbol(self, name: str) -> expression.Value | None:
         for found in self._target.FindSymbols(name):
             symbol = found.GetSymbol()
             address = symbol.GetStartAddress().GetLoadAddress(self._target)
@@ -255,7 +263,7 @@ class _Scope(expression.Scope):
                 return expression.Value(type_, address=address)
         return None
 
-    def type(self, name):
+    def type(self, name: str) -> expression.Type | None:
         for word in ("struct ", "union ", "enum ", "class "):
             if name.startswith(word):
                 name = name[len(word) :]
@@ -263,8 +271,8 @@ class _Scope(expression.Scope):
         return _type(found) if found.IsValid() else None
 
 
-def _type(found):
-    """lldb's type as the evaluator's."""
+def _type(found: Any) -> expression.Type:
+    """The evaluator's Type for an SBType."""
     found = found.GetCanonicalType()
     name, kind, size = found.GetName() or "?", found.GetTypeClass(), found.GetByteSize()
     if kind & (lldb.eTypeClassPointer | lldb.eTypeClassReference):
@@ -285,8 +293,8 @@ def _type(found):
     return expression.Type("other", name, size)
 
 
-def _member(record, name, depth):
-    """(offset, type) of a record's member; those of nameless members and of base classes count as its own."""
+def _member(record: Any, name: str, depth: int) -> expression.Member | None:
+    """A record's member. Members of its nameless members and of its base classes count as its own."""
     if depth > 20:
         return None
     for index in range(record.GetNumberOfFields()):

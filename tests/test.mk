@@ -31,14 +31,23 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 
 # Unless make was given a number of jobs already.
 in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
+# Of one CPython and one debugger: the newest, and gdb.
+quick_folders := tests/e2e tests/frontend tests/snapshot tests/dropin tests/fault tests/lives
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 
-.PHONY: test test-engine test-python
+.PHONY: quick test test-all test-engine test-python
+quick: all
+	@$(MAKE) --no-print-directory $(in_parallel) test-engine
+	@$(MAKE) --no-print-directory test-python SELECTION=--quick
+
 # The C tests are first, under -j too: their failures are nearer to the cause.
 test: all
 	@$(MAKE) --no-print-directory $(in_parallel) test-engine
 	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz
 	@$(MAKE) --no-print-directory test-python
+
+test-all:
+	@$(MAKE) --no-print-directory test SELECTION=--all
 
 test-engine: $(test_programs)
 	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
@@ -46,19 +55,19 @@ test-engine: $(test_programs)
 
 test-python: all $(torn_program) $(torn_corpus)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
-	@$(pytest) -n $(TEST_JOBS) --dist loadfile tests/ $(PYTEST_ARGS)
+	@$(pytest) -n $(TEST_JOBS) --dist loadfile tests/ $(SELECTION) $(PYTEST_ARGS)
 
 # What docs/reliability.md promises, each promise alone and at length. `make test` has the short forms. `make torn` and
 # `make fuzz` are in the folders of their tests.
 .PHONY: verify incomplete ways-in fault regrtest
 verify: all $(BUILD)/tests/engine/verify/test_verify
 	@$(BUILD)/tests/engine/verify/test_verify
-	@TM_TEST_FULL=1 $(pytest) tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
+	@TM_TEST_FULL=1 $(pytest) --all tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
 incomplete: all
-	@TM_TEST_FULL=1 $(pytest) tests/incomplete/test_parts.py tests/incomplete/test_zeros.py
+	@TM_TEST_FULL=1 $(pytest) --all tests/incomplete/test_parts.py tests/incomplete/test_zeros.py
 ways-in: all
-	@TM_TEST_FULL=1 $(pytest) tests/incomplete/test_ways_in.py tests/incomplete/test_without_files.py
+	@TM_TEST_FULL=1 $(pytest) --all tests/incomplete/test_ways_in.py tests/incomplete/test_without_files.py
 fault: all
-	@$(pytest) tests/fault tests/tracer/test_sanitized.py
+	@$(pytest) --all tests/fault tests/tracer/test_sanitized.py
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)

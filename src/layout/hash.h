@@ -1,8 +1,8 @@
 /**
- * Hashes: what the writer stores in each record, and a reader computes anew.
+ * Hashes: the writer stores one in each record, and a reader computes it again.
  *
- * They tell records from what has come in their place: what a wild pointer wrote, a page of zeros; docs/layout.md has them
- * in words. Not against an enemy. Depends on nothing but the layout.
+ * They show where a record was overwritten: by a wild pointer, or by zeros instead of its page. docs/layout.md describes
+ * them in words. They do not protect against an attacker. Depends on nothing but the layout.
  */
 #ifndef TRACEMORTEM_LAYOUT_HASH_H
 #define TRACEMORTEM_LAYOUT_HASH_H
@@ -11,20 +11,20 @@
 
 #include "trace_table.h"
 
-/** One more word into a hash: another word gives another hash. */
+/** Mix one more word into a hash. Another word gives another hash. */
 static inline uint64_t tm_content_mix(uint64_t hash, uint64_t word)
 {
     hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
     return hash ^ hash >> 32;
 }
 
-/** What a hash begins with: a number of bytes or a record's id. Not 0, or zeros would have the hash 0. */
+/** The beginning of a hash, from a number of bytes or a record's id. It is not 0, or zeros would have the hash 0. */
 static inline uint64_t tm_content_begin(uint64_t number)
 {
     return tm_content_mix(UINT64_C(0x7472616365), number);
 }
 
-/** Of so many bytes. */
+/** The hash of some bytes. */
 static inline uint64_t tm_content_hash(const void *bytes, uint32_t length)
 {
     const char *at = bytes;
@@ -46,7 +46,7 @@ static inline uint32_t tm_string_hash(const void *bytes, uint32_t length)
     return (uint32_t)tm_content_hash(bytes, length);
 }
 
-/** tm_code.hash: of the contents, with the bytes of its line table; where these stand, and `address`, are no part. */
+/** tm_code.hash: of the contents, with the bytes of the line table but not their position, and without `address`. */
 static inline uint64_t tm_code_hash(const struct tm_code *code, const void *line_table)
 {
     uint64_t hash = tm_content_hash(line_table, code->line_table_length);
@@ -55,7 +55,7 @@ static inline uint64_t tm_code_hash(const struct tm_code *code, const void *line
     return tm_content_mix(hash, code->line_table_kind);
 }
 
-// The following begin with the id: a record does not count in another one's place.
+// The following hashes begin with the id: a record in the place of another one has a wrong hash.
 
 /** tm_node.hash. */
 static inline uint16_t tm_node_hash(uint64_t id, const struct tm_node *node)
@@ -64,7 +64,7 @@ static inline uint16_t tm_node_hash(uint64_t id, const struct tm_node *node)
     return (uint16_t)(tm_content_mix(hash, (uint64_t)(uint32_t)node->instruction << 32 | node->depth) >> 48);
 }
 
-/** tm_site.hash: of the fields which never change; the counters do. */
+/** tm_site.hash: of the fields that never change, so without the counters. */
 static inline uint32_t tm_site_hash(uint64_t id, const struct tm_site *site)
 {
     uint64_t hash = tm_content_mix(tm_content_begin(id), (uint64_t)site->node << 32 | site->domain);
@@ -72,7 +72,7 @@ static inline uint32_t tm_site_hash(uint64_t id, const struct tm_site *site)
     return (uint32_t)(tm_content_mix(hash, kind) >> 32);
 }
 
-/** tm_tracked.hash, of a live one. */
+/** tm_tracked.hash, of a live record. */
 static inline uint64_t tm_tracked_hash(uint64_t id, const struct tm_tracked *tracked)
 {
     uint64_t hash = tm_content_mix(tm_content_mix(tm_content_begin(id), tracked->address), tracked->size);

@@ -1,7 +1,7 @@
 /**
- * Line tables: the three formats as ranges of bytecode with a line each.
+ * Line tables: the three formats, as ranges of bytecode with a line each.
  *
- * Sums are kept in 64 bits: a table of 4 GiB can move a line by less than 2^63, so no sum overflows.
+ * Sums have 64 bits. A table of 4 GiB changes a line by less than 2^63, so no sum overflows.
  */
 #include "lines.h"
 
@@ -65,7 +65,7 @@ enum location_code {
     LOCATION_NONE = 15        // no line
 };
 
-// Six bits a byte, the least first; bit 6 says that more follow. What does not fit in 32 bits is dropped.
+// Six bits a byte, the least first. Bit 6 says that more bytes follow. What does not fit in 32 bits is dropped.
 static uint32_t read_number(const struct tm_lines *lines, uint32_t position)
 {
     uint32_t number = 0;

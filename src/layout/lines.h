@@ -1,8 +1,8 @@
 /**
- * Line tables: which source line an instruction of a code object belongs to.
+ * Line tables: the source line of an instruction of a code object.
  *
- * Gives what PyCode_Addr2Line() of the CPython which made the table gives, for all three formats. Knows no target and
- * allocates nothing; the table may be any bytes.
+ * The answers are those of PyCode_Addr2Line() of the CPython that made the table, for all three formats. Knows no target
+ * and allocates nothing. The table may be any bytes.
  */
 #ifndef TRACEMORTEM_LAYOUT_LINES_H
 #define TRACEMORTEM_LAYOUT_LINES_H
@@ -24,21 +24,21 @@ struct tm_line_cursor {
     uint64_t end;      // UINT64_MAX: to the end of the code
     int64_t line;      // TM_LINE_NONE: the range has no line
     int64_t computed;  // the sum of all deltas so far
-    uint32_t position; // of the first byte in the table which was not needed so far
+    uint32_t position; // of the first byte of the table that was not needed yet
 };
 #define TM_LINE_NONE (-1)
 
 /** Before the first range: an empty range at 0. */
 void tm_line_cursor_init(struct tm_line_cursor *cursor, const struct tm_lines *lines);
 
-/** On to the next range, which may be empty; false at the table's end. */
+/** Go on to the next range, which may be empty. False: the table ends here. */
 bool tm_line_cursor_next(struct tm_line_cursor *cursor, const struct tm_lines *lines);
 
-/** On to the range which holds `offset`, not before the cursor's; false if there is none. */
+/** Go on to the range that holds `offset`, which is not before the cursor's. False: there is none. */
 bool tm_line_cursor_seek(struct tm_line_cursor *cursor, const struct tm_lines *lines, uint64_t offset);
 
 /**
- * The line of an instruction: negative if it has none. The first line for a negative instruction. Not clipped: a
+ * The line of an instruction; negative: it has none. A negative instruction has the first line. The line is not clipped: a
  * hostile table can give any number.
  */
 int64_t tm_lines_at(const struct tm_lines *lines, int32_t instruction);

@@ -1,60 +1,60 @@
 /**
  * The trace table: what the tracer writes into its process's memory and the engine reads from outside.
  *
- * This header is the whole contract between the two. It depends on nothing but <stdint.h>, is compiled by both,
- * and is told for humans, with the writer's order and worked examples, in docs/layout.md.
+ * This header is the whole contract between the two. It depends on nothing but <stdint.h>, and both compile it.
+ * docs/layout.md explains it for humans, with the writer's order and worked examples.
  *
  * The big picture, in the order of the types below:
  *
  *   root       one record at an address aligned to TM_ROOT_ALIGN: who wrote the table, its state, where all else is
- *   array      an append-only array of fixed-size records in chunks which double and never move
+ *   array      an append-only array of fixed-size records in chunks that double and never move
  *   string     a copy of a file name or a qualified name
  *   code       a copy of what is needed of a code object: names, first line, line table
  *   node       one frame of a traceback: (parent node, code, instruction); a traceback is a path to the tree's root
  *   site       an allocation site: (node, total frames, allocator, domain) with its counters
  *   directory  the shadow map's radix tree over addresses: root -> branch -> leaf of 32-bit slots, one per 16 bytes
  *   slot       0, or the start of a live block: which site allocated it; the slots after it hold its size
- *   tracked    a live block whose address is no key for the shadow map (foreign domains, unaligned addresses)
- *   resize     a block which is inside realloc() right now and therefore in neither the map nor `tracked`
+ *   tracked    a live block that has no slot in the shadow map (foreign domains, unaligned addresses)
+ *   resize     a block that is inside realloc() right now, and therefore neither in the map nor in `tracked`
  *
- * Conventions. All fields are little-endian and naturally aligned; addresses and sizes are 64 bits wide and in
- * bytes; `_reserved` fields are zero. Record 0 of every array is a placeholder and never live, so an id of 0 means
- * "none". Reading needs no lock: a record is complete before the count, id or slot which leads to it is stored. Every
- * record has a hash (hash.h) of what is written once, so that one which was written over since, or has become zeros with
- * its page, is told from a record; a site does not lie on two pages, since its counters are in no hash.
+ * Conventions. All fields are little-endian and naturally aligned. Addresses and sizes are 64 bits wide; sizes are in
+ * bytes. `_reserved` fields are zero. Record 0 of every array is a placeholder and never live, so an id of 0 means
+ * "none". Reading needs no lock: a record is complete before the count, id or slot that leads to it is stored. Every
+ * record has a hash (hash.h) of what is written once. It shows that a record was overwritten since, or became zeros with
+ * its page. A site is never on two pages, since its counters are in no hash.
  */
 #ifndef TRACEMORTEM_LAYOUT_TRACE_TABLE_H
 #define TRACEMORTEM_LAYOUT_TRACE_TABLE_H
 
 #include <stdint.h>
 
-/** Shown by every table, written last: 16 bytes, no terminating NUL. */
+/** Every table begins with this, and it is written last: 16 bytes, no terminating NUL. */
 #define TM_MAGIC "\x93TRACEMORTEM\r\n\x1a\n"
 #define TM_MAGIC_SIZE 16
 
-/** A reader must refuse another major version; a higher minor version only adds what it may ignore. */
+/** A reader must refuse another major version. A higher minor version only adds what the reader may ignore. */
 #define TM_LAYOUT_MAJOR 2
 #define TM_LAYOUT_MINOR 0
 
 /** `byte_order` as the writer stores it. */
 #define TM_BYTE_ORDER 0x01020304u
 
-/** The root stands at a multiple of this address, so that a search of memory looks at few places. */
+/** The root's address is a multiple of this, so that a search of memory looks at few places. */
 #define TM_ROOT_ALIGN (UINT64_C(1) << 20)
 
-/** The exported variable of the tracer which holds the root's address (0 before a table exists). */
+/** The tracer's exported variable with the root's address (0 before a table exists). */
 #define TM_ROOT_SYMBOL "tracemortem_root"
-/** The name of the root's mapping where the kernel can name one: shown in /proc/PID/maps as [anon:tracemortem]. */
+/** The name of the root's mapping, if the kernel can name mappings: /proc/PID/maps shows [anon:tracemortem]. */
 #define TM_MAPPING_NAME "tracemortem"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Arrays
 
 /**
- * Chunk k of an array holds `1 << (first_shift + k)` records and starts at address chunk[k] (0: not there yet), so
- * record id stands in chunk k = log2(id + first) - first_shift at index id + first - (first << k), where
- * first = 1 << first_shift. Records [1, count) are complete. A chunk never moves and is stored before the
- * count which reaches into it.
+ * Chunk k of an array holds `1 << (first_shift + k)` records and starts at address chunk[k] (0: not there yet). So
+ * record id is in chunk k = log2(id + first) - first_shift at index id + first - (first << k), where
+ * first = 1 << first_shift. Records [1, count) are complete. A chunk never moves, and its address is stored before a
+ * count that reaches into it.
  */
 #define TM_ARRAY_CHUNKS 26
 struct tm_array {
@@ -64,19 +64,19 @@ struct tm_array {
     uint64_t chunk[TM_ARRAY_CHUNKS];
 };
 
-/** Bytes which records refer to: an array of 1-byte records. What a record refers to never crosses a chunk's end. */
+/** An index in `bytes`, an array of 1-byte records. The bytes that a record refers to never cross a chunk's end. */
 typedef uint64_t tm_position;
 
-/** UTF-8 in which a lone surrogate stands as its own three bytes ("surrogatepass"); not terminated. */
+/** UTF-8 in which a lone surrogate has three bytes of its own ("surrogatepass"); not terminated. */
 struct tm_string {
     tm_position position; // index of its first byte in `bytes`
     uint32_t length;      // bytes
     uint32_t hash;        // tm_string_hash() of its bytes
 };
-/** The string with this id is "<unknown>", as tracemalloc says where there is no frame. */
+/** The string with this id is "<unknown>", which tracemalloc says if there is no frame. */
 #define TM_STRING_UNKNOWN 1u
 
-/** How a code object's line table is to be read. */
+/** The format of a code object's line table. */
 enum tm_line_table {
     TM_LINES_NONE = 0,     // there is none: every line is the first line
     TM_LINES_LNOTAB = 1,   // CPython 3.8, 3.9: pairs (u8 address delta, s8 line delta)
@@ -93,10 +93,10 @@ struct tm_code {
     uint32_t code_length;       // bytes of bytecode; an instruction offset is below it
     uint8_t line_table_kind;    // enum tm_line_table
     uint8_t _reserved[3];
-    uint64_t address; // of the code object when it was copied; it may be dead since. For humans
+    uint64_t address; // of the code object when it was copied; it may have died since. For humans
     uint64_t hash;    // tm_code_hash() of the contents
 };
-/** The code with this id stands for a frame that could not be read: file name "<unknown>", line 0. */
+/** The code with this id is that of a frame that could not be read: file name "<unknown>", line 0. */
 #define TM_CODE_UNKNOWN 1u
 
 struct tm_node {
@@ -106,7 +106,7 @@ struct tm_node {
     uint16_t depth;      // frames on the path, this one included: 1 + the parent's depth
     uint16_t hash;       // tm_node_hash()
 };
-/** The node with this id is the traceback of a block allocated where no frame was: ("<unknown>", 0). */
+/** The node with this id is the traceback of a block that was allocated without any frame: ("<unknown>", 0). */
 #define TM_NODE_UNKNOWN 1u
 
 /** Which allocator gave the block. */
@@ -115,12 +115,12 @@ enum tm_allocator {
     TM_ALLOCATOR_RAW = 1,    // PyMem_RawMalloc and kin
     TM_ALLOCATOR_MEM = 2,    // PyMem_Malloc and kin
     TM_ALLOCATOR_OBJECT = 3, // PyObject_Malloc and kin
-    TM_ALLOCATOR_TRACKED = 4 // told by PyTraceMalloc_Track
+    TM_ALLOCATOR_TRACKED = 4 // an extension module's, by PyTraceMalloc_Track
 };
 
-/** In tm_site.flags: counters are updated atomically, by threads which need not hold the main interpreter's lock. */
+/** In tm_site.flags: counters are updated atomically, by threads that need not hold the main interpreter's lock. */
 #define TM_SITE_SHARED 1u
-/** In tm_site.flags: the traceback lacks frames which the limit has room for, its oldest ones: the table had not. */
+/** In tm_site.flags: the traceback lacks its oldest frames, within the frame limit, because the table had no room for them. */
 #define TM_SITE_SHORTENED 2u
 
 /** Live blocks are allocations - frees and live bytes allocated - freed, modulo 2^64. */
@@ -154,9 +154,9 @@ typedef uint64_t tm_branch[TM_BRANCH_ENTRIES];       // addresses of leaves with
 typedef uint32_t tm_leaf[TM_LEAF_SLOTS];             // slots
 
 /**
- * A leaf is aligned to its size, and the low bits of the entry which leads to it tell which of its 16 parts, of 4096
- * slots each, may hold a block's start: bit 0 for the lowest. A bit is set before the first start in its part is
- * stored; who looks for a start need not read a part whose bit is clear.
+ * A leaf is aligned to its size. It has 16 parts of 4096 slots each, and the low bits of the branch's entry say which of
+ * them may hold a block's start: bit 0 for the lowest. A bit is set before the first start in its part is stored, so a
+ * search for a start need not read a part whose bit is clear.
  */
 #define TM_LEAF_PARTS 16
 #define TM_LEAF_PART_SHIFT (TM_LEAF_SHIFT - 4)
@@ -164,11 +164,11 @@ typedef uint32_t tm_leaf[TM_LEAF_SLOTS];             // slots
 
 /**
  * A slot with TM_SLOT_START is where a live block starts. Its other bits: WATCHED, SMALL, SITE. SMALL - 1 is the
- * size in bytes of a block of at most 16 bytes; SMALL = 0 says that the next slot, which then lies inside
- * the block, holds the size. All other slots are no blocks and may hold anything without TM_SLOT_START.
+ * size in bytes of a block of at most 16 bytes. SMALL = 0 means that the next slot, which is inside the block then, holds
+ * the size. All other slots are no blocks and may hold anything without TM_SLOT_START.
  */
 #define TM_SLOT_START 0x80000000u
-/** The block holds a code object which the tracer knows; without START, so does an untraced block. For the tracer. */
+/** The block holds a code object that the tracer knows; without START, an untraced block does. For the tracer. */
 #define TM_SLOT_WATCHED 0x40000000u
 #define TM_SLOT_SMALL_SHIFT 25
 #define TM_SLOT_SMALL_MASK 0x1fu
@@ -177,16 +177,16 @@ typedef uint32_t tm_leaf[TM_LEAF_SLOTS];             // slots
 /** Sites have ids below this. */
 #define TM_SITE_LIMIT (1u << TM_SLOT_SMALL_SHIFT)
 
-/** A size slot: bit 31 is 0. Bit 30 clear: bits 0-29 are the size. Set: they are its low 30 bits, and the slot after
- * it holds (bit 31 and 30 clear) the next 30. */
+/** A size slot: bit 31 is 0. If bit 30 is clear, bits 0-29 are the size. If it is set, they are the low 30 bits of the
+ * size, and the next slot, with bits 31 and 30 clear, holds the next 30. */
 #define TM_SIZE_ESCAPE 0x40000000u
 #define TM_SIZE_BITS 30
 #define TM_SIZE_MASK 0x3fffffffu
 
 // ---------------------------------------------------------------------------------------------------------------
-// Blocks outside of the shadow map
+// Blocks outside the shadow map
 
-/** A live block if site is not 0 (stored last); else the record is free, to be used again, and the rest is stale. */
+/** A live block if site is not 0 (stored last). Otherwise the record is free to be used again, and the rest is stale. */
 struct tm_tracked {
     uint64_t address;
     uint64_t size;
@@ -196,9 +196,9 @@ struct tm_tracked {
 };
 
 /**
- * Finds a tracked block by its key: open addressing, linear probing from tm_tracked_key_hash() modulo 1 << shift.
- * The slots follow this head: 0 free (ends a probe), TM_TRACKED_REMOVED (goes on), else an id in `tracked`.
- * A grown index is complete before the root leads to it.
+ * Finds a tracked block by domain and address: open addressing, linear probing from tm_tracked_key_hash() modulo
+ * 1 << shift. The slots follow this head: 0 is free (ends a probe), TM_TRACKED_REMOVED is not (the probe goes on), all else
+ * is an id in `tracked`. A grown index is complete before the root leads to it.
  */
 struct tm_tracked_index {
     uint32_t shift; // log2 of the number of slots
@@ -213,7 +213,7 @@ static inline uint64_t tm_tracked_key_hash(uint32_t domain, uint64_t address)
     return hash ^ hash >> 32;
 }
 
-/** A block inside realloc(), if state is TM_RESIZE_BUSY. Its counters still count it with this size. */
+/** A block inside realloc(), if state is TM_RESIZE_BUSY. Its site still counts it with this size. */
 struct tm_resize {
     uint64_t address;
     uint64_t size;
@@ -232,19 +232,19 @@ struct tm_resize {
 enum tm_state {
     TM_STATE_LOADED = 0, // never started
     TM_STATE_TRACING = 1,
-    TM_STATE_STOPPED = 2,  // stopped: what was recorded has been cleared
-    TM_STATE_CLEARING = 3, // traces are being cleared just now: blocks and counters go one by one
+    TM_STATE_STOPPED = 2,  // what was recorded has been cleared
+    TM_STATE_CLEARING = 3, // traces are being cleared now: blocks and counters go one by one
 };
 
 /** In tm_root.flags. */
 #define TM_ROOT_DEBUG_BUILD 1u   // the interpreter is a Py_DEBUG build
 #define TM_ROOT_FREE_THREADED 2u // the interpreter has no global lock
-#define TM_ROOT_REUSE_EXACT 4u   // a block reborn from a free list carries its latest traceback
+#define TM_ROOT_REUSE_EXACT 4u   // a block that CPython reuses from a free list has its latest traceback
 
-/** Traced memory as one side counts it; the whole is owned.traced + shared.traced, modulo 2^64. */
+/** Traced memory as one side counts it. The whole is owned.traced + shared.traced, modulo 2^64. */
 struct tm_memory {
     uint64_t traced; // bytes in live blocks
-    uint64_t peak;   // the greatest whole which this side has seen; the peak is the greater of the two sides'
+    uint64_t peak;   // the greatest whole that this side has seen; the peak is the greater of the two sides'
     uint64_t _reserved[6];
 };
 
@@ -259,7 +259,7 @@ struct tm_root {
     uint8_t address_bits;    // TM_ADDRESS_BITS
     uint8_t branch_shift;    // TM_BRANCH_SHIFT
     uint8_t leaf_shift;      // TM_LEAF_SHIFT
-    uint64_t self;           // this record's own address: a copy elsewhere is not a table
+    uint64_t self;           // this record's own address: a copy in another place is not a table
     uint32_t pid;            // of the process, as it sees itself; a forked child stores its own
     uint32_t flags;          // TM_ROOT_*
     uint32_t python_version; // PY_VERSION_HEX of the running interpreter
@@ -271,7 +271,7 @@ struct tm_root {
     uint32_t frame_limit; // frames kept per traceback; 0 before the first start
     uint64_t started;     // when tracing began: nanoseconds since 1970 (CLOCK_REALTIME); 0 unless tracing
     uint64_t cleared;     // when traces were last cleared while tracing, likewise; 0: never
-    uint64_t starts;      // how often tracing was started
+    uint64_t starts;      // how many times tracing was started
 
     uint64_t directory;     // address of the tm_directory
     uint64_t tracked_index; // address of the struct tm_tracked_index, or 0
@@ -280,13 +280,13 @@ struct tm_root {
 
     // What could not be recorded.
     uint64_t lost_blocks; // allocations left out of the table: no memory or no room for them
-    uint64_t lost_frames; // frames kept as TM_CODE_UNKNOWN: no memory, or not understood
+    uint64_t lost_frames; // frames kept as TM_CODE_UNKNOWN: no memory, or no code object
 
-    uint64_t record_limit; // sites which the tracer makes at most; the other records are bounded by it too
+    uint64_t record_limit; // the greatest number of sites; the limits of the other records follow from it
     uint64_t _reserved1[2];
 
     struct tm_memory owned;  // written by holders of the main interpreter's lock
-    struct tm_memory shared; // written atomically by everyone else
+    struct tm_memory shared; // written atomically by all others
 
     struct tm_array bytes;
     struct tm_array strings;
@@ -295,11 +295,11 @@ struct tm_root {
     struct tm_array sites;
     struct tm_array tracked;
 
-    struct tm_resize resize[TM_RESIZES]; // [0] is the lock holder's, the others are claimed one by one
+    struct tm_resize resize[TM_RESIZES]; // [0] is the lock holder's; the others are claimed one by one
 };
 
 // ---------------------------------------------------------------------------------------------------------------
-// The layout, pinned: docs/layout.md gives the same figures, and a test compares the two.
+// The layout is pinned here. docs/layout.md gives the same figures, and a test compares the two.
 
 #define TM_PIN(type, field, offset) \
     _Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field " has moved")

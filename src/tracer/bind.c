@@ -1,5 +1,5 @@
-// Global offset tables. A slot is changed by one store, and only where it stands for one of the functions below; where the
-// linker has made its page read-only, the page is made writable for that store.
+// Global offset tables. We change only the slots of the functions below, each by one store. If the linker has made a slot's
+// page read-only, we make it writable for that store.
 
 #define _GNU_SOURCE
 #include "bind.h"
@@ -22,7 +22,7 @@ enum { JUMP_SLOT = R_X86_64_JUMP_SLOT, GLOBAL_DATA = R_X86_64_GLOB_DAT };
 enum { JUMP_SLOT = R_AARCH64_JUMP_SLOT, GLOBAL_DATA = R_AARCH64_GLOB_DAT };
 #endif
 
-/** The interpreter loads an extension module: look at what came with it. */
+/** The interpreter loads an extension module: bind it, and the libraries it brings. */
 static void *load_module(const char *path, int mode)
 {
     void *module = dlopen(path, mode);
@@ -34,7 +34,7 @@ static void *load_module(const char *path, int mode)
 static const struct binding {
     const char *name;
     void *ours;
-    bool of_interpreter; // changed in the interpreter's own table only
+    bool of_interpreter; // changed in the interpreter's own table, and in no other
 } bindings[] = {
     {"PyTraceMalloc_Track", (void *)track_block, false},
     {"PyTraceMalloc_Untrack", (void *)untrack_block, false},
@@ -48,11 +48,11 @@ struct module {
     const char *strings;
     const ElfW(Rela) * tables[2]; // of data, and of functions
     size_t sizes[2];              // bytes
-    const ElfW(Phdr) * read_only; // made so after relocation, or NULL
+    const ElfW(Phdr) * read_only; // the segment that is read-only after relocation, or NULL
     bool is_interpreter;
 };
 
-/** The dynamic section holds addresses which the loader of glibc has made absolute, but for the kernel's own object. */
+/** False: it has no symbols. glibc's loader has made the addresses in a dynamic section absolute, except in the vDSO. */
 static bool module_init(struct module *module, const struct dl_phdr_info *info)
 {
     const ElfW(Dyn) *dynamic = NULL;

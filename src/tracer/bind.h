@@ -1,13 +1,13 @@
 /**
- * Makes extension modules call our functions instead of CPython's of the same name: PyTraceMalloc_Track and its kin.
+ * Makes extension modules call our PyTraceMalloc_Track and its kin instead of CPython's.
  *
- * A shared interpreter's symbols are replaced by preloading; those of an executable come first whatever is loaded, and an
- * imported tracer comes too late. So the modules' own global offset tables are changed.
+ * Preloading replaces the symbols of a shared interpreter. But those of an executable always come first, and an imported
+ * tracer comes too late. So we change the modules' global offset tables.
  */
 #ifndef TRACEMORTEM_TRACER_BIND_H
 #define TRACEMORTEM_TRACER_BIND_H
 
-/** Change all modules which are loaded now, and those which the interpreter will load. Again is no error. */
+/** Change all modules that are loaded now, and those that the interpreter will load. Again is no error. */
 void bind_modules(void);
 
 #endif

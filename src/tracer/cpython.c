@@ -1,5 +1,5 @@
-// The running interpreter: its version, whether it keeps to the facts of it, and its thread states.
-// Knows nothing of the trace table but the names of the line table formats.
+// The running interpreter: its version, whether it agrees with the facts of that version, and its thread states.
+// Knows nothing of the trace table.
 
 #define _GNU_SOURCE
 #include "cpython.h"
@@ -9,35 +9,20 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "layout/trace_table.h"
-
 struct cpython cpython;
-
-static const struct cpython_description descriptions[] = {
-    {.version = 0x30d, .thread = 176, .frame = 232, .code = 280},
-    {.version = 0x30e, .thread = 200, .frame = 256, .code = 320},
-    {.version = 0x30f, .thread = 200, .frame = 320, .code = 384},
-};
-
-const struct cpython_description *cpython_description_of(uint32_t version)
-{
-    for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
-        if (descriptions[i].version == version)
-            return &descriptions[i];
-    return NULL;
-}
 
 bool cpython_present(void)
 {
     return Py_GetVersion != NULL && PyMem_SetAllocator != NULL;
 }
 
-/** "3.13.0rc2 (main, …" as PY_VERSION_HEX; 0 if it does not look like that. */
+/** "3.13.0rc2 (main, …" as PY_VERSION_HEX; 0 if the text has another form. */
 static uint32_t parse_version(const char *text)
 {
     char *end;
@@ -57,34 +42,10 @@ static uint32_t parse_version(const char *text)
     return (uint32_t)(major << 24 | minor << 16 | micro << 8 | level << 4 | serial);
 }
 
-const struct cpython_facts *cpython_facts_of(uint32_t version, bool free_threaded)
-{
-    if (free_threaded)
-        return version == 0x30d ? &cpython_3_13t : version == 0x30e || version == 0x30f ? &cpython_3_14t : NULL;
-    switch (version) {
-    case 0x308:
-    case 0x309:
-        return &cpython_3_8;
-    case 0x30a:
-        return &cpython_3_10;
-    case 0x30b:
-        return &cpython_3_11;
-    case 0x30c:
-        return &cpython_3_12;
-    case 0x30d:
-        return &cpython_3_13;
-    case 0x30e:
-    case 0x30f:
-        return &cpython_3_14;
-    default:
-        return NULL;
-    }
-}
-
 // ---------------------------------------------------------------------------------------------------------------
-// What the interpreter tells of itself, before it has any frame: the members of its types, and from 3.13 on the description.
+// What the interpreter says about itself before it has any frame: the members of its types, and from 3.13 on the description.
 
-// PyTypeObject: the same in all of them, behind the head which all objects have.
+// PyTypeObject, behind the head of every object: the same in all releases.
 enum { TYPE_BASIC_SIZE = 16, TYPE_MEMBERS = 224 };
 
 struct member {
@@ -95,7 +56,7 @@ struct member {
     const char *documentation;
 };
 
-/** Whether a type has its member there, or hides where it is. */
+/** Whether a type has its member at that offset, or does not list it. */
 static bool member_is_at(const PyTypeObject *type, const char *name, uint16_t offset)
 {
     const struct member *member = FIELD(const struct member *, type, cpython.facts->object_size + TYPE_MEMBERS);
@@ -107,30 +68,35 @@ static bool member_is_at(const PyTypeObject *type, const char *name, uint16_t of
 
 static bool types_are_known(const struct cpython_facts *facts)
 {
-    bool has_code = facts->code_first_traceable == 0; // as an object of its own, and not at the code object's end
+    bool has_bytes = facts->code_first_traceable == 0; // the bytecode is a bytes object, not the code object's end
     return member_is_at(&PyCode_Type, "co_firstlineno", facts->code_first_line) &&
            member_is_at(&PyCode_Type, "co_filename", facts->code_filename) &&
-           member_is_at(&PyCode_Type, has_code ? "co_name" : "co_qualname", facts->code_name) &&
-           member_is_at(&PyCode_Type, facts->version < 0x30a ? "co_lnotab" : "co_linetable", facts->code_lines) &&
-           (has_code ? member_is_at(&PyCode_Type, "co_code", facts->code_bytecode)
-                     : FIELD(Py_ssize_t, &PyCode_Type, facts->object_size + TYPE_BASIC_SIZE) == facts->code_bytecode) &&
+           member_is_at(&PyCode_Type, facts->code_name_member, facts->code_name) &&
+           member_is_at(&PyCode_Type, facts->code_lines_member, facts->code_lines) &&
+           (has_bytes
+                ? member_is_at(&PyCode_Type, "co_code", facts->code_bytecode)
+                : FIELD(Py_ssize_t, &PyCode_Type, facts->object_size + TYPE_BASIC_SIZE) == facts->code_bytecode) &&
            (facts->frame_owner >= 0 || (member_is_at(&PyFrame_Type, "f_code", facts->frame_code) &&
                                         member_is_at(&PyFrame_Type, "f_back", facts->frame_previous)));
 }
 
 enum { DESCRIPTION_FREE_THREADED = 16 };
 
-static bool description_is_known(const struct cpython_facts *facts, uint32_t version)
+static bool has_description(void)
 {
-    const struct cpython_description *where = cpython_description_of(version);
-    if (where == NULL)
+    return _PyRuntime != NULL && memcmp(_PyRuntime, "xdebugpy", 8) == 0;
+}
+
+static bool description_is_known(const struct cpython_facts *facts)
+{
+    if (facts->description.thread == 0)
         return true;
-    if (_PyRuntime == NULL || memcmp(_PyRuntime, "xdebugpy", 8) != 0)
+    if (!has_description())
         return false;
-    const uint64_t *thread = (const uint64_t *)(_PyRuntime + where->thread);
-    const uint64_t *frame = (const uint64_t *)(_PyRuntime + where->frame);
-    const uint64_t *code = (const uint64_t *)(_PyRuntime + where->code);
-    // In the order of the description; what stands between is not ours.
+    const uint64_t *thread = (const uint64_t *)(_PyRuntime + facts->description.thread);
+    const uint64_t *frame = (const uint64_t *)(_PyRuntime + facts->description.frame);
+    const uint64_t *code = (const uint64_t *)(_PyRuntime + facts->description.code);
+    // In the order of the description; we do not use the words in between.
     return thread[0] == THREAD_INTERPRETER && thread[1] == facts->thread_frame && frame[0] == facts->frame_previous &&
            frame[1] == facts->frame_code && frame[2] == facts->frame_instruction &&
            frame[4] == (uint64_t)facts->frame_owner && code[0] == facts->code_filename && code[2] == facts->code_name &&
@@ -138,13 +104,22 @@ static bool description_is_known(const struct cpython_facts *facts, uint32_t ver
            (facts->code_copies == 0 || (frame[6] == facts->frame_copy && code[9] == facts->code_copies));
 }
 
-/** By the description, where there is one as we know it; the version's text tells too. */
+/** By the description, where the version has one that we know, or by the version's text. */
 static bool is_free_threaded(uint32_t version, const char *text)
 {
-    bool described = cpython_description_of(version) != NULL && _PyRuntime != NULL &&
-                     memcmp(_PyRuntime, "xdebugpy", 8) == 0 &&
+    int family = family_of(version, true);
+    bool described = family != FAMILY_UNKNOWN && family_facts(family)->description.thread != 0 && has_description() &&
                      FIELD(uint64_t, _PyRuntime, DESCRIPTION_FREE_THREADED) != 0;
     return described || strstr(text, "free-threading") != NULL;
+}
+
+static const char *refuse_version(void)
+{
+    static char text[80];
+    uint32_t oldest = family_oldest_version(), newest = family_newest_version();
+    snprintf(text, sizeof text, "this CPython's version is not one of %u.%u to %u.%u", oldest >> 8, oldest & 0xff,
+             newest >> 8, newest & 0xff);
+    return text;
 }
 
 const char *cpython_attach(void)
@@ -152,16 +127,15 @@ const char *cpython_attach(void)
     const char *text = Py_GetVersion();
     cpython.version_hex = parse_version(text);
     uint32_t version = cpython.version_hex >> 16;
-    cpython.facts = cpython_facts_of(version, is_free_threaded(version, text));
-    if (cpython.facts == NULL)
-        return "this CPython's version is not one of 3.8 to 3.15";
+    cpython.family = family_of(version, is_free_threaded(version, text));
+    if (cpython.family == FAMILY_UNKNOWN)
+        return refuse_version();
+    cpython.facts = family_facts(cpython.family);
     if ((cpython.version_hex >> 4 & 0xf) < 0xc)
         return "alpha and beta releases of CPython are not supported";
-    if (!types_are_known(cpython.facts) || !description_is_known(cpython.facts, version))
-        return "this CPython does not keep its code objects and frames as its version should; a build of its own?";
+    if (!types_are_known(cpython.facts) || !description_is_known(cpython.facts))
+        return "the code objects or frames of this CPython differ from those of its version; is it a modified build?";
     cpython.debug_build = _Py_NegativeRefcount != NULL;
-    cpython.lock_is_global = version < 0x30c;
-    cpython.counts_frames = version >= 0x309;
     cpython.current_thread =
         PyThreadState_GetUnchecked != NULL ? PyThreadState_GetUnchecked : _PyThreadState_UncheckedGet;
     if (cpython.current_thread == NULL)
@@ -170,9 +144,9 @@ const char *cpython_attach(void)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What its frames tell, read without trust
+// Looking at frames which may not be where the facts say
 
-/** Where a sandbox forbids process_vm_readv(): the kernel tells as well when it is to write what is not there. */
+/** For sandboxes that forbid process_vm_readv(): write() fails as well if what it shall write is absent. */
 static bool read_through_pipe(const void *address, void *buffer, size_t length)
 {
     int ends[2];
@@ -208,7 +182,7 @@ static bool code_makes_sense(const struct cpython_facts *facts, const void *code
            read_word((const void *)lines, facts->object_type, &lines_type) && lines_type == (uintptr_t)&PyBytes_Type;
 }
 
-/** The address of the bytecode which a frame runs: its code object's, or one of the copies. */
+/** The address of the bytecode that a frame runs: its code object's own, or one of the copies. */
 static bool read_bytecode(const struct cpython_facts *facts, const void *frame, const void *code, uintptr_t *bytecode)
 {
     uintptr_t copies, count;
@@ -222,7 +196,7 @@ static bool read_bytecode(const struct cpython_facts *facts, const void *frame, 
            read_word((const void *)copies, COPIES_ENTRIES + (uintptr_t)copy * sizeof *bytecode, bytecode);
 }
 
-/** Whether a complete or nearly complete frame is at an instruction of its code; *behind: how far behind the first one. */
+/** Whether a frame is at an instruction of its code, or just before the first one; *behind: how far behind the first. */
 static bool instruction_makes_sense(const struct cpython_facts *facts, const void *frame, const void *code,
                                     intptr_t *behind)
 {
@@ -244,10 +218,10 @@ static bool instruction_makes_sense(const struct cpython_facts *facts, const voi
     return *behind >= -CODE_UNIT && *behind <= (intptr_t)size;
 }
 
-/** What a look at the frames has met so far. */
+/** What a look at the frames has found so far. */
 struct look {
-    unsigned frames; // of Python's
-    unsigned idle;   // callers which are not behind their first instruction, where hardly anything is called
+    unsigned frames; // of Python code
+    unsigned idle;   // callers at or before their first instruction, from where hardly anything is called
     bool internal;   // one was the interpreter's own
 };
 
@@ -292,7 +266,7 @@ static enum cpython_frames look_at_frames(const void *thread)
             !read_word((const void *)frame, facts->frame_previous, &frame))
             return CPYTHON_FRAMES_STRANGE;
     }
-    // Where the interpreter has frames of its own, the oldest is one.
+    // If the interpreter has frames of its own, the oldest frame is one.
     if (steps > 0 && frame == 0 && facts->owner_skip != 0 && !look.internal)
         return CPYTHON_FRAMES_STRANGE;
     if (look.frames == 0)
@@ -309,12 +283,12 @@ enum cpython_frames cpython_look_at_frames(const void *thread)
 }
 
 /**
- * Look at the frames before they are read for the first time, which is while the interpreter starts, at any allocation. One
- * which keeps them elsewhere must come as far as to be refused.
+ * Look at the frames before they are read for the first time: at any allocation while the interpreter starts. An interpreter
+ * with another layout must survive until it is refused.
  */
 static bool frames_become_known(const PyThreadState *thread)
 {
-    static __thread uintptr_t looked_at; // a word which did not lead to a frame
+    static __thread uintptr_t looked_at; // a word that did not lead to a frame
     if (thread == NULL || FIELD(uintptr_t, thread, cpython.facts->thread_frame) == looked_at)
         return false;
     looked_at = FIELD(uintptr_t, thread, cpython.facts->thread_frame);
@@ -324,14 +298,14 @@ static bool frames_become_known(const PyThreadState *thread)
 // ---------------------------------------------------------------------------------------------------------------
 // Threads, and functions
 
-// From 3.12 on the current thread state is in a thread-local variable, and where CPython is a shared library its function
-// has to ask the dynamic linker for it at each call. We ask once a thread. The variable is the only thread-local one which
-// holds a thread state: the only word of CPython's thread-local memory which equals what the function answers.
+// From 3.12 on the current thread state is in a thread-local variable. If CPython is a shared library, its function asks the
+// dynamic linker for the variable at each call; we ask once a thread. It is the only thread-local variable that holds a
+// thread state: the only word of CPython's thread-local memory that equals the function's answer.
 
 __thread PyThreadState *const *cpython_thread_variable;
 
 static struct {
-    unsigned long module, offset; // as the dynamic linker wants them; it calls this a tls_index
+    unsigned long module, offset; // what the dynamic linker calls a tls_index
 } thread_variable;                // module 0: not found
 
 extern void *__tls_get_addr(void *index);
@@ -346,7 +320,7 @@ static bool module_holds(const struct dl_phdr_info *module, uintptr_t address)
     return false;
 }
 
-/** Look for the thread state which `context` points to in the thread-local memory of CPython's module. */
+/** Look for the thread state that `context` points to in the thread-local memory of CPython's module. */
 static int search_thread_locals(struct dl_phdr_info *module, size_t size, void *context)
 {
     const PyThreadState *thread = context;
@@ -373,7 +347,7 @@ static int search_thread_locals(struct dl_phdr_info *module, size_t size, void *
 void cpython_find_current_thread(void)
 {
     PyThreadState *thread = cpython.current_thread();
-    if (cpython.facts->version >= 0x30c && thread_variable.module == 0 && thread != NULL)
+    if (cpython.facts->thread_is_in_tls && thread_variable.module == 0 && thread != NULL)
         dl_iterate_phdr(search_thread_locals, thread);
 }
 
@@ -397,16 +371,16 @@ static bool is_finalizing(void)
 
 bool cpython_own_frames_are_known(void)
 {
-    // To 3.11 a thread which runs another interpreter has put that one's state in the place of its own, and nothing tells
-    // whether it has, or whether another thread does while this one waits.
-    bool may_run_another = cpython.lock_is_global && PyInterpreterState_Head() != PyInterpreterState_Main();
-    // A thread state may be gone while the interpreter goes away.
+    // With one lock for all interpreters, a thread that runs another interpreter has replaced its own state by that one's.
+    // We cannot tell whether this thread has done so, or whether another thread does while this one waits.
+    bool may_run_another = cpython.facts->lock_is_global && PyInterpreterState_Head() != PyInterpreterState_Main();
+    // While the interpreter finalizes, a thread state may be gone.
     return cpython_frames_are_known() && !may_run_another && !is_finalizing();
 }
 
 void *cpython_function(const char *name)
 {
-    // Preloaded, we come before the interpreter; imported, ours are not among the program's symbols.
+    // A preloaded tracer comes before the interpreter. The symbols of an imported one are not among the program's.
     void *function = dlsym(RTLD_NEXT, name);
     return function != NULL ? function : dlsym(RTLD_DEFAULT, name);
 }

@@ -1,9 +1,9 @@
 /**
  * CPython as the tracer sees it: the few functions it calls, and the few interpreter fields it reads.
  *
- * Every symbol of CPython's is weak: preloaded into a program that is no Python they are NULL, and the tracer does
- * nothing. The fields are mirrored per version in one table (facts.h); a test compares it with the
- * real headers, and cpython_attach() with the running interpreter. One which it does not know is refused.
+ * All symbols of CPython are weak. In a program that is no Python, into which the tracer was preloaded, they are NULL and
+ * the tracer does nothing. The offsets of the fields are facts (facts.h). A test compares them with the real headers, and
+ * cpython_attach() compares them with the running interpreter, and refuses one that it does not know.
  */
 #ifndef TRACEMORTEM_TRACER_CPYTHON_H
 #define TRACEMORTEM_TRACER_CPYTHON_H
@@ -14,9 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "facts.h"
+#include "family.h"
+#include "likely.h"
 
-// Not in the limited API, but stable since 3.5 (PEP 445) and the reason why we are here.
+// Not in the limited API, but stable since 3.5 (PEP 445). Wrapping these is what the tracer does.
 typedef struct {
     void *ctx;
     void *(*malloc)(void *ctx, size_t size);
@@ -63,7 +64,7 @@ extern PyTypeObject PyFrame_Type;
 extern const char _PyRuntime[]; // from 3.13 on it begins with a description of itself
 extern struct inittab *PyImport_Inittab;
 
-// Inlined into us, these would count as the interpreter does whose headers we are built with.
+// Inlined into the tracer, these would work as in the interpreter whose headers it is built with, not in the running one.
 #undef Py_INCREF
 #undef Py_DECREF
 #undef Py_XDECREF
@@ -142,36 +143,21 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak _Py_NoneStruct
 // clang-format on
 
-/** The facts of a version, (major << 8) | minor; NULL: we do not know it. */
-const struct cpython_facts *cpython_facts_of(uint32_t version, bool free_threaded);
-
-/**
- * From 3.13 on _PyRuntime begins with the offsets of many fields, 8 bytes each, for debuggers. Where in it stand ours: the
- * words of a thread state from `interp` on, of a frame from `previous`, of a code object from `filename`.
- */
-struct cpython_description {
-    uint32_t version;
-    uint16_t thread, frame, code;
-};
-/** That of a version; NULL: it has none. */
-const struct cpython_description *cpython_description_of(uint32_t version);
-
-/** What frames are found where the facts say, each of them more than the one before it. */
+/** Which frames were found where the facts say; each says more than the one before it. */
 enum cpython_frames {
-    CPYTHON_FRAMES_STRANGE, // what is there are no frames
+    CPYTHON_FRAMES_STRANGE, // something is there, but no frames
     CPYTHON_FRAMES_NONE,
     CPYTHON_FRAMES_RUN,  // Python code runs
-    CPYTHON_FRAMES_CALL, // and was called by other Python code, which has come as far as to call it
+    CPYTHON_FRAMES_CALL, // Python code runs which other Python code has called
 };
 
 /** The running interpreter, once attached. */
 struct cpython {
+    int family; // its row in families.h
     const struct cpython_facts *facts;
     uint32_t version_hex; // PY_VERSION_HEX
     bool debug_build;
-    bool lock_is_global;        // one lock for all interpreters (to 3.11): the current thread state is its holder's
-    bool counts_frames;         // tracemalloc tells how deep the whole stack was (from 3.9 on)
-    enum cpython_frames frames; // the most which were found; below CPYTHON_FRAMES_RUN none are read
+    enum cpython_frames frames;             // the greatest found so far; below CPYTHON_FRAMES_RUN no frames are read
     PyThreadState *(*current_thread)(void); // see cpython_current_thread()
     PyInterpreterState *main;               // the main interpreter as last seen
 };
@@ -181,31 +167,31 @@ extern struct cpython cpython;
 bool cpython_present(void);
 
 /**
- * Find the facts of the running interpreter, and compare them with what it tells of itself before it has any frame. NULL,
- * or why it cannot be traced (a static text).
+ * Find the facts of the running interpreter, and compare them with what it says about itself before it has any frame.
+ * NULL, or why it cannot be traced (a static text).
  */
 const char *cpython_attach(void);
 
-/** Where the calling thread has CPython's variable for its current thread state; NULL: not known, or there is none. */
+/** The calling thread's copy of CPython's variable for the current thread state; NULL: not found, or there is none. */
 extern __thread PyThreadState *const *cpython_thread_variable;
 
 /** cpython_current_thread() where the variable is not known. */
 PyThreadState *cpython_ask_current_thread(void);
 
 /**
- * The current thread state: what CPython's function of that purpose answers, mostly without a call. NULL: there is none, or no
+ * The current thread state. The answer is that of CPython's own function, mostly without a call. NULL: there is none, or no
  * frames are known yet.
  */
 static inline PyThreadState *cpython_current_thread(void)
 {
     PyThreadState *const *variable = cpython_thread_variable;
-    return __builtin_expect(variable != NULL, 1) ? *variable : cpython_ask_current_thread();
+    return LIKELY(variable != NULL) ? *variable : cpython_ask_current_thread();
 }
 
-/** Find that variable among CPython's thread-local ones (from 3.12 on), once there is a current thread. */
+/** Find that variable among CPython's thread-local ones, if it has one; there must be a current thread. */
 void cpython_find_current_thread(void);
 
-/** Check the facts against the frames of the calling thread, which must hold the lock, reading without trust. */
+/** Check the facts against the frames of the calling thread, which must hold the lock. Reads nothing that may be absent. */
 enum cpython_frames cpython_look_at_frames(const void *thread);
 
 /** Whether frames may be read. */
@@ -213,26 +199,26 @@ static inline bool cpython_frames_are_known(void)
 {
     return __atomic_load_n(&cpython.frames, __ATOMIC_RELAXED) >= CPYTHON_FRAMES_RUN;
 }
-/** Whether the calling thread, which holds no lock that is known, runs what its own thread state says. */
+/** Whether the calling thread, which may not hold the lock, runs what its own thread state says. */
 bool cpython_own_frames_are_known(void);
-#define CPYTHON_STRANGE_FRAMES "this CPython does not keep its frames as its version should; a build of its own?"
+#define CPYTHON_STRANGE_FRAMES "the frames of this CPython differ from those of its version; is it a modified build?"
 
-/** CPython's own function, even where one of ours stands in front of it. NULL: there is none. */
+/** CPython's own function, even where one of ours hides it. NULL: there is none. */
 void *cpython_function(const char *name);
 
-/** Read up to a page of memory which may not be there. False: it is not, or the system cannot tell. */
+/** Read up to a page of memory that may be absent. False: it is absent, or the system cannot say. */
 bool cpython_read(const void *address, void *buffer, size_t length);
 
 /** A field of a CPython object. */
 #define FIELD(type, base, offset) (*(type const *)((const char *)(base) + (offset)))
 
-/** Py_TYPE() and the like are made for the interpreter whose headers we are built with, and would be wrong in others. */
+/** Py_TYPE(), for the running interpreter and not for the one whose headers the tracer is built with. */
 static inline PyTypeObject *cpython_type_of(const void *object)
 {
     return FIELD(PyTypeObject *, object, cpython.facts->object_type);
 }
 
-/** Py_SIZE(): how many items a variable object has. */
+/** Py_SIZE(), likewise: the number of items of a variable object. */
 static inline Py_ssize_t cpython_items_of(const void *object)
 {
     return FIELD(Py_ssize_t, object, cpython.facts->object_size);

@@ -1,37 +1,28 @@
 /**
- * Tracing on and off, and the allocator hooks in between.
+ * The allocator hooks: those of the running CPython's family, installing and removing them.
  */
 #ifndef TRACEMORTEM_TRACER_HOOKS_H
 #define TRACEMORTEM_TRACER_HOOKS_H
 
-#include "table.h"
+#include "birth_events.h"
+#include "cpython.h"
 
-enum { FRAME_LIMIT_MAX = 65535 };
+enum { HOOKED = 3 }; // the domains raw, mem and object, in CPython's order
 
-/** Begin to trace with up to `frame_limit` frames a block. While tracing: nothing. NULL, or why not. */
-const char *tracing_start(unsigned frame_limit);
-/** Forget all traces and trace no more. */
-void tracing_stop(void);
-/** Forget all traces and go on. */
-void tracing_clear(void);
-bool tracing_on(void);
-/** Install the hooks again if somebody has replaced the allocators since; for a start before the interpreter's own. */
-void tracing_rehook(void);
+/** What is compiled for each family (hooks.inc.h). */
+struct family_hooks {
+    const PyMemAllocatorEx *allocators; // HOOKED of them, without their `free`, which is the same for all families
+    birth_callback on_birth;
+    uint32_t (*walked_site)(const PyThreadState *thread, unsigned allocator, uint32_t domain);
+};
 
-/** Watch objects being born, once the interpreter is up; what a start before that could not do. */
-void tracing_watch_births(void);
+/** Those of the running CPython. */
+const struct family_hooks *hooks_now(void);
 
-/** A block of a domain of its own, told by whoever allocated it; may be called without the interpreter's lock. Told again,
- * it replaces what was known. False: no memory. */
-bool tracing_track(uint32_t domain, uintptr_t address, size_t size);
-void tracing_untrack(uint32_t domain, uintptr_t address);
-
-/** Record no allocation of the calling thread's until tracing_resume() is given what this returned. */
-bool tracing_pause(void);
-void tracing_resume(bool was_paused);
-
-/** Bytes in live blocks now, and at most since the start or the last reset. */
-void tracing_memory(uint64_t *traced, uint64_t *peak);
-void tracing_reset_peak(void);
+/** Wrap CPython's allocators, also if the program has replaced them since. Again is no error. */
+void hooks_install(void);
+/** Take the hooks away. Where the program has wrapped them they stay, and only pass on; as they do without a global lock,
+ * where other threads may be inside them. */
+void hooks_remove(void);
 
 #endif

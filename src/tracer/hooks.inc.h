@@ -1,20 +1,28 @@
-// The allocator hooks, compiled once for each family of CPython versions: hooks.c defines FACTS (the interpreter's
-// facts) and HOOK(name) (this family's name for a function), then includes this file.
+// The allocation path, compiled once for each family: families.h defines FAMILY, then includes this file. FACTS are the
+// family's facts, as constants, and HOOK(name) is the family's name for a function.
 //
-// The order of the stores, which is what a debugger sees of an update in flight, is told in docs/layout.md.
+// A debugger sees an update in flight in the order of the stores, which docs/layout.md explains.
+
+#define PASTE(name, family) name##_##family
+#define PASTE_EXPANDED(name, family) PASTE(name, family)
+#define HOOK(name) PASTE_EXPANDED(name, FAMILY)
+#define FACTS (&HOOK(cpython))
+
+// ---------------------------------------------------------------------------------------------------------------
+// The site of what is allocated now
 
 static __attribute__((noinline)) struct transition *HOOK(follow)(uintptr_t newest, uint32_t lowest)
 {
     return stack_follow(FACTS, newest, lowest);
 }
 
-/** stack_here(), once: the hooks' own code stays small. */
+/** stack_here(), compiled once: this keeps the hooks' own code small. */
 static __attribute__((noinline)) struct transition *HOOK(here)(const PyThreadState *thread)
 {
     return stack_here(FACTS, thread, HOOK(follow));
 }
 
-/** The site, shared, of what any thread allocates now, by walking its frames; 0: not to be had. */
+/** The shared site of what a thread without the lock allocates now, by walking its frames; 0: no room. */
 static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState *thread, unsigned allocator,
                                                             uint32_t domain)
 {
@@ -30,7 +38,7 @@ static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState 
     return site;
 }
 
-/** The site of what the calling thread allocates now; 0: not to be had. */
+/** The site of what the calling thread allocates now; 0: no room. */
 static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller caller)
 {
     struct transition *transition = LIKELY(caller.owns_lock) ? HOOK(here)(caller.thread) : NULL;
@@ -41,51 +49,22 @@ static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller calle
         return site;
     site = transition == NULL ? HOOK(walked_site)(caller.thread, allocator, 0) : stack_find_site(transition, allocator);
     if (caller.owns_lock || allocator != TM_ALLOCATOR_RAW)
-        look_at_births();
+        births_check();
     return site;
 }
 
-/** Record a block which the calling thread has just been given. */
+// ---------------------------------------------------------------------------------------------------------------
+// malloc(), calloc(), realloc()
+
+/** Record a block that the calling thread has just been given. */
 static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
 {
     uint32_t site = HOOK(site)(allocator, caller);
-    publish((uintptr_t)block, size, site);
+    block_publish((uintptr_t)block, size, site);
     if (allocator == TM_ALLOCATOR_OBJECT) {
         fresh_block.address = (uintptr_t)block;
         fresh_block.size = size;
     }
-}
-
-/** The same for an object whose block is none of the map's. */
-static __attribute__((noinline)) void HOOK(reborn_elsewhere)(uintptr_t object, struct caller caller)
-{
-    uintptr_t block = find_born_elsewhere(object);
-    uint32_t site = block == 0 ? 0 : HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
-    if (site != 0)
-        move_tracked(block, site);
-}
-
-/** An object comes to life: if its block is an old one, out of a free list, it was allocated here and now. To 3.13 also
- * while allocations are not recorded: a block which is in the table already has its new place told. */
-static void HOOK(reborn)(uintptr_t object)
-{
-    bool is_fresh = object - fresh_block.address < fresh_block.size;
-    fresh_block.size = 0;
-    if (is_fresh || UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) ||
-        (FACTS->answers_unrecorded && inside_a_hook))
-        return;
-    if (UNLIKELY(!begin_update(FACTS)))
-        return;
-    struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object, OWN_HEADERS);
-    struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
-    if (LIKELY(born.slot != NULL)) {
-        uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
-        if (LIKELY(site != 0))
-            move_block(born, site, caller.owns_lock);
-    } else {
-        HOOK(reborn_elsewhere)(object, caller);
-    }
-    end_update(FACTS);
 }
 
 static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count, size_t size)
@@ -108,7 +87,7 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 {
     if (block == NULL)
         return HOOK(allocate)(hook, allocator, false, 1, size);
-    if (UNLIKELY(!__atomic_load_n(&tracing, __ATOMIC_RELAXED)) || UNLIKELY(!begin_update(FACTS)))
+    if (!tracing_on() || UNLIKELY(!begin_update(FACTS)))
         return hook->inner.realloc(hook->inner.ctx, block, size);
     if (UNLIKELY(!enter())) {
         void *unrecorded = resize_unrecorded(hook, block, size);
@@ -130,6 +109,45 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
     return resized;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Births
+
+/** A birth whose block is not in the map. */
+static __attribute__((noinline)) void HOOK(birth_elsewhere)(uintptr_t object, struct caller caller)
+{
+    uintptr_t block = find_born_elsewhere(object);
+    uint32_t site = block == 0 ? 0 : HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
+    if (site != 0)
+        move_tracked(block, site);
+}
+
+/**
+ * An object is created. If its block is an old one, from a free list, it moves to the site of here and now. Up to 3.13 this
+ * holds also while allocations are not recorded, for blocks that are in the table already.
+ */
+static void HOOK(on_birth)(uintptr_t object)
+{
+    bool is_fresh = object - fresh_block.address < fresh_block.size;
+    fresh_block.size = 0;
+    if (is_fresh || !tracing_on() || (FACTS->answers_unrecorded && recording_inside))
+        return;
+    if (UNLIKELY(!begin_update(FACTS)))
+        return;
+    struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object, OWN_HEADERS);
+    struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
+    if (LIKELY(born.slot != NULL)) {
+        uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
+        if (LIKELY(site != 0))
+            move_born(born, site, caller.owns_lock);
+    } else {
+        HOOK(birth_elsewhere)(object, caller);
+    }
+    end_update(FACTS);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// As allocators
+
 #define OWN_HOOK(allocator) (FACTS->free_threaded ? &hooks[(allocator)-TM_ALLOCATOR_RAW] : context)
 #define HOOKS_OF(name, allocator)                                                 \
     static void *HOOK(name##_malloc)(void *context, size_t size)                  \
@@ -149,14 +167,16 @@ HOOKS_OF(raw, TM_ALLOCATOR_RAW)
 HOOKS_OF(mem, TM_ALLOCATOR_MEM)
 HOOKS_OF(object, TM_ALLOCATOR_OBJECT)
 
-#define ALLOCATOR(name)                                                                  \
-    {                                                                                    \
-        NULL, HOOK(name##_malloc), HOOK(name##_calloc), HOOK(name##_realloc), FREE(name) \
+#define ALLOCATOR(name)                                                                               \
+    {                                                                                                 \
+        .malloc = HOOK(name##_malloc), .calloc = HOOK(name##_calloc), .realloc = HOOK(name##_realloc) \
     }
 static const PyMemAllocatorEx HOOK(allocators)[HOOKED] = {ALLOCATOR(raw), ALLOCATOR(mem), ALLOCATOR(object)};
 
 #undef ALLOCATOR
 #undef HOOKS_OF
 #undef OWN_HOOK
-#undef HOOK
 #undef FACTS
+#undef HOOK
+#undef PASTE_EXPANDED
+#undef PASTE

@@ -1,4 +1,4 @@
-// Interning by content. Each kind has an index: open addressing over ids, private to the tracer, grown by doubling.
+// Interning by content. Each kind of record has an index private to the tracer: open addressing over ids, grown by doubling.
 // Knows the layout and how to read a code object; knows no hook and no stack.
 
 #include "intern.h"
@@ -19,7 +19,7 @@ struct index {
     uint32_t *ids; // 0: free
     uint64_t mask;
     uint64_t used;
-    uint64_t (*hash_of)(uint32_t id); // of a record which is there already
+    uint64_t (*hash_of)(uint32_t id); // of a record in the table
 };
 
 static void index_put(uint32_t *ids, uint64_t mask, uint64_t hash, uint32_t id)
@@ -32,7 +32,7 @@ static void index_put(uint32_t *ids, uint64_t mask, uint64_t hash, uint32_t id)
 
 enum { FIRST_INDEX = 512 };
 
-/** Room for one more id, at most two thirds full. */
+/** Make room for one more id: the index is at most two thirds full. False: no memory. */
 static bool index_reserve(struct index *index)
 {
     if (index->ids != NULL && index->used * 3 < index->mask * 2)
@@ -71,7 +71,7 @@ static uint32_t index_at(const struct index *index, uint32_t probe)
     return index->ids == NULL ? 0 : index->ids[probe & index->mask];
 }
 
-/** Go through the ids whose hash may be `hash`: for (INDEX_PROBE(index, hash, id)) { is it this one? } */
+/** Go through the ids that may have this hash: for (INDEX_PROBE(index, hash, id)) { is it this one? } */
 #define INDEX_PROBE(index, hash, id)                                             \
     uint32_t probe = index_home((index), (hash)), id = index_at((index), probe); \
     id != 0;                                                                     \
@@ -80,7 +80,7 @@ static uint32_t index_at(const struct index *index, uint32_t probe)
 // ---------------------------------------------------------------------------------------------------------------
 // Room
 //
-// docs/layout.md tells how much there is of each kind, for a `record_limit`.
+// docs/layout.md has the limit of each kind of record, for a `record_limit`.
 
 static void *append(struct tm_array *array, uint64_t limit)
 {
@@ -119,7 +119,7 @@ static uint32_t intern_string(const char *bytes, uint32_t length)
     return table_publish(&table->strings);
 }
 
-/** UTF-8 with surrogates as three bytes; how many bytes. */
+/** As UTF-8, with surrogates as three bytes. Returns the number of bytes. */
 static uint32_t encode(char *out, uint32_t character)
 {
     unsigned char *bytes = (unsigned char *)out;
@@ -145,7 +145,7 @@ static uint32_t encode(char *out, uint32_t character)
     return 4;
 }
 
-// Longer names are cut, and tell what they were by their length and hash: nobody has them but he who wants to fill our memory.
+// Longer names are cut, and end with their length and hash. Such a name is hardly an accident: it would fill our memory.
 enum { NAME_LIMIT = 4096, NAME_BYTES = NAME_LIMIT * 4, CUT_BYTES = 64 };
 static char name_buffer[NAME_BYTES + CUT_BYTES]; // under the lock
 
@@ -157,12 +157,12 @@ static uint32_t end_cut_name(char *end, PyObject *text, Py_ssize_t characters)
     return (uint32_t)snprintf(end, CUT_BYTES, "... (%zd characters, %016" PRIx64 ")", characters, hash);
 }
 
-/** The string of a str object; TM_STRING_UNKNOWN where it is none, as tracemalloc does. */
+/** The string of a str object; TM_STRING_UNKNOWN for anything else, as in tracemalloc. */
 static uint32_t intern_str(PyObject *text)
 {
     if (text == NULL || cpython_type_of(text) != &PyUnicode_Type)
         return TM_STRING_UNKNOWN;
-    // Neither call allocates, and a str never changes, so this is safe without the interpreter's lock too.
+    // Neither call allocates, and a str never changes, so this is safe even without the interpreter's lock.
     Py_ssize_t characters = PyUnicode_GetLength(text);
     uint32_t length = 0;
     for (Py_ssize_t i = 0; i < characters && i < NAME_LIMIT; i++)
@@ -212,7 +212,7 @@ static bool same_code(const struct tm_code *a, const struct tm_code *b, const ch
            memcmp(table_bytes(a->line_table), b_lines, b->line_table_length) == 0;
 }
 
-/** Two code objects with the same names and lines are one record: whoever runs exec() for ever does not grow us. */
+/** Code objects with the same names and lines share a record: a program that keeps calling exec() does not grow the table. */
 static uint32_t intern_code_contents(const void *object)
 {
     struct tm_code code = {0};
@@ -231,16 +231,17 @@ static uint32_t intern_code_contents(const void *object)
     return table_publish(&table->codes);
 }
 
-// The map remembers a code object by two slots of the block which holds it: TM_SLOT_WATCHED in the slot of the block's start
-// is the mark, so that the block's end is noticed for nothing, and the slot 32 bytes further on, behind those of the block's
-// size, has the id.
+// The map remembers a code object by two slots of the block that holds it. TM_SLOT_WATCHED in the slot of the block's start is
+// the mark: a free reads that slot anyway, so noticing the block's end costs nothing. The slot 32 bytes further on, behind
+// those of the block's size, has the id.
 //
-// Mostly the block begins with the object. Somebody who has wrapped the allocator above us, as PyMem_SetupDebugHooks() does,
-// may keep something of his own before the object; then a free names the start which we have seen, not the object. Where
-// the map shows no block and nobody is above us, the block is the object; if that is at no multiple of 16, it does not own
-// the slot it starts in, and is marked further in, by its own address. All else cannot be noticed to die.
+// Mostly the block begins with the object. An allocator that wraps ours, such as that of PyMem_SetupDebugHooks(), may keep
+// something of its own before the object. Then free() is called with the start that we have seen, not with the object.
+//
+// If the map shows no block and no allocator wraps ours, the block is the object. If that is not at a multiple of 16, it does
+// not own the slot it starts in, and is marked further in, with its own address. In all other cases we do not notice its end.
 
-enum { MOST_BEFORE = 4 * SLOT_BYTES }; // bytes of the block before the object, beside what the object's own slot has
+enum { MOST_BEFORE = 4 * SLOT_BYTES }; // bytes of the block before the object's own slot
 
 static void (*hooked_free)(void *context, void *block);
 
@@ -272,13 +273,13 @@ static uintptr_t id_address(uintptr_t mark)
     return mark + 2 * SLOT_BYTES;
 }
 
-/** Where the mark is of a block which is not in the map, or begins at no multiple of 16. */
+/** The place of the mark for a block that is not in the map, or not at a multiple of 16. */
 static uintptr_t own_address(uintptr_t block)
 {
     return block % SLOT_BYTES == 0 ? block : aligned_down(block) + 2 * SLOT_BYTES;
 }
 
-/** The slot there may be another block's, if this one is small, so the mark says whose it is. */
+/** If the block is small, the slot there may be another block's, so the mark has the address of its own. */
 static uint32_t own_mark(uintptr_t block)
 {
     return block % SLOT_BYTES == 0 ? TM_SLOT_WATCHED : TM_SLOT_WATCHED | (block & (TM_SLOT_WATCHED - 1));
@@ -290,14 +291,14 @@ static bool has_own_mark(uintptr_t block)
     return block % SLOT_BYTES == 0 ? (value & TM_SLOT_WATCHED) != 0 : value == own_mark(block);
 }
 
-/** TM_SIZE_ESCAPE, in the slot after a start, is the same bit. */
+/** Whether the slot is a size slot, after a start. There TM_SIZE_ESCAPE is the same bit as TM_SLOT_WATCHED. */
 static bool is_size(uintptr_t address)
 {
     uint32_t before = slot_value(address - SLOT_BYTES);
     return (before & (TM_SLOT_START | TM_SLOT_SMALL_MASK << TM_SLOT_SMALL_SHIFT)) == TM_SLOT_START;
 }
 
-/** The mark of a living code object; 0: it has none. One so near before it is of no other: the two would overlap. */
+/** The mark of a living code object; 0: none. A mark so near before it is not another object's: the two would overlap. */
 static uintptr_t find_mark(uintptr_t object)
 {
     if (object % SLOT_BYTES != 0 && has_own_mark(object))
@@ -321,7 +322,7 @@ static size_t object_length(const void *object)
     return facts->code_bytecode + (size_t)cpython_items_of(object) * CODE_UNIT;
 }
 
-/** The start of the block which holds a code object, and has no room for a second one; 0: it is not in the map. */
+/** The start of the block that holds this code object, and no room for a second one; 0: it is not in the map. */
 static uintptr_t find_block(const void *object)
 {
     uintptr_t first = (uintptr_t)object, length = object_length(object), block;
@@ -338,7 +339,7 @@ static uint32_t *slot_to_mark(uintptr_t address)
     return slot != NULL ? slot : shadow_slot_create_locked(address);
 }
 
-/** Remember the id of an object which has no mark. False: its end would not be noticed, or there is no memory. */
+/** Mark an object with its id. False: we would not notice its end, or there is no memory. */
 static bool mark(const void *object, uint32_t id)
 {
     uintptr_t block = find_block(object), address = block != 0 ? block : own_address((uintptr_t)object);
@@ -350,12 +351,12 @@ static bool mark(const void *object, uint32_t id)
     uint32_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
     uint32_t marked = block != 0 ? value | TM_SLOT_WATCHED : own_mark((uintptr_t)object);
     *remembered = id;
-    // Whoever clears all traces may have been there meanwhile.
+    // A thread that clears all traces may have changed the slot meanwhile.
     return (value & TM_SLOT_START) == (block != 0 ? TM_SLOT_START : 0) &&
            __atomic_compare_exchange_n(slot, &value, marked, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-/** The id beside a mark; 0: it was no mark. */
+/** The id of a mark; 0: it was no mark. */
 static uint32_t marked_id(uintptr_t mark)
 {
     uint32_t id = slot_value(id_address(mark));
@@ -384,7 +385,7 @@ size_t code_forget(uintptr_t address)
     __atomic_fetch_and(shadow_slot(own_address(address)), ~TM_SLOT_WATCHED, __ATOMIC_RELAXED);
     if (id == 0)
         return 0;
-    // The object itself may be overwritten already, by him who has wrapped us.
+    // The object itself may be overwritten already, by an allocator that wraps ours.
     const struct cpython_facts *facts = cpython.facts;
     size_t bytecode = facts->code_first_traceable == 0 ? 0 : TABLE_CODE(id)->code_length + CODE_UNIT;
     return MOST_BEFORE + SLOT_BYTES + facts->code_bytecode + bytecode;

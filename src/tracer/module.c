@@ -1,11 +1,13 @@
-// The tracer as an extension module: tracemalloc's own C interface, over our table.
+// The tracer as an extension module: the interface of CPython's `_tracemalloc`, over our table.
 //
-// One binary for all versions: limited API only, and all of it weak (cpython.h).
+// One binary serves all versions: it uses only the limited API, and all symbols are weak (cpython.h).
 
 #include "module.h"
 
-#include "hooks.h"
+#include "recording.h"
+#include "table.h"
 #include "traces.h"
+#include "tracing.h"
 
 static PyObject *none(void)
 {
@@ -103,17 +105,16 @@ static PyMethodDef functions[] = {
      "get_traced_memory($module, /)\n--\n\nBytes in traced blocks: (now, at most)."},
     {"reset_peak", module_reset_peak, METH_NOARGS, "reset_peak($module, /)\n--\n\nSet the peak to the present size."},
     {"get_tracemalloc_memory", module_get_tracemalloc_memory, METH_NOARGS,
-     "get_tracemalloc_memory($module, /)\n--\n\nBytes of address space which the tracer has mapped for itself."},
+     "get_tracemalloc_memory($module, /)\n--\n\nBytes of address space that the tracer has mapped for itself."},
     {"_get_traces", module_get_traces, METH_NOARGS,
      "_get_traces($module, /)\n--\n\nAll traces, as a list of tuples (domain, size, frames, total number of frames)."},
     {"_get_object_traceback", module_get_object_traceback, METH_O,
-     "_get_object_traceback($module, obj, /)\n--\n\nThe frames of the block which holds an object, or None."},
+     "_get_object_traceback($module, obj, /)\n--\n\nThe frames of the block that holds an object, or None."},
     {NULL, NULL, 0, NULL},
 };
 
-// A PyModuleDef, but for the head which all objects have: it is longer in free-threaded builds. So there is room for the
-// longest before the rest, and the object begins as far before the rest as the running interpreter's heads are long. What
-// is in the head PyModule_Create2() fills in.
+// A PyModuleDef without its object head, which is longer in free-threaded builds. There is room for the longest head before
+// the rest, and the object begins one head of the running interpreter before the rest. PyModule_Create2() fills in the head.
 enum { LONGEST_HEAD = 32 };
 struct definition {
     char head[LONGEST_HEAD];
@@ -142,7 +143,7 @@ static PyObject *create(struct definition *definition)
 {
     void *object = (char *)definition + LONGEST_HEAD - cpython.facts->object_size;
     PyObject *module = PyModule_Create2(object, PYTHON_ABI_VERSION);
-    // Else a free-threaded interpreter would take its lock from now on.
+    // Otherwise a free-threaded interpreter would use its lock from now on.
     if (module != NULL && PyUnstable_Module_SetGIL != NULL)
         PyUnstable_Module_SetGIL(module, GIL_NOT_USED);
     return module;

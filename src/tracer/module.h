@@ -1,12 +1,12 @@
 /**
- * The tracer as a module, for who puts it in the place of CPython's own `_tracemalloc`.
+ * The tracer as a module that can replace CPython's own `_tracemalloc`.
  */
 #ifndef TRACEMORTEM_TRACER_MODULE_H
 #define TRACEMORTEM_TRACER_MODULE_H
 
 #include "cpython.h"
 
-/** What PyInit__tracer() makes, under the name `_tracemalloc`. */
+/** As PyInit__tracer(), but the module's name is `_tracemalloc`. */
 PyObject *module_init_tracemalloc(void);
 
 #endif

@@ -1,4 +1,4 @@
-// All of the operating system's memory calls. Knows nothing of tables.
+// All memory calls of the operating system. Knows nothing of tables.
 
 #define _GNU_SOURCE
 #include "pages.h"
@@ -13,13 +13,12 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
-// Cores are written in the order of addresses, and what cuts them short (a limit, a full disk) cuts off the end. So the
-// table asks for addresses below those of libraries, arenas and stacks, and of programs which the kernel places: then a core's
-// beginning holds all of it. Which ones is as random as our own address; where something else is already, the kernel
-// chooses.
+// Cores are written in the order of addresses, and a limit or a full disk cuts off their end. So we ask for addresses below
+// those of libraries, arenas, stacks and position-independent programs: then the beginning of a core holds the whole table.
+// The addresses are as random as our own. Where something else is already, the kernel chooses.
 #define FIRST_ADDRESS UINT64_C(0x400000000000)
 #define RANDOM_BITS ((UINT64_C(1) << 40) - ((uint64_t)PAGE_BYTES))
-static uint64_t next_address; // 0: none was asked for yet
+static uint64_t next_address; // 0: nothing was mapped yet
 
 static char *map_low(size_t size)
 {
@@ -36,7 +35,7 @@ void *pages_map(size_t size)
     char *pages = map_low(size);
     if (pages == MAP_FAILED)
         return NULL;
-    // The table is sparse: a huge page for its first touched byte would waste what the small ones save.
+    // The table is sparse: a huge page for its first touched byte would waste what small pages save.
     madvise(pages, size, MADV_NOHUGEPAGE);
     return pages;
 }
@@ -54,7 +53,7 @@ void *pages_map_aligned(size_t size, size_t alignment, const char *name)
     if (room - before > size)
         munmap(aligned + size, room - before - size);
     madvise(aligned, size, MADV_NOHUGEPAGE);
-    // A sandbox which the program has entered since it began may kill for this call.
+    // Only the root's mapping has a name: a sandbox that the program enters later may kill it for this call.
     if (name != NULL)
         prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, aligned, size, name);
     return aligned;
@@ -67,7 +66,7 @@ void pages_unmap(void *pages, size_t size)
 
 void pages_discard(void *pages, size_t size)
 {
-    // What is locked, as by mlockall(), is not given back.
+    // Locked memory (mlockall) is not given back.
     if (madvise(pages, size, MADV_DONTNEED) != 0)
         memset(pages, 0, size);
 }

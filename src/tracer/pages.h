@@ -1,5 +1,5 @@
 /**
- * Memory of the tracer's own, straight from the system: nothing here uses an allocator which could be traced.
+ * The tracer's own memory, from the system: nothing here uses an allocator that could be traced.
  */
 #ifndef TRACEMORTEM_TRACER_PAGES_H
 #define TRACEMORTEM_TRACER_PAGES_H
@@ -9,12 +9,12 @@
 
 #define PAGE_BYTES ((size_t)4096)
 
-/** Zeroed, private, page-aligned memory; committed as it is touched, in small pages. NULL: there is none. */
+/** Zeroed, private, page-aligned memory, committed as it is touched, in small pages. NULL: there is none. */
 void *pages_map(size_t size);
-/** The same at a multiple of `alignment` (a power of two). With a name the mapping has it where the kernel can name one. */
+/** The same at a multiple of `alignment` (a power of two). The mapping gets the name, if the kernel can name mappings. */
 void *pages_map_aligned(size_t size, size_t alignment, const char *name);
 void pages_unmap(void *pages, size_t size);
-/** Give the memory of whole pages back; they read as zeros from now on. */
+/** Give the memory of whole pages back. They read as zeros from now on. */
 void pages_discard(void *pages, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
-// Preloaded: tracing begins before the interpreter's first allocation, as TRACEMORTEM in the environment says.
+// The preloaded tracer: tracing begins before the interpreter's first allocation, as TRACEMORTEM in the environment says.
 //
-// In a program which is no Python nothing happens, at no cost. What the environment asks for and cannot be had is said
-// in one line on stderr.
+// In a program that is no Python nothing happens, and it costs nothing. If the tracer cannot do what the environment asks
+// for, it says so in one line on stderr.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,15 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hooks.h"
+#include "birth_events.h"
 #include "module.h"
-#include "reuse.h"
+#include "recording.h"
+#include "table.h"
+#include "tracing.h"
 
 #define ENV_LIMIT "TRACEMORTEM"
-// Set by `python3 -m tracemortem`, which preloads us for one process only: what LD_PRELOAD was before.
+// What LD_PRELOAD was before. Set by `python3 -m tracemortem`, which preloads us for one process only.
 #define ENV_RESTORE "TRACEMORTEM_LD_PRELOAD"
 
-/** 0: no number from 1 to FRAME_LIMIT_MAX. */
+/** 0: not a number from 1 to FRAME_LIMIT_MAX. */
 static unsigned parse_limit(const char *text)
 {
     char *end;
@@ -42,9 +44,9 @@ static void restore_environment(void)
     unsetenv(ENV_LIMIT);
 }
 
-// PYTHONMALLOC and -X dev make the interpreter set its allocators up anew after we hooked them, and births can be watched
-// only once it has a thread. These built-in modules are among the first things it makes then, so we look again there. The
-// last of them is imported by Python code, which Python code has called: their frames must be where we look for them.
+// With PYTHONMALLOC and -X dev the interpreter replaces its allocators after we hooked them, and births can be watched only
+// once it has a thread. These built-in modules are among the first things it makes then, so we look again when it does. The
+// last of them is imported by Python code that Python code has called: their frames must be where we look for them.
 #define EARLY_MODULES(X) X(_imp) X(_thread) X(_warnings) X(_weakref) X(_io) X(marshal) X(posix) X(_abc)
 
 enum early_module {
@@ -56,7 +58,7 @@ static PyObject *(*early_init[EARLY_COUNT])(void);
 
 static void complain(const char *what, const char *why)
 {
-    fprintf(stderr, "tracemortem: %s: %s; the program runs on untraced\n", what, why);
+    fprintf(stderr, "tracemortem: %s: %s; continuing without tracing\n", what, why);
 }
 
 static void look_again(enum early_module module)
@@ -69,8 +71,7 @@ static void look_again(enum early_module module)
         complain("cannot trace", CPYTHON_STRANGE_FRAMES);
         return;
     }
-    tracing_rehook();
-    tracing_watch_births();
+    tracing_catch_up();
 }
 
 #define INIT(name)                         \
@@ -81,12 +82,12 @@ static void look_again(enum early_module module)
     }
 EARLY_MODULES(INIT)
 
-/** Wrap the early modules, and put ours in the place of `_tracemalloc`. */
+/** Wrap the early modules, and replace `_tracemalloc` by ours. */
 static void take_built_in_modules(void)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
         if (strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
-            reuse_stock_init = entry->init;
+            birth_events_stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
 #define WATCH(module)                                                                               \
@@ -100,7 +101,7 @@ static void take_built_in_modules(void)
 
 static __attribute__((constructor)) void preloaded(void)
 {
-    // Imported as a module, everything waits to be asked for.
+    // If it was imported as a module, the program starts tracing itself.
     if (!cpython_present() || Py_IsInitialized())
         return;
     const char *asked = getenv(ENV_LIMIT);
@@ -123,7 +124,7 @@ static __attribute__((constructor)) void preloaded(void)
     }
     if (frame_limit == 0)
         return;
-    // The stock tracer would stack its hooks on ours, and do the same work again at its own price.
+    // The stock tracer would put its hooks on top of ours, and do the same work again.
     unsetenv("PYTHONTRACEMALLOC");
     take_built_in_modules();
     problem = tracing_start(frame_limit);

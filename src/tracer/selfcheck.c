@@ -1,5 +1,5 @@
-// Debug builds: tm-verify asked of our own process. The engine sees it as it sees any other, through callbacks; that it
-// is its own changes nothing, but that other threads may be at work meanwhile.
+// Debug builds: tm-verify on our own process. The engine sees it through callbacks, like any other process. The only
+// difference is that other threads may be writing meanwhile.
 
 #define _GNU_SOURCE
 #include "selfcheck.h"
@@ -18,15 +18,15 @@
 #include "engine/tracemortem.h"
 #include "table.h"
 
-// What another thread is doing looks like damage to who reads it meanwhile. It does not look the same for so long.
+// An update of another thread may look like damage. But it does not look the same for so long.
 enum { TRIES = 6, MICROSECONDS_BETWEEN = 20000, ANSWER_BYTES = 8192 };
 
-// What other threads were doing when the process forked stays half done in the child.
+// Updates of other threads that were in flight when the process forked stay half done in the child.
 static bool forked_in_flight;
 static bool forking_in_flight;
 static __thread bool checking;
 
-// A wild address is an error, not our end.
+// A wild address must be an error, not a crash.
 static int read_own(void *context, uint64_t address, void *buffer, uint64_t length)
 {
     (void)context;
@@ -54,7 +54,7 @@ static void keep(void *context, const char *text, size_t length)
     answer->text[answer->length += length] = '\0';
 }
 
-/** tm-verify's answer; whether it found the table to be in order. */
+/** tm-verify's answer. Returns whether it found the table consistent. */
 static bool ask(struct answer *answer)
 {
     const struct tm_host_callbacks host = {.write = keep};
@@ -80,7 +80,7 @@ static bool ask(struct answer *answer)
     return good;
 }
 
-/** Whether it is not in order, and stays so to the last figure. */
+/** Whether the table is inconsistent, and tm-verify's answer stays the same to the last figure. */
 static bool is_damaged(struct answer answers[2])
 {
     if (ask(&answers[0]))

@@ -1,7 +1,7 @@
 /**
  * Debug builds (`make DEBUG=1`): the engine's own checker runs inside the tracer, on the table it has just written.
  *
- * Nothing of it is in other builds. A table which does not agree with itself ends the process, with what tm-verify says.
+ * Other builds have nothing of it. An inconsistent table ends the process, with the answer of tm-verify.
  */
 #ifndef TRACEMORTEM_TRACER_SELFCHECK_H
 #define TRACEMORTEM_TRACER_SELFCHECK_H
@@ -10,9 +10,9 @@
 
 /** Check now, between two updates of the calling thread. `when` is for the message. */
 void selfcheck(const char *when);
-/** Check at every so manyth call, as TRACEMORTEM_SELFCHECK in the environment says (default 50000; 0: at none). */
+/** Check at each Nth call; N is TRACEMORTEM_SELFCHECK in the environment (default 50000; 0: never). */
 void selfcheck_now_and_then(void);
-/** Check at exit, and know of forks. Once a process. */
+/** Check at exit, and notice forks. Once a process. */
 void selfcheck_install(void);
 
 #else

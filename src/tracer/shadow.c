@@ -1,4 +1,4 @@
-// Growing, walking and shrinking the shadow map, and the sizes which do not fit the fast path.
+// Growing, walking and shrinking the shadow map, and sizes that are not on the fast path.
 
 #include "shadow.h"
 
@@ -16,7 +16,7 @@ static uint64_t *entry_create(uint64_t *entry, size_t size)
     return (uint64_t *)(uintptr_t)*entry;
 }
 
-// Leaves are aligned to their size, so that a slot knows its place in the leaf; they are mapped a few at a time.
+// Leaves are aligned to their size, so that a slot's address shows its place in the leaf. A few are mapped at a time.
 enum { LEAVES_AT_ONCE = 4 };
 static char *spare_leaf, *spare_leaves_end;
 
@@ -126,7 +126,7 @@ void shadow_reset(void)
     shadow_walk(reset_leaf, NULL);
 }
 
-/** Forget the parts of one leaf which lie in [start, end), both multiples of what a part stands for. */
+/** Forget the parts of one leaf that cover [start, end); both are multiples of what a part covers. */
 static void forget_parts(uintptr_t start, uintptr_t end)
 {
     uint64_t *entry = shadow_entry(start);
@@ -157,7 +157,7 @@ bool shadow_store_slowly(uintptr_t address, size_t size, uint32_t site)
     uint32_t *start = shadow_slot_create(address), value = TM_SLOT_START | site;
     if (start == NULL || size >> (2 * TM_SIZE_BITS) != 0)
         return false;
-    // What a large block covers is forgotten, but for its own start and size in the first slots.
+    // Forget what a large block covers, except the first slots, which have its own start and size.
     if (size >= SHADOW_LARGE)
         forget_range(address + 3 * SLOT_BYTES, address + size);
     if (size <= TM_SLOT_SMALL_LIMIT)

@@ -1,4 +1,4 @@
-// The lock holder's memory of the stack: its storage, and the slow steps of looking things up.
+// What the lock holder remembers of the stack: its storage, and the slow steps of a look-up.
 
 #include "stack.h"
 
@@ -9,7 +9,7 @@
 struct stack stack;
 struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
-// The transitions begin with four pages, and double as long as those in use displace each other.
+// The table of transitions begins with four pages. It doubles while transitions in use displace each other.
 enum { FIRST_LOG = 9, LAST_LOG = 14, IN_USE = 8 };
 
 static size_t transitions_count(void)
@@ -17,7 +17,7 @@ static size_t transitions_count(void)
     return stack.transitions == NULL ? 0 : (size_t)1 << (64 - stack.transitions_shift);
 }
 
-/** An empty table of 1 << log transitions. False: no memory; then the old one stays. */
+/** An empty table of 1 << log transitions. False: no memory, and the old table stays. */
 static bool new_transitions(unsigned log)
 {
     struct transition *transitions = pages_map(sizeof *transitions << log);
@@ -43,7 +43,6 @@ bool stack_reset(void)
     if (old != NULL)
         pages_unmap(old, old_size);
     stack_forget();
-    stack.counted = cpython.counts_frames;
     stack.no_frames = (struct transition){.node = TM_NODE_UNKNOWN, .depth = 1};
     return true;
 }
@@ -57,8 +56,8 @@ void stack_forget(void)
 
 void stack_forget_code(uintptr_t address, size_t size)
 {
-    // The entries above the present stack may tell of the dead object's instructions, and so may the transitions. A
-    // word is the address of an instruction inside the object, or the object's own in its low 48 bits.
+    // The entries above the present stack may have words of the dead object, and so may the transitions. A word is the
+    // address of an instruction inside the object, or has the object's address in its low 48 bits.
     const uintptr_t address_bits = cpython.facts->instruction_unit == 0 ? ~(uintptr_t)0 : ((uintptr_t)1 << 48) - 1;
     stack_forget();
     for (size_t i = 0; i < transitions_count(); i++)
@@ -66,7 +65,7 @@ void stack_forget_code(uintptr_t address, size_t size)
             stack.transitions[i] = (struct transition){.word = WORD_NONE};
 }
 
-/** A table twice as large, with all that is in this one; where there is no memory, this one does. */
+/** Double the table and keep its transitions. Without memory for that, this one stays. */
 static void grow_transitions(void)
 {
     struct transition *old = stack.transitions;
@@ -79,7 +78,7 @@ static void grow_transitions(void)
     pages_unmap(old, count * sizeof *old);
 }
 
-/** Whether it was worth to be remembered. */
+/** Whether a transition was worth remembering. */
 static bool in_use(const struct transition *transition)
 {
     if (transition->word == WORD_NONE)
@@ -105,7 +104,7 @@ static struct transition *remember(const struct transition *key)
     return place;
 }
 
-/** A path of the `kept` frames in stack_window; PATH_LOST: no room. */
+/** The path of the `kept` frames in stack_window; PATH_LOST: no room. */
 static uint32_t intern_window(uint32_t kept)
 {
     uint32_t path = 0;
@@ -118,7 +117,7 @@ static uint32_t intern_window(uint32_t kept)
     return path;
 }
 
-/** The newest frame's node: below `callers`, or where there is no room, alone. */
+/** The newest frame's node: below `callers`, or without room for that, alone. */
 static uint32_t intern_newest(uint32_t callers, uint32_t code, int32_t instruction)
 {
     uint32_t node = callers == PATH_LOST ? 0 : intern_node(callers, code, instruction);
@@ -147,7 +146,7 @@ static uint32_t shorten(uint32_t path, uint32_t kept)
     return intern_window(kept);
 }
 
-/** The path of a frame called from `callers`: the oldest frame makes room for it. */
+/** The path of a frame called from `callers`. At the frame limit, the oldest frame makes room for it. */
 static uint32_t extend(uint32_t callers, uint32_t code, int32_t instruction)
 {
     uint32_t room = table->frame_limit - 1;
@@ -165,7 +164,7 @@ struct transition *stack_learn(const struct transition *key, struct stack_entry 
     uint32_t node = key->depth == 0 ? extend(key->callers, code.id, instruction)
                                     : intern_newest(key->callers, code.id, instruction);
     table_unlock();
-    // What there was no room for is tried again.
+    // What had no room now is tried again the next time.
     bool lost = node == PATH_LOST || node == TM_NODE_UNKNOWN;
     if (!code.watched)
         entry->word = WORD_NONE;
@@ -178,10 +177,11 @@ struct transition *stack_learn(const struct transition *key, struct stack_entry 
 uint32_t stack_find_site(struct transition *transition, unsigned allocator)
 {
     uint32_t kept = TABLE_NODE(transition->node)->depth;
-    uint32_t there = stack.counted ? transition->depth : stack.entries[stack.count].depth;
+    bool counted = cpython.facts->counts_frames;
+    uint32_t there = counted ? transition->depth : stack.entries[stack.count].depth;
     bool shortened = kept < there && kept < table->frame_limit;
     struct site_key key = {.node = transition->node,
-                           .total_frames = (uint16_t)(stack.counted ? there : kept),
+                           .total_frames = (uint16_t)(counted ? there : kept),
                            .allocator = (uint8_t)allocator,
                            .flags = (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0) |
                                     (shortened ? TM_SITE_SHORTENED : 0)};

@@ -1,92 +1,87 @@
 /**
- * The calling stack as a site: who allocates, found again without walking what has not changed.
+ * From the calling stack to the site of an allocation, without walking what has not changed since the last one.
  *
- * Two ways lead there. The lock holder's way remembers the stack as it was at the last allocation, and compares it with
- * what is there now. A frame whose caller is the one we remember lets us go on to *our* copy of its address, so the
- * processor need not wait for one load to start the next. Of the frames in the window, those which a traceback keeps,
- * the instructions are compared too; of the older ones only that they are there, for they are but counted. What changed,
- * mostly the newest frame's instruction, is looked up in a small table of transitions. The other way, for threads which
- * hold no lock or another interpreter's, walks and interns every frame under table_lock.
+ * There are two ways. The lock holder's way remembers the stack of the last allocation and compares it with the present one.
+ * If a frame's caller is the one we remember, we go on to *our* copy of its address, so the processor need not wait for one
+ * load before it starts the next. The *window* is the frames that a traceback keeps: there the instructions are compared
+ * too. Older frames are only counted, so only their presence is compared. What changed, mostly the newest frame's
+ * instruction, is looked up in a small table of transitions.
  *
- * The functions here are inlined into hooks.inc.h once for each version of CPython, with its facts as constants.
+ * The other way is for threads that hold no lock, or another interpreter's. It walks and interns all frames under table_lock.
+ *
+ * The functions here are inlined into hooks.inc.h, once for each family of CPython, with its facts as constants.
  */
 #ifndef TRACEMORTEM_TRACER_STACK_H
 #define TRACEMORTEM_TRACER_STACK_H
 
 #include "intern.h"
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define LIKELY(condition) __builtin_expect(!!(condition), 1)
-#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
-
 enum {
-    STACK_ENTRIES = 1 << 15,    // deeper stacks are walked anew at each allocation
-    STACK_STEPS = 16,           // frames entered, or left, between two allocations: more is rare
+    STACK_ENTRIES = 1 << 15,    // deeper stacks are walked at each allocation
+    STACK_STEPS = 16,           // frames entered or left between two allocations; more is rare
     TOTAL_FRAMES_LIMIT = 65535, // tracemalloc counts no further
 };
 
 /**
- * A frame is told in two ways. As the newest it has the very instruction which allocates. As a caller it has the first
- * instruction of the line it calls from, since tracemalloc knows lines only, and a line which calls itself twice, as one
- * that walks a tree does, would otherwise double the tracebacks with each level. A *path* is the node of the callers that a
- * traceback has room for beside the newest frame: frame_limit - 1 of them, or all there are; 0 where there are none.
+ * A frame is recorded in two ways. As the newest frame it has the instruction that allocates. As a caller it has the first
+ * instruction of the line it calls from. tracemalloc knows only lines; and a line that calls itself twice, such as one that
+ * walks a tree, would otherwise double the tracebacks with each level.
+ *
+ * A *path* is the node of the callers that a traceback has room for beside the newest frame: frame_limit - 1 of them, or as
+ * many as there are; 0 if there are none.
  */
-#define PATH_UNTOLD UINT32_MAX // not looked up yet
-#define PATH_LOST \
-    (UINT32_MAX - 1) // there was no room for it: of a traceback which it leads to, only the newest frame is kept
+#define PATH_UNKNOWN UINT32_MAX    // not looked up yet
+#define PATH_LOST (UINT32_MAX - 1) // there was no room for it: tracebacks with this path keep only the newest frame
 
 struct stack_entry {
-    uintptr_t word;       // of its code and instruction, unique as long as the code object lives; or WORD_NONE, as also
-                          // where nobody would notice that object's end
-    uint32_t path;        // which ends with this frame
-    uint32_t depth : 31;  // complete frames up to this one
-    uint32_t skipped : 1; // not complete: no part of a traceback
+    uintptr_t word; // identifies code and instruction as long as the code object lives; WORD_NONE: there is none, or
+                    // we would not notice the end of the code object
+    uint32_t path;  // ends with this frame
+    uint32_t depth : 31;  // number of complete frames up to this one
+    uint32_t skipped : 1; // not complete, so not part of a traceback
 };
 
-/** What follows from the path of the callers and the instruction which a frame is at. */
+/** What follows from the path of the callers and the frame's instruction. */
 struct transition {
     uintptr_t word;
     uint32_t callers; // a path
     uint32_t depth;   // of the newest frame; 0: this is about the frame as a caller
-    uint32_t node;    // of the newest frame, or the path which ends with it as a caller
+    uint32_t node;    // of the newest frame; or the path that ends with the frame as a caller
     uint32_t site[2]; // of the allocators mem and object; 0: not known
 };
 
-/** What the holder of the main interpreter's lock remembers; nobody else touches it. */
+/** What the holder of the main interpreter's lock remembers. No other thread touches it. */
 struct stack {
-    uintptr_t *frames;           // [0] is no frame, the oldest is [1]
+    uintptr_t *frames;           // [0] is no frame, [1] is the oldest
     struct stack_entry *entries; // likewise
     uint32_t count;              // the newest frame's index
-    uint32_t floor;              // the window is above it: what a traceback keeps is there
+    uint32_t floor;              // the window is above it
     uint32_t unsettled;          // the oldest entry whose function has not begun; STACK_ENTRIES: there is none
-    bool counted;                // frames below the window count: tracemalloc tells of them from 3.9 on
-    struct transition *last;     // of the stack as it stands here; NULL: to be looked up
+    struct transition *last;     // of the remembered stack; NULL: to be looked up
     struct transition *transitions;
-    unsigned transitions_shift;  // 64 - log2 of how many
-    unsigned evicted;            // transitions which others have displaced since the table grew, and which were in use
-    struct transition no_frames; // where nothing runs yet
-    struct transition passing;   // of a frame with WORD_NONE
+    unsigned transitions_shift;  // 64 - log2 of their number
+    unsigned evicted;            // transitions in use that were displaced by others since the table grew
+    struct transition no_frames; // when no Python code runs
+    struct transition passing;   // of a frame with WORD_NONE; valid until the next one
 };
 extern struct stack stack;
 
-/** Frames on the way into the table, newest first; under table_lock. */
+/** Frames on their way into the table, newest first. Under table_lock. */
 struct stack_frame {
     uint32_t code;
     int32_t instruction;
 };
 extern struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
-/** Forget everything, at a start; false: no memory. */
+/** Forget everything, when tracing starts. False: no memory. */
 bool stack_reset(void);
 /** Forget the frames, not what follows from them. */
 void stack_forget(void);
-/** A code object dies, which is somewhere in a range of addresses: what is remembered by its address goes. */
+/** A code object somewhere in a range of addresses dies: forget what was remembered by its address. */
 void stack_forget_code(uintptr_t address, size_t size);
 
 // ---------------------------------------------------------------------------------------------------------------
 // Reading frames
-
-typedef const struct cpython_facts *facts_t;
 
 static ALWAYS_INLINE uintptr_t current_frame(facts_t facts, const PyThreadState *thread)
 {
@@ -109,21 +104,21 @@ static ALWAYS_INLINE unsigned frame_owner(facts_t facts, uintptr_t frame)
     return facts->frame_owner >= 0 ? FIELD(unsigned char, frame, facts->frame_owner) : 0;
 }
 
-enum { WORD_NONE = 0, WORD_UNTOLD = 1 };
+enum { WORD_NONE = 0, WORD_TOO_FAR = 1 };
 
 /**
- * Code and instruction in one word. From 3.11 on the instruction's address says both; before, 16 bits of its offset go above
- * the code's address. WORD_UNTOLD: they are not enough, and the word equals no entry's.
+ * Code and instruction in one word. From 3.11 on it is the instruction's address. Before, it is the code's address with 16
+ * bits of the instruction's offset above. WORD_TOO_FAR: 16 bits are not enough; this equals no entry's word.
  */
 static ALWAYS_INLINE uintptr_t frame_word(facts_t facts, uintptr_t frame)
 {
     if (facts->instruction_unit == 0)
         return FIELD(uintptr_t, frame, facts->frame_instruction);
     int offset = FIELD(int, frame, facts->frame_instruction);
-    return LIKELY(offset < 0xffff) ? (uintptr_t)(unsigned)offset << 48 | frame_code(facts, frame) : WORD_UNTOLD;
+    return LIKELY(offset < 0xffff) ? (uintptr_t)(unsigned)offset << 48 | frame_code(facts, frame) : WORD_TOO_FAR;
 }
 
-/** Where the bytecode which a frame runs begins: in its code object, or in a copy of the thread's own. */
+/** Where the bytecode that a frame runs begins: in its code object, or in the thread's own copy. */
 static ALWAYS_INLINE uintptr_t frame_bytecode(facts_t facts, uintptr_t frame)
 {
     uintptr_t code = frame_code(facts, frame);
@@ -142,13 +137,13 @@ static ALWAYS_INLINE int32_t frame_instruction(facts_t facts, uintptr_t frame)
     return FIELD(int, frame, facts->frame_instruction) * facts->instruction_unit;
 }
 
-/** Frames of the interpreter's own, in no traceback. They live in the C stack, where no other frames do. */
+/** Whether it is a frame of the interpreter's own. Such frames are in no traceback. They, and no others, are in the C stack. */
 static ALWAYS_INLINE bool frame_is_internal(facts_t facts, uintptr_t frame)
 {
     return facts->owner_skip != 0 && frame_owner(facts, frame) >= facts->owner_skip;
 }
 
-/** Whether the function has come past its preparations. */
+/** Whether the function has passed its preparations. */
 static ALWAYS_INLINE bool frame_has_begun(facts_t facts, uintptr_t frame)
 {
     if (facts->code_first_traceable == 0)
@@ -157,7 +152,7 @@ static ALWAYS_INLINE bool frame_has_begun(facts_t facts, uintptr_t frame)
     return frame_instruction(facts, frame) >= first * CODE_UNIT;
 }
 
-/** Frames which are the interpreter's own, or whose function has not begun, are in no traceback. */
+/** Whether the frame is part of a traceback: not the interpreter's own, and its function has begun. */
 static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 {
     if (frame_is_internal(facts, frame))
@@ -168,10 +163,10 @@ static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 // ---------------------------------------------------------------------------------------------------------------
 // The lock holder's way
 
-/** Fill in a transition of an entry's which is not known, or only by WORD_NONE; takes the lock. */
+/** Fill in a transition that is not known, for an entry. Takes table_lock. */
 struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *code,
                                int32_t instruction);
-/** The site of the transition to the present stack, which it has not, or not yet; takes the lock. 0: not to be had. */
+/** The site of the present stack's transition, which does not have it yet. Takes table_lock. 0: no room. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
 static ALWAYS_INLINE struct transition *stack_place(uintptr_t word, uint32_t callers, uint32_t depth)
@@ -186,7 +181,7 @@ static ALWAYS_INLINE bool transition_is(const struct transition *transition, uin
     return transition->word == word && transition->callers == callers && transition->depth == depth;
 }
 
-/** What follows for an entry in the window. */
+/** The transition of an entry in the window. */
 static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index, uint32_t callers,
                                                          uint32_t depth)
 {
@@ -199,13 +194,13 @@ static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t
     return stack_learn(&key, entry, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
 }
 
-/** The depth by which transitions to the newest frame are told apart: it is part of the site. */
-static ALWAYS_INLINE uint32_t stack_depth(uint32_t depth)
+/** The depth in the newest frame's transition: it is part of the site where tracemalloc counts all frames. */
+static ALWAYS_INLINE uint32_t stack_depth(facts_t facts, uint32_t depth)
 {
-    return stack.counted ? depth : 1;
+    return facts->counts_frames ? depth : 1;
 }
 
-/** Below the window of an entry: nothing there is part of a traceback. */
+/** The entry just below the window of the entry `top`. */
 static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
 {
     uint32_t limit = table->frame_limit, floor = top > limit ? top - limit : 0;
@@ -214,27 +209,27 @@ static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
     return floor < stack.unsettled ? floor : stack.unsettled - 1;
 }
 
-/** Fill in the entry of a frame whose caller's entry stands below it. */
+/** Fill in the entry of a frame; that of its caller is below it and filled in. */
 static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index)
 {
     struct stack_entry *entry = &stack.entries[index];
     uintptr_t frame = stack.frames[index], word = frame_word(facts, frame);
     bool complete = !frame_is_internal(facts, frame);
     if (complete && UNLIKELY(!frame_has_begun(facts, frame))) {
-        // The word of a generator's frame shall not tell of another one's that it has begun.
-        word = WORD_UNTOLD;
+        // The word of a generator's frame must not say of another frame that its function has begun.
+        word = WORD_TOO_FAR;
         complete = frame_owner(facts, frame) == OWNER_GENERATOR;
         if (!complete && stack.unsettled > index)
             stack.unsettled = index;
     }
-    entry->word = word == WORD_UNTOLD ? WORD_NONE : word;
-    entry->path = PATH_UNTOLD;
+    entry->word = word == WORD_TOO_FAR ? WORD_NONE : word;
+    entry->path = PATH_UNKNOWN;
     entry->depth = (entry[-1].depth + complete) & INT32_MAX;
     entry->skipped = !complete;
 }
 
-/** Take the entries from `lowest` on anew, in the frames which stand there. */
-static ALWAYS_INLINE void stack_mend(facts_t facts, uint32_t lowest)
+/** Fill in the entries from `lowest` on again, from the same frames. */
+static ALWAYS_INLINE void stack_refresh(facts_t facts, uint32_t lowest)
 {
     if (stack.unsettled >= lowest)
         stack.unsettled = STACK_ENTRIES;
@@ -245,12 +240,12 @@ static ALWAYS_INLINE void stack_mend(facts_t facts, uint32_t lowest)
 enum { STACK_BROKEN = 0 };
 
 /**
- * Compare the entries up to `top`, whose frame is alive, with the frames as they are now. The lowest which is at another
- * instruction, or top + 1; STACK_BROKEN: the frames are not those we know.
+ * Compare the entries up to `top`, whose frame is alive, with the frames as they are now. Returns the lowest entry that is
+ * at another instruction, or top + 1; STACK_BROKEN: these are other frames than we remember.
  *
- * Below the window the callers alone are compared. That tells the number of complete frames: no Python runs above a frame
- * which has not begun (or, to 3.11, such a frame is unsettled, and kept above the floor), and where an internal frame
- * was, in the C stack, no other can be until the interpreter maps memory: see stack_forget().
+ * Below the window only the callers are compared. That is enough to know the number of complete frames. No Python code runs
+ * above a frame that has not begun (up to 3.11 it may; such a frame is `unsettled` and kept above the floor). And no other
+ * frame takes the place of an internal one, in the C stack, until the interpreter maps memory: see arena_alloc() in hooks.c.
  */
 static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, uint32_t top, uint32_t floor)
 {
@@ -262,14 +257,14 @@ static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, uint32_t top, uint32_
         if (frame_word(facts, frame) != entry->word)
             lowest = (uint32_t)(entry - stack.entries);
         entry--;
-        // Our copy of the caller's address is what the frame says it is.
+        // If the frame says what our copy says, go on with our copy.
         if (UNLIKELY(frame_previous(facts, frame) != *--known))
             return STACK_BROKEN;
         frame = *known;
     }
-    end = stack.counted ? stack.frames : end;
+    end = facts->counts_frames ? stack.frames : end;
     for (; known - end >= 4; frame = *known) {
-        // cppcheck-suppress objectIndex // `frames` is an array, not the local variable which it is taken for
+        // cppcheck-suppress objectIndex // `frames` is an array; cppcheck takes it for the local variable
         if (UNLIKELY(frame_previous(facts, frame) != known[-1] || frame_previous(facts, known[-1]) != known[-2] ||
                      frame_previous(facts, known[-2]) != known[-3] || frame_previous(facts, known[-3]) != known[-4]))
             return STACK_BROKEN;
@@ -283,7 +278,7 @@ static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, uint32_t top, uint32_
     return lowest;
 }
 
-/** Take the whole stack anew. False: it is deeper than we care to remember. */
+/** Walk the whole stack. False: it is too deep to remember. */
 static ALWAYS_INLINE bool stack_rebuild(facts_t facts, uintptr_t newest)
 {
     uint32_t count = 0;
@@ -294,11 +289,11 @@ static ALWAYS_INLINE bool stack_rebuild(facts_t facts, uintptr_t newest)
     stack.count = count;
     for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame))
         stack.frames[count--] = frame;
-    stack_mend(facts, 1);
+    stack_refresh(facts, 1);
     return true;
 }
 
-/** The entry of a frame among the newest ones; 0: it is not there. */
+/** The entry of a frame, among the newest entries; 0: it is not there. */
 static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame)
 {
     uint32_t lowest = stack.count > STACK_STEPS ? stack.count - STACK_STEPS : 0;
@@ -308,13 +303,13 @@ static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame)
     return 0;
 }
 
-/** Frames were entered or left since: find the newest which we know, and take the newer ones anew. */
+/** Frames were entered or left: find the newest frame that we remember, and fill in the newer ones. */
 static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
 {
     uintptr_t entered[STACK_STEPS];
     uint32_t count = 0, known = 0;
     uintptr_t frame = newest;
-    // Most often the newest which we know has called a function.
+    // Mostly the newest frame that we remember has called a function.
     if (newest != 0 && stack.count > 0 && frame_previous(facts, newest) == stack.frames[stack.count]) {
         entered[count++] = newest;
         known = stack.count;
@@ -331,11 +326,11 @@ static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
     stack.count = known;
     while (count > 0)
         stack.frames[++stack.count] = entered[--count];
-    stack_mend(facts, lowest);
+    stack_refresh(facts, lowest);
     return true;
 }
 
-/** Find the path which ends with an entry inside of the window, or just below it. */
+/** Find the path that ends with an entry in the window or just below it. */
 static ALWAYS_INLINE void stack_find_path(facts_t facts, uint32_t index)
 {
     uint32_t i = index;
@@ -343,9 +338,9 @@ static ALWAYS_INLINE void stack_find_path(facts_t facts, uint32_t index)
         stack.entries[index].path = 0;
         return;
     }
-    while (i > stack.floor && stack.entries[i].path == PATH_UNTOLD)
+    while (i > stack.floor && stack.entries[i].path == PATH_UNKNOWN)
         i--;
-    // From the floor on there are just as many frames as the path has room for; those on the way have got too few.
+    // From the floor on there are as many frames as the last path has room for; the paths on the way there have too few.
     bool whole = i > stack.floor || i == 0;
     uint32_t path = whole ? stack.entries[i].path : 0;
     for (i++; i <= index; i++) {
@@ -357,13 +352,13 @@ static ALWAYS_INLINE void stack_find_path(facts_t facts, uint32_t index)
     stack.entries[index].path = path;
 }
 
-/** The stack is not quite as we know it, or what follows from it was not asked: `lowest` is from stack_compare(), or
- * STACK_BROKEN where the newest frame is another one. Otherwise as stack_here(). */
+/** As stack_here(), if the stack has changed or its transition is not known: `lowest` is from stack_compare(), or
+ * STACK_BROKEN if the newest frame is another one. */
 static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t newest, uint32_t lowest)
 {
     stack.last = NULL;
     if (lowest != STACK_BROKEN)
-        stack_mend(facts, lowest);
+        stack_refresh(facts, lowest);
     else if (!stack_move(facts, newest))
         return NULL;
     uint32_t top = stack.count;
@@ -372,18 +367,18 @@ static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t ne
         top--;
     if (UNLIKELY(top == 0))
         return stack.last = &stack.no_frames;
-    if (stack.entries[top - 1].path == PATH_UNTOLD)
+    if (stack.entries[top - 1].path == PATH_UNKNOWN)
         stack_find_path(facts, top - 1);
     struct transition *transition =
-        stack_transition(facts, top, stack.entries[top - 1].path, stack_depth(stack.entries[top].depth));
+        stack_transition(facts, top, stack.entries[top - 1].path, stack_depth(facts, stack.entries[top].depth));
     if (transition != &stack.passing)
         stack.last = transition;
     return transition;
 }
 
 /**
- * The transition which leads to the lock holder's present stack; its node and depth tell of it. NULL: the stack is too
- * deep, see stack_walk(). `thread` is the holder's state, `follow` is stack_follow() out of line.
+ * The transition of the lock holder's present stack, with its node and sites. NULL: the stack is too deep, see stack_walk().
+ * `thread` is the holder's state, `follow` is stack_follow() out of line.
  */
 static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThreadState *thread,
                                                    struct transition *(*follow)(uintptr_t newest, uint32_t lowest))
@@ -396,37 +391,37 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThread
     if (lowest > top && LIKELY(stack.last != NULL))
         return stack.last;
     struct stack_entry *entry = &stack.entries[top];
-    if (UNLIKELY(lowest != top) || UNLIKELY(entry[-1].path == PATH_UNTOLD) || UNLIKELY(stack.unsettled <= top))
+    if (UNLIKELY(lowest != top) || UNLIKELY(entry[-1].path == PATH_UNKNOWN) || UNLIKELY(stack.unsettled <= top))
         return follow(newest, lowest);
-    // The newest frame went on. A known word is that of a function which has begun.
+    // Only the newest frame has moved on. A word in the table is of a function that has begun.
     uint32_t callers = entry[-1].path, depth = entry[-1].depth + 1u;
     uintptr_t word = frame_word(facts, newest);
-    struct transition *transition = stack_place(word, callers, stack_depth(depth));
-    if (UNLIKELY(!transition_is(transition, word, callers, stack_depth(depth))))
+    struct transition *transition = stack_place(word, callers, stack_depth(facts, depth));
+    if (UNLIKELY(!transition_is(transition, word, callers, stack_depth(facts, depth))))
         return follow(newest, lowest);
-    *entry = (struct stack_entry){.word = word, .path = PATH_UNTOLD, .depth = depth & INT32_MAX};
+    *entry = (struct stack_entry){.word = word, .path = PATH_UNKNOWN, .depth = depth & INT32_MAX};
     return stack.last = transition;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Everybody's way
+// The way of threads without the lock
 
 struct stack_trace {
     uint32_t node;
     uint32_t total_frames;
-    bool shortened; // there was no room for all frames which a traceback keeps
+    bool shortened; // there was no room for all frames that a traceback keeps
 };
 
-/** The node of the `kept` frames in stack_window, or where there is no room, of the newest one of them. Holding table_lock. */
+/** The node of the `kept` frames in stack_window, or without room for them, of the newest one. Holding table_lock. */
 uint32_t stack_intern_window(uint32_t kept);
 
-/** Walk and intern the frames of `thread`, the calling thread's own state or NULL. Holding table_lock. */
+/** Walk and intern the frames of `thread`: the calling thread's own state, or NULL. Holding table_lock. */
 static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThreadState *thread)
 {
     struct stack_trace trace = {0};
     uint32_t kept = 0;
     uintptr_t frame = thread == NULL ? 0 : current_frame(facts, thread);
-    uint32_t counted = cpython.counts_frames ? TOTAL_FRAMES_LIMIT : table->frame_limit;
+    uint32_t counted = facts->counts_frames ? TOTAL_FRAMES_LIMIT : table->frame_limit;
     for (; frame != 0 && trace.total_frames < counted; frame = frame_previous(facts, frame)) {
         if (!frame_is_complete(facts, frame))
             continue;

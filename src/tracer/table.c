@@ -1,4 +1,4 @@
-// The root, the arrays, and the memory they live in. Knows the layout and CPython's version text, no allocator hook.
+// The root, the arrays, and their memory. Knows the layout and CPython's version text, no allocator hook.
 
 #define _GNU_SOURCE
 #include "table.h"
@@ -22,14 +22,14 @@ EXPORT uint64_t tracemortem_root;
 struct tm_root *table;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static __thread unsigned forking; // this thread is between our handlers of fork(), this often, and has the lock
+static __thread unsigned forking; // how many times this thread is inside fork(), between our handlers; it has the lock
 
 // ---------------------------------------------------------------------------------------------------------------
 // The lock
 //
-// In a forked child the table is the child's own; only what names the process has to be told anew. The lock is held across
-// the fork, so that the child never inherits it from a thread which it does not have. Handlers which were there before
-// ours run in between, and allocate and free as they like: in the thread which has the lock.
+// In a forked child the table is the child's own; only the process id in it changes. The lock is held across the fork, so
+// that the child never inherits it from a thread that it does not have. The program's handlers that were registered before
+// ours run in between, in the thread that has the lock, and may allocate and free.
 
 void table_lock(void)
 {
@@ -64,8 +64,8 @@ static void after_fork_in_child(void)
 // ---------------------------------------------------------------------------------------------------------------
 // Memory
 
-// The root's mapping: the root itself, the directory, and room for the first of everything else, so that a small
-// program needs no mapping more than this one and its leaves.
+// The root's mapping: the root itself, the directory, and room for the first of everything else. A small program needs no
+// other mapping but its leaves.
 #define ROOT_MAPPING ((size_t)1 << 20)
 static char *spare, *spare_end;
 
@@ -77,7 +77,7 @@ void *table_allocate(size_t size)
         spare += size;
         return memory;
     }
-    // Small pieces share a mapping; large ones have their own and leave the rest of the shared one alone.
+    // Small pieces share a mapping. A large piece has its own, and the rest of the shared one stays for small ones.
     size_t mapping = size < ROOT_MAPPING / 4 ? ROOT_MAPPING : (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
     char *memory = pages_map(mapping);
     if (memory == NULL)
@@ -98,7 +98,7 @@ void table_account(int64_t bytes)
 // ---------------------------------------------------------------------------------------------------------------
 // Arrays
 
-/** The chunk which holds index `id`, mapped if it was not there yet; NULL: no memory, or no room in the array. */
+/** The chunk of record `id`, which is made if there is none; NULL: no memory, or no room in the array. */
 static char *chunk_for(struct tm_array *array, uint64_t id, uint64_t *index, uint64_t *room)
 {
     uint64_t biased = id + (UINT64_C(1) << array->first_shift);
@@ -145,7 +145,7 @@ bool table_append_bytes(const void *bytes, uint32_t length, tm_position *positio
             __atomic_store_n(&array->count, start + length, __ATOMIC_RELEASE);
             return true;
         }
-        start += room; // the next chunk is at least as large as all before it
+        start += room; // on to the next chunk, which is at least as large as all before it
     }
 }
 
@@ -162,7 +162,7 @@ static bool array_create(struct tm_array *array, uint32_t record_size, uint32_t 
     return true;
 }
 
-/** The records which the layout gives a fixed id: the unknown string, code and node. */
+/** The records to which the layout gives a fixed id: the unknown string, code and node. */
 static bool create_unknown(void)
 {
     static const char unknown[] = "<unknown>";
@@ -185,7 +185,7 @@ static bool create_unknown(void)
            table_publish(&table->nodes) == TM_NODE_UNKNOWN;
 }
 
-/** How many sites there may be, as the environment says. */
+/** The limit for the number of sites, from the environment. */
 static uint64_t record_limit(void)
 {
     const char *wanted = getenv("TRACEMORTEM_RECORDS");

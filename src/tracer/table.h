@@ -1,8 +1,8 @@
 /**
  * The trace table's root and arrays: making them, and appending to them.
  *
- * Who may write: table_lock() protects all appending (arrays, directory, branches); slots belong to whoever owns the
- * block; counters are plain or atomic as tm_site.flags says.
+ * Who may write: table_lock() protects all appending (arrays, directory, branches). Slots belong to the owner of the block.
+ * Counters are plain or atomic as tm_site.flags says.
  */
 #ifndef TRACEMORTEM_TRACER_TABLE_H
 #define TRACEMORTEM_TRACER_TABLE_H
@@ -12,33 +12,33 @@
 #include "cpython.h"
 #include "layout/trace_table.h"
 
-/** The exported anchor by which a debugger finds the table: the root's address, as TM_ROOT_SYMBOL says. */
+/** The exported variable by which a debugger finds the table: the root's address. Its name is TM_ROOT_SYMBOL. */
 extern uint64_t tracemortem_root;
 
-/** The one table of this process; never NULL in the hooks. */
+/** The one table of this process. Never NULL in the hooks. */
 extern struct tm_root *table;
 
-/** Both do nothing between this thread's fork() and our handlers of it: it has the lock, and its child will. */
+/** Both do nothing while this thread is inside fork(), between our handlers: it has the lock already, and so has its child. */
 void table_lock(void);
 void table_unlock(void);
 
-/** Make the table, in state TM_STATE_LOADED. NULL, or why not. Once a process; again is no error. */
+/** Make the table, in state TM_STATE_LOADED. NULL, or why not. Again is no error. */
 const char *table_create(void);
 
-/** Memory which is never given back, zeroed, aligned to 64 bytes; from the root's own mapping while that lasts.
- * NULL: there is none. Holding the lock. */
+/** Zeroed memory, aligned to 64 bytes, never given back; from the root's own mapping while that lasts. NULL: no memory.
+ * Holding the lock. */
 void *table_allocate(size_t size);
-/** Account for memory mapped (or, negative, unmapped) outside of table_allocate(). */
+/** Account for memory mapped (or, if negative, unmapped) outside table_allocate(). */
 void table_account(int64_t bytes);
 
-/** One record more at the end of `array`, still unpublished: the place to fill in, or NULL. Holding the lock. */
+/** The place of one more record at the end of `array`, to be filled in; NULL: no memory or no room. Holding the lock. */
 void *table_append(struct tm_array *array);
-/** Publish the record that table_append() gave: it counts from now on. Its id. Holding the lock. */
+/** Publish the record that table_append() gave. Returns its id. Holding the lock. */
 uint32_t table_publish(struct tm_array *array);
-/** Copy bytes into the table; false: no memory. Holding the lock. */
+/** Copy bytes into the table. False: no memory. Holding the lock. */
 bool table_append_bytes(const void *bytes, uint32_t length, tm_position *position);
 
-/** log2 of the number of records in the first chunk. Chunks of a page or less: a small program touches little more. */
+/** log2 of the number of records in the first chunk. First chunks are small, so that small programs touch little memory. */
 enum {
     BYTES_SHIFT = 14,
     STRINGS_SHIFT = 8,
@@ -48,10 +48,10 @@ enum {
     TRACKED_SHIFT = 5,
 };
 
-/** The least, usual and greatest number of sites; TRACEMORTEM_RECORDS in the environment sets it. */
+/** The least, default and greatest limit for the number of sites; TRACEMORTEM_RECORDS in the environment sets it. */
 enum { RECORDS_LEAST = 1 << 10, RECORDS_DEFAULT = 1 << 21, RECORDS_MOST = TM_SITE_LIMIT / 2 };
 
-/** From one site to the next: a divisor of a page, so that none lies on two; and a cache line. */
+/** From one site to the next: a cache line. It divides a page, so no site is on two pages. */
 enum { SITE_BYTES = 64 };
 
 /** The address of record `id` < count of an array of records of `size` bytes. */

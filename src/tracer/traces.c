@@ -1,27 +1,27 @@
-// Walks the table and makes tuples of it. The same meaning as the engine gives it from outside, by the same line
-// decoder; a test compares the two.
+// Walks the table and makes tuples of it. The engine answers the same from outside, with the same line decoder; a test
+// compares the two.
 
 #include "traces.h"
 
 #include <string.h>
 
-#include "hooks.h"
 #include "layout/lines.h"
 #include "pages.h"
+#include "recording.h"
 #include "shadow.h"
 #include "tracked.h"
 #include "writers.h"
 
 // ---------------------------------------------------------------------------------------------------------------
-// Sites to tuples, each made once. What is needed on the way comes from pages and not from Python: a dict, say, would
-// be left in a free list, and whoever is given it later would have a block which nobody recorded.
+// Making tuples of sites, each once. Memory for this comes from pages and not from Python: a dict, for example, would go
+// to a free list, and the next object to use it would have a block that was not recorded.
 
 struct maker {
     PyObject **by_node; // owned; NULL: not made yet
     PyObject **by_string;
-    uint32_t *same_as;     // by node: the first one with equal frames
+    uint32_t *same_as;     // by node: the first node with equal frames
     uint32_t *line;        // by node
-    size_t nodes, strings; // how many there were at the beginning
+    size_t nodes, strings; // their numbers at the beginning
     bool with_totals;
     bool failed; // an exception is set
 };
@@ -83,7 +83,7 @@ static uint64_t hash_frames(const struct maker *maker, uint32_t id)
     return hash ^ hash >> 32;
 }
 
-/** Fill in `line` and `same_as`: a parent's id is less than its child's, so one pass does. False: no memory. */
+/** Fill in `line` and `same_as`. A parent's id is less than its child's, so one pass is enough. False: no memory. */
 static bool compare_nodes(struct maker *maker)
 {
     size_t mask = 63;
@@ -103,11 +103,11 @@ static bool compare_nodes(struct maker *maker)
     return first != NULL;
 }
 
-/** For all nodes, or, without comparing them, for one. */
+/** For all nodes, or without `compare` for one. */
 static bool maker_init(struct maker *maker, bool compare)
 {
     *maker = (struct maker){
-        .nodes = table->nodes.count, .strings = table->strings.count, .with_totals = cpython.version_hex >= 0x03090000};
+        .nodes = table->nodes.count, .strings = table->strings.count, .with_totals = cpython.facts->counts_frames};
     maker->by_string = new_array(maker->strings);
     bool ready = maker->by_string != NULL;
     if (ready && compare) {
@@ -129,7 +129,7 @@ static void maker_deinit(struct maker *maker)
     delete_numbers(maker->line, maker->nodes);
 }
 
-/** A borrowed str. It is not recorded: CPython's own tracer has its file names already. */
+/** A borrowed str. It is not recorded, since CPython's own tracer would have it already. */
 static PyObject *make_string(struct maker *maker, uint32_t id)
 {
     PyObject **made = &maker->by_string[id];
@@ -151,7 +151,7 @@ static PyObject *make_frame(struct maker *maker, uint32_t id)
     return name == NULL ? NULL : Py_BuildValue("Ok", name, (unsigned long)line);
 }
 
-/** A new tuple of the frames from `id` on up to the oldest. */
+/** A new tuple of the frames from `id` to the oldest. */
 static PyObject *make_frames(struct maker *maker, uint32_t id)
 {
     PyObject *frames = PyTuple_New((Py_ssize_t)TABLE_NODE(id)->depth);
@@ -165,7 +165,7 @@ static PyObject *make_frames(struct maker *maker, uint32_t id)
     return frames;
 }
 
-/** A borrowed traceback: equal ones are the same object. */
+/** A borrowed traceback. Equal ones are the same object. */
 static PyObject *make_traceback(struct maker *maker, uint32_t id)
 {
     PyObject **made = &maker->by_node[maker->same_as[id]];
@@ -174,7 +174,7 @@ static PyObject *make_traceback(struct maker *maker, uint32_t id)
     return *made;
 }
 
-/** A new trace, as the classes of tracemalloc want it. */
+/** A new trace, in the form that the classes of tracemalloc need. */
 static PyObject *make_trace(struct maker *maker, const struct tm_site *site, uint64_t size)
 {
     PyObject *traceback = make_traceback(maker, site->node);
@@ -186,8 +186,8 @@ static PyObject *make_trace(struct maker *maker, const struct tm_site *site, uin
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// All blocks. They are copied before anything is made of them: what is made may be given blocks out of free lists, and a
-// collection of garbage may run in between.
+// All blocks. They are copied before any object is made: new objects may take blocks from free lists, and the garbage
+// collector may run in between.
 
 struct block {
     uint64_t size;
@@ -298,7 +298,7 @@ PyObject *traces_list(void)
 // ---------------------------------------------------------------------------------------------------------------
 // One block
 
-/** The site of the block which holds `address`: an object begins at most two slots into its block. 0: none. */
+/** The site of the block that holds the object at `address`, which is at most two slots into its block. 0: none. */
 static uint32_t site_of_object(uintptr_t address)
 {
     for (uintptr_t before = 0; before <= 2 * SLOT_BYTES; before += SLOT_BYTES) {
@@ -312,10 +312,10 @@ static uint32_t site_of_object(uintptr_t address)
     return tracked_site(0, address);
 }
 
-// Each frame of a traceback is allocated under the stack as it is; with very many the time would be their square.
+// Recording each frame's tuple takes time with the depth of the stack: for very deep ones the total would be quadratic.
 enum { RECORDED_DEPTH = 4096 };
 
-/** A new reference to the frames of a site, or to None for site 0. They are recorded where CPython's own tracer does. */
+/** A new reference to the frames of a site, or to None for site 0. They are recorded if CPython's own tracer would. */
 static PyObject *frames_of_site(uint32_t site)
 {
     PyObject *frames = NULL;

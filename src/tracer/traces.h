@@ -1,7 +1,8 @@
 /**
- * The table as Python objects, for the process's own questions: what tracemalloc's Python half is built on.
+ * The table as Python objects, for the process's own questions. tracemalloc's Python part is built on this.
  *
- * The caller holds the interpreter's lock. While objects are made here nothing is traced (tracing_pause in hooks.h).
+ * The caller holds the interpreter's lock. While these functions make objects, nothing is recorded (tracing_pause() in
+ * recording.h), except where CPython's own tracer records it.
  */
 #ifndef TRACEMORTEM_TRACER_TRACES_H
 #define TRACEMORTEM_TRACER_TRACES_H
@@ -9,15 +10,15 @@
 #include "cpython.h"
 
 /**
- * A list of all live blocks as tuples (domain, size, ((file name, line), ...), total number of frames); up to 3.8
- * without the last. The newest frame comes first; equal tracebacks are one object. NULL: an exception is set.
+ * A list of all live blocks as tuples (domain, size, ((file name, line), ...), total number of frames); the last only where
+ * tracemalloc counts frames. The newest frame comes first. Equal tracebacks are one object. NULL: an exception is set.
  */
 PyObject *traces_list(void);
 
-/** The traceback of the block which holds an object, like above; None where it is not traced. */
+/** The traceback of the block that holds an object, as above; None if it is not traced. */
 PyObject *traces_of_object(const void *object);
 
-/** The traceback of the block which starts at an address, likewise. */
+/** The traceback of the block that starts at an address, likewise. */
 PyObject *traces_of_block(uint32_t domain, uintptr_t address);
 
 #endif

@@ -1,31 +1,87 @@
-// PyTraceMalloc_Track and its kin, in front of CPython's own: whoever calls them while we trace tells us. They are reached
-// by their public names where preloading puts those first, and else by bind.h.
+// Blocks of extension modules: PyTraceMalloc_Track and its kin, in place of CPython's own. Modules reach them by their public
+// names where preloading puts those first, and otherwise by bind.h.
 
 #include "track.h"
 
+#include "blocks.h"
+#include "caller.h"
 #include "hooks.h"
+#include "recording.h"
 #include "traces.h"
 
 enum { NO_MEMORY = -1, NOT_TRACING = -2 };
 
+// ---------------------------------------------------------------------------------------------------------------
+// In the table
+
+static void forget(uint32_t domain, uintptr_t address)
+{
+    // In domain 0 it may be a block that a hook has recorded.
+    struct taken_block taken = domain == 0 ? block_take(address) : block_take_tracked(domain, address);
+    block_end(&taken);
+}
+
+/** Put a block of this site into the tracked ones. False: no memory. */
+static bool store(uint32_t domain, uintptr_t address, size_t size, uint32_t site)
+{
+    struct tm_site *counters = TABLE_SITE(site);
+    count_in_site(counters, size);
+    bool stored = block_store_tracked(domain, address, (struct tracked_block){.size = size, .site = site});
+    if (stored)
+        count_in_whole(counters, size);
+    else
+        count_in_site_undo(counters, size);
+    return stored;
+}
+
+/** With enter() and begin_update(). */
+static bool record(uint32_t domain, uintptr_t address, size_t size)
+{
+    struct caller caller = find_caller(cpython.facts, TM_ALLOCATOR_RAW);
+    forget(domain, address);
+    uint32_t site = hooks_now()->walked_site(caller.thread, TM_ALLOCATOR_TRACKED, domain);
+    bool stored = site != 0 && store(domain, address, size, site);
+    if (!stored)
+        table_lost_block();
+    return stored;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The functions. While nothing is traced they call CPython's own.
+
 int track_block(unsigned domain, uintptr_t address, size_t size)
 {
-    int (*stock)(unsigned, uintptr_t, size_t);
-    if (tracing_on())
-        return tracing_track(domain, address, size) ? 0 : NO_MEMORY;
-    *(void **)&stock = cpython_function("PyTraceMalloc_Track");
-    return stock == NULL ? NOT_TRACING : stock(domain, address, size);
+    if (!tracing_on()) {
+        int (*stock)(unsigned, uintptr_t, size_t);
+        *(void **)&stock = cpython_function("PyTraceMalloc_Track");
+        return stock == NULL ? NOT_TRACING : stock(domain, address, size);
+    }
+    bool stored = true;
+    if (enter()) {
+        if (begin_update(cpython.facts)) {
+            stored = record(domain, address, size);
+            end_update(cpython.facts);
+        }
+        leave();
+    }
+    return stored ? 0 : NO_MEMORY;
 }
 
 int untrack_block(unsigned domain, uintptr_t address)
 {
-    int (*stock)(unsigned, uintptr_t);
-    if (tracing_on()) {
-        tracing_untrack(domain, address);
-        return 0;
+    if (!tracing_on()) {
+        int (*stock)(unsigned, uintptr_t);
+        *(void **)&stock = cpython_function("PyTraceMalloc_Untrack");
+        return stock == NULL ? NOT_TRACING : stock(domain, address);
     }
-    *(void **)&stock = cpython_function("PyTraceMalloc_Untrack");
-    return stock == NULL ? NOT_TRACING : stock(domain, address);
+    if (enter()) {
+        if (begin_update(cpython.facts)) {
+            forget(domain, address);
+            end_update(cpython.facts);
+        }
+        leave();
+    }
+    return 0;
 }
 
 PyObject *tracked_traceback(unsigned domain, uintptr_t address)

@@ -1,17 +1,17 @@
-// The tracked blocks: records which are used again, and the published index which finds them by (domain, address).
+// Tracked blocks: records, which are used again, and the published index that finds them by (domain, address).
 
 #include "tracked.h"
 
 #include <string.h>
 
-#include "count.h"
+#include "counters.h"
 #include "layout/hash.h"
 #include "pages.h"
 
 uint64_t tracked_in_domain_0;
 
 static uint32_t free_records; // chained through `size`
-static uint64_t used;         // slots of the index which are not 0, removed ones included
+static uint64_t used;         // slots of the index that are not 0, removed ones included
 
 static struct tm_tracked_index *index_now(void)
 {
@@ -23,7 +23,7 @@ static size_t index_bytes(uint32_t shift)
     return sizeof(struct tm_tracked_index) + (sizeof(uint32_t) << shift);
 }
 
-/** The slot which holds the key, or NULL; the slots of an index are never all used. */
+/** The slot with this key, or NULL. An index is never full. */
 static uint32_t *find(uint32_t domain, uint64_t address)
 {
     struct tm_tracked_index *index = index_now();
@@ -52,7 +52,7 @@ static void put(struct tm_tracked_index *index, uint32_t id)
     __atomic_store_n(&index->slot[i & mask], id, __ATOMIC_RELEASE);
 }
 
-/** Room for one more in the index, at most half used: else a new one of the right size, without the removed. */
+/** Make room for one more in the index. It is at most half used; else there will be a new one without the removed slots. */
 static bool reserve(void)
 {
     struct tm_tracked_index *old = index_now();
@@ -81,7 +81,7 @@ static bool reserve(void)
     return true;
 }
 
-/** A record which is not live, filled in but for its site. 0: no memory. */
+/** A record that is not live, to be filled in. 0: no memory. */
 static uint32_t take_record(void)
 {
     if (free_records == 0)

@@ -1,6 +1,6 @@
 /**
- * Blocks whose address is no key for the shadow map: those of foreign domains (PyTraceMalloc_Track) and those at
- * addresses which are no multiple of 16. All functions take the lock.
+ * Tracked blocks: those for which the shadow map has no slot. They are of other domains (PyTraceMalloc_Track), or at
+ * addresses that are not multiples of 16. All functions take table_lock.
  */
 #ifndef TRACEMORTEM_TRACER_TRACKED_H
 #define TRACEMORTEM_TRACER_TRACKED_H
@@ -12,19 +12,19 @@ struct tracked_block {
     uint32_t site;
 };
 
-/** Add a block, or replace what is known of the address. False: no memory. `replaced` tells of the one before. */
+/** Add a block, or replace the one with the same domain and address; *replaced was that one. False: no memory. */
 bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, struct tracked_block *replaced);
-/** Remove a block; false: it was not there. */
+/** Remove a block. False: it was not there. */
 bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block);
 /** The site of a block, or 0. */
 uint32_t tracked_site(uint32_t domain, uint64_t address);
 /** Remove all. */
 void tracked_reset(void);
-/** Remove the block of a record, whichever it is; false: the record is free. */
+/** Remove the block of a record. False: the record is free. */
 bool tracked_take_record(uint32_t id, struct tracked_block *block);
 
 extern uint64_t tracked_in_domain_0; // changed under the lock
-/** Whether there are any in domain 0. */
+/** Whether there are tracked blocks in domain 0. */
 static inline bool tracked_any_in_domain_0(void)
 {
     return __atomic_load_n(&tracked_in_domain_0, __ATOMIC_RELAXED) != 0;

@@ -1,7 +1,7 @@
-// Threads at work, and holding them. Knows no allocator and nothing of the table but its lock and its memory.
+// Writing threads, and holding them. Knows no allocator, and of the table only its lock and its memory.
 //
-// A thread first says that it is busy and then looks whether all are held; who holds them first says so and then looks
-// who is busy. Both are sequentially consistent, so one of the two sees the other.
+// A thread first notes that it is busy, and then looks whether the writers are held. A thread that holds them first notes
+// that, and then looks which are busy. Both are sequentially consistent, so one of the two sees the other.
 
 #define _GNU_SOURCE
 #include "writers.h"
@@ -14,22 +14,23 @@
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static bool held;
 
-// For whom there is no memory: they share this one.
+// Shared by the threads for which there is no memory.
 static struct writer shared_writer = {.taken = true};
 static struct writer *writers = &shared_writer;
 
 static __thread struct writer *own;
-static __thread unsigned depth;   // of updates inside of updates
-static __thread unsigned forking; // this thread is between our handlers of fork(), this often, and holds all
+static __thread unsigned depth; // of updates inside updates
+static __thread unsigned
+    forking; // how many times this thread is inside fork(), between our handlers; it holds the writers
 static pthread_key_t at_thread_end;
 
-/** Whether neither the interpreter's lock nor a fork() of this thread's own keeps the others away. */
+/** Whether neither the interpreter's lock nor a fork() of this thread keeps the other threads away. */
 static bool lock_is_missing(void)
 {
     return cpython.facts->free_threaded && forking == 0;
 }
 
-/** A moment: whoever is waited for has a few hundred instructions to go. */
+/** The other thread has a few hundred instructions to go. */
 static void wait_a_little(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
@@ -77,10 +78,10 @@ void writer_begin(void)
 {
     if (depth++ > 0)
         return;
-    if (__builtin_expect(own == NULL, 0))
+    if (UNLIKELY(own == NULL))
         become_writer();
     __atomic_fetch_add(&own->busy, 1, __ATOMIC_SEQ_CST);
-    while (__builtin_expect(__atomic_load_n(&held, __ATOMIC_SEQ_CST), 0)) {
+    while (UNLIKELY(__atomic_load_n(&held, __ATOMIC_SEQ_CST))) {
         __atomic_fetch_sub(&own->busy, 1, __ATOMIC_RELEASE);
         while (__atomic_load_n(&held, __ATOMIC_ACQUIRE))
             wait_a_little();
@@ -99,8 +100,8 @@ void writers_lock(void)
     if (!lock_is_missing())
         return;
     while (pthread_mutex_trylock(&one_at_a_time) != 0) {
-        // Who has it may have to wait for the interpreter, and that for us. Coming back, a thread may be ended: not with
-        // the lock.
+        // The thread that has the lock may wait for the interpreter, and the interpreter for us: so release our thread
+        // state. The interpreter may end a thread that restores its state, so it must not have the lock then.
         PyThreadState *thread = cpython_current_thread() == NULL ? NULL : PyEval_SaveThread();
         pthread_mutex_lock(&one_at_a_time);
         pthread_mutex_unlock(&one_at_a_time);
@@ -137,7 +138,7 @@ void writers_before_fork(void)
         pthread_mutex_lock(&one_at_a_time);
         writers_hold();
     }
-    // What this thread changes in other handlers is part of the one update which the fork is.
+    // The whole fork is one update, together with what the program's handlers change in this thread.
     depth++;
     forking++;
 }

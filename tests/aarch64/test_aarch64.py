@@ -1,6 +1,6 @@
-"""A traced CPython of another machine: qemu-user runs it and writes its core, and gdb-multiarch reads that here.
+"""A traced CPython of another machine: qemu-user runs it and writes its core, and gdb-multiarch reads the core here.
 
-`make aarch64` runs these: $TM_AARCH64 is a folder with Debian's packages for that machine.
+`make aarch64` runs these tests. $TM_AARCH64 is a folder with Debian's packages for that machine.
 """
 
 import json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not SYSTEM, reason="`make aarch64` runs this, wi
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory):
-    """(what known.py said, its core)."""
+    """(the output of known.py, its core)."""
     folder = tmp_path_factory.mktemp("aarch64")
     command = ["qemu-aarch64", "-L", SYSTEM, "-E", "LD_PRELOAD=" + TRACER, "-E", "TRACEMORTEM=25"]
     command += ["-E", "PYTHONHOME=%s/usr" % SYSTEM, SYSTEM + "/usr/bin/python3.11", program("known.py")]

@@ -11,7 +11,7 @@ import os
 import re
 import time
 
-from tracemortem import _engine, debugger
+from tracemortem.debugger import engine, shell
 
 
 def _resident(field):
@@ -40,7 +40,7 @@ class _Watch:
 _watch = _Watch()
 
 
-def _timed_read(self, *arguments, _read=_engine.Target._read):
+def _timed_read(self, *arguments, _read=engine.Target._read):
     began = time.perf_counter()
     try:
         return _read(self, *arguments)
@@ -48,12 +48,12 @@ def _timed_read(self, *arguments, _read=_engine.Target._read):
         _watch.reading += time.perf_counter() - began
 
 
-def _heard_stop(self, _should_stop=debugger.Shell.should_stop):
+def _heard_stop(self, _should_stop=shell.Shell.should_stop):
     _watch.hear()
     return _should_stop(self)
 
 
-def _measured_run(self, target, _run=_engine.Request.run):
+def _measured_run(self, target, _run=engine.Request.run):
     global _watch
     _forget_peak()
     before = _resident("VmRSS")
@@ -75,6 +75,6 @@ def _measured_run(self, target, _run=_engine.Request.run):
             file.write(json.dumps(costs) + "\n")
 
 
-_engine.Target._read = _timed_read
-debugger.Shell.should_stop = _heard_stop
-_engine.Request.run = _measured_run
+engine.Target._read = _timed_read
+shell.Shell.should_stop = _heard_stop
+engine.Request.run = _measured_run

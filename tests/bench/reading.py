@@ -23,9 +23,9 @@ COMMANDS = (("tm-top lineno", 5), ("tm-traceback {address}", 5), ("tm-traces -n 
 def commands_of_engine():
     """The names of the commands which there are."""
     sys.path.insert(0, debuggers.PACKAGE_PATH)
-    from tracemortem import _engine
+    from tracemortem.debugger import engine
 
-    return _engine.Engine().commands()
+    return engine.Engine().commands()
 
 
 def measure(python, sizes, say):

@@ -20,20 +20,20 @@ def table():
     """What tm-info says of this process's own table; {} if it is not traced."""
     if "TRACEMORTEM" not in os.environ:
         return {}
-    from tracemortem import _engine, memory
+    from tracemortem.debugger import engine, memory
 
-    class Process(memory.LocalProcess, _engine.Memory):
+    class Process(memory.LocalProcess, engine.Memory):
         pass
 
-    class Host(_engine.Host):
+    class Host(engine.Host):
         text = ""
 
         def write(self, text):
             self.text += text
 
     host = Host()
-    session = _engine.Session(_engine.Engine(), host)
-    with _engine.Target(session, Process(os.getpid())) as target:
+    session = engine.Session(engine.Engine(), host)
+    with engine.Target(session, Process(os.getpid())) as target:
         with session.request("tm-info", "--json") as request:
             request.run(target)
     return json.loads(host.text)

@@ -1,7 +1,7 @@
-"""Shows tracemortem at work: a real service leaks, and two cores and a live process tell where.
+"""Shows tracemortem at work: a real service leaks; two cores and the running process show where.
 
-Every command which is run is printed, with all that it prints. Exits with 0 if the debuggers named the line which
-leaks. The environment variable PYTHON chooses the interpreter which runs the service.
+Prints every command it runs and the command's output. Exits with 0 if the debuggers named the line that leaks. The
+environment variable PYTHON chooses the interpreter that runs the service.
 """
 
 import http.client
@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 SERVICE = os.path.join("tests", "demo", "service.py")
 PYTHON = os.environ.get("PYTHON") or "/usr/bin/python3"
 FRAMES = 25
-TIMEOUT = 120
+TIMEOUT = 600
 
 failures = []
 
@@ -33,14 +33,14 @@ def say(text):
 
 
 def check(holds, claim):
-    """Print whether `claim` holds; the demo fails at its end if it does not."""
+    """Print whether `claim` holds. If it does not, the demo fails at its end."""
     print("%s: %s" % ("ok" if holds else "NOT SO", claim), flush=True)
     if not holds:
         failures.append(claim)
 
 
 def line_with(text):
-    """The number of the one line of the service which holds `text`."""
+    """The number of the one line of the service that contains `text`."""
     with open(os.path.join(ROOT, SERVICE), encoding="utf-8") as file:
         numbers = [number for number, line in enumerate(file, 1) if text in line]
     assert len(numbers) == 1, (text, numbers)
@@ -58,7 +58,7 @@ def first_row(output):
 
 
 def before_service():
-    """In the child: let the kernel write cores, and let a debugger which is not our parent attach."""
+    """In the child: let the kernel write cores, and let a debugger attach that is not our parent."""
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     import ctypes
@@ -68,7 +68,7 @@ def before_service():
 
 
 def start_service(directory):
-    """Start the service under the tracer; the process and the port it listens on."""
+    """Start the service under the tracer. Returns the process and the port it listens on."""
     command = [PYTHON, "-m", "tracemortem", "-f", str(FRAMES), SERVICE, "--directory", directory]
     say("$ PYTHONPATH=build/python %s &" % shlex.join(command))
     environment = dict(os.environ, PYTHONPATH=os.path.join(ROOT, "build", "python"))
@@ -116,7 +116,7 @@ def visit(port, customers, rounds):
 
 
 def run(command, steps, script):
-    """Run a debugger on the file `steps`, which `script` is written to; print and return what the debugger said."""
+    """Write `script` to the file `steps` and run a debugger on it. Print and return the debugger's output."""
     say("$ cat %s\n%s\n$ %s" % (steps, script.rstrip(), shlex.join(command)))
     with open(steps, "w", encoding="utf-8") as file:
         file.write(script)
@@ -145,7 +145,7 @@ def lldb(directory, script):
 
 
 def kernel_writes_cores(directory):
-    """Whether a process which aborts in `directory` leaves a core there. Seen by trying."""
+    """Whether a process that aborts in `directory` leaves a core there. It tries."""
     probe = os.path.join(directory, "probe")
     os.mkdir(probe)
     subprocess.run(
@@ -161,7 +161,7 @@ def kernel_writes_cores(directory):
 
 
 def abort(service, directory):
-    """Abort the service; the path of the core which the kernel wrote."""
+    """Abort the service. Returns the path of the core that the kernel wrote."""
     say("$ kill -ABRT %d" % service.pid)
     service.send_signal(signal.SIGABRT)
     service.wait(TIMEOUT)

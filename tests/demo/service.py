@@ -6,8 +6,8 @@
     GET  /orders?customer=NAME      what the customer ordered; leaks
     GET  /diagnostics               how many reports are kept, and the id() of the oldest one
 
-Prints "listening on PORT" once it can be asked. `Shop.order_report` keeps each report for the sake of a client who
-might ask again, by the number of the request: a number which never comes again.
+Prints "listening on PORT" when it is ready. `Shop.order_report` keeps each report in case the client asks for it again.
+The key is the number of the request, which no later request has.
 """
 
 import argparse
@@ -33,7 +33,7 @@ FROM purchase JOIN product ON product.id = purchase.product WHERE customer = ? O
 
 
 class Shop:
-    """The shop's data; each call opens the database for itself, so any thread may call."""
+    """The shop's data. Each call opens the database itself, so any thread may call."""
 
     def __init__(self, path):
         self.path = path

@@ -1,7 +1,7 @@
-"""The drop-in: what CPython's tracemalloc does, the tracer in its place does too.
+"""The drop-in: in the place of CPython's tracemalloc, the tracer does what tracemalloc does.
 
-Strategy: nothing of tracemalloc's is described anew. CPython's own tests run over the tracer; the same program runs
-under both and what they say of it is compared; scripts written for tracemalloc run as they are.
+Strategy: these tests do not describe tracemalloc again. CPython's own tests run with the tracer; the same program runs
+under both and the results are compared; scripts written for tracemalloc run unchanged.
 """
 
 import os
@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def system_python():
-    """The one for which Debian packages numpy."""
+    """The interpreter for which Debian packages numpy."""
     found = [python for python in PYTHONS if python.path.startswith("/usr/bin/")]
     if not found:
         pytest.skip("no CPython of the system's here")

@@ -1,4 +1,4 @@
-"""tracemalloc's whole interface, by its own name and by ours: what stock prints, the tracer in its place prints."""
+"""tracemalloc's whole interface, by its own name and by ours: programs print the same under stock and the tracer."""
 
 import os
 import re
@@ -16,10 +16,10 @@ def program(*words):
 
 
 def outputs(python, words, frames=1, **options):
-    """What a program prints: under stock, and with the tracer in its place, by the way in which it came there."""
+    """What a program prints under stock, and with the tracer in its place, for each way to put it there."""
     stock = scripts.run(python.path, words, **options).stdout
     assert stock
-    # Preloaded, the tracer takes tracemalloc's place when it is to trace from launch.
+    # A preloaded tracer takes tracemalloc's place if it traces from launch.
     return stock, {
         "imported": scripts.run(python.path, words, way="imported", **options).stdout,
         "preloaded": scripts.run(python.path, words, way="preloaded", frames=frames, **options).stdout,
@@ -33,7 +33,7 @@ def test_the_whole_interface_is_there_and_behaves(any_python):
 
 
 def test_the_package_offers_the_same(any_python):
-    """import tracemortem instead of import tracemalloc."""
+    """`import tracemortem` instead of `import tracemalloc`."""
     stock = scripts.run(any_python.path, program("api")).stdout
     ours = scripts.run(any_python.path, program("api", "tracemortem"), way="imported").stdout
     assert ours == stock
@@ -46,7 +46,7 @@ def test_the_package_offers_the_same(any_python):
 
 @pytest.mark.parametrize("frames", ["0", "65536", "-1"])
 def test_a_senseless_limit_is_an_error(any_python, frames):
-    """Also in CPython 3.8, whose own tracer has another upper limit."""
+    """This includes CPython 3.8, whose own tracer has another upper limit."""
     code = "import tracemalloc\ntry: tracemalloc.start(%s)\n"
     code += "except ValueError as error: print(error, tracemalloc.is_tracing())"
     run = scripts.run_code(any_python.path, code % frames, way="imported")
@@ -100,7 +100,7 @@ def test_a_preloaded_tracer_is_installed(any_python):
     assert run.stdout == "built-in True 9\n9 True\nFalse\nTrue 3\n"
 
 
-# -- objects out of free lists
+# -- objects from free lists
 
 KINDS = ["float", "tuple", "long_tuple", "list", "list_with_items", "dict", "dict_with_items"]
 
@@ -111,7 +111,7 @@ def test_an_object_reborn_from_a_free_list_is_of_its_new_line(any_python, frames
     for text in ours.values():
         compared = [(mine, its) for mine, its in zip(text.splitlines(), stock.splitlines())]
         if (3, 11) <= any_python.version < (3, 12):
-            # CPython 3.11 does not find the block of an object with a dict of its own: it looks behind its beginning.
+            # CPython 3.11 does not find the block of an object with its own dict: it looks after the block's start.
             instances = [(mine, its) for mine, its in compared if mine.startswith("new_instance")]
             assert len(instances) == 2
             assert all(its.endswith("None 0") and not mine.endswith("None 0") for mine, its in instances)
@@ -124,14 +124,14 @@ def test_an_object_reborn_from_a_free_list_is_of_its_new_line(any_python, frames
             assert frames == 1 or (was[0] != now[0] and was[1] != now[1])
 
 
-# -- blocks at the edges
+# -- unusual blocks
 
 
 def test_sizes_and_addresses_as_stock_has_them(any_python):
-    """Over 4 GiB, of no bytes, at odd addresses, in several domains at once."""
+    """Blocks over 4 GiB, of 0 bytes, at odd addresses, in several domains at once."""
     with open("/proc/sys/vm/overcommit_memory") as file:
         if file.read().strip() == "2":
-            pytest.skip("the system gives no memory which it does not have: /proc/sys/vm/overcommit_memory is 2")
+            pytest.skip("the system does not overcommit memory: /proc/sys/vm/overcommit_memory is 2")
     library = scripts.debuggers.TRACER
     stock = scripts.run(any_python.path, program("sizes", "")).stdout
     assert len(stock.splitlines()) > 50 and "(0, 6442450945)" in stock
@@ -140,7 +140,7 @@ def test_sizes_and_addresses_as_stock_has_them(any_python):
         assert ours == stock
     if scripts.run_code(any_python.path, "print('/libpython3' in open('/proc/self/maps').read())").stdout == "False\n":
         return
-    # Preloaded before a shared libpython, its function has the public name.
+    # If the tracer is preloaded before a shared libpython, the public name finds the tracer's function.
     assert scripts.run(any_python.path, program("sizes", ""), way="preloaded", frames=1).stdout == stock
 
 
@@ -150,17 +150,18 @@ def test_tracebacks_of_up_to_65535_frames(any_python):
     assert ours == dict.fromkeys(ours, stock)
     rows = [line.split(" ", 2) for line in stock.splitlines()]
     assert [(int(limit), int(kept)) for limit, kept, _ in rows] == [(n, n) for n in (1, 2, 1000, 65534, 65535)]
-    assert any_python.version < (3, 9) or all(row[2].endswith("(65535,)") for row in rows)  # it cannot count further
+    # total_nframe cannot count further
+    assert any_python.version < (3, 9) or all(row[2].endswith("(65535,)") for row in rows)
 
 
 def test_a_thousand_starts_and_stops_leave_no_memory_behind(any_python):
     run = scripts.run(any_python.path, program("cycles", 1000), way="imported")
     mapped, resident = map(int, run.stdout.split())
-    # An arena of CPython's may come or go; a page a cycle would be 4 MB.
+    # One of CPython's arenas may come or go. One page for each cycle would be 4 MB.
     assert mapped <= 2 << 20 and resident <= 1 << 20
 
 
-# -- on real code
+# -- real code
 
 
 def test_a_resource_warning_tells_where_the_object_was_allocated(any_python):
@@ -177,7 +178,7 @@ FIND_NUMPY = "import numpy, os; print(os.path.dirname(os.path.dirname(numpy.__fi
 
 
 def test_numpys_arrays_are_in_its_domain(system_python):
-    """With a static interpreter, the system's, and with shared ones of its version, which can load its numpy."""
+    """With the system's static interpreter, and with shared ones of its version, which can load its numpy."""
     found = scripts.run_code(system_python.path, FIND_NUMPY, check=False)
     if found.status:
         pytest.skip("%s has no numpy (Debian: python3-numpy)" % system_python.path)
@@ -197,7 +198,7 @@ def test_the_examples_of_tracemallocs_documentation_run_unchanged(any_python, ex
 
 
 def test_an_example_traced_from_launch(any_python):
-    """There is more to see, the interpreter's beginnings; of the program it is the same."""
+    """More is traced, from the interpreter's start; for the program it is the same."""
     words = program("examples/differences")
     rows = []
     for way in ("stock", "preloaded"):

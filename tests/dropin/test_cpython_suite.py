@@ -1,7 +1,7 @@
-"""CPython's own test_tracemalloc passes with the tracer in the place of `_tracemalloc`: each CPython's own copy of it.
+"""Each CPython's own test_tracemalloc passes with the tracer in the place of `_tracemalloc`.
 
-No test of it is left out. Its child processes which try the switch -X tracemalloc and PYTHONTRACEMALLOC are started
-without TRACEMORTEM: there the switch works as ever, and the stock tracer answers.
+No test is left out. Its child processes that try -X tracemalloc and PYTHONTRACEMALLOC start without TRACEMORTEM: in
+them the switch works as usual, and the stock tracer answers.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 import pytest
 import scripts
 
-# Run by unittest's own main program: test_snapshot wants a stack of more than ten frames.
+# unittest's own main program runs it: test_snapshot needs a stack of more than ten frames.
 SUITE = """
 import os, sys, tracemortem
 tracemortem.install()
@@ -39,4 +39,4 @@ def test_cpythons_own_tests_pass(any_python, way):
     skipped = re.findall(r"\.\.\. (skipped .*)$", run.stderr, re.MULTILINE)
     assert int(ran) == len(passed) + len(skipped) >= 45
     if skipped:
-        pytest.skip("all passed, but for those which skipped themselves: %s" % skipped)
+        pytest.skip("all passed, except those that skipped themselves: %s" % skipped)

@@ -1,7 +1,8 @@
-"""End to end: real programs under real CPythons with the tracer, asked by real gdb and lldb, alive and as cores.
+"""End to end: real programs under real CPythons with the tracer; real gdb and lldb look at processes and cores.
 
-Strategy: a program says what it has allocated, in comments beside the lines, and the debuggers' answers must agree to the
-byte. Where an answer must not depend on who is asked, all who can be asked are, and their texts compared.
+Strategy: a program says in comments beside its lines what it has allocated, and the debuggers' answers must agree to
+the byte. Where an answer must not depend on the debugger or on the kind of target, all of them are asked and their
+texts are compared.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Where the programs are which the end-to-end tests look at."""
+"""The folder of the programs that the end-to-end tests look at."""
 
 import os
 

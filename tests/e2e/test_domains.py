@@ -1,4 +1,4 @@
-"""Blocks of other domains than CPython's: told apart from it, and by both debuggers alike, to the byte."""
+"""Blocks in other domains than CPython's are kept apart from it, and both debuggers show them alike, to the byte."""
 
 import json
 import re
@@ -14,7 +14,7 @@ PYTHONS = pythons.find()
 
 
 def expected(name):
-    """{domain: {line: (size, count)}} of the lines of a program with a claim."""
+    """{domain: {line: (size, count)}} for each line of a program that has a claim."""
     domains = {}
     with open(program(name)) as file:
         for number, line in enumerate(file, 1):
@@ -31,7 +31,7 @@ def lines_of(text, name):
 
 
 def require_domains(name, process, folder):
-    """What both debuggers say of each domain but CPython's own, alive and in a core, is what the program claims."""
+    """For each domain but CPython's own, both debuggers say what the program claims, of the process and of its core."""
     wanted = expected(name)
     wanted.pop(0, None)
     commands = ["tm-top --domain %d --json -n 100000" % domain for domain in sorted(wanted)]
@@ -43,8 +43,8 @@ def require_domains(name, process, folder):
                 assert lines_of(text, name) == wanted[domain], (debugger, domain)
 
 
-def test_what_numpys_arrays_hold_is_its_domains(tmp_path):
-    """With the interpreter for which the system packages numpy."""
+def test_the_data_of_numpys_arrays_is_in_numpys_domain(tmp_path):
+    """Runs in the interpreter for which the system has a numpy package."""
     system = next((python.path for python in PYTHONS if python.path.startswith("/usr/bin/")), None)
     if not system or subprocess.call([system, "-c", "import numpy"], stderr=subprocess.DEVNULL):
         pytest.skip("no numpy (Debian: python3-numpy)")
@@ -65,7 +65,7 @@ def test_each_domain_has_exactly_its_own_blocks(tracked, tmp_path):
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
-def test_an_address_in_several_domains_is_told_with_all_of_them(tracked, debugger):
+def test_an_address_in_several_domains_is_shown_with_all_of_them(tracked, debugger):
     addresses = (tracked.shared, tracked.shared + 9, tracked.shared + 4000, tracked.alone)
     commands = ["tm-traceback --json 0x%x" % address for address in addresses]
     *texts, shown = debuggers.answers(debugger, commands + ["tm-traceback 0x%x" % tracked.shared], pid=tracked.pid)

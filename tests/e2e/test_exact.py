@@ -11,7 +11,7 @@ ROW = re.compile(r"(\d+) x (\d+)")
 
 
 def expected():
-    """{line: (size, count)} of every line of known.py with a claim, and the lines which are gone."""
+    """{line: (size, count)} for every line of known.py that has a claim, and the lines whose blocks are gone."""
     claims, gone = {}, set()
     with open(program("known.py")) as file:
         for number, line in enumerate(file, 1):

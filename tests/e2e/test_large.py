@@ -1,4 +1,4 @@
-"""A million live blocks: what an answer costs is counted in bytes of the target which were read, not in seconds."""
+"""A million live blocks: the cost of an answer is counted in bytes read from the target, not in seconds."""
 
 import json
 import re
@@ -7,9 +7,9 @@ import debuggers
 import pytest
 from e2e_programs import program
 
-# Makes every command say how much of the target it read.
+# Makes every command say how many bytes it read from the target.
 COUNT_BYTES = """python
-import tracemortem._engine as engine
+from tracemortem.debugger import engine
 leave = engine.Target.__exit__
 def count(self, *arguments):
     print("read %d bytes" % self.bytes_read())
@@ -52,7 +52,7 @@ def test_the_top_is_read_from_the_sites_not_from_the_blocks(million):
     assert count < 4 << 20
 
 
-# How the debugger's own memory grows by a command, in KiB.
+# By how many KiB a command makes the debugger's own memory grow.
 GROWTH = """python
 import resource
 def peak():
@@ -67,7 +67,7 @@ def test_single_traces_are_read_once_and_not_kept(million):
     count, text = read_by("tm-traces --json -n 3", pid=million.pid)
     answer = json.loads(text)
     assert answer["total_count"] > 1000000 and len(answer["traces"]) == 3
-    # The slots which hold starts, and the sites.
+    # The slots where blocks start, and the sites.
     assert count < 32 << 20
     text = debuggers.answers("gdb", ["tm-top -n 1", GROWTH], pid=million.pid)[1]
     assert int(re.search(r"grew by (\d+) KiB", text).group(1)) < 24 << 10

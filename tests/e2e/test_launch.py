@@ -1,4 +1,4 @@
-"""Every way to start tracing, and what is said where it cannot be."""
+"""Every way to start tracing, and the message where tracing cannot start."""
 
 import json
 import os
@@ -78,13 +78,13 @@ int main(void) { puts("ran"); return 0; }
 """
 
 
-def test_an_unknown_python_runs_on_untraced_with_one_line_about_it(tmp_path):
+def test_an_unknown_python_continues_without_tracing_and_says_so_in_one_line(tmp_path):
     source, unknown = tmp_path / "unknown.c", tmp_path / "unknown"
     source.write_text(FAKE_PYTHON)
     subprocess.run(["gcc", "-rdynamic", "-o", str(unknown), str(source)], check=True)
     outcome = run([unknown], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="1")
     assert (outcome.returncode, outcome.stdout) == (0, "ran\n")
-    assert len(outcome.stderr.splitlines()) == 1 and "untraced" in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1 and "continuing without tracing" in outcome.stderr
     outcome = run([unknown], LD_PRELOAD=debuggers.TRACER)
     assert (outcome.stdout, outcome.stderr) == ("ran\n", "")
 
@@ -92,7 +92,7 @@ def test_an_unknown_python_runs_on_untraced_with_one_line_about_it(tmp_path):
 @pytest.mark.parametrize("allocator", ["malloc", "debug", "pymalloc_debug", "malloc_debug"])
 def test_the_interpreters_own_choice_of_allocators_is_traced_too(any_python, allocator):
     if pythons.is_free_threaded(any_python):
-        allocator = allocator.replace("pymalloc", "malloc").replace("malloc", "mimalloc")  # which has no other
+        allocator = allocator.replace("pymalloc", "malloc").replace("malloc", "mimalloc")  # it has no other
     code = (
         "import sys, tracemortem; size = 1000 - sys.getsizeof(b''); "
         "before = tracemortem.get_traced_memory()[0]; keep = [bytes(size) for _ in range(1000)]; "
@@ -111,8 +111,8 @@ sys.stdin.readline()
 """
 
 
-def test_stock_tracemalloc_started_beside_us_is_told_where_it_hears_of_births_in_our_place(any_python, tmp_path):
-    """From 3.13 on there is one place to hear of them; before, the stock tracer, once ours, is not started again."""
+def test_tm_info_says_where_stock_tracemalloc_hears_of_births_in_our_place(any_python, tmp_path):
+    """From 3.13 on only one tracer can hear of births. Before, a stock tracer that is ours is not started again."""
     script = tmp_path / "beside.py"
     script.write_text(BESIDE)
     takes_our_place = run([any_python, "-c", "import sys; print(sys.version_info >= (3, 13))"]).stdout == "True\n"
@@ -125,7 +125,7 @@ def test_stock_tracemalloc_started_beside_us_is_told_where_it_hears_of_births_in
         exact = not (options and takes_our_place)
         assert json.loads(facts)["reuse_exact"] == exact
         assert ("free lists:        exact:" if exact else "free lists:        not exact:") in info
-        # Blocks of the allocators' are recorded as ever.
+        # Blocks from the allocators are recorded as usual.
         assert {row["lineno"]: row["size"] for row in json.loads(top)["statistics"]}[3] >= 50 * 1000
 
 

@@ -1,4 +1,4 @@
-"""Where there is no answer the message says what, why and what to type next; where there is one it is found all the same."""
+"""If there is no answer, the message says what, why and what to type next. If there is one, it is found."""
 
 import json
 import os
@@ -12,7 +12,7 @@ keep = [bytes(967) for _ in range(50)]
 os.write(int(os.environ["TM_READY"]), b"ready\\n")
 sys.stdin.readline()
 """
-# In the root: docs/layout.md.
+# Offsets in the root: docs/layout.md.
 BYTE_ORDER_OFFSET, MAJOR_OFFSET, POINTER_SIZE_OFFSET, SELF_OFFSET = 16, 20, 28, 32
 TRACED_OFFSET = 256
 
@@ -64,7 +64,7 @@ def test_a_table_of_a_later_layout(python, script, debugger):
 
 
 def change(process, root, *fields):
-    """Write (offset, bytes) into the root, as another writer would have."""
+    """Write (offset, bytes) into the root, as another version of the tracer would."""
     with open("/proc/%d/mem" % process.pid, "r+b", buffering=0) as memory:
         for offset, data in fields:
             memory.seek(root + offset)
@@ -88,13 +88,13 @@ def test_a_table_of_a_32_bit_machine(python, script):
 
 
 def places_of_the_root(process, root):
-    """Where in the tracer's writable data the root's address is kept: its symbol is one of them."""
+    """Where the tracer's writable data holds the root's address. Its symbol is one of these places."""
     places = []
     with open("/proc/%d/maps" % process.pid) as file:
         lines = [line.split() for line in file]
     with open("/proc/%d/mem" % process.pid, "rb", buffering=0) as memory:
         for index, words in enumerate(lines):
-            # The data, and the zeroed memory behind it, which has no name.
+            # The data, and the zeroed memory after it, which has no name.
             near = words[-1].endswith("_tracer.abi3.so") or lines[index - 1][-1].endswith("_tracer.abi3.so")
             if "w" in words[1] and near:
                 start, end = (int(bound, 16) for bound in words[0].split("-"))

@@ -1,7 +1,10 @@
-"""One stopped state, four ways to ask: gdb and lldb, alive and as a core, say the same to the byte."""
+"""One stopped state, four ways to look at it: gdb and lldb, process and core. The answers are equal to the byte."""
 
 import debuggers
 import pytest
+from selection import is_newest, light
+
+pytestmark = light(lambda any_python: is_newest(any_python))
 
 COMMANDS = [
     "tm-info",

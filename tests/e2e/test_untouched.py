@@ -22,7 +22,7 @@ COMMANDS = [
     "tm-filter clear",
 ]
 
-# What each debugger runs before and after a command: the writable pages are compared from outside of it.
+# What each debugger runs before and after a command. Outside the debugger, the writable pages are compared.
 CHECK = "import sys; sys.path.insert(0, {support!r}); import pages; {action}"
 
 

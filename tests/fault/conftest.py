@@ -1,7 +1,7 @@
-"""Faults around the tracer: no memory, limits, signals, forks, ends. The program always runs on as if nobody traced it.
+"""Faults around the tracer: no memory, limits, signals, forks, ends. The program always goes on as if it were not traced.
 
-Strategy: each program tells what came of it, and an untraced run of it must tell the same. What the tracer could not
-record it has to count; the engine must read what is there without finding damage, and blocks and counters must agree.
+Strategy: each program prints its result, and an untraced run must print the same. The tracer must count what it could not
+record. The engine must read what is there without finding damage, and blocks and counters must agree.
 """
 
 import os
@@ -39,7 +39,7 @@ def build_library(folder, name, *flags):
 
 @pytest.fixture(scope="session")
 def fail_mmap(tmp_path_factory):
-    """The library which makes the tracer's mmap() fail."""
+    """The library that makes the tracer's mmap() fail."""
     return build_library(tmp_path_factory.mktemp("fault"), "fail_mmap", "-ldl")
 
 

@@ -1,11 +1,11 @@
-// Preloaded before the tracer: makes its mmap() fail, and nobody else's.
+// Preloaded before the tracer: makes the tracer's mmap() fail, and no other.
 //
 //     TM_FAIL_MMAP=N    the tracer's call number N fails, from 1 on
 //     TM_FAIL_MMAP=N+   and all after it
 //     TM_FAIL_MMAP=0    none does
 //
-// TM_FAIL_COUNT names a file which gets the number of the tracer's calls when the program ends. Programs which this one starts are
-// let alone.
+// TM_FAIL_COUNT names a file which gets the number of the tracer's calls when the program ends. Programs that this one
+// starts are not affected.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

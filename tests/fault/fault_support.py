@@ -1,4 +1,4 @@
-"""What the tests of faults share: running a program, traced or not, and what must hold of its table whatever happened."""
+"""What the tests of faults share: running a program, traced or not, and checking what must hold for its table."""
 
 import os
 
@@ -13,7 +13,7 @@ def program(name):
 
 
 def start(python, name, arguments=(), frames=5, traced=True, preload="", options=(), **variables):
-    """Start a program, which tells its digest when it is ready: process.first_line."""
+    """Start a program. When it is ready it prints its digest: process.first_line."""
     environment = dict(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", **variables)
     if traced:
         environment.update(LD_PRELOAD=" ".join(filter(None, [preload, debuggers.TRACER])), TRACEMORTEM=str(frames))
@@ -22,7 +22,7 @@ def start(python, name, arguments=(), frames=5, traced=True, preload="", options
 
 
 def digest(python, name, arguments=(), **variables):
-    """What an untraced run tells."""
+    """The digest of an untraced run."""
     with start(python, name, arguments, traced=False, **variables) as process:
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0, process.stderr()
@@ -30,13 +30,13 @@ def digest(python, name, arguments=(), **variables):
 
 
 def finish(process):
-    """Let it end: it must do so well, and with nothing said."""
+    """Let it end: it must succeed, and print no error."""
     process.tell()
     assert process.popen.wait(debuggers.PATIENCE) == 0, process.stderr()
 
 
 def wait_for_rest(pid):
-    """A program which has said that it is ready goes on until it waits for us: in read(), system call 0."""
+    """A program that has said it is ready goes on until it waits for us: in read(), system call 0."""
     while True:
         with open("/proc/%d/syscall" % pid) as file:
             if file.read().split()[0] == "0":
@@ -44,7 +44,7 @@ def wait_for_rest(pid):
 
 
 def check_table(pid=None, core=None, idle=True):
-    """The table is whole, and its blocks and counters agree. The facts of tm-info. Not idle: there may be updates in flight."""
+    """The table is complete, and blocks and counters agree, except for updates in flight if not idle. Returns tm-info's answer."""
     if pid is not None and idle:
         wait_for_rest(pid)
     info = looking.answer("tm-info", pid=pid, core=core)

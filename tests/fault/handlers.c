@@ -1,5 +1,5 @@
-// A library whose handlers of fork() were there before the tracer's, so that they run between those: they allocate, resize
-// and free by CPython, and tell of blocks of their own.
+// A library whose handlers of fork() are registered before the tracer's, so that they run between those. They allocate,
+// resize and free by CPython, and track blocks of their own.
 
 #include <pthread.h>
 #include <stdint.h>

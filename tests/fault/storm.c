@@ -1,4 +1,4 @@
-// Threads of C's own, without any lock of the interpreter's: they allocate, resize and free as fast as they go, for ever.
+// C threads without the interpreter's lock. They never stop allocating, resizing and freeing.
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-"""A program which never stops to make new tracebacks fills the table only so far, and what is kept of them is right."""
+"""A program that never stops producing new stacks fills the table only so far, and what is kept of them is right."""
 
 import os
 
@@ -30,7 +30,7 @@ def whole(turn):
 OLDEST, NEWEST_PYTHON = (pythons.find()[i].path for i in (0, -1))
 
 
-# Of the oldest CPython tracemalloc does not count frames, so what is missing is told in another way.
+# The tracemalloc of the oldest CPython does not count frames, so there the missing ones are noticed in another way.
 @pytest.mark.parametrize("python, frames", [(OLDEST, 25), (NEWEST_PYTHON, 25), (NEWEST_PYTHON, 5)])
 def test_a_full_table_shortens_tracebacks_and_says_how_many(python, frames):
     with fault_support.start(

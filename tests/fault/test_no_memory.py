@@ -8,13 +8,13 @@ import fault_support
 import looking
 import pytest
 
-# Every allocation is either in the table or counted as lost: so the two together do not depend on what failed. Births out of
-# free lists count as allocations too, if their new site can be had, and are left out here.
+# Each allocation is either in the table or counted as lost, so their sum does not depend on what failed. A birth counts as an
+# allocation too, if there is memory for its new site; births are switched off here.
 EXACT = {"TRACEMORTEM_REUSE": "0"}
 
 
 class Counted:
-    """How it goes when nothing fails."""
+    """The run in which nothing fails."""
 
     def __init__(self, python, fail_mmap, folder):
         self.python = python
@@ -33,12 +33,12 @@ def counted(python, fail_mmap, tmp_path_factory):
 
 
 def run_with_failure(counted, fail_mmap, which):
-    """The program runs on the same; the facts of tm-info, or None where there is no table at all."""
+    """The program's result is the same. Returns the answer of tm-info, or None if there is no table at all."""
     with fault_support.start(counted.python, "busy.py", preload=fail_mmap, TM_FAIL_MMAP=which, **EXACT) as process:
         assert process.first_line == counted.digest, which
         said = process.stderr()
         if said:
-            assert re.fullmatch(r"tracemortem: [^\n]*no memory[^\n]*; the program runs on untraced\n", said)
+            assert re.fullmatch(r"tracemortem: [^\n]*no memory[^\n]*; continuing without tracing\n", said)
             info = None
         else:
             info = fault_support.check_table(process.pid)
@@ -67,7 +67,7 @@ def test_all_mmap_from_one_on_may_fail_and_all_is_recorded_or_counted(counted, f
 
 @pytest.mark.parametrize("megabytes", [24, 60])
 def test_address_space_limits_change_no_result(python, megabytes):
-    """`ulimit -v`: the program catches what MemoryErrors there are, and goes on."""
+    """`ulimit -v`: the program catches its MemoryErrors, and goes on."""
     limit = str(megabytes << 20)
     plain = fault_support.start(python, "limited.py", [limit], traced=False)
     with plain, fault_support.start(python, "limited.py", [limit]) as traced:
@@ -79,7 +79,7 @@ def test_address_space_limits_change_no_result(python, megabytes):
 
 
 def test_a_block_which_cannot_be_put_back_after_a_failed_resize_is_counted_as_lost(any_python):
-    """One which is no block of the map's: the index of tracked blocks has to grow for it, and cannot."""
+    """A tracked block: the index must grow for it, and cannot."""
     with fault_support.start(any_python, "unstored.py") as process:
         assert fault_support.check_table(process.pid)["lost_blocks"] == 1
         assert looking.answer("tm-verify --strict", pid=process.pid)["verdict"] == "healthy"
@@ -87,11 +87,11 @@ def test_a_block_which_cannot_be_put_back_after_a_failed_resize_is_counted_as_lo
 
 
 def test_a_code_object_which_cannot_be_marked_is_not_taken_for_the_one_after_it(python, fail_mmap):
-    """The newest CPython: to 3.11 it hardly comes to that."""
+    """With the newest CPython; up to 3.11 this hardly happens."""
     variables = dict(PYTHONPATH=debuggers.PACKAGE_PATH, LD_PRELOAD=fail_mmap)
     with fault_support.start(python, "unmarked.py", [fail_mmap], traced=False, **variables) as process:
-        told, wrong = map(int, process.first_line.split())
-        assert told > 0 and wrong == 0
+        answered, wrong = map(int, process.first_line.split())
+        assert answered > 0 and wrong == 0
         fault_support.finish(process)
 
 
@@ -112,7 +112,7 @@ def test_in_a_memory_cgroup_with_a_limit_all_is_recorded(python):
     try:
         with open(os.path.join(group, "memory.limit_in_bytes"), "w") as file:
             file.write(str(96 << 20))
-        # From its beginning on: the program itself goes there first.
+        # From its beginning on: the first thing the program does is to join the group.
         with fault_support.start(python, "busy.py", TM_CGROUP=os.path.join(group, "cgroup.procs")) as process:
             info = fault_support.check_table(process.pid)
             assert info["lost_blocks"] == 0

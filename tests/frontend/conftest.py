@@ -1,8 +1,8 @@
 """The front ends' tests: what gdb and lldb themselves show, with real debuggers on real processes and cores.
 
-What the answers say is the business of other tests. Here: help, completion, errors and exit statuses, Ctrl-C,
-expressions, what is selected afterwards, and that nothing is written to the target. And without a debugger: the parts
-of the package which the front ends share.
+Other tests check what the answers say. These check help, completion, errors and exit statuses, Ctrl-C, expressions,
+what is selected afterwards, and that nothing is written to the target. Some need no debugger: they check the modules
+that the front ends share.
 """
 
 import os
@@ -31,13 +31,13 @@ while True:
 
 @pytest.fixture(scope="session")
 def python():
-    """The newest CPython here."""
+    """The newest CPython on this machine."""
     return pythons.find()[-1].path
 
 
 @pytest.fixture(scope="session")
 def service(python, tmp_path_factory):
-    """A traced process, never let run on: `block` is the address of an object of its line 2."""
+    """A traced process that always waits. `block` is the address of an object that its line 2 allocated."""
     script = tmp_path_factory.mktemp("service") / "service.py"
     script.write_text(SERVICE)
     with debuggers.start_traced_process(python, script, frames=5) as process:
@@ -54,7 +54,7 @@ def core(service, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory):
-    """The path of a program in C with variables of many types; it waits to be looked at."""
+    """The path of a C program that has variables of many types and waits."""
     program = tmp_path_factory.mktemp("plain") / "plain"
     subprocess.run(["gcc", "-g", "-O0", "-o", str(program), os.path.join(HERE, "plain.c")], check=True)
     return str(program)

@@ -1,4 +1,4 @@
-// A program which is no Python, with variables of many types: what expressions are evaluated on.
+// A program that is not Python, with variables of many types. The tests evaluate expressions on it.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

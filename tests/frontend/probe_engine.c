@@ -1,16 +1,15 @@
-// An engine in the place of the real one, by the same header, whose commands show what a front end's callbacks give:
+// A replacement for the engine, with the same header. Its commands show what a front end's callbacks give:
 //
 //   tm-read ADDRESS LENGTH      reads, and shows a checksum, or that it was refused
 //   tm-symbol NAME              the symbol's address
 //   tm-regions                  the regions, one a line
 //   tm-address EXPRESSION       the operand's value
-//   tm-both CORE ADDRESS        reads eight bytes of the core and of the current target, by turns
+//   tm-both CORE ADDRESS        reads eight bytes of the core and of the current target, in turn
 //   tm-core CORE ADDRESS        the same of the core only; needs no target
 //   tm-source FILE LINE         the source line
 //   tm-fail TEXT                fails with this message
-//   tm-wait                     says so on $TM_READY, then works until it is asked to stop; reads nothing
-//
-//   tm-write FILE               writes "begun" to the file, then does as tm-wait does
+//   tm-wait                     writes a line to $TM_READY, then works until it is asked to stop; reads nothing
+//   tm-write FILE               writes "begun" to the file, then does what tm-wait does
 //
 // It knows no table.
 #include "engine/tracemortem.h"
@@ -225,7 +224,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct tm_request *r
 static void show_read(const struct tm_request *request, const struct tm_target *target, uint64_t address,
                       uint64_t length)
 {
-    // More room than the engine would ever ask to fill: so that a front end which does not bound lengths is seen.
+    // More room than the engine ever asks to fill: shows a front end that does not limit lengths.
     unsigned char *buffer = calloc(1, TM_READ_LIMIT * 2);
     if (!buffer)
         abort();

@@ -1,7 +1,7 @@
-"""The real engine's commands in real debuggers: listed with their help, completed; and bad input gets a message which
-says what, why and what to type next, the same in both, and a status which scripts can see.
+"""The real engine's commands in real debuggers: they are listed, have help and are completed. Bad input gets a message
+that says what, why and what to type next, the same in both debuggers, and an exit status that scripts can see.
 
-What good input gets is other tests' business.
+Other tests check the answers to good input.
 """
 
 import os
@@ -10,9 +10,9 @@ import struct
 
 import debuggers
 import pytest
-from tracemortem import _engine
+from tracemortem.debugger import engine
 
-ENGINE = _engine.Engine()
+ENGINE = engine.Engine()
 COMMANDS = ENGINE.commands()
 NEED_TARGET = [
     "tm-info",
@@ -26,7 +26,7 @@ NEED_TARGET = [
 
 
 def failure(debugger, command, **options):
-    """The message of a command which must fail with status 1, without what the debugger puts around it."""
+    """The message of a command that must fail with status 1, without the text that the debugger adds."""
     after = {"gdb": "echo went on\\n", "lldb": "script print('went on')"}[debugger]
     run = debuggers.run_debugger(debugger, [command, after], **options)
     assert run.status == 1 and "Traceback" not in run.stdout + run.stderr, run
@@ -40,7 +40,7 @@ def failure(debugger, command, **options):
 
 
 def same_failure(command, **options):
-    """The message of a command which fails in both debuggers alike."""
+    """The message of a command that fails in the same way in both debuggers."""
     by_gdb, by_lldb = (failure(debugger, command, **options) for debugger in debuggers.DEBUGGERS)
     assert by_gdb.strip() == by_lldb.strip()
     return by_gdb
@@ -119,7 +119,7 @@ def test_filters_need_no_target_and_stay_for_the_session(debugger):
     assert "*/site-packages/*" in answers[1]
 
 
-def test_a_program_which_is_no_python(plain_process, plain, plain_core):
+def test_a_program_that_is_not_python(plain_process, plain, plain_core):
     live = same_failure("tm-top", pid=plain_process.pid)
     assert live.strip() == same_failure("tm-top", program=plain, core=plain_core).strip()
     assert "no trace table" in live and len(live.strip().splitlines()) >= 2
@@ -154,8 +154,8 @@ BAD_CORES = {
 
 
 @pytest.mark.parametrize("name", sorted(BAD_CORES))
-def test_a_core_which_is_none_is_refused_and_the_debugger_goes_on(name, tmp_path, plain, plain_core):
-    """The other core is good: it is the bad one which is named, as OLD and as NEW."""
+def test_a_bad_core_is_refused_and_the_debugger_goes_on(name, tmp_path, plain, plain_core):
+    """The other core is good. The message names the bad one, whether it is OLD or NEW."""
     data, words = BAD_CORES[name]
     bad = tmp_path / "bad.core"
     if data is not None:
@@ -170,7 +170,7 @@ def test_a_core_of_nothing_traced_is_named(plain, plain_core, core, python):
     assert "no trace table" in message
 
 
-def test_an_address_which_is_not_traced(service, core, python):
+def test_an_address_that_is_not_traced(service, core, python):
     live = same_failure("tm-traceback 0x10", pid=service.pid)
     assert "no traced block contains 0x10;" in live and "tracing began" in live
     assert live.strip() == same_failure("tm-traceback 0x10", program=python, core=core).strip()

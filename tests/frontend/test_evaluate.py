@@ -1,7 +1,7 @@
-"""Expressions in real debuggers: gdb and lldb, live and core, give one value; a call or an assignment is refused; and
-nothing is written to a live process by any of them.
+"""Expressions in real debuggers. gdb and lldb find the same value in a live process and in its core. They refuse calls
+and assignments, and they write nothing to a live process.
 
-The program is plain.c, stopped; its functions `stop` and `main` are on the stack.
+The program is plain.c, stopped in its function `stop`.
 """
 
 import json
@@ -25,11 +25,11 @@ except ImportError:
     pid = selected.GetProcess().GetProcessID()
     frame = [f for f in selected.GetProcess().GetSelectedThread() if f.GetFunctionName() == "stop"][0]
     target = tm_lldb_target.Lldb(lldb.debugger, lldb.SBExecutionContext(frame))
-from tracemortem import debugger, expression
+from tracemortem.debugger import expression
 live = {live!r}
 class Shell:
     def opened_core(self, opened):
-        from tracemortem.opened import OpenedCores
+        from tracemortem.debugger.opened_core import OpenedCores
         return OpenedCores().get(opened)
 found = []
 with target.current(Shell()):
@@ -99,7 +99,7 @@ VALUES = {
     "$pc - $rip": 0,
 }
 
-SAME = [  # pairs which mean the same address
+SAME = [  # pairs that mean the same address
     ("&first", "chain"),
     ("first", "chain"),
     ("*chain", "chain"),
@@ -141,17 +141,17 @@ def test_a_function_is_never_called(look):
 def test_nothing_is_ever_assigned(look):
     *found, (negative, _), (number, _) = look(ASSIGNMENTS + ["negative", "first.number"])
     for text, (value, changed) in zip(ASSIGNMENTS, found):
-        assert value.startswith("refused: ") and "written" in value and changed == [], (text, value, changed)
+        assert value.startswith("refused: ") and "assign" in value and changed == [], (text, value, changed)
     assert (negative, number) == (hex((1 << 64) - 5), "0x2a")
 
 
-def test_what_has_no_value_is_refused_with_a_reason(look):
+def test_an_expression_without_a_value_is_refused_with_a_reason(look):
     for text, (value, changed) in zip(NONSENSE, look(NONSENSE)):
         assert value.startswith("refused: ") and len(value) > 15 and changed == [], (text, value, changed)
         assert "\n" not in value and "Traceback" not in value, (text, value)
 
 
-def test_lldb_evaluates_all_on_a_core_but_only_the_harmless_in_a_process(plain, plain_process, plain_core, tmp_path):
+def test_lldbs_own_evaluator_is_used_on_a_core_but_never_on_a_process(plain, plain_process, plain_core, tmp_path):
     ((live, changed),) = evaluate("lldb", ["first.number == 42"], tmp_path, pid=plain_process.pid)
     assert live.startswith("refused: ") and "lldb's own evaluator would write to it" in live and changed == []
     ((core, _),) = evaluate("lldb", ["first.number == 42"], tmp_path, program=plain, core=plain_core)

@@ -1,11 +1,11 @@
-"""expression: C's meaning of what is supported, and a reason for all else, over a made-up memory.
+"""expression over a made-up memory: what is supported means what it means in C, and all else is refused with a reason.
 
-That lldb's names and types are understood, and gdb means the same, is test_evaluate.py's.
+test_evaluate.py checks lldb's names and types, and that gdb finds the same values.
 """
 
 import pytest
-from tracemortem import expression
-from tracemortem.expression import ExpressionError, Type, Unsupported, Value, evaluate, refuse_side_effects
+from tracemortem.debugger import expression
+from tracemortem.debugger.expression import ExpressionError, Type, Unsupported, Value, evaluate, refuse_side_effects
 
 INT = expression.integer("int", 4, True)
 SHORT = expression.integer("short", 2, True)
@@ -121,9 +121,9 @@ def test_means_what_c_means(text, value):
         ("1 +", "ends too early"),
         ("(1", '")" is missing'),
         ("1 2", 'unexpected "2"'),
-        ("0x", "no whole number"),
-        ("1.5", "no whole number"),
-        ("09", "no whole number"),
+        ("0x", "not a whole number"),
+        ("1.5", "not a whole number"),
+        ("09", "not a whole number"),
         ("1 << 64", "shifts by 64"),
         ("1 << -1", "shifts by -1"),
         ("1 / 0", "divides by zero"),
@@ -131,15 +131,15 @@ def test_means_what_c_means(text, value):
         ("0x10000000000000000", "does not fit"),
         ("nobody", 'no "nobody" here'),
         ("$nowhere", "no register $nowhere"),
-        ("*5", "no pointer"),
+        ("*5", "only a pointer"),
         ("*(void *)8", "void pointer"),
         ("first.nobody", 'no member "nobody"'),
         ("number.next", "has no members"),
-        ("&5", "has no address"),
-        ("&(1 + 2)", "has no address"),
+        ("&5", "needs a value in memory"),
+        ("&(1 + 2)", "needs a value in memory"),
         ("(nothing *)5", "no type"),
         ("*(int *)0x2ffe", "0x2ffe cannot be read"),
-        ("symbol", "type is not known"),
+        ("symbol", "type is unknown"),
         ("function(1)", "call a function"),
         ("chain + chain", "cannot be added"),
         ("1 - chain", "cannot be subtracted"),
@@ -148,14 +148,14 @@ def test_means_what_c_means(text, value):
         ("1 \\ 2", 'unexpected "\\"'),
     ],
 )
-def test_what_has_no_value_has_a_reason(text, reason):
+def test_an_expression_without_a_value_has_a_reason(text, reason):
     with pytest.raises(ExpressionError) as caught:
         evaluate(text, Scope())
     assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["1 == 1", "!1", "1 ? 2 : 3", "'a'", '"text"', "1 < 2", "1, 2", "a && b"])
-def test_what_a_fuller_evaluator_might_know_is_told_apart(text):
+def test_an_expression_that_another_evaluator_may_know_is_unsupported(text):
     with pytest.raises(Unsupported):
         scope = Scope()
         scope.variables.update(a=Value(INT, 1), b=Value(INT, 1))
@@ -168,7 +168,7 @@ def test_what_a_fuller_evaluator_might_know_is_told_apart(text):
 def test_assignments_are_refused(text):
     with pytest.raises(ExpressionError) as caught:
         refuse_side_effects(text)
-    assert "nothing is ever written" in str(caught.value)
+    assert "never writes to the target" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""memory: the kernel's and gdb's lists of mappings in all their forms, and which process is taken for a local one."""
+"""memory: it understands all forms of the kernel's and gdb's lists of mappings, and it knows which process is local."""
 
 import os
 import subprocess
 
-from tracemortem._engine import FILE, READABLE, WRITABLE
-from tracemortem.memory import LocalProcess, has_ended, local_process, parse_info_proc_mappings, parse_maps
+from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE
+from tracemortem.debugger.memory import LocalProcess, has_ended, local_process, parse_info_proc_mappings, parse_maps
 
 
 def test_maps_with_names_of_every_kind():
@@ -19,11 +19,11 @@ not a line of it
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
 """
     assert parse_maps(data) == [
-        (0x55D0A0000000, 0x55D0A0001000, READABLE | FILE, b"/usr/bin/python3.11"),
-        (0x55D0A0001000, 0x55D0A0002000, READABLE | WRITABLE, b"[heap]"),
-        (0x7F0000000000, 0x7F0000100000, READABLE | WRITABLE, b"[anon:tracemortem]"),
-        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
-        (0x7F0000200000, 0x7F0000300000, READABLE | WRITABLE | FILE, b"/memfd:a b (deleted)"),
+        (0x55D0A0000000, 0x55D0A0001000, REGION_READABLE | REGION_FILE, b"/usr/bin/python3.11"),
+        (0x55D0A0001000, 0x55D0A0002000, REGION_READABLE | REGION_WRITABLE, b"[heap]"),
+        (0x7F0000000000, 0x7F0000100000, REGION_READABLE | REGION_WRITABLE, b"[anon:tracemortem]"),
+        (0x7F0000100000, 0x7F0000200000, REGION_READABLE | REGION_WRITABLE, b""),
+        (0x7F0000200000, 0x7F0000300000, REGION_READABLE | REGION_WRITABLE | REGION_FILE, b"/memfd:a b (deleted)"),
         (0x7F0000300000, 0x7F0000301000, 0, b""),
         (0xFFFFFFFFFF600000, 0xFFFFFFFFFF601000, 0, b"[vsyscall]"),
     ]
@@ -44,17 +44,17 @@ Mapped address spaces:
       0x55d0a0000000     0x55d0a0001000     0x1000        0x0 /usr/bin/python3.11
       0x7f0000100000     0x7f0000200000   0x100000        0x0\n"""
     assert parse_info_proc_mappings(with_permissions) == [
-        (0x55D0A0000000, 0x55D0A0001000, READABLE | FILE, b"/usr/bin/python 3.11"),
-        (0x7F0000000000, 0x7F0000100000, READABLE | WRITABLE, b"[anon:tracemortem]"),
-        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
+        (0x55D0A0000000, 0x55D0A0001000, REGION_READABLE | REGION_FILE, b"/usr/bin/python 3.11"),
+        (0x7F0000000000, 0x7F0000100000, REGION_READABLE | REGION_WRITABLE, b"[anon:tracemortem]"),
+        (0x7F0000100000, 0x7F0000200000, REGION_READABLE | REGION_WRITABLE, b""),
     ]
     assert parse_info_proc_mappings(without) == [
-        (0x55D0A0000000, 0x55D0A0001000, READABLE | WRITABLE | FILE, b"/usr/bin/python3.11"),
-        (0x7F0000100000, 0x7F0000200000, READABLE | WRITABLE, b""),
+        (0x55D0A0000000, 0x55D0A0001000, REGION_READABLE | REGION_WRITABLE | REGION_FILE, b"/usr/bin/python3.11"),
+        (0x7F0000100000, 0x7F0000200000, REGION_READABLE | REGION_WRITABLE, b""),
     ]
 
 
-def test_a_process_which_this_one_does_not_trace_is_not_local():
+def test_a_process_that_this_one_does_not_trace_is_not_local():
     assert local_process(os.getpid()) is None
     assert local_process(1) is None
     assert local_process(1 << 40) is None

@@ -1,6 +1,6 @@
-"""How far a long command has come: shown on a terminal, gone before the answer, and nowhere else.
+"""Progress of a long command is shown on a terminal, and nowhere else. It is gone before the answer.
 
-No command here is long: the debuggers are told that nobody is patient.
+No command here is long, so the tests set the waiting times to 0.
 """
 
 import os
@@ -9,14 +9,14 @@ import subprocess
 
 import debuggers
 import pytest
-from tracemortem.debugger import Progress
+from tracemortem.debugger.progress import Progress
 
-IMPATIENT = "import tracemortem.debugger as d; d.PROGRESS_AFTER = d.PROGRESS_EVERY = 0"
+IMPATIENT = "import tracemortem.debugger.progress as d; d.PROGRESS_AFTER = d.PROGRESS_EVERY = 0"
 COMMANDS = {"gdb": ["python " + IMPATIENT, "tm-traces -n 1"], "lldb": ["script " + IMPATIENT, "tm-traces -n 1"]}
 
 
 def run_on_terminal(words):
-    """All that a program shows on a terminal of its own."""
+    """Everything that a program shows on its terminal."""
     ours, its = pty.openpty()
     process = subprocess.Popen(words, stdin=its, stdout=its, stderr=its)
     os.close(its)
@@ -53,20 +53,20 @@ def test_on_no_terminal_there_is_no_progress(debugger, service):
     assert "reading blocks" not in run.stdout + run.stderr
 
 
-def test_a_command_which_is_soon_done_shows_none():
+def test_a_quick_command_shows_none():
     written = []
     progress = Progress(written.append)
-    progress.tell("reading blocks", 1, 2)
+    progress.show("reading blocks", 1, 2)
     progress.clear()
     assert written == []
 
 
-def test_a_share_which_makes_no_sense_is_shown_all_the_same(monkeypatch):
-    monkeypatch.setattr("tracemortem.debugger.PROGRESS_AFTER", 0)
-    monkeypatch.setattr("tracemortem.debugger.PROGRESS_EVERY", 0)
+def test_an_absurd_share_is_shown_between_0_and_100_percent(monkeypatch):
+    monkeypatch.setattr("tracemortem.debugger.progress.PROGRESS_AFTER", 0)
+    monkeypatch.setattr("tracemortem.debugger.progress.PROGRESS_EVERY", 0)
     written = []
     progress = Progress(written.append)
-    progress.tell("reading", 5, 0)
-    progress.tell("reading", 7, 5)
+    progress.show("reading", 5, 0)
+    progress.show("reading", 7, 5)
     progress.clear()
     assert [text.strip() for text in written] == ["reading: 0%", "reading: 100%", ""]

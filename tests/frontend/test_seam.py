@@ -1,5 +1,7 @@
-"""What the front ends' callbacks give an engine, shown by probe_engine.c in the real one's place: the same bytes,
-regions and symbols from gdb and lldb, live and on a core; nothing made up where a core has holes; two targets; Ctrl-C.
+"""What the front ends' callbacks give an engine. probe_engine.c takes the real engine's place and shows it.
+
+gdb and lldb give the same bytes, regions and symbols, live and from a core. They make up nothing where a core has
+holes. Two targets and Ctrl-C work.
 """
 
 import json
@@ -12,9 +14,9 @@ import sys
 
 import debuggers
 import pytest
-from tracemortem._engine import ABSENT
-from tracemortem.corefile import CoreFile
-from tracemortem.memory import parse_maps
+from tracemortem.debugger.core_file import CoreFile
+from tracemortem.debugger.header import REGION_ABSENT
+from tracemortem.debugger.memory import parse_maps
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 STATES = ["gdb live", "gdb core", "lldb live", "lldb core"]
@@ -22,7 +24,7 @@ STATES = ["gdb live", "gdb core", "lldb live", "lldb core"]
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory):
-    """The environment with which front ends load the probe."""
+    """The environment that makes front ends load the probe."""
     library = tmp_path_factory.mktemp("probe") / "libprobe.so"
     source, include = os.path.join(HERE, "probe_engine.c"), os.path.join(debuggers.ROOT, "src")
     subprocess.run(["gcc", "-shared", "-fPIC", "-I", include, "-o", str(library), source], check=True)
@@ -45,7 +47,7 @@ def everywhere(commands, states, probe):
 
 
 def only(found):
-    """The one answer which all states gave."""
+    """The one answer that all states gave."""
     assert len({json.dumps(answers) for answers in found.values()}) == 1, found
     return next(iter(found.values()))
 
@@ -77,13 +79,13 @@ def test_regions_are_those_of_the_kernel_or_of_the_core(states, plain_process, p
     ]
     held = {(s.start, s.held_end) for s in CoreFile(plain_core).segments if s.held_end > s.start}
     listed = re.findall("^([0-9a-f]+)-([0-9a-f]+) ([0-9]+)", found["gdb core"][0], re.MULTILINE)
-    there = {(int(start, 16), int(end, 16)) for start, end, flags in listed if not int(flags) & ABSENT}
+    there = {(int(start, 16), int(end, 16)) for start, end, flags in listed if not int(flags) & REGION_ABSENT}
     assert there == held and len(held) > 5
 
 
 def test_reads_are_the_same_bytes(states, plain_process, plain_core, probe):
     held = [(s.start, s.held_end) for s in CoreFile(plain_core).segments if s.writable]
-    # The stack moves on when a debugger lets go, and a thread's area too: the program's and the libraries' data do not.
+    # The stack and thread areas change when a debugger detaches; the data of the program and its libraries does not.
     data = {start for start, _, _, name in sections_of(plain_process.pid) if name.startswith("/")}
     held = [(start, end) for start, end in held if start in data]
     commands = ["tm-read %#x %d" % (start, min(end - start, 1 << 20)) for start, end in held]
@@ -121,7 +123,7 @@ def test_absurd_reads_are_refused(states, probe):
     assert answers == ["refused\n"] * len(commands)
 
 
-def test_what_the_core_left_out_is_refused_though_the_file_it_was_mapped_from_is_there(
+def test_memory_that_the_core_left_out_is_refused_even_if_the_mapped_file_exists(
     states, plain, plain_process, plain_core, probe
 ):
     core = CoreFile(plain_core)
@@ -244,11 +246,11 @@ LLDB_STATE = (
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_selection_and_the_settings_are_left_as_they_were(state, states, plain_core, altered, probe, tmp_path):
-    """Two targets of the user's own, an outer frame selected, and second cores of ours, good and bad."""
+    """The user has two targets and has selected an outer frame. The commands open second cores, good and bad."""
     debugger, kind = state.split()
     link, bad = tmp_path / "old.core", tmp_path / "bad.core"
     link.symlink_to(altered)
-    # Its headers are a core's, so it is the debugger which gets to refuse it, or not.
+    # Its headers are a core's: they pass our check.
     bad.write_bytes(altered.read_bytes()[:4096])
     numbers = symbol("numbers", states, probe)
     tries = ["tm-both %s %#x" % (link, numbers), "tm-both /etc/passwd 0", "tm-both %s 0" % bad]
@@ -276,7 +278,7 @@ def test_the_selection_and_the_settings_are_left_as_they_were(state, states, pla
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
-def test_source_lines_are_linecaches_and_never_a_device_a_pipe_or_a_giant(debugger, states, probe, tmp_path):
+def test_source_lines_are_linecaches_and_never_of_a_device_a_pipe_or_a_huge_file(debugger, states, probe, tmp_path):
     (tmp_path / "latin.py").write_bytes(b"# -*- coding: latin-1 -*-\nname = '\xe9\xe8'\n")
     (tmp_path / "utf.py").write_text("x = '\u6f22'\n", encoding="utf-8")
     (tmp_path / "bad.py").write_bytes(b"x = '\xff\xfe'\n")
@@ -304,7 +306,7 @@ def test_source_lines_are_linecaches_and_never_a_device_a_pipe_or_a_giant(debugg
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
-def test_a_source_file_which_changed_is_read_again(debugger, states, probe, tmp_path):
+def test_a_source_file_that_changed_is_read_again(debugger, states, probe, tmp_path):
     file = tmp_path / "changing.py"
     file.write_text("one\n")
     change = "open(%r, 'w').write('two, and longer\\\\n')" % str(file)
@@ -436,7 +438,7 @@ def test_ctrl_c_leaves_no_half_of_a_file(debugger, states, probe, tmp_path):
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
-def test_an_engine_which_cannot_be_loaded_is_told_of_in_words(debugger):
+def test_an_engine_that_cannot_be_loaded_is_reported_without_a_traceback(debugger):
     missing = {"TRACEMORTEM_ENGINE": "/nowhere/libtracemortem.so"}
     run = debuggers.run_debugger(debugger, ["tm-read 0 1"], environment=missing)
     assert run.status == 1 and "Traceback" not in run.stdout + run.stderr
@@ -445,8 +447,8 @@ def test_an_engine_which_cannot_be_loaded_is_told_of_in_words(debugger):
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
-def test_a_front_end_without_its_package_says_so_in_words(debugger, tmp_path):
-    """Its folder was copied away from the tree, or nothing was built."""
+def test_a_front_end_without_its_package_says_so_without_a_traceback(debugger, tmp_path):
+    """Its folder was copied out of the source tree, or nothing was built."""
     shutil.copytree(os.path.join(debuggers.ROOT, debugger), str(tmp_path / debugger))
     load = {"gdb": "source %s/gdb/tm_gdb.py", "lldb": "command script import %s/lldb/tm_lldb.py"}[debugger] % tmp_path
     run = debuggers.run_debugger(debugger, [load, "tm-read 0 1"], load=False)
@@ -487,9 +489,25 @@ def test_lldb_reads_a_local_process_past_its_server(plain_process, probe):
     assert answers[1] == "True\n"
 
 
-def test_the_package_needs_no_debugger_and_loads_no_tracer():
-    code = "import sys, tracemortem.debugger, tracemortem.memory; print([n for n in sys.modules if '_tracer' in n])"
+def test_what_debuggers_import_needs_no_debugger_and_loads_no_tracer():
+    code = "import sys, tracemortem.debugger.shell; print([n for n in sys.modules if '_tracer' in n])"
     run = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=debuggers.PACKAGE_PATH)
     )
     assert (run.returncode, run.stdout) == (0, b"[]\n")
+
+
+def test_a_traced_process_loads_nothing_that_only_debuggers_need():
+    """Without `site`, which may import anything itself."""
+    code = """
+import sys
+sys.path.insert(0, %r)
+import tracemortem._startup
+assert tracemortem.is_tracing()
+unwanted = ("ctypes", "enum", "struct", "subprocess", "typing")
+print(*sorted(n for n in sys.modules if "tracemortem" in n or n in unwanted))
+"""
+    environment = dict(os.environ, TRACEMORTEM="1")
+    command = [sys.executable, "-I", "-S", "-c", code % debuggers.PACKAGE_PATH]
+    run = subprocess.run(command, stdout=subprocess.PIPE, env=environment)
+    assert (run.returncode, run.stdout) == (0, b"tracemortem tracemortem._startup tracemortem._tracer\n")

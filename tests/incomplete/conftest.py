@@ -1,8 +1,8 @@
-"""Cores which lack something, programs without their files, tables which are somebody else's: never a wrong answer.
+"""Incomplete cores, programs without their files, tables of other processes: no answer may be wrong.
 
-Strategy: one program is dumped whole, and its answers are what can be known. Its core is then damaged in many ways, and of
-each what gdb and lldb say is compared with that, row by row: it must be a part of it, and say that it is one and why.
-TM_TEST_FULL=1 in the environment tries more ways, and the sizes which take minutes.
+Strategy: one program is dumped completely; the answers for this core are the truth. Copies of the core are damaged in
+many ways. What gdb and lldb say of each is compared with the truth, row by row: it must be a part of it, and the answer
+must say so and why. TM_TEST_FULL=1 in the environment tries more ways, and sizes that take minutes.
 """
 
 import os
@@ -38,7 +38,7 @@ def small(python, tmp_path_factory):
 
 
 class Dumped:
-    """The program, when it was dumped: `core` by the kernel, `gcore` by gdb, and their cores.Core."""
+    """The dumped program: `core` written by the kernel, `gcore` by gdb, and their cores.Core."""
 
 
 @pytest.fixture(scope="session")
@@ -57,5 +57,5 @@ def dumped(python, folder):
 
 @pytest.fixture(scope="session")
 def whole(dumped):
-    """What is known of it: subsets.Whole."""
+    """The truth about the program: subsets.Whole."""
     return subsets.Whole(dumped.core)

@@ -1,4 +1,4 @@
-"""The core of a small table, read by the engine in this process, with some bytes which are not as they were."""
+"""The core of a small table, read by the engine in this process, with some bytes changed."""
 
 import collections
 import contextlib
@@ -8,7 +8,7 @@ import cores
 import debuggers
 import looking
 import subsets
-from tracemortem import corefile, memory
+from tracemortem.debugger import core_file, memory
 
 LINES, TRACEBACKS = "tm-top lineno -n 1000000", "tm-top traceback -n 1000000"
 BLOCKS = "tm-traces -n 1000000"
@@ -18,13 +18,13 @@ PROGRAM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "programs", 
 
 
 class Patched(memory.CoreMemory):
-    """A core's memory. `patch`, (address, bytes), is in the place of what the core has there. `pages` are those of which
-    anything was read."""
+    """A core's memory. `patch`, (address, bytes), replaces what the core has at the address. `pages` are the addresses
+    of the pages that were read."""
 
     patch = None
 
     def __init__(self, path):
-        super().__init__(corefile.CoreFile(path))
+        super().__init__(core_file.CoreFile(path))
         self.pages = set()
 
     def read_into(self, address, buffer):
@@ -49,7 +49,7 @@ def small_core(python, folder):
 
 
 def rows(answer):
-    """What is counted of each place: a multiset, from which nothing may be missing unsaid and to which nothing may come."""
+    """An answer's counts as a multiset. Nothing may be added to it, and nothing may be lost silently."""
     if "traces" in answer:
         return collections.Counter({subsets.block(row): 1 for row in answer["traces"]})
     counts = {}
@@ -60,7 +60,7 @@ def rows(answer):
 
 
 def verdict(held, options=""):
-    """What tm-verify says; a table it refuses is damaged."""
+    """The verdict of tm-verify. A refused table counts as damaged."""
     try:
         return looking.ask("tm-verify " + options, held)["verdict"]
     except looking.EngineError:

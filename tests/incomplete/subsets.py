@@ -1,4 +1,4 @@
-"""Whether what a debugger says of a part of a core is a part of what it says of the whole."""
+"""Checks that a debugger's answer for a part of a core is a part of its answer for the whole core."""
 
 import json
 
@@ -18,7 +18,7 @@ def frames(row):
 
 
 class Whole:
-    """The answers of a whole core, which both debuggers agree on."""
+    """The answers for a whole core, which are the same in both debuggers."""
 
     def __init__(self, core):
         texts = []
@@ -41,7 +41,7 @@ class Whole:
 
     def check(self, answers):
         """Assert that these Answers to QUESTIONS are a part of ours. Returns how many rows and blocks they have, or None
-        if all were refused for want of the table."""
+        if all were refused because the table is missing."""
         assert "Traceback (most recent call last)" not in "".join(answer.error for answer in answers)
         if answers[0].error:
             for answer in answers:
@@ -89,7 +89,7 @@ def has_gap(answer):
 
 
 def check_gap(answer, short):
-    """An answer which is short must say by how much and why."""
+    """An incomplete answer must say how much is missing and why."""
     missing = answer["missing"]
     assert not missing["corrupt_records"], missing
     if short:
@@ -99,7 +99,7 @@ def check_gap(answer, short):
 
 
 def check_refusal(message):
-    """A message says what and why in its first line, and what to type in the others."""
+    """The first line of a message says what is wrong and why; the others say what to type."""
     lines = message.strip().splitlines()
-    # Where nothing tells that memory is missing, CPython's own tables are looked for as well.
+    # If nothing shows that memory is missing, CPython's own tables are searched for, too.
     assert len(lines) >= 2 and ("trace table" in lines[0] or "tables of tracemalloc" in lines[0]), message

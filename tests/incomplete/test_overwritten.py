@@ -1,11 +1,12 @@
-"""Memory which the program has written over: what is then shown is right, or the answer says that something is wrong.
+"""Records that the program has overwritten: an answer is right, or it says that something is wrong.
 
-Strategy: as with pages of zeros, but what is changed is a bit, a byte, a word or a few of them, at random places of each
-kind of record; what a wild pointer leaves behind: numbers, addresses, texts, zeros. Without the patch the truth is known.
+Strategy: as with pages of zeros, but a bit, a byte, a word or a few words change at random places of each kind of
+record. They become what a wild pointer leaves: numbers, addresses, texts, zeros. The answers without the patch are the
+truth.
 
-Of a site's counters no hash can be kept. What they say of bytes is compared with the whole and, by tm-traces, with the
-blocks; of a count of blocks tm-top knows no more than the site does, and tm-verify tells.
-TM_TEST_FULL=1 in the environment tries more.
+A site's counters have no hash. Their bytes are compared with the table's totals and, by tm-traces, with the blocks. A
+wrong count of blocks is not seen by tm-top, which has only the site's count; tm-verify reports it. TM_TEST_FULL=1 in
+the environment tries more.
 """
 
 import collections
@@ -27,7 +28,7 @@ TEXT = b"the quick brown fox jumps over the lazy dog, and then back again"
 
 
 class Places:
-    """Where records of each kind stand, and what they are: {area: [(address, length)]}."""
+    """The addresses of the records of each kind: {area: [(address, length)]}."""
 
     def __init__(self, held):
         self.table = document.Table(held.read, looking.ask("tm-info", held)["table_address"])
@@ -51,7 +52,7 @@ def places(small):
 
 
 def scribble(chosen, held, place, length):
-    """(address, bytes), somewhere in a record, or over its end."""
+    """A random patch (address, bytes) in a record, or across its end."""
     kind = chosen.choice(("bit", "byte", "word", "zeros", "address", "text"))
     at = place + chosen.randrange(length)
     if kind == "bit":
@@ -72,7 +73,7 @@ def is_noticed(answer):
 
 
 def is_believed(held, places):
-    """Whether a node which the patch changed has the right hash by chance: it has 16 bits."""
+    """Whether a node that the patch changed has the right hash by chance: the hash has 16 bits."""
     at, data = held.patch
     for number, (place, length) in enumerate(places.areas["nodes"], start=1):
         if place < at + len(data) and at < place + length:
@@ -86,7 +87,7 @@ def is_believed(held, places):
 
 
 @pytest.mark.parametrize("area", AREAS)
-def test_an_overwritten_record_makes_no_row_without_a_word(small, places, area):
+def test_no_overwritten_record_makes_a_wrong_row_silently(small, places, area):
     chosen = random.Random(area)
     truth = {question: rows(looking.ask(question, small)) for question in QUESTIONS}
     seen = collections.Counter()
@@ -98,12 +99,12 @@ def test_an_overwritten_record_makes_no_row_without_a_word(small, places, area):
         for question in QUESTIONS:
             answer = looking.ask(question, small)
             found = rows(answer)
-            told = (area, hex(small.patch[0]), small.patch[1].hex(), question)
-            # Of a block the slots are all there is: which one is wrong, the counters do not tell.
-            assert found <= truth[question] or (area == "slots" and question == BLOCKS), (told, found - truth[question])
+            case = (area, hex(small.patch[0]), small.patch[1].hex(), question)
+            # A block is nothing but its slots: the counters do not show which slot is wrong.
+            assert found <= truth[question] or (area == "slots" and question == BLOCKS), (case, found - truth[question])
             if found != truth[question]:
-                assert is_noticed(answer), told
-                assert verdict(small) == "damaged", told
+                assert is_noticed(answer), case
+                assert verdict(small) == "damaged", case
                 seen["noticed"] += 1
             seen["asked"] += 1
     small.patch = None

@@ -1,4 +1,4 @@
-"""Ways to a process or a core which are closed, or open only after something else was typed: the message says what."""
+"""Processes and cores that cannot be opened, or only after another command: the message says which command."""
 
 import ctypes
 import gzip
@@ -26,7 +26,7 @@ COMPRESSED = {"zst": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18", "xz": b"\x
 def test_a_process_which_cannot_be_attached_to(dumped, debugger):
     libc = ctypes.CDLL(None, use_errno=True)
     with debuggers.start_traced_process(dumped.python, dumped.script) as process:
-        # Somebody else looks at it already, which refuses a debugger as Yama's rule and missing rights do.
+        # We trace it already, so the debugger is refused, as it is by Yama or without the rights.
         assert libc.ptrace(PTRACE_SEIZE, process.pid, None, None) == 0, os.strerror(ctypes.get_errno())
         run = debuggers.run_debugger(debugger, [ATTACH[debugger] % process.pid, "tm-top"])
     assert run.status == 1 and re.search("refused|fail", run.stdout + run.stderr)
@@ -42,7 +42,7 @@ def test_a_compressed_core_is_refused_with_what_to_type(dumped, whole, tmp_path,
     with open(dumped.core, "rb") as file:
         made.write_bytes(gzip.compress(file.read(), 1))
     (own, other) = asking.ask(debugger, [(made, ["tm-top"]), (dumped.core, ["tm-diff %s" % made])])
-    # As the debugger's own it is none, and the message for that tells of such files.
+    # The debugger does not open it as a core. The message for "no core" mentions compressed files.
     assert own.opened.error and "coredumpctl dump" in own[0].error and "zstd -d" in own[0].error
     (command,) = re.findall("Decompress it: (.*)", other[0].error)
     core = str(tmp_path / "core")
@@ -78,14 +78,14 @@ def test_a_mangled_core_gets_a_message_and_the_debugger_goes_on(dumped, whole, t
     (answers,) = asking.ask(debugger, [(dumped.core, lines + [subsets.LINES])])
     assert answers[-1].output == whole.texts[1]
     for answer in answers[:-1]:
-        assert "fault of its own" not in answer.error and "Traceback" not in answer.error
+        assert "internal error" not in answer.error and "Traceback" not in answer.error
         if not answer.error:
-            # Of memory which is said to be elsewhere a part may be found, and no more.
+            # If the headers give wrong addresses, a part of the memory may be found, and no more.
             old = sum(row["size"] - row["size_diff"] for row in subsets.parse(answer.output)["statistics"])
             assert 0 <= old <= whole.totals[subsets.LINES][0]
 
 
-def test_no_core_of_a_directory_a_pipe_or_nothing(dumped, tmp_path):
+def test_a_directory_a_pipe_or_an_empty_file_is_refused_as_a_core(dumped, tmp_path):
     os.mkfifo(str(tmp_path / "pipe"))
     (tmp_path / "empty").write_bytes(b"")
     said = {"pipe": "not a regular file", "empty": "is empty", "none": "No such file", ".": "is a directory"}

@@ -1,4 +1,4 @@
-"""Programs without symbols, without files, in containers; and tables which are not theirs. What is found is the table."""
+"""Programs without symbols, without files, in containers, with tables of other processes: the right table is found."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def alive(debugger, pid, commands):
 
 
 def everywhere(process, core):
-    """[(info, top)] of a live process and of its core, alone, in both debuggers. The core is made if it is not there."""
+    """[(info, top)] of a live process and of its core without other files, in both debuggers. Makes a missing core."""
     if not os.path.exists(str(core)):
         debuggers.gcore(process.pid, core)
     said = [alive(debugger, process.pid, QUESTIONS) for debugger in debuggers.DEBUGGERS]
@@ -39,7 +39,7 @@ def everywhere(process, core):
 
 
 class Copies:
-    """A stripped interpreter and a stripped tracer of this program's own, which can be taken away."""
+    """Copies of the interpreter and the tracer, stripped, which a test can remove."""
 
     def __init__(self, folder):
         self.python = str(folder / "python3")
@@ -59,7 +59,7 @@ class Copies:
         )
 
     def rebuild_tracer(self):
-        """Another library of this name, whose symbol stands elsewhere, and holds an address."""
+        """Another library with the tracer's name. Its symbol is at another address and holds an address."""
         source = self.folder / "other.c"
         source.write_text("unsigned long before[5000] = {1}, tracemortem_root = 0x7f0000100000, after = 1;")
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(self.folder / "other.so"), str(source)], check=True)
@@ -93,7 +93,7 @@ def test_stripped_then_rebuilt_then_gone_it_says_the_same(copies, tmp_path):
 
 @pytest.fixture
 def decoys(copies):
-    """A process full of decoys, whose symbols nobody can read; `root` is the real one."""
+    """A process full of decoys, whose symbols cannot be read. `root` is the address of the real table."""
     with copies.start(program("decoys.py")) as process:
         process.root = int(process.first_line)
         copies.remove()
@@ -114,7 +114,7 @@ def test_of_two_tables_the_one_with_the_processs_id_is_taken(decoys, tmp_path):
     assert add_decoy(decoys, decoys.pid + 1) < decoys.root
     for info, _ in everywhere(decoys, tmp_path / "core"):
         assert (info["table_address"], info["pid"]) == (decoys.root, decoys.pid)
-    # A mapped file is a stranger by the notes; without them, by its process's id.
+    # The core's notes show that a mapped file is not the process's table. Without notes, the process id shows it.
     core = cores.Core(tmp_path / "core").without_note(tmp_path / "no-files", cores.NT_FILE)
     for debugger in debuggers.DEBUGGERS:
         (answers,) = asking.ask(debugger, [(core, [subsets.INFO])])
@@ -155,7 +155,7 @@ COUNT_BYTES = {
     "lldb": "script exec(%r)",
 }
 COUNTING = """
-import tracemortem._engine as engine
+from tracemortem.debugger import engine
 leave = engine.Target.__exit__
 def count(self, *arguments):
     print("read %d bytes" % self.bytes_read())
@@ -181,7 +181,7 @@ def test_in_a_large_core_little_is_read_to_find_the_table(copies, tmp_path):
         counted = debuggers.answers(debugger, [COUNT_BYTES[debugger] % COUNTING, subsets.INFO], core=core)[1]
         info = json.loads(re.search(r"^\{.*\}$", counted, re.MULTILINE).group())
         assert info["found_by"] == "search" and info["traced_memory"] > size
-        # 40 bytes for each MiB, and the sites.
+        # 40 bytes for each MiB, plus the sites.
         assert int(re.search(r"read (\d+) bytes", counted).group(1)) < 2 << 20
     os.unlink(core)
 
@@ -203,8 +203,7 @@ def can_make_namespaces():
 
 @pytest.fixture
 def container(tmp_path):
-    """A traced program in namespaces of processes and mounts of its own, whose files are nowhere else: `inside` is its pid
-    outside."""
+    """A traced program in its own pid and mount namespaces. Its files exist only there. `inside` is its pid outside."""
     if not can_make_namespaces() or not os.path.realpath(sys.executable).startswith("/usr/"):
         pytest.skip("namespaces need root, and a Python below /usr")
     root = tmp_path / "root"
@@ -230,7 +229,7 @@ def test_a_process_in_a_container_is_read_from_outside(container, tmp_path):
         info, top, text = alive(debugger, container.inside, QUESTIONS + ["tm-top -n 1"])
         said.append(top)
         assert json.loads(info)["pid"] == 1  # as it sees itself
-        # The line of the source file: it is in the container only.
+        # The source file is in the container only, and its line is shown.
         assert not os.path.exists("/app/here.py") and "/app/here.py:" in text and "large = [" in text
     core = debuggers.gcore(container.inside, tmp_path / "core")
     for debugger in debuggers.DEBUGGERS:

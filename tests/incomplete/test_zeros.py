@@ -1,7 +1,7 @@
-"""Pages of zeros where a core's headers promise data, as a file system leaves them behind: no row is made up of them.
+"""Pages of zeros where a core's headers promise data, as a file system may leave them: no row is made from zeros.
 
-Strategy: the engine, in this process, reads a core of a small table through a memory in which one page is zeros: in turn
-each page of which an answer was made. Whatever it then says must be a part of the truth, and be called one.
+Strategy: the engine in this process reads the core of a small table with one page replaced by zeros. Each page that an
+answer needs takes its turn. Each answer must be a part of the truth, and must say so.
 """
 
 import collections

@@ -1,8 +1,8 @@
-"""Compares the engine's line numbers with those of the CPython this runs in: `compare_lines.py LIBRARY`.
+"""Compares the engine's line numbers with those of the CPython that runs this: `compare_lines.py LIBRARY`.
 
 Compiles modules of the standard library and some odd pieces of source, and for each instruction of each code object
-asks both PyCode_Addr2Line() and the library built from src/layout/lines.c. Prints the numbers of code objects and
-instructions compared; fails at the first difference.
+calls both PyCode_Addr2Line() and the library built from src/layout/lines.c. Prints how many code objects and
+instructions it compared. Fails at the first difference.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import sys
 import types
 
 NONE, LNOTAB, PAIRS, LOCATIONS = range(4)
-INSTRUCTIONS = 250000  # after so many it is enough
+INSTRUCTIONS = 250000  # stop after so many
 
 ODD_SOURCES = [
     "",
@@ -21,7 +21,7 @@ ODD_SOURCES = [
     "def f():\n    try:\n        return 1\n    finally:\n        g()\n",
     "def f(x):\n    while x:\n        with x:\n            if x: continue\n            break\n    else:\n        pass\n",
     "async def f():\n    async with a as b:\n        async for c in d:\n            yield [e async for e in c]\n",
-    "f(a,\n  b(\n    c),\n\n\n  d)\n" * 50,  # lines which go back
+    "f(a,\n  b(\n    c),\n\n\n  d)\n" * 50,  # lines that go back
     "x = [" + ",\n".join("[%d]" % i for i in range(1000)) + "]",  # one large code object
     "\n".join("x%d = f(%d)" % (i, i) for i in range(1000)),
     "x = " + "(" * 50 + "1" + "+ \\\n 1)" * 50,
@@ -74,7 +74,7 @@ def compare(code, ours, theirs):
     offsets = [-1] + list(range(0, len(code.co_code), 2))  # since 3.6 instructions are pairs of bytes
     for offset in offsets:
         expected, actual = theirs(reference, offset), ours(lines, offset)
-        # Both say "no line" by negative numbers, which need not be the same.
+        # Both use negative numbers for "no line", but not always the same ones.
         if max(expected, -1) != max(actual, -1):
             raise SystemExit("%r at %d: line %d, not %d" % (code, offset, expected, actual))
     return len(offsets) - 1

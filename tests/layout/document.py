@@ -1,7 +1,7 @@
-"""A reader of trace tables which knows nothing but docs/layout.md: offsets, sizes and values come from its tables.
+"""A reader of trace tables that knows only docs/layout.md: offsets, sizes and values come from the document's tables.
 
-What the document says in prose (how a record is found in its chunks, how an address is cut, how a line table is
-decoded) is written here a second time, independent of the engine and of the C header.
+What the document says in prose (how to find a record in its chunks, how to split an address, how to decode a line
+table) is written here a second time, independent of the engine and of the C header.
 """
 
 import os
@@ -21,7 +21,7 @@ def text():
 
 
 def records():
-    """What the document says of records: {name: (size, {field: Field})}. The size of a flexible field is text."""
+    """The document's records: {name: (size, {field: Field})}. The size of a flexible field is text."""
     result = {}
     for name, size, body in re.findall(r"^### `struct (\w+)`, (\d+) bytes.*\n((?:(?!#).*\n)*)", text(), re.MULTILINE):
         rows = re.findall(r"^\| (\d+) \| ([^|]+) \| `(\w+)` \|([^|\n]*)\|$", body, re.MULTILINE)
@@ -29,7 +29,7 @@ def records():
             field: Field(int(offset), int(length) if length.isdigit() else length, meaning.strip().startswith("signed"))
             for offset, length, field, meaning in rows
         }
-        assert len(fields) == len(rows), "a field of %s is told twice" % name
+        assert len(fields) == len(rows), "a field of %s is documented twice" % name
         result[name] = int(size), fields
     return result
 
@@ -41,10 +41,10 @@ def meaning(record, field):
 
 
 def constants():
-    """What the document says of constants: {name or C expression: value as text}."""
+    """The document's constants: {name or C expression: value as text}."""
     rows = re.findall(r"^\| `([A-Z]\w*|sizeof\(\w+\))` \| ([^|]+) \|", text(), re.MULTILINE)
     result = {name: value.strip("`") for name, value in rows}
-    assert len(result) == len(rows), "a constant is told twice"
+    assert len(result) == len(rows), "a constant is documented twice"
     return result
 
 
@@ -54,7 +54,7 @@ def example():
 
 
 def example_memory():
-    """The worked example's memory: a read(address, length) and the root's address."""
+    """The worked example's memory: a function read(address, length), and the root's address."""
     parts = re.findall(r"^([0-9a-f]{12})\.\.([0-9a-f]{12})  (.*)$", example(), re.MULTILINE)
     maps = [(int(start, 16), bytearray(int(end, 16) - int(start, 16))) for start, end, _ in parts]
 
@@ -129,7 +129,7 @@ class Table:
         assert self.root["byte_order"] == self.value["TM_BYTE_ORDER"]
 
     def record_at(self, name, address):
-        """A record as {field: number; bytes where it is longer than 8}."""
+        """A record as {field: number, or bytes if it is longer than 8}."""
         size, fields = self.records[name]
         data = self.read(address, size)
         return {field: self.decode(data, place) for field, place in fields.items() if not isinstance(place.size, str)}
@@ -172,7 +172,7 @@ class Table:
     # -- tracebacks ---------------------------------------------------------------------------------------------------
 
     def traceback(self, node_number):
-        """(file name, line, qualified name) of each frame, the oldest first."""
+        """(file name, line, qualified name) of each frame, oldest first."""
         frames = []
         while node_number:
             node = self.record("nodes", "tm_node", node_number)
@@ -240,25 +240,25 @@ class Table:
     # -- blocks -------------------------------------------------------------------------------------------------------
 
     def entry(self, address):
-        """The branch's entry for an address: its leaf and the leaf's parts in use; 0 where there is no leaf."""
+        """The branch's entry for an address: its leaf and the leaf's parts in use; 0 if there is no leaf."""
         value = self.value
         branch = self.number(self.root["directory"] + 8 * (address >> value["TM_BRANCH_SHIFT"]), 8)
         index = address >> value["TM_LEAF_SHIFT"] & (value["TM_BRANCH_ENTRIES"] - 1)
         return branch and self.number(branch + 8 * index, 8)
 
     def slot(self, address):
-        """The slot of an address; 0 where there is no leaf."""
+        """The slot of an address; 0 if there is no leaf."""
         leaf = self.entry(address) & ~self.value["TM_LEAF_PARTS_MASK"]
         index = address >> self.value["TM_SLOT_SHIFT"] & (self.value["TM_LEAF_SLOTS"] - 1)
         return leaf and self.number(leaf + 4 * index, 4)
 
     def may_start(self, address):
-        """Whether a block may start in the part of a leaf which stands for the address."""
+        """Whether the part of the leaf for this address is in use, so that a block may start there."""
         part = (address >> self.value["TM_LEAF_PART_SHIFT"]) % self.value["TM_LEAF_PARTS"]
         return self.entry(address) >> part & 1
 
     def find(self, address):
-        """The live block of the shadow map which holds the address, or None."""
+        """The live block of the shadow map that contains the address, or None."""
         value = self.value
         step = 1 << value["TM_SLOT_SHIFT"]
         start = address - address % step
@@ -276,7 +276,7 @@ class Table:
         return self.block(start, size, slot & value["TM_SLOT_SITE_MASK"])
 
     def find_tracked(self, domain, address):
-        """The live block with this key which is outside of the shadow map, or None."""
+        """The live block with this key that is outside the shadow map, or None."""
         mask = (1 << 64) - 1
         shift = self.record_at("tm_tracked_index", self.root["tracked_index"])["shift"]
         first = self.root["tracked_index"] + self.records["tm_tracked_index"][1]["slot"].offset

@@ -1,14 +1,14 @@
 // Prints the worked example of docs/layout.md: a small trace table at made-up addresses, in hex.
 //
-// The table is what the tracer would leave of this program, app.py, under CPython 3.11 (the code objects' facts are
-// those of the real compiler), with fewer records and smaller first chunks than the tracer's own:
+// The table is what the tracer would write for this program, app.py, under CPython 3.11. The data of the code objects
+// is the real compiler's. There are fewer records, and the first chunks are smaller than the tracer's:
 //
 //     1  CACHE = []
 //     4  def load(n):
 //     5      CACHE.append(bytearray(n))
 //     8  load(1000)
 //
-// A test compares the output with the document, and reads the document's copy with nothing but the document's tables.
+// A test compares the output with the document, and reads the document's copy by the document's tables alone.
 
 #include <stdio.h>
 #include <string.h>
@@ -215,7 +215,7 @@ static void make_table(void)
     load_code->address = 0x7f5a3fe11f00;
 
     add_node(0, TM_CODE_UNKNOWN, -1);
-    uint32_t in_module = add_node(0, 2, 12);       // where the line begins in which load is called
+    uint32_t in_module = add_node(0, 2, 12);       // the start of the line that calls load
     uint32_t in_load = add_node(in_module, 3, 54); // CALL of bytearray
     uint32_t object_site = add_site(in_load, TM_ALLOCATOR_OBJECT, 0);
     uint32_t module_site = add_site(in_module, TM_ALLOCATOR_MEM, 0);

@@ -1,9 +1,9 @@
-"""docs/layout.md says what src/layout/trace_table.h says, whole, and a reader can live on the document alone.
+"""docs/layout.md says all that src/layout/trace_table.h says, and a reader needs only the document.
 
-Strategy: a small C program, generated from the document's tables, prints what the compiler makes of the header, and
-the two are compared, figure by figure. That nothing is missing from the document is seen from the other side: the
-fields leave no byte of a record unnamed, and every name of the header stands in a table. Then the document's own reader
-(document.py) follows the worked example, and reads a live process.
+Strategy: a small C program, generated from the document's tables, prints the compiler's view of the header. The two are
+compared, figure by figure. Nothing is missing from the document: the fields name every byte of a record, and every name
+of the header is in a table. Then the document's own reader (document.py) follows the worked example, and reads a live
+process.
 """
 
 import os
@@ -16,7 +16,7 @@ import pytest
 
 HEADER = os.path.join(document.ROOT, "src", "layout", "trace_table.h")
 PACKAGE = os.path.join(document.ROOT, "build", "python")
-# Macros which are the header's own business.
+# Macros that only the header itself uses.
 NOT_LAYOUT = {"TRACEMORTEM_LAYOUT_TRACE_TABLE_H", "TM_PIN", "TM_PIN_SIZE"}
 TEXTS = {"TM_MAGIC", "TM_ROOT_SYMBOL", "TM_MAPPING_NAME"}
 
@@ -40,7 +40,7 @@ def compile_and_run(folder, source):
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """What the compiler says: {"tm_root": size, "tm_root.magic": (offset, size), "TM_RESIZES": value or text}."""
+    """The compiler's view: {"tm_root": size, "tm_root.magic": (offset, size), "TM_RESIZES": value or text}."""
     lines = []
     for name, (_, fields) in RECORDS.items():
         lines.append('printf("%s %%zu\\n", sizeof(struct %s));' % (name, name))
@@ -65,7 +65,7 @@ def test_a_record_has_the_size_the_document_says(compiled, name):
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_fields_stand_where_the_document_says(compiled, name):
+def test_fields_are_where_the_document_says(compiled, name):
     for field, place in RECORDS[name][1].items():
         size = place.size if isinstance(place.size, int) else 0
         assert [str(place.offset), str(size)] == compiled["%s.%s" % (name, field)], field
@@ -80,7 +80,7 @@ def test_fields_leave_no_byte_of_a_record_unnamed(name):
     assert end == RECORDS[name][0]
 
 
-def test_the_document_tells_of_every_record_and_field_of_the_header():
+def test_the_document_has_every_record_and_field_of_the_header():
     structs = dict(re.findall(r"\bstruct (\w+) \{(.*?)\};", header(), re.DOTALL))
     assert set(structs) == set(RECORDS)
     for name, body in structs.items():
@@ -88,7 +88,7 @@ def test_the_document_tells_of_every_record_and_field_of_the_header():
         assert fields == list(RECORDS[name][1]), name
 
 
-def test_the_document_tells_of_every_constant_of_the_header():
+def test_the_document_has_every_constant_of_the_header():
     macros = set(re.findall(r"^#define (\w+)", header(), re.MULTILINE)) - NOT_LAYOUT
     bodies = re.findall(r"\benum \w+ \{(.*?)\}", header(), re.DOTALL)
     enums = {name for body in bodies for name in re.findall(r"\bTM_\w+", body)}
@@ -159,7 +159,7 @@ def test_the_worked_example_is_what_its_program_prints(tmp_path):
         assert compile_and_run(tmp_path, file.read()) == document.example()
 
 
-def test_the_worked_example_reads_as_the_document_tells():
+def test_the_worked_example_reads_as_the_document_says():
     table = document.Table(*document.example_memory())
     outer, inner = ("app.py", 8, "<module>"), ("app.py", 5, "load")
     assert table.find(0x55D0C0DE1300) == (0x55D0C0DE1280, 1001, 0, [outer, inner])
@@ -172,7 +172,7 @@ def test_the_worked_example_reads_as_the_document_tells():
     assert table.find_tracked(389047, 0x55D0C0E00020) is None
 
 
-def test_the_worked_example_tells_of_addresses_which_it_shows():
+def test_the_worked_example_names_only_addresses_that_it_shows():
     example, told = document.example(), document.text().split("```")[-1]
     shown = {int(address, 16) for address in re.findall(r"^([0-9a-f]{12}) ", example, re.MULTILINE)}
     table = {address for address in (int(word, 16) for word in re.findall(r"0x(7f5a[0-9a-f]{8})\b", told))}
@@ -227,11 +227,11 @@ def test_a_live_process_reads_by_the_document_alone():
             assert table.root["state"] == table.value["TM_STATE_TRACING"]
             assert table.root["python_version"] == sys.hexversion
     finally:
-        process.communicate(b"\n", timeout=60)
+        process.communicate(b"\n", timeout=600)
 
 
 def root_of(pid, read):
-    """Where the magic stands at a multiple of TM_ROOT_ALIGN in writable anonymous memory."""
+    """The multiples of TM_ROOT_ALIGN in writable anonymous memory where the magic is."""
     align, magic = int(CONSTANTS["TM_ROOT_ALIGN"]), bytes.fromhex(CONSTANTS["TM_MAGIC"])
     found = []
     with open("/proc/%d/maps" % pid, encoding="utf-8") as maps:

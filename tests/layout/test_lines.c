@@ -1,7 +1,7 @@
 /**
- * The line decoder on tables which no compiler makes: it ends, reads only the table, and its ranges join.
+ * The line decoder on tables that no compiler makes: it ends, reads only the table, and its ranges join.
  *
- * That it is right on real tables is shown with real CPythons in test_lines.py.
+ * test_lines.py shows with real CPythons that it is right on real tables.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,14 +46,14 @@ static void test_unknown_kind_gives_no_line(void **state)
 static void test_cut_entries(void **state)
 {
     (void)state;
-    // Half a pair counts for nothing.
+    // Half a pair is ignored.
     struct tm_lines lines = lines_of(TM_LINES_LNOTAB, "\x02\x01\x02", 3, 10);
     assert_int_equal(tm_lines_at(&lines, 1), 10);
     assert_int_equal(tm_lines_at(&lines, 50), 11);
     lines = lines_of(TM_LINES_3_10, "\x02\x01\x02", 3, 10);
     assert_int_equal(tm_lines_at(&lines, 1), 11);
     assert_int_equal(tm_lines_at(&lines, 2), TM_LINE_NONE);
-    // A number which goes on past the table's end is what was there of it: here 13 lines, and more to come.
+    // A number that continues past the table's end is cut there: here it is 13 lines.
     lines = lines_of(TM_LINES_LOCATIONS, "\xe8\x5a", 2, 10);
     assert_int_equal(tm_lines_at(&lines, 0), 23);
 }
@@ -61,7 +61,7 @@ static void test_cut_entries(void **state)
 static void test_lines_far_away_do_not_overflow(void **state)
 {
     (void)state;
-    // Each entry moves the line by the greatest number, and there are enough to leave 32 bits many times over.
+    // Each entry moves the line by the largest number. There are enough entries to overflow 32 bits many times.
     enum { ENTRIES = 1000 };
     static uint8_t table[ENTRIES * 7];
     for (int negative = 0; negative < 2; negative++) {
@@ -86,7 +86,7 @@ static void walk(const struct tm_lines *lines)
         assert_true(cursor.position <= lines->length);
         assert_true(steps <= lines->length);
     }
-    // The same by offset: seeking forward gives what looking up gives.
+    // Seeking forward by offset gives the same as looking up.
     tm_line_cursor_init(&cursor, lines);
     for (int32_t offset = 0; offset < 600; offset++) {
         bool found = tm_line_cursor_seek(&cursor, lines, (uint64_t)offset);
@@ -103,7 +103,7 @@ static void test_random_tables(void **state)
     for (unsigned seed = 1; seed <= 4000; seed++) {
         srandom(seed);
         uint32_t length = (uint32_t)(random() % 40);
-        uint8_t *table = malloc(length ? length : 1); // of exactly this size: a byte too far is seen
+        uint8_t *table = malloc(length ? length : 1); // of exactly this size, so that a read past the end is noticed
         for (uint32_t i = 0; i < length; i++)
             table[i] = random() % 3 ? (uint8_t)random() : (uint8_t)(random() % 2 ? 0 : 0xff);
         for (uint32_t kind = TM_LINES_NONE; kind <= TM_LINES_LOCATIONS; kind++) {

@@ -1,7 +1,7 @@
-"""The engine's line decoder gives what each CPython found here gives, at every instruction of many real code objects.
+"""The engine's line decoder gives the line that each CPython here gives, at every instruction of many code objects.
 
-The decoder is built alone, from src/layout/lines.c, and loaded into each interpreter by compare_lines.py, which makes
-the code objects there.
+The decoder is built alone, from src/layout/lines.c. compare_lines.py makes the code objects in each interpreter, and
+loads the decoder into it.
 """
 
 import os

@@ -1,5 +1,5 @@
-// Code as C extensions make it: for a traceback alone, without a line of its own, compiled and run by C, and called from
-// threads of which the interpreter has never heard.
+// Code objects as C extensions make them: only for a traceback, without a source line, or compiled and run by C; and
+// calls from threads that the interpreter does not know.
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -7,7 +7,7 @@
 #include <frameobject.h>
 #include <pthread.h>
 
-/** As Cython does: a frame which never runs, so that the error's traceback names the extension's source. */
+/** As Cython does: a frame that never runs, so that the error's traceback names the extension's source. */
 static PyObject *fail(PyObject *module, PyObject *unused)
 {
     PyCodeObject *code = PyCode_NewEmpty("made_in_c.pyx", "fail", 42);

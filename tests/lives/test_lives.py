@@ -1,7 +1,7 @@
-"""Every way a process lives: what is said of it is exact all the same.
+"""Processes that live in unusual ways: the answers about them are exact.
 
-Strategy: the programs/ say beside their lines how much of each is alive when they are ready: "# N x SIZE". A debugger is
-asked of each process, and its rows for the program's files must be those. With the oldest and the newest CPython here.
+Strategy: the programs/ say beside their lines how many blocks of each are alive when they are ready: "# N x SIZE". The
+debugger's rows for the program's files must be the same. Runs with the oldest and the newest CPython here.
 """
 
 import collections
@@ -19,10 +19,13 @@ import debuggers  # noqa: E402
 import looking  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
+from selection import is_newest, thorough  # noqa: E402
 
 PYTHONS = pythons.find()
 TWO = sorted({PYTHONS[0], PYTHONS[-1]}) if not os.environ.get("PYTHONS") else PYTHONS
-each_python = pytest.mark.parametrize("python", [p.path for p in TWO], ids=map(pythons.name, TWO))
+each_python = pytest.mark.parametrize(
+    "python", [pytest.param(p.path, marks=[] if is_newest(p) else thorough, id=pythons.name(p)) for p in TWO]
+)
 
 
 def program(name):
@@ -30,7 +33,7 @@ def program(name):
 
 
 def claims(name):
-    """{(line, size): count} of the lines of a program with a claim."""
+    """{(line, size): count} for the lines of a program that have a claim."""
     found = {}
     with open(program(name)) as file:
         for number, line in enumerate(file, 1):
@@ -41,7 +44,7 @@ def claims(name):
 
 
 def blocks(pid, pattern):
-    """{(line, size): count} of the blocks which a process holds of the files which match, by their newest frame."""
+    """{(line, size): count} of a process's blocks whose newest frame is in a matching file."""
     command = "tm-traces --json --limit 1000000 --include '%s'" % pattern
     answer = json.loads(debuggers.answers("gdb", [command], pid=pid)[0])
     return collections.Counter((trace["traceback"][-1]["lineno"], trace["size"]) for trace in answer["traces"])
@@ -66,7 +69,7 @@ def test_what_the_program_says_is_what_the_table_says(python, name):
 
 
 @each_python
-def test_the_lines_of_other_interpreters_are_told_too(python):
+def test_the_lines_of_other_interpreters_are_recorded_too(python):
     with started(python, "subinterpreters.py") as process:
         require_claims(process.pid, "subinterpreters.py")
         assert blocks(process.pid, "inside.py")[4, 900] == 90
@@ -74,8 +77,8 @@ def test_the_lines_of_other_interpreters_are_told_too(python):
 
 
 @pytest.mark.parametrize("python", [p.path for p in PYTHONS], ids=map(pythons.name, PYTHONS))
-def test_raw_blocks_of_another_interpreter_are_at_its_lines_or_said_to_be_not_known(python):
-    """With one lock for all, to 3.11, nobody can tell whether their thread runs the other one or waits for it."""
+def test_raw_blocks_of_another_interpreter_are_at_its_lines_or_have_no_known_line(python):
+    """Up to 3.11 all interpreters share one lock, so the thread that calls may run either of them."""
     with started(python, "raw_inside.py") as process:
         rows = looking.answer(
             "tm-top lineno -n 100000 --include inside.py --include '*/raw_inside.py'", pid=process.pid
@@ -84,7 +87,7 @@ def test_raw_blocks_of_another_interpreter_are_at_its_lines_or_said_to_be_not_kn
             (row["traceback"][-1]["filename"], row["traceback"][-1]["lineno"]): row["count"]
             for row in rows["statistics"]
         }
-    locks = counts.pop(("inside.py", 5))  # objects, and a raw block each
+    locks = counts.pop(("inside.py", 5))  # an object and a raw block each
     assert locks >= (6000 if version_of(python) >= (3, 12) else 3000)
     assert max(counts.values()) < 100
 
@@ -102,7 +105,7 @@ def test_the_workers_of_a_server_go_on_alone(python):
             if found:
                 held.append((found[lines["data = ["], 2000], found[lines["requests = ["], 500]))
             else:
-                require_claims(pid, "replaced.py")  # exec: a table of its own, from its beginning
+                require_claims(pid, "replaced.py")  # exec: it has its own table, from its beginning
         assert sorted(held) == [(40, 20), (60, 10), (80, 0)]
 
 
@@ -212,7 +215,7 @@ def test_code_of_c_extensions(python, tmp_path):
         size = int(process.first_line)
         require_claims(process.pid, "native.py")
         assert blocks(process.pid, "compiled_in_c.py")[3, 300] == 50
-        # A frame which was made for a traceback has never run: nothing was allocated in it.
+        # The frame that was made for a traceback never ran, so nothing was allocated in it.
         assert not blocks(process.pid, "made_in_c.pyx")
         empty = blocks(process.pid, "empty.pyx")
         assert empty == ({(42, size): 60} if empty or version_of(python) >= (3, 11) else {})
@@ -222,7 +225,7 @@ def version_of(python):
     return next(p.version for p in PYTHONS if p.path == python)
 
 
-FREEZERS = [p for p in TWO if p.version >= (3, 11)]  # before, importlib's modules alone were frozen
+FREEZERS = [p for p in TWO if p.version >= (3, 11)]  # before, only importlib's modules were frozen
 
 
 @pytest.mark.parametrize("python", [p.path for p in FREEZERS], ids=map(pythons.name, FREEZERS))
@@ -252,7 +255,7 @@ static void wait_ready(void)
 
 
 def embed(python, folder, source):
-    """Build a program which embeds an interpreter, after MAIN. Its words, and variables with which it is traced."""
+    """Build a program that embeds an interpreter. Returns its command line and an environment that traces it."""
     names = ("LIBDIR", "MULTIARCH", "LDVERSION")
     include, libraries, machine, version = configuration(python, *names)
     library = "libpython%s.so" % version
@@ -299,7 +302,7 @@ def test_a_program_which_embeds_python_twice_in_its_life(python, tmp_path):
 
 
 WRAPPED = r"""
-// Before each block there is a header of so many bytes, and after it, as long as it is free, nothing of what it was.
+// Each block has a header of `header` bytes before it. A freed block keeps nothing of its content.
 static size_t header;
 static PyMemAllocatorEx inner[3];
 #define INNER ((PyMemAllocatorEx *)context)
@@ -352,7 +355,7 @@ int main(int argc, char **argv)
 
 @each_python
 def test_allocators_on_top_of_the_tracer_with_headers_of_their_own(python, tmp_path):
-    """CPython's own debug hooks (0) are such; the tracer sees where a block begins, and not where the object does."""
+    """CPython's own debug hooks (0) are one of them. The tracer sees where a block begins, not its object."""
     command, variables = embed(python, tmp_path, WRAPPED)
     for header in ("0", "8", "160"):
         with debuggers.start_process(command + [program("wrapped.py"), header], environment=variables) as process:
@@ -364,7 +367,7 @@ FREEZING = r"""
 static const unsigned char held[] = {BYTES};
 int main(void)
 {
-    // To 3.10 these are all frozen modules that there are, from 3.11 on those beside the interpreter's own.
+    // Up to 3.10 these are all the frozen modules; from 3.11 on they are added to the interpreter's own.
     int count = 0;
     while (PyImport_FrozenModules != NULL && PyImport_FrozenModules[count].name != NULL)
         count++;
@@ -421,8 +424,9 @@ def test_greenlets_switch_stacks():
         require_claims(process.pid, "stacks.py")
 
 
-# Births: where they cannot be heard of, tm-info says so. There is one way for 3.8, one to 3.12, where alone of these a second
-# interpreter has a stock tracer, and one after.
+# Births are objects that CPython creates from a free list. If the tracer does not hear of them, tm-info says so. It
+# hears of them in one way in 3.8, in another up to 3.12, and in a third since. Up to 3.11 a second interpreter has no
+# stock tracer.
 LATEST = {p.version[:2]: p for p in PYTHONS}
 WAYS = [LATEST[version] for version in ((3, 8), (3, 11), (3, 12), (3, 13)) if version in LATEST]
 each_way = pytest.mark.parametrize("python", [p.path for p in WAYS], ids=map(pythons.name, WAYS))
@@ -430,7 +434,7 @@ RUN_BIRTHS = "exec(compile(open('%s').read(), '%s', 'exec'))" % ((program("birth
 
 
 def births(pid):
-    """Whether births are said to be exact, and whether they are."""
+    """Whether tm-info says that births are exact, and whether they are."""
     commands = ["tm-info --json", "tm-traces --json --limit 1000000 --include '%s'" % program("births.py")]
     info, answer = map(json.loads, debuggers.answers("gdb", commands, pid=pid))
     found = collections.Counter((trace["traceback"][-1]["lineno"], trace["size"]) for trace in answer["traces"])
@@ -438,7 +442,7 @@ def births(pid):
     return info["reuse_exact"], found[line, size] == count
 
 
-# What is written into memory which was freed is noticed.
+# The program notices writes into memory that it has freed.
 TWO_LIVES = r"""
 #include <malloc.h>
 #include <string.h>
@@ -492,7 +496,7 @@ def test_births_in_the_second_of_two_interpreters_and_the_first_ones_memory_is_l
         assert births(process.pid) == (True, True)
         process.tell()
         assert process.ready() == "ready"
-        # To 3.11 the stock tracer, by which we hear of births, does not come to life again.
+        # Up to 3.11 the stock tracer, through which we hear of births, does not start again.
         exact = version_of(python) >= (3, 12)
         assert births(process.pid) == (exact, exact)
         process.tell()
@@ -528,7 +532,7 @@ tracemortem.stop()
 
 
 @each_way
-def test_a_program_which_uses_the_stock_tracer_beside_us_has_it_and_is_told_of_births(python, tmp_path):
+def test_a_program_can_use_the_stock_tracer_beside_us_and_tm_info_says_what_that_costs(python, tmp_path):
     script = tmp_path / "beside.py"
     script.write_text(BESIDE % {"births": RUN_BIRTHS, "name": program("births.py")})
     with debuggers.start_process([python, script], environment={"PYTHONPATH": debuggers.PACKAGE_PATH}) as process:
@@ -540,7 +544,7 @@ def test_a_program_which_uses_the_stock_tracer_beside_us_has_it_and_is_told_of_b
         process.tell()
         exact = process.ready() == "ready"
         assert births(process.pid) == (exact, exact)
-        assert exact or version_of(python)[:2] == (3, 13)  # the first of which keep what they took
+        assert exact or version_of(python)[:2] == (3, 13)  # its first releases keep the place that they took
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0
 
@@ -563,7 +567,7 @@ def test_births_in_another_interpreter(python, tmp_path):
         assert births(process.pid) == (True, True)
 
 
-# An allocator which puts HEADER bytes before each block; CPython's are at multiples of 16.
+# An allocator that puts HEADER bytes before each block. CPython's blocks are at multiples of 16.
 WITH_HEADERS = r"""
 static PyMemAllocatorEx inner[3];
 #define INNER ((PyMemAllocatorEx *)context)
@@ -613,7 +617,7 @@ def test_births_in_blocks_at_no_multiple_of_16(python, tmp_path):
 
 
 @each_python
-def test_births_which_long_headers_hide_are_told_of(python, tmp_path):
+def test_tm_info_says_that_long_headers_hide_births(python, tmp_path):
     command, variables = embed(python, tmp_path, "#define HEADER 64\n" + WITH_HEADERS)
     with debuggers.start_process(command + [RUN_BIRTHS], environment=variables) as process:
         assert births(process.pid)[0] is False

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Runs the end-to-end tests on other systems with the tracer and engine built here, and writes the table of what held.
+"""Runs the end-to-end tests on other systems with the tracer and engine built here, and writes the table of results.
 
     python3 tests/matrix/matrix.py --roots DIR [--here] [--jobs N] [--tests 'tests/e2e tests/tracer'] [SUITE ...]
 
-A system is a folder DIR/SUITE which debootstrap makes of Debian's packages if it is not there yet; `--here` is this one
-too, and `--report FILE` is what `make test PYTEST_ARGS=--junitxml=FILE` found in it. In each, pytest runs with all of
-its CPythons, its gdb and its newest lldb. A cell of the table is green if every test which names its CPython, debugger
-and way to look passed; the tests which name no debugger are in the last column. What is red is told below the table.
-docs/compatibility.md has it between two marks.
+A system is a folder DIR/SUITE. If it is missing, debootstrap makes it from Debian's packages. `--here` adds this
+system, and `--report FILE` the results of `make test-all PYTEST_ARGS=--junitxml=FILE` here. In each system pytest runs with
+all of its CPythons, its gdb and its newest lldb. A cell of the table is green if every test passed that names the
+cell's CPython, debugger and kind of target. Tests that name no debugger are in the last column. Below the table is what
+is red. The table is in docs/compatibility.md, between two marks.
 
-Needs root: for chroot and for /proc in it. The mounts are in a namespace of their own and vanish with it.
+Needs root for chroot and for /proc in it. The mounts are in their own namespace and vanish with it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PAGE = os.path.join(ROOT, "docs", "compatibility.md")
 BEGIN, END = "<!-- begin of what `make matrix` writes -->", "<!-- end of what `make matrix` writes -->"
 MIRROR = "http://deb.debian.org/debian"
-INSIDE = "/tracemortem"  # where a system has a copy of what is tested
+INSIDE = "/tracemortem"  # where a system has its copy of the repository
 COPIED = ["Makefile", "build/lib", "build/python", "src", "gdb", "lldb", "tests", "docs"]
 TESTS = "tests/e2e tests/tracer tests/dropin/test_like_stock.py"
 
@@ -43,7 +43,7 @@ Outcome = collections.namedtuple("Outcome", "test python debugger way passed ski
 
 
 class System:
-    """One place to run tests in: a folder with a system of its own, or this one."""
+    """One system to run tests in: a folder, or the system we run on."""
 
     def __init__(self, name, root=None):
         self.name, self.root = name, root
@@ -92,7 +92,7 @@ class System:
         return self.output(["getconf", "GNU_LIBC_VERSION"]).split()[-1]
 
     def debuggers(self):
-        """{"gdb": (program, version), "lldb": …}: the newest of each."""
+        """{"gdb": (program, version), "lldb": …}, the newest of each."""
         lldbs = glob.glob((self.root or "") + "/usr/bin/lldb-[0-9]*")
         newest = max((path.rsplit("-", 1)[1] for path in lldbs), key=int, default="")
         programs = {"gdb": "gdb", "lldb": "lldb-" + newest if newest else "lldb"}
@@ -103,7 +103,7 @@ class System:
         return found
 
     def pythons(self):
-        """The interpreters, by the names which tests give them."""
+        """The interpreters by the names that tests use."""
         probe = (
             "import sys; sys.path.insert(0, 'tests/support'); import pythons\n"
             "print(*[pythons.name(p) for p in pythons.find() + pythons.find_debug()])"
@@ -115,7 +115,7 @@ class System:
         return ROOT if self.root is None else INSIDE
 
     def chosen(self):
-        """For $PYTHONS: here the usual search; in a folder all that it has, debug builds too."""
+        """The value of $PYTHONS: the usual search on this system; in a folder all that are there, also debug builds."""
         if self.root is None:
             return os.environ.get("PYTHONS", "")
         paths = glob.glob(self.root + "/usr/bin/python3.*")
@@ -123,12 +123,22 @@ class System:
         return " ".join("/usr/bin/" + name for name in sorted(names) if re.fullmatch(r"python3\.\d+d?", name))
 
     def test(self, tests, arguments, jobs):
-        """Run the tests, so many files at a time; the outcomes."""
+        """Run the tests, `jobs` files at a time. Returns the outcomes."""
         report = os.path.join(self.folder(), "build", "matrix.xml")
         gdb, lldb = (self.debuggers()[name][0] for name in DEBUGGERS)
         words = ["env", "-u", "LD_PRELOAD", "PYTHONDONTWRITEBYTECODE=1", "PYTHONS=" + self.chosen()]
         words += ["TM_TEST_GDB=" + gdb, "TM_TEST_LLDB=" + lldb, "sh", "-c", 'cd "$0" && exec "$@"', self.inside()]
-        words += ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", "build/matrix.xml"]
+        words += [
+            "/usr/bin/python3",
+            "-m",
+            "pytest",
+            "-q",
+            "--all",
+            "-p",
+            "no:cacheprovider",
+            "--junitxml",
+            "build/matrix.xml",
+        ]
         words += ["-n", str(jobs), "--dist", "loadfile"]
         if os.path.exists(report):
             os.unlink(report)
@@ -154,7 +164,7 @@ def read_report(path):
 
 
 def belongs(outcome, python, debugger, way):
-    """Whether a test's outcome says something about a cell."""
+    """Whether a test's outcome counts for a cell."""
     return (
         outcome.python == python
         and outcome.debugger in (None, debugger)

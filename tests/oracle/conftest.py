@@ -1,8 +1,8 @@
-"""The oracle: generated programs stop, and tracemalloc, asked inside of them, and the debuggers, asked outside, agree.
+"""The oracle: generated programs stop; tracemalloc inside them and the debuggers outside must give the same answers.
 
-Strategy: a program copies its own traces and stops in the same instant, without allocating anything in between that
-tracing would see (target.py tells how). gdb and lldb are asked about the stopped process and its core; then the process
-goes on, and tracemalloc's own classes answer the same questions from the copy. All texts must be equal to the byte.
+Strategy: a program copies its own traces and stops at once. In between it allocates nothing that tracing would see
+(target.py explains how). gdb and lldb answer questions about the stopped process and its core. Then the process
+continues, and tracemalloc's own classes answer the same questions from the copy. All texts must be equal to the byte.
 """
 
 import os

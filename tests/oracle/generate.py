@@ -1,13 +1,14 @@
-"""Makes programs: modules of random functions which allocate, free, resize, nest, recurse, generate, and run code made by
-exec(), in threads too. The same seed makes the same program.
+"""Generates programs: modules of random functions that allocate, free, resize, nest, recurse, yield, and run code from
+exec(), also in threads. The same seed gives the same program.
 
-    names = write_program(folder, seed)     # modules with strange names; the files' names as tracemalloc will show them
+    names = write_program(folder, seed)     # modules with strange names; returns the file names that tracemalloc will
+    show
 """
 
 import os
 import random
 
-# What code is exec'd as. The first two are files that exist; one has a name which is no UTF-8.
+# The file names of exec'd code. The first two files exist; one name is not UTF-8.
 EXEC_FILES = ["ex\u00e9cut\u00e9 \u4e2d.py", "byte \udc80\udcff.py"]
 EXEC_NAMES = EXEC_FILES + [
     "<string>",
@@ -117,7 +118,7 @@ def write_function(rng, module, index, out):
         )
         out.append("    " + statement.replace("\n", "\n    "))
         if rng.random() < 0.2:
-            out.append("\n" * rng.choice((0, 1, 130)))  # lines far apart have their own codes in a line table
+            out.append("\n" * rng.choice((0, 1, 130)))  # line tables encode large distances in another way
 
 
 def exec_source(rng):

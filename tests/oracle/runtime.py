@@ -1,4 +1,4 @@
-"""What a generated program's modules call: keeping and dropping, and chance, which the seed decides."""
+"""What the modules of a generated program call: keep, drop, and random numbers from the seed."""
 
 import random
 import threading
@@ -30,7 +30,7 @@ def adopt(thing, key):
 
 
 def drop(count):
-    """Never more than half of what came since the last time, so that the program grows whatever the seed."""
+    """Drop at most half of what was kept since the last drop, so that the program grows with any seed."""
     global least
     count = min(count, max(0, len(kept) - least) // 2)
     forget(count)
@@ -60,7 +60,7 @@ def run_code(index, n):
 
 
 def start_idler():
-    """A thread which has allocated, and waits for ever."""
+    """A thread that has allocated and waits until the program ends."""
 
     def wait():
         mine = [bytes(100), bytearray(50)]

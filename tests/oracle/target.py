@@ -1,11 +1,12 @@
-"""The program which is looked at: target.py SEED OBJECTS FOLDER.
+"""The traced program of the oracle: target.py SEED OBJECTS FOLDER.
 
-FOLDER has the generated modules, and program.json with what to run and to answer. The program allocates until it keeps at least
-OBJECTS objects, stops, allocates and frees some more, stops again; and then answers, in answers.json.
+FOLDER has the generated modules, and program.json with what to run and to answer. The program allocates until it keeps
+at least OBJECTS objects, and stops. It allocates and frees some more, and stops again. Then it writes answers.json.
 
-A stop is a copy of all traces, and then a wait which allocates nothing, so that the copy is exactly what the tables of the
-tracer, or of CPython's own tracemalloc, hold meanwhile. For this the free lists are empty and the collector is off: nothing of what the copy itself is made of
-can then come from a traced block. The copy is itself not traced, but for the list object, which it shows.
+At a stop the program copies all traces and waits without allocating. So the copy is exactly what the tables of the
+tracer, or of CPython's own tracemalloc, hold during the stop. To make this true, the free lists are empty and the
+collector is off: no part of the copy can then be in a traced block. The copy itself is not traced, except for the list
+object, which is in the copy.
 """
 
 import gc
@@ -39,7 +40,7 @@ def allocate(least):
 
 
 def track(domains):
-    """Blocks of other allocators', at addresses of their own choice."""
+    """Track blocks of other allocators, at addresses of their choice."""
     import ctypes
 
     try:
@@ -60,7 +61,7 @@ def track(domains):
 
 
 def getline(name, number, original=linecache.getline):
-    """Older CPythons fail on a name which no file can have, and with it all that shows source lines."""
+    """linecache.getline(), which in older CPythons fails on a name that no file can have."""
     try:
         return original(name, number)
     except UnicodeEncodeError:
@@ -86,7 +87,7 @@ def frames(traceback):
 
 
 def answer(query, old, new):
-    """Rows, each with the lines below it; how many others there are, and the sums; the rows as numbers."""
+    """The rows with the lines below them, the number of other rows, the sums, and the rows as numbers."""
     filters = [make_filter(*words) for words in query["filters"]]
     new = new.filter_traces(filters)
     if query["command"] == "tm-diff":
@@ -144,7 +145,7 @@ def main(seed, least, folder):
     limit = tracemalloc.get_traceback_limit()
     snapshots = [tracemalloc.Snapshot(traces, limit) for traces in (old, new)]
     described = [describe(thing) for thing in probes]
-    tracemalloc.stop()  # what follows takes the stock tracer minutes
+    tracemalloc.stop()  # the stock tracer would take minutes for the rest
     answers = {
         "traces": [len(old), len(new)],
         "sizes": [sum(trace[1] for trace in traces) for traces in (old, new)],
@@ -154,7 +155,7 @@ def main(seed, least, folder):
         "domains": sorted({trace[0] for trace in new}),
     }
     with open("answers.json", "w", encoding="ascii") as file:
-        json.dump(answers, file)
+        file.write(json.dumps(answers))  # json.dump() is several times slower
     os.write(int(os.environ["TM_READY"]), b"answered\n")
 
 

@@ -1,8 +1,8 @@
-"""Generated programs: tracemalloc inside and the debuggers outside give the same answers, to the byte. The programs run under our
-tracer (the way "native") or under CPython's own tracemalloc ("stock").
+"""Generated programs: tracemalloc inside and the debuggers outside give the same answers, to the byte.
 
-TM_ORACLE=N tries N more seeds on every CPython found, with more objects; TM_ORACLE_LARGE=1 large programs under each one's own
-tracemalloc, in every way to look.
+The programs run under our tracer (the way "tracer") or under CPython's own tracemalloc ("stock"). TM_ORACLE=N tries N
+more seeds with more objects, on every CPython found. TM_ORACLE_LARGE=1 runs large programs under each CPython's own
+tracemalloc, with both debuggers, as process and as core.
 """
 
 import itertools
@@ -18,6 +18,7 @@ import debuggers
 import generate
 import pytest
 import pythons
+from selection import is_newest, is_oldest, light, thorough
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -30,7 +31,7 @@ LARGEST = 100000
 
 
 def some_queries(rng, folder, names):
-    """Every key, cumulative or not, as of now and as a difference; filters of every kind; limits."""
+    """Every key, cumulative or not, by tm-top and tm-diff, with filters of every kind and limits."""
     here, string = str(folder), "<string>"
     patterns = ["*", here + "/*", "*/%s.py" % generate.MODULES[1], "*\u00e9*", "[!/<]*", "[a-m]*.pyc", "*.pyc", string]
     patterns += ["?*line.py", "*?.py", here + "/[\u4e00-\u9fff]*", "nowhere", names[0], "*runtime.py", "[!", "[]x]*"]
@@ -46,31 +47,29 @@ def some_queries(rng, folder, names):
         ("tm-top", "tm-diff"),
         (("lineno", False), ("filename", False), ("traceback", False), ("lineno", True), ("filename", True)),
     ):
-        base = {"command": command, "key": key, "cumulative": cumulative, "standing": False}
+        base = {"command": command, "key": key, "cumulative": cumulative, "session": False}
         most = 200 if key == "traceback" else MANY  # each row has many lines
         queries.append(dict(base, limit=most, filters=[]))
         for _ in range(2):
             all_frames = rng.random() < 0.4
             filters = [a_filter(all_frames) for _ in range(rng.randint(1, 3))]
             queries.append(dict(base, limit=rng.choice((0, 1, 10, most)), filters=filters))
-        # Standing filters can say more: a pattern in a domain, a domain left out, all frames for one alone.
+        # Filters of the session can say more: a pattern in a domain, a domain left out, all frames for one filter.
         filters = [
             [rng.random() < 0.5, rng.choice(patterns + [None]), None, rng.random() < 0.5, rng.choice(DOMAINS + [0])]
             for _ in range(rng.randint(1, 2))
         ]
         for words in filters:
             words[3] = words[3] and words[1] is not None
-        queries.append(dict(base, limit=rng.choice((3, most)), filters=filters, standing=True))
+        queries.append(dict(base, limit=rng.choice((3, most)), filters=filters, session=True))
     for pattern in rng.sample(patterns, 10):
         filters = [[rng.random() < 0.7, pattern, None, rng.random() < 0.3, None]]
-        queries.append(
-            dict(command="tm-top", key="lineno", cumulative=False, standing=False, limit=20, filters=filters)
-        )
+        queries.append(dict(command="tm-top", key="lineno", cumulative=False, session=False, limit=20, filters=filters))
     return queries
 
 
 def few_queries(folder):
-    """For programs whose own answers take their time."""
+    """For programs whose own answers take long."""
     names = [str(folder / name) for name in generate.EXEC_FILES]
     few = [query for query in some_queries(random.Random(3), folder, names)[:40] if not query["cumulative"]]
     return few[::3]
@@ -81,12 +80,12 @@ def pattern_words(pattern, lineno):
 
 
 def command_lines(query, old_core):
-    """The lines to type for a query; the answer is the one before the last."""
+    """The lines to type for a query. The last but one gives the answer."""
     words = [query["command"]] + ([str(old_core)] if query["command"] == "tm-diff" else [])
     words += [query["key"], "--limit", str(query["limit"])] + ["--cumulative"] * query["cumulative"] + ["--plain"]
     before = []
     for inclusive, pattern, lineno, all_frames, domain in query["filters"]:
-        if query["standing"]:
+        if query["session"]:
             add = ["tm-filter", "add"] + ["--exclude"] * (not inclusive) + ["--all-frames"] * all_frames
             before.append(
                 add + (["--domain", str(domain)] if domain is not None else []) + pattern_words(pattern, lineno)
@@ -99,19 +98,19 @@ def command_lines(query, old_core):
     return [" ".join(line) for line in before + [words, ["tm-filter", "clear"]]]
 
 
-# -- what must come back
+# -- the expected answers
 
 
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escape(text, keep=""):
-    """As src/engine/text.h tells: what a terminal could act on, and lone surrogates, as repr() shows them."""
+    """Escape as src/engine/base/text.h says: control characters and lone surrogates as repr() shows them."""
     return UNSAFE.sub(lambda match: match.group() if match.group() in keep else repr(match.group())[1:-1], text)
 
 
 def escape_detail(line):
-    """A frame's line, or a source line, where tabs stay."""
+    """Escape a line below a row. Tabs stay in source lines."""
     return escape(line, keep="\t" if line.startswith("    ") else "")
 
 
@@ -133,7 +132,7 @@ def expected_text(query, answer):
 
 
 def without_filters(text, query):
-    """The last line says which filters there were."""
+    """The answer without its last line, which names the filters."""
     lines = text.splitlines(keepends=True)
     assert lines[-1].startswith("filters: ") == bool(query["filters"]), lines[-1]
     return "".join(lines[:-1] if query["filters"] else lines)
@@ -156,9 +155,9 @@ def given_numbers(text, is_difference):
 
 
 class Stopped:
-    """A generated program at its second stop, with cores of both; then, its own answers."""
+    """A generated program at its second stop, with a core of each stop. Then it gives its own answers."""
 
-    def __init__(self, python, seed, objects, frames, folder, clear=True, queries=None, way="native"):
+    def __init__(self, python, seed, objects, frames, folder, clear=True, queries=None, way="tracer"):
         names, sources = generate.write_program(folder, seed)
         self.folder = folder
         self.queries = queries or some_queries(random.Random(seed), folder, names)
@@ -166,7 +165,7 @@ class Stopped:
         with open(folder / "program.json", "w", encoding="ascii") as file:
             json.dump(dict(program, probes=20, clear=clear), file)
         words = [os.path.join(HERE, "target.py"), seed, objects, folder]
-        if way == "native":
+        if way == "tracer":
             self.process = debuggers.start_traced_process(python, words[0], words[1:], frames=frames)
         else:
             self.process = debuggers.start_process([python, "-X", "tracemalloc=%d" % frames] + words)
@@ -194,7 +193,7 @@ LIMITS = (None, 3, -2, 1, 1000, -1000)
 
 
 def plain_queries(stopped):
-    """Those which are asked for as numbers, too."""
+    """The queries that are also asked for as JSON."""
     return [query for query in stopped.queries if not query["filters"]]
 
 
@@ -255,7 +254,7 @@ def try_seed(python, seed, objects, frames, folder, ways=WAYS, found_by=None, **
         own = compare(stopped, ways, found_by)
     assert min(own["traces"]) >= objects
     assert set(own["domains"]) == {0} | set(DOMAINS)
-    # The strange names are among what was compared.
+    # The comparison included the strange names.
     strange = "".join(own["strange"])
     assert all(part in strange for part in ("\udc80", "\ud800", "\x1b", "\n", "\u4e2d", "\U0001f40d", "\u202e"))
     return own
@@ -272,17 +271,19 @@ def name_of(python):
     return ".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0]
 
 
+@light(lambda python, frames: (frames == 25) == is_newest(python))
 @pytest.mark.parametrize("frames, ways", [(1, WAYS[:2]), (25, WAYS[2:])], ids=["1-frame", "25-frames"])
 @pytest.mark.parametrize("python", chosen(), ids=name_of)
 def test_generated_programs(python, frames, ways, tmp_path):
     try_seed(python.path, 100 * frames + python.version[1], 500, frames, tmp_path, ways)
 
 
+@light(lambda python: is_newest(python) or is_oldest(python))
 @pytest.mark.parametrize("python", PYTHONS, ids=name_of)
 def test_generated_programs_under_cpythons_own_tracemalloc(python, tmp_path):
     minor = python.version[1]
     frames = (1, 25)[minor % 2]
-    seed = 100 * frames + 11  # of a program which keeps more than it drops
+    seed = 100 * frames + 11  # with this seed the program keeps more than it drops
     try_seed(python.path, seed, 100, frames, tmp_path, WAYS[:2] if minor % 4 < 2 else WAYS[2:], way="stock")
 
 
@@ -293,7 +294,7 @@ def build_id(python):
 
 @pytest.fixture
 def stripped():
-    """Debian's interpreter, and its build-id, by which debuggers find the file of its debug package."""
+    """Debian's interpreter and its build-id. Debuggers find the file of the debug package by the build-id."""
     path = os.path.realpath("/usr/bin/python3")
     if not os.path.exists(path) or b".symtab" in subprocess.run(["readelf", "-S", path], stdout=subprocess.PIPE).stdout:
         pytest.skip("no stripped interpreter in /usr/bin")
@@ -301,7 +302,7 @@ def stripped():
 
 
 def without_debug_package(stripped, folder):
-    """A copy: no debugger finds a debug file for a build-id which nobody has."""
+    """A copy with another build-id, for which debuggers find no debug file."""
     path, known = stripped
     with open(path, "rb") as file:
         data = file.read()
@@ -317,6 +318,7 @@ def test_a_stripped_python_without_its_debug_package(stripped, tmp_path):
     try_seed(copy, 111, 100, 25, tmp_path, queries=few_queries(tmp_path), found_by="search", way="stock")
 
 
+@thorough
 def test_a_stripped_python_with_its_debug_package(stripped, tmp_path):
     path, known = stripped
     if not os.path.exists("/usr/lib/debug/.build-id/%s/%s.debug" % (known[:2], known[2:])):
@@ -324,7 +326,8 @@ def test_a_stripped_python_with_its_debug_package(stripped, tmp_path):
     try_seed(path, 111, 100, 1, tmp_path, queries=few_queries(tmp_path), found_by="symbol", way="stock")
 
 
-@pytest.mark.parametrize("way", ("native", "stock"))
+@thorough
+@pytest.mark.parametrize("way", ("tracer", "stock"))
 def test_a_large_program(way, tmp_path):
     own = try_seed(PYTHONS[-1].path, 3, 15000, 25, tmp_path, clear=False, queries=few_queries(tmp_path), way=way)
     assert own["traces"][1] >= LARGEST

@@ -3,9 +3,9 @@
 
     regrtest.py [--python PYTHON] [--frames N] [-j N] [--report FILE] [MODULE]...
 
-A test must end in the same way in both runs: passed, failed, error or skipped. Where it does not, its module is run once more in
-both ways, and only what differs again counts: some of CPython's tests depend on time. Differences which are no fault of
-the tracer are listed in DIFFERENT, each with its reason. Exit status: 0 if nothing else differs.
+A test must end the same way in both runs: passed, failed, error or skipped. If it does not, its module runs once more
+both ways, and only what differs again counts, because some of CPython's tests depend on time. DIFFERENT lists the
+differences that are no fault of the tracer, with reasons. Exit status: 0 if nothing else differs.
 """
 
 import argparse
@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import debuggers  # noqa: E402
 
 # Memory, collection and lifetime; threads, processes and signals; C API and embedding; the interpreter itself; and libraries
-# which allocate in manners of their own.
+# that allocate in unusual ways.
 MODULES = """
     test_array test_ast test_asyncgen test_asyncio test_atexit test_audit test_buffer test_builtin test_bytes test_bz2
     test_call test_capi test_cmd_line test_code test_codecs test_collections test_compile test_concurrent_futures
@@ -40,14 +40,14 @@ MODULES = """
     test_xml_etree_c test_zipfile test_zlib test__xxsubinterpreters
 """.split()
 
-# {test (as a pattern): why its result is not the same with the tracer}. Whatever differs beyond these is a failure.
+# {pattern of tests: why their results differ with the tracer}. Any other difference is a failure.
 DIFFERENT = {
     r"test\.test_cmd_line\.CmdLineTest\.test_(pythonmalloc|xdev)": "asks for the name of the allocators, which are hooked",
     r"test\.test_sys\.SysModuleTest\.test_debugmallocstats": "CPython shows pymalloc's statistics only where nobody hooks it",
     r"test\.test_warnings\.\w+\.test_tracemalloc": "a program which does not trace itself is to have no traceback, and has one",
     r"test\.test_tracemalloc\.TestCommandLine\..*": "tries tracemalloc's own switches on programs which are traced already",
 }
-# A test which says this does not run while tracemalloc is tracing, and with the tracer it is.
+# A test that prints this does not run while tracemalloc is tracing, as it is with the tracer.
 SKIPS_ITSELF = "tracemalloc"
 
 PATIENCE = 1800  # seconds for one module
@@ -59,7 +59,7 @@ def has_module(python, module):
 
 
 def environment(frames):
-    """Of a run: with `frames` the tracer is preloaded."""
+    """The environment of a run. With `frames` the tracer is preloaded."""
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -81,7 +81,7 @@ def outcome(case):
 
 
 def run_module(python, module, frames):
-    """({test: outcome}, what the run printed)."""
+    """Returns ({test: outcome}, the run's output)."""
     with tempfile.TemporaryDirectory(prefix="tm-regrtest-") as folder:
         results = os.path.join(folder, "results.xml")
         command = [python, "-m", "test", "--junit-xml", results, "-v", module]
@@ -102,7 +102,7 @@ def run_module(python, module, frames):
             found = {case.get("name"): outcome(case) for case in cases if case.get("name")}
         else:
             found = {}
-    # Without a single test (the module is skipped here) the exit status is what there is to compare.
+    # If there are no tests, because the module is skipped here, the exit status is compared.
     found["the module"] = "status %d" % run.returncode
     return found, run.stdout
 
@@ -120,7 +120,7 @@ def differences(plain, traced):
 
 
 class Module:
-    """Both runs of one module, and what they differ in."""
+    """Both runs of one module, and their differences."""
 
     def __init__(self, python, name, frames):
         self.name = name
@@ -135,7 +135,7 @@ class Module:
         self.known = [entry for entry in self.again if known_difference(entry[0], entry[2])]
         self.unknown = [entry for entry in self.again if not known_difference(entry[0], entry[2])]
         if self.known and not [test for test, _, _ in self.unknown if test != "the module"]:
-            self.unknown = []  # its exit status tells of the known ones
+            self.unknown = []  # the exit status is nonzero because of the known ones
 
     def count(self, outcome):
         return sum(result == outcome for test, result in self.traced.items() if test != "the module")
@@ -146,7 +146,7 @@ class Module:
 
 
 def compare(python, modules, frames, jobs=1, show=print):
-    """Run all; the list of Module."""
+    """Run all modules. Returns the list of Module."""
     present = [module for module in modules if has_module(python, module)]
     done = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

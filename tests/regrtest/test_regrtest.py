@@ -1,4 +1,4 @@
-"""A few modules of CPython's own regression tests end in the same way with the tracer preloaded; `make regrtest` runs many."""
+"""A few of CPython's own test modules end the same way with the tracer preloaded. `make regrtest` runs many."""
 
 import os
 import sys
@@ -8,10 +8,12 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 import regrtest  # noqa: E402
+from selection import light  # noqa: E402
 
 MODULES = ["test_gc", "test_fork1", "test_atexit", "test_thread"]
 
 
+@light(lambda module: module != "test_fork1")  # which waits
 @pytest.mark.parametrize("module", MODULES)
 def test_cpythons_tests_end_as_without_the_tracer(module):
     python = "/usr/bin/python3"

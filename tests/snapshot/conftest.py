@@ -1,7 +1,8 @@
 """Snapshot files and snapshots as objects, against the real tracemalloc of every CPython found.
 
-Strategy: what tracemalloc says of its own dump, tm-diff must say of it to the byte; what tm-save writes must give, loaded by
-each CPython, what tm-top and tm-traces say of the process. Where no debugger is needed the engine is called from here.
+Strategy: of a dump by tracemalloc, tm-diff must say what tracemalloc itself says, to the byte. Each CPython loads what
+tm-save writes, and must find in it what tm-top and tm-traces say of the process. Where no debugger is needed, the tests
+call the engine.
 """
 
 import os
@@ -45,7 +46,7 @@ def known(any_python):
 
 @pytest.fixture(scope="session")
 def newest(python):
-    """The same under the newest CPython."""
+    """The same program under the newest CPython."""
     with debuggers.start_traced_process(python.path, KNOWN, frames=25) as process:
         process.python = python.path
         process.target = int(process.first_line.split()[0])

@@ -1,4 +1,4 @@
-"""What the tests of snapshots share: programs, the CPythons found, and the engine without a debugger."""
+"""Shared by the tests of snapshots: programs, the CPythons found, and the engine without a debugger."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pythons
 if debuggers.PACKAGE_PATH not in sys.path:
     sys.path.insert(0, debuggers.PACKAGE_PATH)
 
-from tracemortem import _engine, snapshots  # noqa: E402
+from tracemortem.debugger import engine, snapshot_file  # noqa: E402
 
 PYTHONS = pythons.find()
 KNOWN = os.path.join(debuggers.ROOT, "tests", "e2e", "programs", "known.py")
@@ -22,17 +22,17 @@ def program(name):
 
 
 def run_python(path, *words):
-    """What a program of this folder prints, as JSON."""
+    """Run a program of this folder. Returns the JSON that it prints."""
     run = subprocess.run([path] + [str(word) for word in words], stdout=subprocess.PIPE, timeout=debuggers.PATIENCE)
     assert run.returncode == 0
     return json.loads(run.stdout)
 
 
-class Asker(_engine.Host):
+class Asker(engine.Host):
     """The engine without a debugger."""
 
     def __init__(self):
-        self.session = _engine.Session(_engine.Engine(), self)
+        self.session = engine.Session(engine.Engine(), self)
         self.pieces = []
 
     def write(self, text):
@@ -41,8 +41,8 @@ class Asker(_engine.Host):
     def diff(self, old, new, words=""):
         """What tm-diff says of two snapshot files."""
         self.pieces = []
-        with snapshots.SnapshotFile(str(old)) as old_file, snapshots.SnapshotFile(str(new)) as new_file:
-            with _engine.FileTarget(self.session, old_file) as before, _engine.FileTarget(
+        with snapshot_file.SnapshotFile(str(old)) as old_file, snapshot_file.SnapshotFile(str(new)) as new_file:
+            with engine.FileTarget(self.session, old_file) as before, engine.FileTarget(
                 self.session, new_file
             ) as after:
                 with self.session.request("tm-diff", "%s %s %s" % (old, new, words)) as request:

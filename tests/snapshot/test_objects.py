@@ -1,5 +1,5 @@
-"""take_snapshot() and get_object_traceback() of the debuggers' Python: real objects of tracemalloc, with the numbers of the
-commands.
+"""take_snapshot() and get_object_traceback() in the debuggers' Python return real tracemalloc objects with the
+commands' numbers.
 """
 
 import json
@@ -9,7 +9,7 @@ import pytest
 
 WAYS = [(debugger, kind) for debugger in debuggers.DEBUGGERS for kind in ("live", "core")]
 
-# In the debugger: what the snapshot says, in the form of the commands' JSON. %s is the module.
+# Runs in the debugger: prints the snapshot in the form of the commands' JSON. %s is the module.
 LOOK = """
 import json, tracemalloc, %(module)s as tm
 def frames(traceback):
@@ -30,7 +30,7 @@ def module_of(debugger):
 
 
 def run_in(debugger, code, tmp_path, commands=(), **target):
-    """The lines after FOUND which this code prints in a debugger's Python, after these commands."""
+    """Run commands and then code in a debugger's Python. Returns the lines that the code prints after FOUND."""
     script = tmp_path / "look.py"
     script.write_text(code)
     run_script = {"gdb": "source %s", "lldb": "script exec(open('%s').read(), {'lldb': lldb})"}[debugger] % script
@@ -49,7 +49,7 @@ def test_a_snapshot_is_what_the_commands_say(debugger, kind, targets, tmp_path):
     commands = ["tm-traces -s address -n 1000000 --json"]
     commands += ["tm-top %s -n 1000000 --json" % key for key in ("lineno", "filename", "traceback")]
     traces, *tops = (json.loads(text) for text in debuggers.answers(debugger, commands, **targets[kind]))
-    # A filter of the session does not apply: a script means all traces.
+    # The session's filters do not apply: a script gets all traces.
     filters = ["tm-filter add --exclude '*'"]
     code = LOOK % {"module": module_of(debugger)}
     found = json.loads(run_in(debugger, code, tmp_path, filters, **targets[kind])[0])

@@ -1,4 +1,4 @@
-"""tm-diff of files which the real tracemalloc dumped says what compare_to() says, to the byte."""
+"""tm-diff of files dumped by the real tracemalloc says what compare_to() says, to the byte."""
 
 import os
 import pickle
@@ -8,17 +8,17 @@ import tracemalloc
 import debuggers
 import pytest
 from snapshot_support import program, run_python
-from tracemortem import _engine
+from tracemortem.debugger import engine
 
 
 def rows_of(text):
-    """The rows of tm-diff's answer, without the source lines and frames below them and the totals at the end."""
+    """The rows of an answer of tm-diff, without the lines below them and without the totals."""
     rows = [line for line in text.splitlines() if not line.startswith("  ")]
     return [row for row in rows if ": size=" in row]
 
 
 def escaped(rows):
-    """As the engine shows names which a terminal cannot."""
+    """Escape as the engine escapes names."""
     return [row.replace("\t", "\\t").encode("utf-8", "backslashreplace").decode() for row in rows]
 
 
@@ -44,7 +44,7 @@ def test_two_files_need_no_process(debugger, python, ask, tmp_path):
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
-def test_a_snapshot_stands_for_its_process_on_either_side(debugger, newest, newest_core, tmp_path):
+def test_a_snapshot_takes_the_place_of_its_process_on_either_side(debugger, newest, newest_core, tmp_path):
     snapshot = tmp_path / "now.snapshot"
     sides = [newest_core, str(snapshot)]
     for key in ("lineno", "traceback", "filename -c"):
@@ -56,7 +56,7 @@ def test_a_snapshot_stands_for_its_process_on_either_side(debugger, newest, newe
 
 
 class Trap:
-    """Unpickled, it would make a file."""
+    """If it is unpickled, it creates a file."""
 
     def __init__(self, path):
         self._path = path
@@ -81,7 +81,7 @@ def test_a_file_which_would_run_something_is_refused(debugger, tmp_path):
 
 
 def refused(ask, path):
-    with pytest.raises(_engine.EngineError) as caught:
+    with pytest.raises(engine.EngineError) as caught:
         ask.diff(path, path)
     return str(caught.value)
 
@@ -111,7 +111,7 @@ def test_other_pickles_are_refused(what, protocol, ask, tmp_path):
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
-def test_files_which_are_neither(debugger, tmp_path):
+def test_files_which_are_neither_core_nor_snapshot(debugger, tmp_path):
     cases = {b"": "is empty, so not a core file", b"text\n": "does not begin as an ELF file does", b"\x80": "too early"}
     for number, (data, words) in enumerate(cases.items()):
         path = tmp_path / ("file%d" % number)
@@ -121,6 +121,6 @@ def test_files_which_are_neither(debugger, tmp_path):
 
 
 def test_the_module_reads_without_unpickling():
-    with open(os.path.join(debuggers.PACKAGE_PATH, "tracemortem", "snapshots.py")) as file:
+    with open(os.path.join(debuggers.PACKAGE_PATH, "tracemortem", "debugger", "snapshot_file.py")) as file:
         assert "pickle" not in [word for line in file if line.startswith(("import", "from")) for word in line.split()]
-    assert "tracemortem.snapshots" in sys.modules
+    assert "tracemortem.debugger.snapshot_file" in sys.modules

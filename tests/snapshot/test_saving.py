@@ -1,4 +1,4 @@
-"""What tm-save writes gives, loaded by each CPython found, what tm-top and tm-traces say of the process."""
+"""Each CPython loads what tm-save writes, and finds what tm-top and tm-traces say of the process."""
 
 import errno
 import json
@@ -7,8 +7,9 @@ import stat
 
 import debuggers
 import pytest
+from selection import is_newest, is_oldest, light
 from snapshot_support import PYTHONS, program, run_python
-from tracemortem import snapshots
+from tracemortem.debugger import output_file
 
 TOPS = ["lineno", "filename", "traceback", "lineno -c", "filename -c"]
 QUESTIONS = ["tm-top %s --json -n 1000000" % words for words in TOPS]
@@ -22,7 +23,7 @@ def frames(row):
 
 @pytest.fixture(scope="module")
 def saved(known, tmp_path_factory):
-    """The answers to QUESTIONS, and a file in each form with the JSON which tm-save answered."""
+    """The answers to QUESTIONS, and for each form a file and the JSON that tm-save printed."""
     folder = tmp_path_factory.mktemp("saved")
     commands = QUESTIONS + ["tm-save --json %s" % (folder / "own")]
     commands += ["tm-save --json --traces %s %s" % (form, folder / form) for form in ("3.8", "3.9")]
@@ -34,6 +35,7 @@ def form_of(python):
     return "3.8" if python.version < (3, 9) else "3.9"
 
 
+@light(lambda any_python: is_newest(any_python) or is_oldest(any_python))
 def test_the_form_is_the_targets_own(saved, any_python):
     own, old, new = saved[1]
     assert (own["traces"], old["traces"], new["traces"]) == (form_of(any_python), "3.8", "3.9")
@@ -43,6 +45,7 @@ def test_the_form_is_the_targets_own(saved, any_python):
         assert answer["bytes"] == os.path.getsize(answer["file"])
 
 
+@light(lambda any_python, who: (is_oldest if who == "the newest" else is_newest)(any_python))
 @pytest.mark.parametrize("who", ["itself", "the oldest", "the newest"])
 def test_every_python_loads_what_the_debugger_says(saved, any_python, who):
     loader = {"itself": any_python, "the oldest": PYTHONS[0], "the newest": PYTHONS[-1]}[who]
@@ -118,7 +121,7 @@ def test_where_nothing_can_be_written(debugger, newest, plain_program, tmp_path)
     for words, reason in cases.items():
         run = debuggers.run_debugger(debugger, ["tm-save %s" % words], pid=newest.pid)
         assert run.status == 1 and reason in run.stderr and "Traceback" not in run.stderr, run.stderr
-    # A process which is not traced: what was there stays, and what was not is not there.
+    # An untraced process: existing files stay as they are, and no file is created.
     (tmp_path / "old").write_text("mine")
     for words in (str(tmp_path / "new"), "--force %s" % (tmp_path / "old")):
         run = debuggers.run_debugger(debugger, ["tm-save %s" % words], pid=plain_program.pid)
@@ -128,7 +131,7 @@ def test_where_nothing_can_be_written(debugger, newest, plain_program, tmp_path)
 
 @pytest.fixture(scope="module")
 def plain_program(python, tmp_path_factory):
-    """A process which is not traced."""
+    """An untraced process."""
     script = tmp_path_factory.mktemp("plain") / "plain.py"
     script.write_text("import os, sys\nos.write(int(os.environ['TM_READY']), b'\\n')\nsys.stdin.read()\n")
     with debuggers.start_process([python.path, script]) as process:
@@ -136,7 +139,7 @@ def plain_program(python, tmp_path_factory):
 
 
 class TestOutputFile:
-    """The front ends' file by itself."""
+    """The front ends' class for output files, without a debugger."""
 
     @pytest.mark.parametrize("replace", [False, True])
     @pytest.mark.parametrize("there", [False, True])
@@ -146,12 +149,12 @@ class TestOutputFile:
             if there:
                 path.write_bytes(b"old")
             if there and not replace:
-                with pytest.raises(snapshots.SnapshotError, match="exists already"):
-                    snapshots.OutputFile(str(path), replace).__enter__()
+                with pytest.raises(output_file.OutputError, match="exists already"):
+                    output_file.OutputFile(str(path), replace).__enter__()
                 assert path.read_bytes() == b"old"
                 continue
             with pytest.raises(KeyboardInterrupt) if fails else open(os.devnull):
-                with snapshots.OutputFile(str(path), replace) as output:
+                with output_file.OutputFile(str(path), replace) as output:
                     output.write(b"ne")
                     output.write(b"w")
                     assert not there or path.read_bytes() == b"old"
@@ -166,9 +169,9 @@ class TestOutputFile:
         def write(file, data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(snapshots.os, "write", write)
-        with pytest.raises(snapshots.SnapshotError, match="cannot write .*file: No space left on device"):
-            with snapshots.OutputFile(str(tmp_path / "file"), False) as output:
+        monkeypatch.setattr(output_file.os, "write", write)
+        with pytest.raises(output_file.OutputError, match="cannot write .*file: No space left on device"):
+            with output_file.OutputFile(str(tmp_path / "file"), False) as output:
                 output.write(b"x")
         assert list(tmp_path.iterdir()) == []
 
@@ -176,14 +179,14 @@ class TestOutputFile:
     def test_a_core_is_never_replaced(self, linked, tmp_path):
         (tmp_path / "core").write_bytes(b"\x7fELF and more")
         (tmp_path / "link").symlink_to(tmp_path / "core")
-        with pytest.raises(snapshots.SnapshotError, match="core is a core or a program, so it is not replaced"):
-            snapshots.OutputFile(str(tmp_path / ("link" if linked else "core")), True).__enter__()
+        with pytest.raises(output_file.OutputError, match="core is a core or a program, so it is not replaced"):
+            output_file.OutputFile(str(tmp_path / ("link" if linked else "core")), True).__enter__()
         assert (tmp_path / "core").read_bytes() == b"\x7fELF and more" and len(list(tmp_path.iterdir())) == 2
 
     def test_a_link_is_followed(self, tmp_path):
         (tmp_path / "link").symlink_to(tmp_path / "file")
         for replace in (False, True):
-            with snapshots.OutputFile(str(tmp_path / "link"), replace) as output:
+            with output_file.OutputFile(str(tmp_path / "link"), replace) as output:
                 output.write(b"%d" % replace)
                 output.commit()
             assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_bytes() == b"%d" % replace

@@ -1,7 +1,7 @@
-"""Stock processes: programs under CPython's own tracemalloc, which never loaded our tracer, asked from outside.
+"""Stock processes: programs under CPython's own tracemalloc that never loaded our tracer.
 
-Strategy: the oracle (tests/oracle) compares whole programs to the byte; here are the states which no program can be stopped in
-from inside (a table in the middle of a change), what cannot be found, and what is compared across kinds of tables.
+Strategy: the oracle (tests/oracle) compares whole programs to the byte. Here are the states in which a program cannot
+stop itself (a table in the middle of a change), tables that cannot be found, and comparisons across kinds of tables.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Runs a process instruction by instruction, and asks the engine about it in between, without any debugger.
+"""Runs a process instruction by instruction, and has the engine look at it in between, without a debugger.
 
-    with Stepper(process) as stepper:              # a debuggers.Process, which must wait for something
+    with Stepper(process) as stepper:              # a debuggers.Process that waits for something
         stepper.break_at("PyTraceMalloc_Track")    # by its name in the interpreter's symbol table
-        while stepper.run_to_break():              # False: it has ended
+        while stepper.run_to_break():              # False: the process has ended
             for _ in stepper.steps():              # to the end of that function, one instruction at a time; or skip()
                 stepper.ask("tm-traces", "--json")
 
@@ -21,8 +21,9 @@ import debuggers
 
 sys.path.insert(0, debuggers.PACKAGE_PATH)
 
-from tracemortem import _engine  # noqa: E402
-from tracemortem.memory import WRITABLE, LocalProcess, parse_maps  # noqa: E402
+from tracemortem.debugger import engine  # noqa: E402
+from tracemortem.debugger.header import REGION_WRITABLE  # noqa: E402
+from tracemortem.debugger.memory import LocalProcess, parse_maps  # noqa: E402
 
 _CONT, _SINGLESTEP, _GETREGS, _SETREGS, _ATTACH = 7, 9, 12, 13, 16
 _RIP, _RSP = 16, 19  # in struct user_regs_struct
@@ -37,7 +38,7 @@ def _ptrace(request, pid, address=None, data=None):
 
 
 class Symbols:
-    """The symbols of the interpreter of a process: of the file which has tracemalloc in it."""
+    """The symbols of a process's interpreter, from the file that contains tracemalloc."""
 
     def __init__(self, pid):
         with open("/proc/%d/maps" % pid) as file:
@@ -57,15 +58,15 @@ class Symbols:
                             self.addresses[words[2]] = base + int(words[0], 16)
 
 
-class _Memory(_engine.Memory):
-    """A stopped process. Of its mappings those in which tables can be."""
+class _Memory(engine.Memory):
+    """The memory of a stopped process, limited to the mappings in which tables can be."""
 
     def __init__(self, pid, symbols):
         self._process = LocalProcess(pid)
         self._symbols = symbols
         with open("/proc/%d/maps" % pid, "rb") as file:
             regions = parse_maps(file.read())
-        self._regions = [region for region in regions if region[2] & WRITABLE]
+        self._regions = [region for region in regions if region[2] & REGION_WRITABLE]
 
     def read(self, address, length):
         return self._process.read(address, length)
@@ -80,7 +81,7 @@ class _Memory(_engine.Memory):
         self._process.close()
 
 
-class _Host(_engine.Host):
+class _Host(engine.Host):
     def __init__(self):
         self.pieces = []
 
@@ -101,7 +102,7 @@ class Stepper:
         assert self.symbols, "the interpreter has no symbol table"
         self._breaks = {}
         self._host = _Host()
-        self._session = _engine.Session(_engine.Engine(), self._host)
+        self._session = engine.Session(engine.Engine(), self._host)
         self._ended = False
 
     def __enter__(self):
@@ -123,7 +124,7 @@ class Stepper:
         return struct.unpack("<Q", self.read(address, 8))[0]
 
     def break_at(self, *names):
-        """At those of these functions which there are."""
+        """Set breakpoints at those of these functions that exist."""
         for name in names:
             if name in self.symbols:
                 address = self.symbols[name]
@@ -136,7 +137,7 @@ class Stepper:
         return registers
 
     def _resume(self, request):
-        """False: the process has ended."""
+        """Continue until the next stop. Returns False if the process has ended."""
         passed = 0
         while True:
             _ptrace(request, self.pid, None, passed)
@@ -160,7 +161,7 @@ class Stepper:
         return True
 
     def steps(self):
-        """Yields after every instruction of the function which was broken at, and of all that it calls."""
+        """Yield after every instruction of the function at the breakpoint and of the functions it calls."""
         self._arm(False)
         while True:
             assert self._resume(_SINGLESTEP)
@@ -174,16 +175,16 @@ class Stepper:
             os.pwrite(self._file, b"\xcc" if armed else byte, address)
 
     def skip(self):
-        """Leave the function which was broken at to itself."""
+        """Let the function at the breakpoint run without stepping."""
         assert self._resume(_SINGLESTEP)
         os.pwrite(self._file, b"\xcc", self._at)
 
     def ask(self, command, line=""):
-        """The engine's answer to a command line, from JSON."""
+        """The engine's answer to a command line, parsed from JSON."""
         memory = _Memory(self.pid, self.symbols)
         self._host.pieces.clear()
         try:
-            with _engine.Target(self._session, memory) as target, self._session.request(command, line) as request:
+            with engine.Target(self._session, memory) as target, self._session.request(command, line) as request:
                 request.run(target)
         finally:
             memory.close()

@@ -1,4 +1,4 @@
-"""What a stock process answers beside the oracle's questions; each refusal says what to type next; comparisons across kinds."""
+"""Stock processes beyond the oracle's questions; refusals that say what to type; comparisons across kinds of tables."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import cores
 import debuggers
 import pytest
 import pythons
+from selection import is_one_of_its_version, light
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -26,7 +27,7 @@ def start(python, code, *options, **more):
 
 
 def target_of(kind, process, core, python):
-    """A live process, a core with its executable, and a core alone: no symbols, no version, nothing but memory."""
+    """A live process, a core with its executable, or a core alone, which has no symbols and no version: only memory."""
     return {"live": {"pid": process.pid}, "core": {"core": core, "program": python.path}, "alone": {"core": core}}[kind]
 
 
@@ -42,9 +43,10 @@ def refused(debugger, *words, **target):
 # -- answers
 
 
+@light(lambda python: is_one_of_its_version(python))
 @pytest.mark.parametrize("python", PYTHONS, ids=name_of)
 def test_objects_and_names_of_every_kind(python, tmp_path):
-    """tm-traceback goes from an object to its block; names of all kinds of str are told; numpy's domain is."""
+    """tm-traceback finds the block of an object; file names of all kinds of str are shown; so is numpy's domain."""
     number = PYTHONS.index(python)
     words = [python.path, "-X", "tracemalloc=7", os.path.join(HERE, "programs", "kinds.py")]
     with debuggers.start_process(words, folder=tmp_path) as process:
@@ -54,7 +56,7 @@ def test_objects_and_names_of_every_kind(python, tmp_path):
         for debugger, kind in (EVERY_WAY + EVERY_WAY)[number % 6 :][:2]:
             lines = ["tm-info --json", "tm-top traceback --json -n 100000", "tm-top filename --domain 389047 --json"]
             lines += ["tm-traceback --json %#x" % address for address, _ in known["objects"]]
-            # An address in the middle of a large block.
+            # An address inside a large block.
             lines += ["tm-traceback --json %#x" % (known["objects"][0][0] + 24)]
             given = [
                 json.loads(text)
@@ -76,21 +78,22 @@ def test_objects_and_names_of_every_kind(python, tmp_path):
 
 
 @pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
-def test_stock_native_and_saved_snapshots_are_compared_in_every_combination(python, tmp_path):
+def test_stock_cores_traced_cores_and_saved_snapshots_are_compared_in_every_combination(python, tmp_path):
     script = tmp_path / "program.py"
     script.write_text("import sys\nkept = [bytes(500) for _ in range(int(sys.argv[1]))]\n" + WAIT)
-    counts, totals, sides = {"stock": 1000, "saved": 1000, "native": 3000}, {}, {}
+    counts, totals, sides = {"stock": 1000, "saved": 1000, "traced": 3000}, {}, {}
     with debuggers.start_process([python.path, "-X", "tracemalloc=3", script, counts["stock"]]) as stock:
         sides["stock"] = debuggers.gcore(stock.pid, tmp_path / "stock.core")
         sides["saved"] = str(tmp_path / "saved.snapshot")
         debuggers.answers("gdb", ["tm-save %s" % sides["saved"]], pid=stock.pid)
-    with debuggers.start_traced_process(python.path, script, [counts["native"]], frames=3) as native:
-        sides["native"] = debuggers.gcore(native.pid, tmp_path / "native.core")
+    with debuggers.start_traced_process(python.path, script, [counts["traced"]], frames=3) as traced:
+        sides["traced"] = debuggers.gcore(traced.pid, tmp_path / "traced.core")
     here, at = [{"filename": str(script), "lineno": 2}], {}
-    for name in ("stock", "native"):
+    for name in ("stock", "traced"):
         lines = ["tm-top --json -n 1000000", "tm-traces --json -n 1000000 --include %s:2" % script]
         top, traces = map(json.loads, debuggers.answers("gdb", lines, core=sides[name]))
-        assert sum(trace["size"] == 533 for trace in traces["traces"]) == counts[name]  # a bytes object's head has 33
+        # 33 bytes are the head of a bytes object
+        assert sum(trace["size"] == 533 for trace in traces["traces"]) == counts[name]
         totals[name] = top["total_size"]
         (at[name],) = [row["count"] for row in top["statistics"] if row["traceback"] == here]
     totals["saved"], at["saved"] = totals["stock"], at["stock"]
@@ -108,7 +111,7 @@ def test_stock_native_and_saved_snapshots_are_compared_in_every_combination(pyth
 
 
 def traces_of(debugger, core):
-    """Each block with all that is told of it, and what is missing; or what is said instead."""
+    """All blocks with what the answer says of them, and what is missing. Or None and the error."""
     (answers,) = asking.ask(debugger, [(core, ["tm-traces --json -n 1000000", "tm-info --json"])])
     if answers[0].error:
         return None, answers[0].error
@@ -123,7 +126,7 @@ def traces_of(debugger, core):
 
 
 @pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
-def test_of_a_core_which_lacks_pages_a_part_is_told_and_how_much_is_missing(python, tmp_path):
+def test_a_core_which_lacks_pages_gives_a_part_and_says_how_much_is_missing(python, tmp_path):
     code = "def make(n):\n    return [bytes(n)] * (n % 9)\nkept = [make(i % 300) for i in range(20000)]\n"
     with start(python, code, "-X", "tracemalloc=5") as process:
         core = cores.Core(debuggers.gcore(process.pid, tmp_path / "whole.core"))
@@ -136,7 +139,7 @@ def test_of_a_core_which_lacks_pages_a_part_is_told_and_how_much_is_missing(pyth
         pick = random.Random(chance)
 
         def unwanted(address, _, pick=pick, chance=chance):
-            # Of the heap, but for where the heads of the tables and the lock are.
+            # Pages of the heap, except those with the heads of the tables and the lock.
             inside = heap.start <= address < heap.start + heap.held and abs(address - table) >= 1 << 20
             return inside and pick.random() < chance
 
@@ -151,7 +154,7 @@ def test_of_a_core_which_lacks_pages_a_part_is_told_and_how_much_is_missing(pyth
 
 
 def test_the_empty_table_which_serves_our_tracer_is_not_taken_for_an_answer(tmp_path):
-    """Up to 3.12 our tracer has births told to it by CPython's own tracemalloc."""
+    """Up to 3.12 our tracer hears of births through CPython's own tracemalloc."""
     served = [python for python in PYTHONS if python.version < (3, 13)]
     if not served:
         pytest.skip("no CPython before 3.13")
@@ -195,7 +198,7 @@ def test_never_started(python, tmp_path):
         core = debuggers.gcore(process.pid, tmp_path / "core")
         for debugger in debuggers.DEBUGGERS:
             refused(debugger, "never started", "-X tracemalloc", "LD_PRELOAD", pid=process.pid)
-        # Nothing tells more than the version, and that there is no table; later CPythons have one from the start.
+        # Only the version is known, and that there is no table. Later CPythons have a table from the start.
         said = refused("gdb", "Python %d.%d.%d" % python.version, "-X tracemalloc", core=core)
         assert (", but no tables" in said and "gcore" in said and "file PATH" in said) or (
             python.version >= (3, 13) and "tracemalloc was never started in it" in said
@@ -213,7 +216,7 @@ def test_started_and_stopped(python):
 def test_an_unknown_version():
     newer = [python for python in PYTHONS if python.version >= (3, 13)]
     if not newer:
-        pytest.skip("no CPython which tells its version in _PyRuntime")
+        pytest.skip("no CPython that has its version in _PyRuntime")
     with start(newer[-1], "", "-X", "tracemalloc") as process:
         with open("/proc/%d/maps" % process.pid) as file:
             lines = [line.split() for line in file]

@@ -1,10 +1,10 @@
-"""Tables stopped inside an insertion, a rehash, a removal and clear_traces(): no wrong traceback, and what is lost is said.
+"""Tables stopped inside insertion, rehash, removal and clear_traces(): no wrong traceback, and losses are counted.
 
-A process runs instruction by instruction. Whenever anything of its table has changed, the engine is asked: each trace which
-it tells must be one from before the operation or from after it, and if any which was there before and after is missing, the
-answer must say that at least so many are.
+A process runs instruction by instruction. After each change of its table the engine lists the traces. Each trace must
+be one from before the operation or from after it. If traces are missing that exist both before and after, the answer
+must report at least as many as missing.
 
-TM_TORN=1 tries every state of many operations, on every CPython with a symbol table; else a sample is tried.
+TM_TORN=1 tries every state of many operations, on every CPython with a symbol table. Without it, a sample is tried.
 """
 
 import os
@@ -17,21 +17,21 @@ from stepper import Stepper
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 LONG = bool(os.environ.get("TM_TORN"))
-# The program's own operations, and those of the interpreter in between, which often are what makes the table grow.
+# The program's own operations, and the interpreter's operations in between, which often make the table grow.
 OPERATIONS = ["PyTraceMalloc_Track", "PyTraceMalloc_Untrack", "tracemalloc_malloc_gil", "tracemalloc_free"]
 CLEARING = ["_PyTraceMalloc_ClearTraces", "_tracemalloc_clear_traces", "tracemalloc_clear_traces"]
 MOST_ENTRIES = 400
-STRIDE = 1 if LONG else 17  # instructions from one look to the next
+STRIDE = 1 if LONG else 17  # instructions between two looks
 
 
 def with_symbols():
-    """CPythons whose static variables can be looked up in the file: the oldest of each kind of table, or all."""
+    """CPythons whose static variables are in the file's symbol table: the oldest for each kind of table, or all."""
     found = [python for python in pythons.find() if "pyenv" in python.path or "local" in python.path]
     return found if LONG else [python for python in found if python.version[:2] in ((3, 8), (3, 11), (3, 13))]
 
 
 class Table:
-    """The bytes by which two states of the table differ: its head, its array, and the entries it had."""
+    """A table's state: its head, its array, and the entries it had. Two states differ if these bytes differ."""
 
     def __init__(self, stepper, address):
         self._stepper = stepper
@@ -44,7 +44,7 @@ class Table:
         return head, counts[0 if self._is_3_8 else 1], counts[2]
 
     def is_full(self):
-        """Whether one entry more or less makes it grow or shrink."""
+        """Whether one entry more or less makes the table grow or shrink."""
         head, buckets, _ = self._shape()
         entries = int.from_bytes(head[8:16] if self._is_3_8 else head[:8], "little")
         return 2 * (entries + 1) > buckets or 10 * (entries - 1) < buckets
@@ -65,31 +65,31 @@ class Table:
             heads = self._stepper.read(array, 8 * buckets)
         except OSError:
             heads = b""
-        # All that lies between them, where that is little: one read for each instruction is faster than hundreds.
+        # If the entries are close together, read everything between them: one read is faster than hundreds.
         first, last = min(entries, default=0), max(entries, default=0)
         if last - first < 1 << 16:
             return head, heads, self._stepper.read(first, last + 40 - first) if entries else b""
         return head, heads, [self._stepper.read(entry, 40) for entry in entries]
 
 
-def told(answer):
-    """What an answer tells, by block, and how much it says is missing."""
+def rows_of(answer):
+    """The rows of an answer by block, and how many records it reports as missing."""
     rows = {}
     for row in answer["traces"]:
         frames = tuple((frame["filename"], frame["lineno"]) for frame in row["traceback"])
         key = (row["domain"], row["address"])
-        assert key not in rows, "%r is told twice" % (key,)
+        assert key not in rows, "%r is listed twice" % (key,)
         rows[key] = (row["size"], frames, row["total_nframe"])
     missing = answer["missing"]
     return rows, missing["unreadable_records"] + missing["corrupt_records"] + missing["torn_records"]
 
 
 def ask(stepper):
-    return told(stepper.ask("tm-traces", "--json -n 1000000"))
+    return rows_of(stepper.ask("tm-traces", "--json -n 1000000"))
 
 
 class Tally:
-    """What came out of all states that were looked at."""
+    """The results of all states that were looked at."""
 
     def __init__(self):
         self.states = self.partial = self.most_lost = 0
@@ -99,18 +99,18 @@ def check_state(tally, before, after, rows, missing):
     for key, row in rows.items():
         sides = [side[key] for side in (before, after) if key in side]
         assert sides, "%r was never traced: %r" % (key, row)
-        # Resized in place, a block has for an instant the new size and the old traceback.
+        # A block that is resized in place has the new size and the old traceback for an instant.
         sizes, tracebacks = {side[0] for side in sides}, {side[1:] for side in sides}
         assert row[0] in sizes and row[1:] in tracebacks, (key, row, sides)
     lost = len([key for key in before if key in after and key not in rows])
-    assert missing >= lost, "%d traces are lost, and %d said to be" % (lost, missing)
+    assert missing >= lost, "%d traces are lost, but only %d are reported as missing" % (lost, missing)
     tally.states += 1
     tally.partial += lost > 0
     tally.most_lost = max(tally.most_lost, lost)
 
 
 def step_through(stepper, table, chance, rng, tally):
-    """One operation, and all states in it which `chance` picks."""
+    """Step through one operation and check the states that `chance` picks."""
     entries = table.entries()
     before, said = ask(stepper)
     assert said == 0
@@ -129,7 +129,7 @@ def step_through(stepper, table, chance, rng, tally):
 
 
 def torn(python, rounds, chance, domain=0):
-    """`chance` picks operations, of those which do not rehash, and states, of those which do."""
+    """Run the program. `chance` picks among operations that do not rehash, and among the states of those that do."""
     rng = random.Random(python.version[1])
     tally = Tally()
     command = [python.path, os.path.join(HERE, "programs", "torn.py"), rounds, 24, domain]
@@ -159,7 +159,7 @@ def test_no_torn_state_gives_a_wrong_traceback(python):
     tally = torn(python, rounds=3 if LONG else 1, chance=1 if LONG else 0.004)
     print("%d states, %d of them with losses, at most %d traces" % (tally.states, tally.partial, tally.most_lost))
     assert tally.states > 20
-    # Tables were met in the middle of a rehash.
+    # Some states were in the middle of a rehash.
     assert tally.partial > 0
 
 

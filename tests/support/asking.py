@@ -1,10 +1,10 @@
-"""Asks one gdb or one lldb about many cores, one after the other: starting a debugger for each takes longer than the asking.
+"""Asks one gdb or one lldb about many cores, one after the other: starting a debugger takes longer than asking it.
 
     said = asking.ask("gdb", [(core, ["tm-info --json", "tm-top"]), …])
     said[0][1].output, said[0][1].error        # of the second command on the first core; error "" if it did not fail
 
-A core is its path, or (path, program). What opening a core said is in said[i].opened. This file is also what runs inside of
-the debugger: as a script, with the questions in the file $TM_ASK and the answers going to $TM_SAID.
+A core is its path, or (path, program). said[i].opened is the answer to opening the core. This file also runs inside the
+debugger as a script: it reads the questions from the file $TM_ASK and writes the answers to $TM_SAID.
 """
 
 import collections

@@ -1,6 +1,6 @@
-"""Checks that the Python files named on the command line are in the syntax of Python 3.8.
+"""Checks that the Python files named on the command line have the syntax of Python 3.8.
 
-By a Python 3.8 if there is one, which is exact; else by this Python, asked to read them as 3.8 would.
+The check is exact if there is a Python 3.8. Else this Python reads the files as far as it can like 3.8.
 """
 
 import ast

@@ -1,10 +1,10 @@
-"""Takes ELF core files apart, as bad luck does: segments dropped, the end cut off, pages and notes left out.
+"""Makes damaged copies of ELF core files: without segments, pages or notes, or without their end.
 
     core = cores.Core(path)
-    core.write(other, segments=[...])          # the same bytes, described by other program headers
+    core.write(other, segments=[...])          # the same bytes with other program headers
     cores.cut(path, other, 0.5)                # the first half of the file
 
-Knows ELF and nothing of traces. The copies are sparse, and share no bytes with the original.
+This module knows ELF and nothing of traces. The copies are sparse and share no storage with the original.
 """
 
 import collections
@@ -29,7 +29,7 @@ Note.__doc__ = "A note; `offset` is where its data is in the file."
 
 
 class Core:
-    """A core file of a 64-bit little-endian machine, as a well-meaning kernel or gdb wrote it."""
+    """An undamaged core file of a 64-bit little-endian machine, from the kernel or from gdb."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -49,7 +49,7 @@ class Core:
             return file.read(segment.held)
 
     def read(self, address, length):
-        """Memory of the process which the file holds."""
+        """Memory of the process, which the file must hold."""
         for segment in self.loads():
             if segment.start <= address and address + length <= segment.start + segment.held:
                 with open(self.path, "rb") as file:
@@ -84,7 +84,7 @@ class Core:
         return any(start < segment.start + segment.size and segment.start < end for start, end, _, _ in self.files())
 
     def write(self, path, segments):
-        """A copy with these program headers in the place of its own."""
+        """A copy with these program headers instead of its own."""
         copy(self.path, path)
         header = list(self._header)
         with open(path, "r+b") as file:
@@ -98,8 +98,8 @@ class Core:
         return str(path)
 
     def without(self, path, unwanted, named=False):
-        """A copy without what `unwanted(segment)` is true of; `named`: without its bytes only, as the kernel leaves
-        segments out."""
+        """A copy without the segments for which `unwanted(segment)` is true. With `named` their headers stay, without
+        bytes, as the kernel does it."""
         kept = []
         for segment in self.segments:
             if segment.type != PT_LOAD or not unwanted(segment):
@@ -109,7 +109,7 @@ class Core:
         return self.write(path, kept)
 
     def without_pages(self, path, unwanted):
-        """A copy without the pages which `unwanted(address, bytes)` is true of: segments are split around them."""
+        """A copy without the pages for which `unwanted(address, bytes)` is true: segments are split around them."""
         segments = [segment for segment in self.segments if segment.type != PT_LOAD]
         for segment in self.loads():
             data = self.bytes_of(segment)
@@ -123,7 +123,7 @@ class Core:
         return self.write(path, segments)
 
     def without_note(self, path, kind):
-        """A copy whose notes of this type have another."""
+        """A copy whose notes of this type have an unknown type instead."""
         self.write(path, self.segments)
         with open(path, "r+b") as file:
             for note in self.notes():
@@ -147,7 +147,7 @@ def cut(source, path, fraction):
 
 
 def copy(source, path):
-    """A copy whose zero pages take no room."""
+    """A copy whose zero pages take no disk space."""
     with open(str(source), "rb") as original, open(str(path), "wb") as made:
         while True:
             data = original.read(1 << 20)

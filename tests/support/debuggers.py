@@ -1,15 +1,15 @@
-"""Runs programs to look at, dumps them, and runs gdb and lldb on them. Shared by all tests which need a real debugger.
+"""Runs programs, dumps them, and runs gdb and lldb on them. All tests that need a real debugger share it.
 
     with start_traced_process(python, script, frames=5) as process:   # the script says when it is ready
         core = gcore(process.pid, folder / "core")
         run = run_gdb(["tm-top"], pid=process.pid)                    # status, stdout, stderr
         texts = answers("lldb", ["tm-top", "tm-info"], program=python, core=core)
 
-A script says that it is ready, as often as it likes, by writing a line to the file descriptor in $TM_READY:
+A script says that it is ready by writing a line to the file descriptor in $TM_READY, as often as it needs to:
 
     os.write(int(os.environ["TM_READY"]), b"what the test is to know\\n")
 
-and then waits, for example by sys.stdin.readline(), which `process.tell()` ends. Nothing here sleeps.
+Then it waits, for example in sys.stdin.readline(), until the test calls `process.tell()`. Nothing here sleeps.
 """
 
 import collections
@@ -36,17 +36,17 @@ GDB = os.environ.get("TM_TEST_GDB", "gdb")
 LLDB = os.environ.get("TM_TEST_LLDB", "lldb-19")
 DEBUGGERS = ("gdb", "lldb")
 
-PATIENCE = 120  # seconds until what should happen at once is given up
+PATIENCE = 600  # seconds until what should happen at once is given up
 
 Run = collections.namedtuple("Run", "status stdout stderr")
-Run.__doc__ = "What a debugger did: its exit status, and what it printed."
+Run.__doc__ = "A debugger's exit status, and what it printed."
 
 
-# -- programs to look at
+# -- programs that the debuggers look at
 
 
 class Process:
-    """A started program. As a context manager it is killed at the end."""
+    """A started program. A context manager that kills it at the end."""
 
     def __init__(self, command, environment=None, folder=None):
         self._scratch = tempfile.mkdtemp(prefix="tm-test-")
@@ -72,7 +72,7 @@ class Process:
         self._line = b""
 
     def ready(self):
-        """The next line which the program writes to $TM_READY; waits for it."""
+        """Wait for the next line that the program writes to $TM_READY, and return it."""
         end = time.monotonic() + PATIENCE
         while b"\n" not in self._line:
             readable, _, _ = select.select([self._ready], [], [], max(0, end - time.monotonic()))
@@ -85,7 +85,7 @@ class Process:
         return line.decode()
 
     def tell(self, line=""):
-        """Give it a line on its standard input."""
+        """Write a line to its standard input."""
         self.popen.stdin.write(line.encode() + b"\n")
         self.popen.stdin.flush()
 
@@ -109,7 +109,7 @@ class Process:
 
 
 def _let_be_looked_at():
-    """In the child: the kernel may write a core, and a debugger which is not the parent may attach (Yama)."""
+    """In the child: let the kernel write a core, and let a debugger that is not the parent attach (Yama)."""
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (most, most))
     pr_set_ptracer, anyone = 0x59616D61, ctypes.c_ulong(-1)
@@ -128,9 +128,8 @@ def start_process(command, **options):
 
 
 def start_traced_process(python, script, arguments=(), frames=1, preload=False, environment=None, folder=None):
-    """Start a script, by its path, under `python -m tracemortem`, or with the tracer preloaded; wait until it is ready.
-
-    `process.first_line` is what it said.
+    """Start the script at this path under `python -m tracemortem`, or with the tracer preloaded, and wait until it is
+    ready. `process.first_line` is the line that it wrote.
     """
     variables = dict(environment or {})
     if preload:
@@ -146,14 +145,14 @@ def start_traced_process(python, script, arguments=(), frames=1, preload=False, 
 
 
 def run_preloaded(python, code, frames=5):
-    """A Python which runs this code, with the tracer preloaded, to its end: subprocess's CompletedProcess, of bytes."""
+    """Run this code in a Python with the tracer preloaded, to its end. Returns a CompletedProcess, of bytes."""
     environment = dict(os.environ, LD_PRELOAD=TRACER, TRACEMORTEM=str(frames))
     command = [python, "-c", code]
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
 
 
 def gcore(pid, path):
-    """Let gdb write a core of a live process, which goes on. Returns the path."""
+    """Let gdb write a core of a live process, which then goes on. Returns the path."""
     run = subprocess.run(
         [GDB, "-nx", "-batch", "-p", str(pid), "-ex", "gcore %s" % path],
         stdin=subprocess.DEVNULL,
@@ -166,8 +165,8 @@ def gcore(pid, path):
 
 
 def kernel_core(process, path):
-    """Abort the process and take the kernel's core of it. Where the kernel hands cores to another program, or none is
-    allowed, gdb writes it instead. Returns who wrote it, "kernel" or "gcore"."""
+    """Abort the process and take the kernel's core of it. If the kernel passes cores to another program or writes none,
+    gdb writes the core. Returns which one did, "kernel" or "gcore"."""
 
     def end():
         process.popen.send_signal(signal.SIGABRT)
@@ -182,7 +181,7 @@ def kernel_core(process, path):
 
 
 def kernel_writes_cores():
-    """Whether the kernel may write cores, and does it itself."""
+    """Whether the kernel writes cores to files."""
     return not _core_pattern().startswith("|") and resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
 
 
@@ -192,8 +191,7 @@ def _core_pattern():
 
 
 def take_kernel_core(folder, end, path):
-    """Move the core to `path` which the kernel writes of a process in this folder when it dies: `end()` makes it die, and
-    returns when it is dead."""
+    """Kill a process of this folder by `end()`, which returns when it is dead, and move the kernel's core to `path`."""
     pattern, folder = _core_pattern(), os.path.realpath(str(folder))
     before = set(_cores(pattern, folder))
     end()
@@ -211,9 +209,9 @@ def _cores(pattern, folder):
 
 
 def run_debugger(debugger, commands, environment=None, **options):
-    """Run the commands of "gdb" or "lldb" as a script, which ends at the first that fails.
+    """Run commands of "gdb" or "lldb" as a script, which ends at the first command that fails.
 
-    Options: what to look at (`pid`, or `core` and `program`), and `load`: False for one without the tm- commands.
+    Options: what to look at (`pid`, or `core` and `program`), and `load`: False runs without the tm- commands.
     """
     with command_line(debugger, commands, **options) as words:
         run = subprocess.run(
@@ -239,7 +237,7 @@ def run_lldb(commands, **options):
 
 @contextlib.contextmanager
 def command_line(debugger, commands, pid=None, core=None, program=None, load=True):
-    """The words which start the debugger on these commands."""
+    """The command line that runs these commands in the debugger."""
     if debugger == "lldb":
         words = [LLDB, "-x", "-b"]
         words += ["-p", str(pid)] if pid else []
@@ -269,13 +267,11 @@ def answers(debugger, commands, **options):
         lines += [command, print_marker % marker % number]
     run = run_debugger(debugger, lines, **options)
     assert run.status == 0, "%s: status %d\n%s%s" % (debugger, run.status, run.stdout, run.stderr)
-    texts = []
-    for number in range(len(commands)):
-        start, end = (re.search("^%s\n" % marker % (number + n), run.stdout, re.MULTILINE) for n in (0, 1))
-        assert start and end, run.stdout + run.stderr
-        text = run.stdout[start.end() : end.start()]
-        texts.append(_without_echo(text) if debugger == "lldb" else text)
-    return texts
+    # [what came before, number, text, number, text, …]
+    parts = re.split("^%s\n" % marker.replace("%d", r"(\d+)"), run.stdout, flags=re.MULTILINE)
+    assert parts[1::2] == list(map(str, range(len(commands) + 1))), run.stdout + run.stderr
+    texts = parts[2:-1:2]
+    return [_without_echo(text) if debugger == "lldb" else text for text in texts]
 
 
 def _without_echo(text):

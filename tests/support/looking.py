@@ -1,9 +1,9 @@
-"""The engine without a debugger: what the tm- commands say of a process on this host, or of a core file.
+"""Runs tm- commands without a debugger, on a process of this host or on a core file.
 
     info = looking.answer("tm-info", pid=process.pid)       # parsed JSON
     rows = looking.answer("tm-top lineno -n 0", core=path)
 
-The process must stand still, or be waiting. Needs nothing stopped and nobody's permission: for tests which look often.
+The process must be stopped or waiting. This needs no debugger to attach: it is for tests that ask often.
 """
 
 import json
@@ -16,13 +16,14 @@ import debuggers
 sys.path.insert(0, os.path.join(debuggers.ROOT, "src", "python"))
 os.environ.setdefault("TRACEMORTEM_ENGINE", os.path.join(debuggers.BUILD, "lib", "libtracemortem.so"))
 
-from tracemortem import _engine, corefile, memory  # noqa: E402
-from tracemortem._engine import EngineError  # noqa: E402, F401
+from tracemortem.debugger import core_file, engine, memory  # noqa: E402
+from tracemortem.debugger.engine import EngineError  # noqa: E402, F401
+from tracemortem.debugger.header import ErrorCode  # noqa: E402
 
-NO_TABLE, NOT_TRACING, FAULT = 4, 5, 8  # of enum tm_error_code
+NO_TABLE, NOT_TRACING, FAULT = ErrorCode.NO_TABLE, ErrorCode.NOT_TRACING, ErrorCode.FAULT
 
 
-class _Output(_engine.Host):
+class _Output(engine.Host):
     def __init__(self):
         self.text = ""
 
@@ -30,14 +31,14 @@ class _Output(_engine.Host):
         self.text += text
 
 
-class _Process(memory.LocalProcess, _engine.Memory):
-    """It has no symbols: the table is found by its mapping's name, or by searching."""
+class _Process(memory.LocalProcess, engine.Memory):
+    """It has no symbols: the engine finds the table by its mapping's name, or searches for it."""
 
 
 def answer(line, pid=None, core=None):
-    """What the command prints with --json. Raises EngineError where it fails."""
+    """What the command prints with --json, parsed. Raises EngineError if it fails."""
     if core is not None:
-        with corefile.CoreFile(str(core)) as file:
+        with core_file.CoreFile(str(core)) as file:
             return ask(line, memory.CoreMemory(file))
     process = _Process(pid)
     try:
@@ -47,12 +48,12 @@ def answer(line, pid=None, core=None):
 
 
 def ask(line, target_memory):
-    """The same of a _engine.Memory."""
+    """The same for an engine.Memory."""
     output = _Output()
-    session = _engine.Session(_engine.Engine(), output)
+    session = engine.Session(engine.Engine(), output)
     try:
         command, _, arguments = line.partition(" ")
-        with _engine.Target(session, target_memory) as target:
+        with engine.Target(session, target_memory) as target:
             with session.request(command, arguments + " --json") as request:
                 request.run(target)
     finally:

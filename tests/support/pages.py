@@ -1,6 +1,6 @@
-"""Tells whether anything was written to a stopped process: a fingerprint of its mappings and their writable pages.
+"""Finds out whether anything was written to a stopped process, by hashes of its mappings and writable pages.
 
-Usable inside of a debugger's Python, while the process is stopped.
+It also works inside a debugger's Python, while the process is stopped.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def _digests(memory, start, length):
     memory.seek(start)
     try:
         data = memory.read(length)
-    except OSError:  # a guard page of a thread's stack, which no mapping of its own tells of
+    except OSError:  # a guard page of a thread's stack, which is not listed as a mapping of its own
         if length <= PAGE:
             return {}
         return {

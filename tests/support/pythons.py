@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Finds the CPythons to test: 3.8 and later, those of pyenv, of /usr/bin and of /usr/local/bin.
+"""Finds the CPythons to test: 3.8 and later, from pyenv, /usr/bin and /usr/local/bin.
 
-The environment variable PYTHONS, a list of programs separated by spaces, replaces the search. As a program: prints one
-line for each, "version path". As a module: `find()` returns them, oldest first; builds of another kind, which are rarer,
-are left to `find_debug()` and `find_free_threaded()`.
+The environment variable PYTHONS, a list of programs separated by spaces, replaces the search. As a program it prints a
+line for each one, "version path". As a module: `find()` returns them, oldest first; `find_debug()` and
+`find_free_threaded()` return the special builds.
 """
 
 import collections
+import functools
 import glob
 import os
 import re
@@ -23,8 +24,9 @@ PROBE = """if 1:
     print(platform.python_implementation(), *sys.version_info[:3], os.path.realpath(sys.executable))"""
 
 
+@functools.lru_cache(maxsize=None)
 def candidates(names=r"python3(\.\d+)?", elsewhere=False):
-    """Paths which may be an interpreter, `elsewhere` in $PATH too; the same one may be among them under several names."""
+    """Paths of possible interpreters; with `elsewhere` those in $PATH too. One interpreter may have several names."""
     chosen = os.environ.get("PYTHONS", "").split()
     if chosen:
         return chosen
@@ -37,10 +39,11 @@ def candidates(names=r"python3(\.\d+)?", elsewhere=False):
     return [path for path in paths if re.fullmatch(names, os.path.basename(path))]
 
 
+@functools.lru_cache(maxsize=None)
 def probe(path):
     """The interpreter at `path`, or None if it is not a CPython or too old."""
     try:
-        answer = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+        answer = subprocess.run([path, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=600)
     except (OSError, subprocess.TimeoutExpired):
         return None
     words = answer.stdout.decode(errors="surrogateescape").split(None, 4)
@@ -51,7 +54,7 @@ def probe(path):
 
 
 def find():
-    """All interpreters, each once, oldest first. One asked for by PYTHONS which does not start is an error."""
+    """All interpreters, each once, oldest first. It is an error if one of PYTHONS does not start."""
     found = {}
     for path in candidates():
         python = probe(path)
@@ -68,20 +71,20 @@ def is_free_threaded(path):
 
 
 def find_free_threaded():
-    """The builds without the global lock, oldest first; of those which PYTHONS names, if it is set."""
+    """The builds without the global lock, oldest first. If PYTHONS is set, only those that it names."""
     found = filter(None, map(probe, candidates(r"python3\.\d+t", elsewhere=True)))
     return sorted({python for python in found if is_free_threaded(python.path)})
 
 
 def find_debug():
-    """The interpreters built with Py_DEBUG, which `find()` leaves out; none if PYTHONS says what to test."""
+    """The interpreters built with Py_DEBUG, which `find()` leaves out. None if PYTHONS is set."""
     if os.environ.get("PYTHONS"):
         return []
     return sorted(set(filter(None, map(probe, candidates(r"python3\.\d+-dbg")))))
 
 
 def name(python):
-    """What a test calls it: its version and where it is; interpreters of one version are told apart."""
+    """Its name in tests: version, kind of build and first folder, so that two of one version differ."""
     build = "d" if re.search(r"(d|-dbg)$", python.path) else "t" if is_free_threaded(python.path) else ""
     return ".".join(map(str, python.version)) + build + ":" + python.path.strip("/").split("/")[0]
 

@@ -1,10 +1,10 @@
-"""Runs Python code under stock tracemalloc, or with the tracer in its place. Shared by the tests of the drop-in.
+"""Runs Python code under stock tracemalloc or under the tracer. The tests of the drop-in share it.
 
     run = run_code(python, "import tracemalloc; print(tracemalloc.is_tracing())", way="preloaded", frames=5)
     run.stdout, run.stderr, run.status
 
-The ways: "stock" is CPython as it is; "imported" installs the imported tracer before the code begins; "preloaded" has
-it preloaded. With `frames` tracing is on from launch (or, imported, from the code's first line), else it is off.
+The ways: "stock" is unmodified CPython; "imported" installs the imported tracer before the code begins; "preloaded"
+preloads the tracer. With `frames`, tracing is on from launch ("imported": from the code's first line), else it is off.
 """
 
 import collections
@@ -18,7 +18,7 @@ WAYS = ("imported", "preloaded")
 
 Run = collections.namedtuple("Run", "status stdout stderr")
 
-# What `site` imports before a program begins.
+# `site` imports this before a program begins.
 _INSTALL = """
 import tracemortem
 tracemortem.install()

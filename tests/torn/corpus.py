@@ -1,7 +1,7 @@
 """What the stepped program does, part by part: `corpus.py [PART]...`.
 
-It tells the harness where it is, in cells which both map: before an operation its line. The build makes __LINE__ into
-the number of its line, so that telling it allocates nothing.
+It writes where it is into cells which the harness maps too: before an operation, its line. The build replaces __LINE__ by
+the number of the line, so that this allocates nothing.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ import threading
 import tracemalloc
 import types
 
-# 16 cells for each thread: 1 the line of the operation, 2 that of a function it calls, 8 and 9 where the operation was called.
+# 16 cells for each thread: 1 the line of the operation, 2 that of a function it calls, 8 and 9 where the part was called.
 cells = memoryview(mmap.mmap(int(os.environ["TM_TORN_CELLS"]), 4096)).cast("H")
 
 # Without the interpreter's lock, and with it.
@@ -212,7 +212,7 @@ def fork():
 
 
 PARTS = (sizes, resizes, giants, objects, nested, births, leaf, code_objects, tracked, tracked_core, threads, fork, clear, stop)
-# Called without a frame of Python's between, of which the cells would know no line.
+# Called without a Python frame in between, whose line would not be in the cells.
 LONG_PARTS = {"growth": functools.partial(code_objects, 300), "tracked_growth": functools.partial(tracked, 600, 78)}
 
 

@@ -1,4 +1,4 @@
-// A list of harmless opcodes. What is not on it is taken to write.
+// A list of harmless opcodes. All others are taken to write.
 
 #include "instruction.h"
 

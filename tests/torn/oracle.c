@@ -1,4 +1,4 @@
-// The rules by which what is seen is compared with what was and what is in flight.
+// The rules: what is seen is compared with what was there before and with the calls in flight.
 
 #define _GNU_SOURCE
 #include "oracle.h"
@@ -96,13 +96,13 @@ static void read_kind(struct flight *flight, const struct process *process, cons
         flight->kind = arguments[1] == 0 ? KIND_NONE : KIND_FREE;
         flight->address = arguments[1];
     } else if (strcmp(name, "on_get_entry") == 0) {
-        flight->kind = KIND_REBORN;
+        flight->kind = KIND_BIRTH;
         flight->address = arguments[1];
     } else if (strcmp(name, "on_hash") == 0) {
-        flight->kind = KIND_REBORN;
+        flight->kind = KIND_BIRTH;
         tracee_read(process, arguments[1], &flight->address, sizeof flight->address);
     } else if (strcmp(name, "on_event") == 0) {
-        flight->kind = (uint32_t)arguments[1] == 0 ? KIND_REBORN : KIND_NONE;
+        flight->kind = (uint32_t)arguments[1] == 0 ? KIND_BIRTH : KIND_NONE;
         flight->address = arguments[0];
     } else if (is_one_of(name, "track_block", "PyTraceMalloc_Track")) {
         flight->kind = KIND_TRACK;
@@ -150,8 +150,8 @@ struct flight *oracle_begin(struct oracle *oracle, const struct process *process
     *flight = (struct flight){.used = true, .optional = nested || !oracle->tracing, .lost_before = oracle->lost};
     read_kind(flight, process, call->arguments, name);
     read_lines(flight, cells, thread);
-    const struct seen_block *old = flight->kind == KIND_REBORN ? block_of_object(oracle, flight->address)
-                                                               : find_block(oracle, flight->address, flight->domain);
+    const struct seen_block *old = flight->kind == KIND_BIRTH ? block_of_object(oracle, flight->address)
+                                                              : find_block(oracle, flight->address, flight->domain);
     flight->old_size = old == NULL ? 0 : old->size;
     flight->takes_empty = old != NULL && old->size == 0;
     return flight;
@@ -185,14 +185,14 @@ static bool ends_with(const struct tm_name *name, const char *end)
     return name->length >= length && memcmp(name->bytes + name->length - length, end, length) == 0;
 }
 
-/** Whether a traceback is that of a call: its frames of the program's own file have the lines which the program told. */
+/** Whether a traceback is that of a call: its frames of the program's own file have the lines in the program's cells. */
 static bool comes_from(const struct tm_traceback *traceback, const struct flight *flight)
 {
     if (flight->line_count == 0)
         return true;
     uint32_t i = traceback->count;
     while (i > 0 && !ends_with(traceback->frames[i - 1].file_name, CORPUS))
-        i--; // functions of the library, called from there
+        i--; // functions of the library, called from the program
     for (unsigned n = 0; i > 0 && n < flight->line_count; i--, n++)
         if (!ends_with(traceback->frames[i - 1].file_name, CORPUS) || traceback->frames[i - 1].line != flight->lines[n])
             return false;
@@ -226,17 +226,17 @@ static bool may_add(const struct flight *flight, const struct seen_block *block)
 
 static bool may_move(const struct flight *flight, const struct seen_block *before, const struct seen_block *now)
 {
-    return flight->kind == KIND_REBORN && flight->address - before->address <= 2 * 16 && before->size == now->size &&
+    return flight->kind == KIND_BIRTH && flight->address - before->address <= 2 * 16 && before->size == now->size &&
            comes_from(now->traceback, flight);
 }
 
-/** How well it is known of a flight that a change is its own: that a block is new, by its lines; else it is the ended one's. */
+/** How surely a change is a flight's own: most surely a new block with the flight's lines; then any change, if it has ended. */
 static unsigned certainty(const struct check *check, const struct flight *flight, bool is_new)
 {
     return (is_new && flight->line_count != 0 ? 2 : 0) + (flight == check->ended);
 }
 
-/** A block belongs to one flight: it may have been taken for another's, which might as well have made it. */
+/** A block belongs to one flight. If it was taken for another flight's before, that was wrong. */
 static void note_added(struct oracle *oracle, struct flight *flight, uint64_t address)
 {
     for (struct flight *other = oracle->flights; other < oracle->flights + FLIGHTS; other++)
@@ -246,7 +246,7 @@ static void note_added(struct oracle *oracle, struct flight *flight, uint64_t ad
     flight->added = address;
 }
 
-/** The flight by which a change is explained; NULL: none. */
+/** The flight that explains a change; NULL: none does. */
 static struct flight *explain(const struct check *check, const struct seen_block *before, const struct seen_block *now)
 {
     struct flight *found = NULL;
@@ -298,11 +298,11 @@ static bool resizes(const struct oracle *oracle, uint64_t address)
     return false;
 }
 
-/** One key, before and now; NULL where it was or is not. */
+/** Compare one block before and now; NULL: it was or is not there. */
 static bool check_change(struct check *check, const struct seen_block *before, const struct seen_block *now)
 {
     if (now != NULL && now->resizing && !resizes(check->oracle, now->address))
-        return refuse(check, "a block at %#llx is told to be inside realloc(), and is not",
+        return refuse(check, "the block at %#llx is shown inside realloc(), and is not",
                       (unsigned long long)now->address);
     if (before != NULL && now != NULL && before->size == now->size && before->traceback == now->traceback) {
         keep(check, now);
@@ -317,7 +317,7 @@ static bool check_change(struct check *check, const struct seen_block *before, c
         char was[512], is[512];
         describe(was, sizeof was, before);
         describe(is, sizeof is, now);
-        return refuse(check, "a change nobody is making: was %s; is %s", was, is);
+        return refuse(check, "a change that no call is making: was %s; is %s", was, is);
     }
     keep(check, flight == check->ended ? now : before);
     return true;
@@ -343,8 +343,8 @@ static bool check_blocks(struct check *check, const struct seen *seen)
 struct allowance {
     uint64_t count, bytes;
     bool any;       // traces are being cleared
-    bool in_flight; // there is a call which changes something
-    bool empty;     // and some of what it changes is an empty block: an update of no bytes
+    bool in_flight; // there is a call that changes something
+    bool empty;     // and it changes an empty block: an update of no bytes
 };
 
 static struct allowance allowance_of(const struct oracle *oracle)
@@ -353,9 +353,9 @@ static struct allowance allowance_of(const struct oracle *oracle)
     for (const struct flight *flight = oracle->flights; flight < oracle->flights + FLIGHTS; flight++) {
         if (!flight->used || flight->kind == KIND_NONE)
             continue;
-        bool both = flight->kind == KIND_RESIZE || flight->kind == KIND_REBORN || flight->kind == KIND_TRACK;
+        bool both = flight->kind == KIND_RESIZE || flight->kind == KIND_BIRTH || flight->kind == KIND_TRACK;
         allowance.count += both ? 2 : 1;
-        allowance.bytes += flight->size + (flight->kind == KIND_REBORN ? 2 : 1) * flight->old_size;
+        allowance.bytes += flight->size + (flight->kind == KIND_BIRTH ? 2 : 1) * flight->old_size;
         allowance.any |= flight->kind == KIND_CLEAR;
         allowance.in_flight = true;
         bool gives = flight->kind == KIND_ALLOCATE || flight->kind == KIND_RESIZE || flight->kind == KIND_TRACK;
@@ -380,7 +380,7 @@ static bool check_counters(struct check *check, const struct seen *seen, const s
     return true;
 }
 
-/** tm-info names an update exactly while the counters and the blocks differ by one, unless it is one of no bytes. */
+/** tm-info names an update if and only if counters and blocks differ by one, except for an update of no bytes. */
 static bool check_naming(struct check *check, const struct seen *seen, const struct allowance *allowance)
 {
     bool named =
@@ -395,7 +395,7 @@ static bool check_naming(struct check *check, const struct seen *seen, const str
     return true;
 }
 
-/** tm-traceback tells of a block in flight what the list of all blocks tells. */
+/** tm-traceback and the list of all blocks say the same of a block in flight. */
 static bool check_found(struct check *check, struct view *view, const struct seen *seen, uint64_t address)
 {
     struct seen_block found;
@@ -429,7 +429,7 @@ static bool check_ended(struct check *check, const struct seen *seen, uint64_t r
         const struct seen_block *still = find_block(oracle, flight->address, flight->domain);
         bool is_again = flight->kind == KIND_RESIZE && result == flight->address;
         if (still != NULL && !is_again && !flight->optional)
-            return refuse(check, "the block at %#llx was freed and is still told of",
+            return refuse(check, "the block at %#llx was freed and is still shown",
                           (unsigned long long)flight->address);
     }
     if ((flight->kind != KIND_ALLOCATE && flight->kind != KIND_RESIZE) || result == 0 || flight->optional ||
@@ -437,8 +437,8 @@ static bool check_ended(struct check *check, const struct seen *seen, uint64_t r
         return true;
     const struct seen_block *block = find_block(oracle, result, 0);
     if (block == NULL || block->size != flight->size)
-        return refuse(check, "%llu bytes were allocated at %#llx, and are not told of",
-                      (unsigned long long)flight->size, (unsigned long long)result);
+        return refuse(check, "%llu bytes were allocated at %#llx, and are not shown", (unsigned long long)flight->size,
+                      (unsigned long long)result);
     return true;
 }
 
@@ -460,7 +460,7 @@ bool oracle_check(struct oracle *oracle, struct view *view, const struct seen *s
         free(check.next);
         return is_good;
     }
-    // After a refusal the next comparison begins with what is seen, so that one fault is told once.
+    // After a refusal the next comparison begins with what is seen, so that one fault is reported once.
     if (!is_good)
         oracle_adopt(oracle, seen);
     else {

@@ -1,8 +1,8 @@
 /**
- * What may be seen: the blocks as they were, and for each call in flight the one change it is about to make.
+ * What may be seen: the blocks as they were, and for each call in flight the one change that it makes.
  *
- * A call tells by its arguments what it will do; where it comes from is told by the program, in cells which both map, as the
- * lines it is at. Nothing here is taken from the table but where it all began.
+ * A call's arguments say what it will do. The program writes the lines that it is at into cells which both map, so we know
+ * where a call comes from. Only the state at the beginning is taken from the table.
  */
 #ifndef TRACEMORTEM_TESTS_ORACLE_H
 #define TRACEMORTEM_TESTS_ORACLE_H
@@ -17,33 +17,33 @@ enum kind {
     KIND_ALLOCATE,
     KIND_FREE,
     KIND_RESIZE,
-    KIND_REBORN, // an object comes to life, out of a free list or not
+    KIND_BIRTH, // an object is created, in a block from a free list or not
     KIND_TRACK,
     KIND_UNTRACK,
-    KIND_CLEAR, // all traces go
+    KIND_CLEAR, // all traces are cleared
 };
 
-/** A call into the tracer which has not returned. */
+/** A call into the tracer that has not returned. */
 struct flight {
     bool used;
     enum kind kind;
-    uint64_t address; // which it is given: of a block, or of an object
-    uint64_t size;    // which it asks for
+    uint64_t address; // its argument: of a block, or of an object
+    uint64_t size;    // its argument
     uint64_t old_size;
-    bool takes_empty; // the old block is there, and has no bytes
+    bool takes_empty; // there is an old block, and it has no bytes
     uint32_t domain;
-    bool optional; // it may do nothing: it is nested, or nothing is traced
+    bool optional; // it may do nothing: it is nested, or tracing is off
     bool was_tracing;
     uint64_t lost_before;
     uint32_t lines[BASE_LINES + 2]; // where it comes from, the newest frame first
     unsigned line_count;            // 0: not known
-    bool has_added;                 // a block has appeared, here:
+    bool has_added;                 // a block has appeared, at:
     uint64_t added;
 };
 
 enum { FLIGHTS = 64 };
 
-/** All of one process. */
+/** What is known of one process. */
 struct oracle {
     struct seen_block *blocks; // as they were before the flights
     size_t count;
@@ -52,18 +52,18 @@ struct oracle {
     uint64_t lost;
 };
 
-/** Begin with what is there. */
+/** Begin with what is seen now. */
 void oracle_adopt(struct oracle *oracle, const struct seen *seen);
-/** A child has what its parent had, and no flight. */
+/** A child begins with its parent's blocks, and without a flight. */
 void oracle_copy(struct oracle *oracle, const struct oracle *parent);
 void oracle_deinit(struct oracle *oracle);
 
-/** A call begins. `name` is the function's; `nested`: in another call of the same thread. */
+/** A call begins. `name` is the function's. `nested`: it is inside another call of the same thread. */
 struct flight *oracle_begin(struct oracle *oracle, const struct process *process, const struct call *call,
                             const char *name, bool nested, const volatile uint16_t *cells, unsigned thread);
 /**
- * Whether what is seen may be; if not, `problem` says why. With `ended` a call has just returned `result`: its change must have
- * been made, and is part of what was from now on.
+ * Whether what is seen is right; if not, `problem` says why. With `ended`, a call has just returned `result`: its change
+ * must be made, and is part of the blocks from now on.
  */
 bool oracle_check(struct oracle *oracle, struct view *view, const struct seen *seen, struct flight *ended,
                   uint64_t result, char *problem, size_t room);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the stepping harness: `make torn`, all of it, and a fixed sample in the tests.
+"""Runs the stepping harness: all of it for `make torn`, and a fixed sample in the tests.
 
-Each run is a CPython, parts of corpus.py, and how much of them is looked at. What is counted is told for each run and in
-all. Exit status: 0 if nothing was seen that may not be.
+Each run has a CPython, parts of corpus.py, and a share of them to look at. The counts are printed for each run and in
+all. Exit status: 0 if nothing wrong was seen.
 """
 
 import collections
@@ -20,7 +20,7 @@ import pythons  # noqa: E402
 PROGRAM = os.path.join(debuggers.BUILD, "tests", "torn", "torn")
 CORPUS = os.path.join(debuggers.BUILD, "tests", "torn", "corpus.py")
 
-# (parts, options): see torn.c. The limits and chances keep what takes long in bounds: clearing visits every slot of every leaf.
+# (parts, options): see torn.c. The limits and chances bound what takes long: clearing visits every slot of every leaf.
 FULL = [
     ("sizes resizes objects nested births leaf", "-f 5"),
     ("sizes resizes nested births", "-f 1 -e 3"),
@@ -39,7 +39,7 @@ SAMPLE = [
 
 COUNTS = re.compile(
     r"(\d+) stops in the tracer and (\d+) in functions of libc it called, in (\d+) of (\d+) calls: "
-    r"(\d+) after instructions which cannot write, (\d+) with nothing changed, (\d+) looked at; "
+    r"(\d+) after instructions that cannot write, (\d+) with nothing changed, (\d+) looked at; "
     r"(\d+) changes of thread; (\d+) violations"
 )
 Counts = collections.namedtuple(
@@ -50,7 +50,7 @@ PATIENCE = 7200
 
 
 def chosen_pythons():
-    """The oldest, the newest, and one which is stripped and has no shared library: Debian's."""
+    """The oldest, the newest, and Debian's, which is stripped and has no shared library."""
     found = pythons.find()
     debian = [python for python in found if python.path.startswith("/usr/bin/")]
     chosen = {python.path: python for python in found[:1] + debian[:1] + found[-1:]}

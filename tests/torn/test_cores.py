@@ -1,7 +1,7 @@
-"""Cores made by the kernel at random moments, of threads at work: each block of a known line has one of its sizes and a
-traceback of the program's; what is counted differs from what is there by updates in flight at most.
+"""Cores made by the kernel at random moments, of threads at work: each block of a known line has one of that line's sizes
+and a traceback of the program's. Counters and blocks differ at most by the updates in flight.
 
-TM_CORES says how many; `make torn` makes more of them than the tests.
+TM_CORES is the number of cores; `make torn` makes more of them than the tests.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A process stopped at any instruction of the tracer shows the blocks that were, and the change in flight or not: nothing else.
+"""A process stopped at any instruction of the tracer shows the blocks that were there, with or without the change in flight.
 
 A fixed sample of `make torn`, which steps through all of corpus.py. The harness knows from each call's arguments what it
 will do, and from the program where it comes from; see torn.c and oracle.c.

@@ -1,9 +1,9 @@
-// Steps a traced Python through corpus.py, and after each instruction in the tracer has the engine look at the process.
+// Steps a traced Python through corpus.py. After each instruction in the tracer the engine looks at the process.
 //
 //     torn [-f FRAMES] [-e EVERY] [-s SEED] [-w STEPS] [-l STOPS] TRACER PYTHON CORPUS [PART]...
 //
-// -e: of the calls into the tracer only one in EVERY is looked at, chosen at random; -w: another thread goes on after about so
-// many steps; -l: end after so many stops. Exit status: 0 if all that was seen may be, 1 if not, 2 if it could not be tried.
+// -e: look at one in EVERY calls into the tracer, chosen at random; -w: switch to another thread after about so many steps;
+// -l: end after so many stops. Exit status: 0 if all that was seen is right, 1 if not, 2 if the program did not begin.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,20 +27,20 @@ struct options {
 };
 
 struct counts {
-    uint64_t inside, in_libc; // stops: at the tracer's own instructions, and in functions of libc which it called
+    uint64_t inside, in_libc; // stops: at the tracer's own instructions, and in functions of libc that it called
     uint64_t harmless;        // of these, the instruction before cannot have written to memory
-    uint64_t unchanged;       // nothing which the engine has read was changed
+    uint64_t unchanged;       // nothing that the engine has read was changed
     uint64_t looked;          // the engine was run
     uint64_t calls, skipped;  // into the tracer; not looked at
-    uint64_t switches;        // to another thread in the midst of a call
+    uint64_t switches;        // to another thread inside a call
     uint64_t violations;
 };
 
-/** A process which is looked at: `owner` of tracee's. */
+/** A process that is looked at: the `owner` of tracee's. */
 struct looked_at {
     struct view *view;
     struct oracle oracle;
-    bool stale; // calls were skipped: what is there now is not known
+    bool stale; // calls were skipped, so the blocks are not known
 };
 
 struct torn {
@@ -51,7 +51,7 @@ struct torn {
     volatile uint16_t *cells;
     unsigned char *code; // the tracer's text, and 16 bytes
     uint64_t root_variable;
-    struct thread *last; // which went on before
+    struct thread *last; // that went on before
     bool harmless;       // its instruction cannot have written
 };
 
@@ -62,16 +62,16 @@ enum { SHOWN = 40 };
 
 static void report(struct torn *torn, const struct thread *thread, const char *problem)
 {
-    static uint64_t told[SHOWN];
-    static unsigned told_count;
+    static uint64_t reported[SHOWN];
+    static unsigned reported_count;
     uint64_t rip = thread->registers.rip;
     torn->counts.violations++;
-    for (unsigned i = 0; i < told_count; i++)
-        if (told[i] == rip)
+    for (unsigned i = 0; i < reported_count; i++)
+        if (reported[i] == rip)
             return;
-    if (told_count == SHOWN)
+    if (reported_count == SHOWN)
         return;
-    told[told_count++] = rip;
+    reported[reported_count++] = rip;
     const struct symbol *at = tracee_symbol_at(&torn->tracee, rip);
     uint64_t offset = at == NULL ? 0 : rip - torn->tracee.places.tracer_base - at->address;
     printf("VIOLATION at %s+%#llx (%#llx), stop %llu\n    %s\n", at == NULL ? "outside" : at->name,
@@ -100,7 +100,7 @@ static struct looked_at *looked_at(struct torn *torn, struct process *process)
     return process->owner;
 }
 
-/** Begin anew with what is there. */
+/** Begin again with what is seen now. */
 static void adopt(struct looked_at *at)
 {
     view_changed(at->view);
@@ -127,14 +127,14 @@ static unsigned random_below(struct torn *torn, unsigned limit)
     return (unsigned)rand_r(&torn->options.seed) % limit;
 }
 
-/** A call begins: is it looked at? What a call inside of one does is part of it. */
+/** A call begins: is it looked at? A call inside another one is part of that one. */
 static void begin(struct torn *torn, struct thread *thread)
 {
     struct call *call = &thread->calls[thread->depth - 1];
     struct looked_at *at = looked_at(torn, thread->process);
     torn->counts.calls++;
     bool nested = thread->depth > 1;
-    // What other threads do in the midst of a call has to be known.
+    // With other threads, all calls must be known.
     bool is_alone = true;
     for (unsigned i = 0; i < torn->tracee.thread_count; i++) {
         const struct thread *other = &torn->tracee.threads[i];
@@ -208,7 +208,7 @@ static void on_stop(struct torn *torn, struct thread *thread, const struct stop 
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Who goes on
+// Which thread goes on
 
 static struct thread *next_thread(struct torn *torn, struct thread *now, enum event event)
 {
@@ -216,7 +216,7 @@ static struct thread *next_thread(struct torn *torn, struct thread *now, enum ev
     bool inside = event == EVENT_INSIDE || event == EVENT_ENTERED;
     bool stay =
         inside ? random_below(torn, torn->options.switch_every) != 0 : event != EVENT_WAITING && event != EVENT_ENDED;
-    // Who has left the tracer gives others a turn, too.
+    // A thread that has left the tracer sometimes gives way too.
     if (event == EVENT_LEFT)
         stay = random_below(torn, 4) != 0;
     if (stay && !now->ended)
@@ -263,7 +263,7 @@ static void copy_code(struct torn *torn)
         exit(2);
 }
 
-/** The file which both sides map. */
+/** The file that both sides map. */
 static volatile uint16_t *make_cells(int *file)
 {
     *file = memfd_create("cells", 0);
@@ -297,11 +297,11 @@ static bool start(struct torn *torn, char **words, int count)
     return true;
 }
 
-static void tell(const struct torn *torn)
+static void summarize(const struct torn *torn)
 {
     const struct counts *counts = &torn->counts;
     printf("%llu stops in the tracer and %llu in functions of libc it called, in %llu of %llu calls: "
-           "%llu after instructions which cannot write, %llu with nothing changed, %llu looked at; "
+           "%llu after instructions that cannot write, %llu with nothing changed, %llu looked at; "
            "%llu changes of thread; %llu violations\n",
            (unsigned long long)counts->inside, (unsigned long long)counts->in_libc,
            (unsigned long long)(counts->calls - counts->skipped), (unsigned long long)counts->calls,
@@ -340,7 +340,7 @@ int main(int count, char **words)
         return 2;
     }
     step_all(&torn);
-    tell(&torn);
+    summarize(&torn);
     if (torn.options.limit != 0 && torn.counts.inside >= torn.options.limit)
         return torn.counts.violations != 0;
     for (unsigned i = 0; i < torn.tracee.process_count; i++)

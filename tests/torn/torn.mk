@@ -20,4 +20,4 @@ TORN_CORES ?= 100
 .PHONY: torn
 torn: all $(torn_program) $(torn_corpus)
 	@PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/torn/run.py
-	@TM_CORES='$(TORN_CORES)' $(pytest) tests/torn/test_cores.py
+	@TM_CORES='$(TORN_CORES)' $(pytest) --all tests/torn/test_cores.py

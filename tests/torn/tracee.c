@@ -1,4 +1,4 @@
-// Stepping: ptrace, the tracer's text closed and opened, and which call a thread is in.
+// Stepping: ptrace, closing and opening the tracer's text, and the call that a thread is in.
 
 #define _GNU_SOURCE
 #include "tracee.h"
@@ -132,7 +132,7 @@ static void find_syscall(struct places *places, const struct process *process)
 // ---------------------------------------------------------------------------------------------------------------
 // Letting a thread run
 
-// waitpid() is interrupted at each tick, so that a thread which waits for another one is noticed.
+// Each tick interrupts waitpid(), so that we notice a thread that waits for another one.
 static void on_tick(int number)
 {
     (void)number;
@@ -177,7 +177,7 @@ static void set_text(struct tracee *tracee, struct thread *thread, bool open_it)
     call.rdi = places->tracer.start;
     call.rsi = places->tracer.end - places->tracer.start;
     call.rdx = PROT_READ | (open_it ? PROT_EXEC : 0);
-    // Signals which come meanwhile are kept for later.
+    // Signals that come meanwhile are kept for later.
     for (;;) {
         ptrace(PTRACE_SETREGS, thread->tid, NULL, &call);
         ptrace(PTRACE_SINGLESTEP, thread->tid, NULL, NULL);
@@ -207,7 +207,7 @@ static struct thread *add_thread(struct tracee *tracee, pid_t tid, struct proces
     return thread;
 }
 
-/** A thread or a process begins: it is ours from its first stop on. */
+/** A thread or a process begins. It is ours from its first stop on. */
 static void on_birth(struct tracee *tracee, struct thread *parent, bool is_process, struct stop *stop)
 {
     unsigned long tid;
@@ -231,7 +231,7 @@ static void on_birth(struct tracee *tracee, struct thread *parent, bool is_proce
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// In which call a thread is
+// The call that a thread is in
 
 static struct call *call_of(struct thread *thread)
 {
@@ -250,7 +250,7 @@ static void enter(struct thread *thread)
     tracee_read(thread->process, registers->rsp, &call->return_to, sizeof call->return_to);
 }
 
-/** The thread stands at an instruction of the tracer: of a new call, or of one which called out and was returned to. */
+/** The thread is at an instruction of the tracer: in a new call, or back in a call that had called something outside. */
 static enum event inside(struct thread *thread)
 {
     struct call *call = call_of(thread);
@@ -285,7 +285,7 @@ static enum event step_out(const struct places *places, struct thread *thread, s
     return call->in_libc ? EVENT_INSIDE : EVENT_OUTSIDE;
 }
 
-/** A breakpoint of the processor's, on one address; 0: none. */
+/** A hardware breakpoint on one address; 0: none. */
 static void set_breakpoint(struct thread *thread, uint64_t address)
 {
     ptrace(PTRACE_POKEUSER, thread->tid, offsetof(struct user, u_debugreg[0]), (void *)(uintptr_t)address);

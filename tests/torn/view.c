@@ -1,4 +1,4 @@
-// The engine on a process's pages.
+// The engine, on the pages of a process.
 
 #define _GNU_SOURCE
 #include "view.h"
@@ -25,13 +25,13 @@ struct view {
     uint64_t root_variable;
     struct page *pages; // open addressing by address
     size_t mask, used;
-    uint64_t *in_order; // the pages' addresses, ascending; made anew when there are more
+    uint64_t *in_order; // the pages' addresses, ascending; made again when there are more
     size_t ordered;
     struct tm_target *target;
     struct tm_pool *pool;
     struct seen seen[2];
     unsigned turn;
-    // Balance of each traceback: blocks and bytes which were counted, less those which were seen.
+    // Balance of each traceback: blocks and bytes that were counted, less those that were seen.
     struct balance {
         const struct tm_traceback *traceback;
         uint32_t domain;
@@ -127,7 +127,7 @@ static void put_in_order(struct view *view)
     qsort(view->in_order, view->ordered, sizeof *view->in_order, compare_addresses);
 }
 
-/** Take the pages of a run as they are now; whether one differs from what we had. Those which are gone are forgotten. */
+/** Copy the pages of a run as they are now, and forget those that are gone. Returns whether one has changed. */
 static bool refresh(struct view *view, const uint64_t *addresses, size_t count)
 {
     static unsigned char bytes[RUN][PAGE];
@@ -138,7 +138,8 @@ static bool refresh(struct view *view, const uint64_t *addresses, size_t count)
     if (process_vm_readv(view->process->pid, &local, 1, remote, count, 0) != (ssize_t)(count * PAGE))
         for (size_t i = 0; i < count; i++)
             if (!tracee_read(view->process, addresses[i], bytes[i], PAGE))
-                memset(bytes[i], 0xee, PAGE); // the engine will not read it now, or be told wrong and be caught
+                memset(bytes[i], 0xee,
+                       PAGE); // if the engine reads it all the same, its answer is wrong, and the test fails
     for (size_t i = 0; i < count; i++) {
         unsigned char *ours = find_page(view, addresses[i])->bytes;
         if (memcmp(ours, bytes[i], PAGE) != 0) {

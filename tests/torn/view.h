@@ -1,8 +1,8 @@
 /**
  * What the engine sees of a stopped process: its answers as plain numbers, and whether they can have changed.
  *
- * The engine reads through a copy of the pages which it has asked for. While none of these has changed, its answers, which depend
- * on nothing else, are the same.
+ * The engine reads a copy of the pages that it asks for. Its answers depend on nothing else, so they stay the same while none
+ * of these pages changes.
  */
 #ifndef TRACEMORTEM_TESTS_VIEW_H
 #define TRACEMORTEM_TESTS_VIEW_H
@@ -30,11 +30,11 @@ struct seen {
 struct view;
 struct view *view_create(const struct process *process, uint64_t root_variable, const struct view *like);
 void view_destroy(struct view *view);
-/** Whether a page which the engine has read was changed since the last look. */
+/** Whether a page that the engine has read has changed since the last look. */
 bool view_changed(struct view *view);
-/** Ask the engine everything. The answers live until the next look but one. */
+/** Ask the engine everything. The answers stay valid until the next look but one. */
 const struct seen *view_look(struct view *view);
-/** What tm_source_find() says of an address: the block of domain 0, or false. After view_look(). */
+/** The answer of tm_source_find() for an address: the block of domain 0, or false. After view_look(). */
 bool view_find(struct view *view, uint64_t address, struct seen_block *block);
 
 #endif

@@ -1,14 +1,13 @@
-"""The interpreter fields which the tracer mirrors are where the headers of each CPython found put them.
+"""The tracer's facts about each CPython (src/tracer/facts) agree with CPython's own headers.
 
-Two programs print the same figures: one is built from the tracer's table of facts, the other from the interpreter's own
-internal headers. A CPython without these headers is listed as skipped.
+Two programs print the same figures: one is built from the tracer's facts, the other from the interpreter's internal
+headers. A CPython without these headers is listed as skipped.
 """
 
 import os
 import re
 import subprocess
 import sys
-import sysconfig
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
@@ -20,15 +19,14 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TRACER = os.path.join(ROOT, "src", "tracer")
 
 MIRRORED = r"""
-#include "cpython.h"
+#include "tracer/family.h"
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #define SHOW(field) printf(#field " %d\n", (int)facts->field)
 int main(int argc, char **argv)
 {
     unsigned version = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 16) : 0;
-    const struct cpython_facts *facts = cpython_facts_of(version, argc > 2);
-    const struct cpython_description *description = cpython_description_of(version);
+    const struct cpython_facts *facts = family_facts(family_of(version, argc > 2));
     SHOW(thread_frame); SHOW(cframe_frame); SHOW(frame_code); SHOW(frame_previous); SHOW(frame_instruction);
     SHOW(frame_owner); SHOW(owner_skip); SHOW(instruction_unit); SHOW(code_first_line); SHOW(code_filename);
     SHOW(code_name); SHOW(code_lines); SHOW(code_bytecode); SHOW(code_first_traceable);
@@ -37,9 +35,9 @@ int main(int argc, char **argv)
     if (facts->code_copies != 0)
         printf("copies_entries %d\n", COPIES_ENTRIES);
     printf("frame_code_tags %d\n", facts->frame_code_tags);
-    if (description != NULL)
-        printf("description_thread %d\ndescription_frame %d\ndescription_code %d\n", description->thread,
-               description->frame, description->code);
+    if (facts->description.thread != 0)
+        printf("description_thread %d\ndescription_frame %d\ndescription_code %d\n", facts->description.thread,
+               facts->description.frame, facts->description.code);
     return 0;
 }
 """
@@ -137,7 +135,7 @@ int main(void)
 #endif
 #endif
 #if PY_VERSION_HEX >= 0x030e0000 && defined(Py_GIL_DISABLED)
-    SHOW(frame_code_tags, Py_TAG_BITS | 3); // objects are aligned: of these bits none is theirs, used or not
+    SHOW(frame_code_tags, Py_TAG_BITS | 3); // objects are aligned: none of these bits is part of an address, used or not
 #elif PY_VERSION_HEX >= 0x030e0000
     SHOW(frame_code_tags, Py_TAG_BITS);
 #else
@@ -174,15 +172,7 @@ def require_that_headers_agree(python, free_threaded, folder):
     headers = ["-I" + include, "-I" + os.path.join(include, "internal")] + ["-DPy_GIL_DISABLED=1"] * free_threaded
     real = figures(REAL, headers, [], folder, "real")
     arguments = ["%x" % (python.version[0] << 8 | python.version[1])] + ["t"] * free_threaded
-    flags = [
-        "-I" + sysconfig.get_path("include"),
-        "-I" + os.path.dirname(TRACER),
-        "-I" + TRACER,
-        "-D_GNU_SOURCE",
-        "-include",
-        "stdlib.h",
-        os.path.join(TRACER, "cpython.c"),
-    ]
+    flags = ["-I" + os.path.dirname(TRACER), os.path.join(TRACER, "families.c")]
     mirrored = figures(MIRRORED, flags, arguments, folder, "mirrored")
     assert len(real) == 22 + 3 * (python.version >= (3, 13)) + (free_threaded and python.version >= (3, 14))
     assert mirrored == real
@@ -196,13 +186,28 @@ def test_the_mirrored_fields_are_where_the_headers_put_them(python, tmp_path):
 WITH_THE_OTHER_BUILDS_HEADERS = [p for p in pythons.find() + pythons.find_debug() if p.version >= (3, 13)]
 
 
-# One set of headers serves both builds: what they say of the other one can be asked where there is none.
+# One set of headers serves both builds, so it is compared with the free-threaded build too, even if that is not here.
 @pytest.mark.parametrize("python", WITH_THE_OTHER_BUILDS_HEADERS + pythons.find_free_threaded(), ids=pythons.name)
 def test_the_mirrored_fields_of_free_threaded_builds_are_where_the_headers_put_them(python, tmp_path):
     require_that_headers_agree(python, True, tmp_path)
 
 
-def test_every_supported_version_has_its_facts():
-    with open(os.path.join(TRACER, "cpython.c")) as file:
-        cases = set(re.findall(r"case (0x3[0-9a-f]+):", file.read()))
-    assert cases == {"0x3%02x" % minor for minor in range(8, 16)}
+SUPPORTED = ["3.%d" % minor for minor in range(8, 16)] + ["3.%dt" % minor for minor in range(13, 16)]
+
+
+def text_of(*names):
+    with open(os.path.join(TRACER, *names)) as file:
+        return file.read()
+
+
+def test_every_supported_version_has_its_row_and_its_header_of_facts():
+    rows = re.findall(
+        r'#include "facts/(.*)\.h"\n#define FAMILY (\w+)\n#include "family.inc.h"\n', text_of("families.h")
+    )
+    assert [name for name, _ in rows] == sorted(SUPPORTED, key=lambda name: (int(name[2:].rstrip("t")), name))
+    assert sorted(os.listdir(os.path.join(TRACER, "facts"))) == sorted(name + ".h" for name in SUPPORTED)
+    for name, family in rows:
+        facts, free_threaded = text_of("facts", name + ".h"), name.endswith("t")
+        assert family == name.replace(".", "_") and "cpython_facts cpython_%s = {" % family in facts
+        assert ".version = 0x3%02x," % int(name[2:].rstrip("t")) in facts
+        assert (".free_threaded = true," in facts) == free_threaded

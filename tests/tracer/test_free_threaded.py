@@ -1,7 +1,7 @@
-"""CPythons without the global lock: what threads do at once is in the table exactly, and nothing they do harms it.
+"""CPythons without the global lock: the table has exactly what threads do at once, and it is never damaged.
 
-No such interpreter is among Debian's packages: these tests are skipped unless one is found (see tests/support/pythons.py). What
-others prove of each CPython found they prove of these too: tests/e2e, tests/dropin, test_facts.py, test_moved.py.
+Debian has no such interpreter: these tests are skipped unless one is found (see tests/support/pythons.py). The tests that
+run for each CPython found run for these too: tests/e2e, tests/dropin, test_facts.py, test_moved.py.
 """
 
 import os
@@ -46,7 +46,7 @@ print(first, rounds(25))
 
 
 def verified(**target):
-    """What tm-verify says; of a live process at rest nothing may be in flight either."""
+    """The answer of tm-verify. In a live process at rest nothing may be in flight either."""
     return debuggers.answers("gdb", ["tm-verify --strict"], **target)[0]
 
 
@@ -91,7 +91,10 @@ def test_the_tracer_does_not_bring_the_lock_back(python, way):
 
 @each_python
 def test_an_interpreter_told_to_have_the_lock_is_traced_by_its_own_layout(python):
-    code = "import sys, tracemortem as t; t.start(); x = bytes(9); assert sys._is_gil_enabled(); print(t.get_object_traceback(x))"
+    code = (
+        "import sys, tracemortem as t; t.start(); x = bytes(9); "
+        "assert sys._is_gil_enabled(); print(t.get_object_traceback(x))"
+    )
     run = scripts.run_code(python, code, way="imported", PYTHON_GIL="1")
     assert run.stdout == "<string>:1\n"
 

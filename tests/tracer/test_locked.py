@@ -1,4 +1,4 @@
-"""A program which locks all its memory: what the tracer cannot give back to the system, it forgets all the same."""
+"""A program that locks all its memory: the tracer cannot give memory back to the system, and still forgets what was in it."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""In a sandbox which forbids process_vm_readv() the tracer still looks at nothing that is not there, and traces."""
+"""In a sandbox that forbids process_vm_readv(), the tracer still reads nothing that is absent, and traces."""
 
 import os
 import subprocess

@@ -1,9 +1,9 @@
-"""The tracer compiled with AddressSanitizer and UndefinedBehaviorSanitizer, in CPythons which allocate by malloc().
+"""The tracer compiled with AddressSanitizer and UndefinedBehaviorSanitizer, in CPythons that allocate by malloc().
 
-Each of Python's blocks is then a block of the sanitizer's: what the tracer reads of an interpreter, a frame or an object
-which is not there any more, or not yet, or beyond its end, ends the program with a report. The programs are those of
-other tests; that they come to their end, with the same results, is what is proved here. None forks: in a child of a
-process with threads, the allocator of gcc 12's libasan may wait for ever for a lock of its own.
+Each of Python's blocks is then a block of the sanitizer. If the tracer reads an interpreter, a frame or an object that is
+gone, or not made yet, or beyond its end, the program ends with a report. The programs are those of other tests; here they
+must end with the same results. None forks: in a child of a process with threads, the allocator of gcc 12's libasan may
+deadlock.
 """
 
 import os
@@ -25,18 +25,20 @@ PYTHONS = [python.path for python in pythons.find()]
 IDS = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in pythons.find()]
 BUSY = os.path.join(HERE, "programs", "busy.py")
 FAULT_BUSY = os.path.join(TESTS, "fault", "programs", "busy.py")
-OTHERS = ["dropin/programs/everything.py", "dropin/programs/deep.py", "dropin/programs/reborn.py"]
-OTHERS += [
-    "fault/programs/turning.py",
-    "lives/programs/coroutines.py",
-    "lives/programs/deep.py",
-    "lives/programs/threads.py",
-]
+OTHERS = {  # and their argument
+    "dropin/programs/everything.py": "3",
+    "dropin/programs/deep.py": "3",
+    "dropin/programs/reborn.py": "3",
+    "fault/programs/turning.py": "300",
+    "lives/programs/coroutines.py": "3",
+    "lives/programs/deep.py": "3",
+    "lives/programs/threads.py": "3",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def checked_build():
-    """It is a build of its own. Returns the sanitizer's library, which has to be the first to be loaded."""
+    """A build of its own. Returns the sanitizer's library, which must be loaded first."""
     make = ["make", "--no-print-directory", "-j2", "-C", debuggers.ROOT, "CC=gcc", "BUILD=" + BUILD, "CFLAGS=" + FLAGS]
     subprocess.run(make + ["tracer", "package"], check=True, stdout=subprocess.DEVNULL)
     found = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, stdout=subprocess.PIPE)
@@ -84,7 +86,7 @@ def test_a_program_has_the_results_which_it_has_untraced(checked_build):
 
 @pytest.mark.parametrize("program", OTHERS)
 def test_programs_of_other_tests_end_without_a_report(program, checked_build):
-    assert_no_report(run(PYTHONS[-1], [os.path.join(TESTS, program), "3"], [checked_build, TRACER]))
+    assert_no_report(run(PYTHONS[-1], [os.path.join(TESTS, program), OTHERS[program]], [checked_build, TRACER]))
 
 
 def test_it_traces_and_is_checked(checked_build):

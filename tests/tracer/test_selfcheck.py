@@ -1,7 +1,7 @@
-"""A debug build of the tracer checks its own table, with tm-verify's checker: all programs run under it to their end.
+"""A debug build of the tracer checks its own table, with tm-verify's checker: all programs run to their end with it.
 
-A check which finds damage ends the program, so that a program which is done has passed every one of them. That the
-checks take place is seen with a program which damages the table.
+A check that finds damage ends the program, so a program that reaches its end has passed all checks. A program that damages
+the table shows that there are checks.
 """
 
 import os
@@ -19,13 +19,13 @@ BUILD = os.path.join(debuggers.BUILD, "debug")
 TRACER = os.path.join(BUILD, "python", "tracemortem", "_tracer.abi3.so")
 PYTHONS = [python.path for python in pythons.find()]
 IDS = [".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0] for python in pythons.find()]
-# What takes long is not checked in a debug build of CPython, where it takes for ever.
+# What takes long is not run in a debug build of CPython, where it takes far longer.
 NEWEST = [python.path for python in pythons.find() if ".%dd" % python.version[1] not in python.path][-1]
 BUSY = os.path.join(HERE, "programs", "busy.py")
 E2E = os.path.join(os.path.dirname(HERE), "e2e", "programs")
 DROPIN = os.path.join(os.path.dirname(HERE), "dropin", "programs")
 
-# Through ctypes: the total of the traced memory, at offset 256 of the root, is changed by more than any block could be.
+# Through ctypes: changes the total of traced memory, at offset 256 of the root, by more than any block has.
 DAMAGE = """
 import ctypes, tracemortem
 from tracemortem import _tracer
@@ -37,7 +37,7 @@ tracemortem.stop()
 
 @pytest.fixture(scope="module", autouse=True)
 def debug_build():
-    """It is a build of its own, beside the one which all other tests use."""
+    """A build of its own, beside the one that all other tests use."""
     make = ["make", "--no-print-directory", "-j2", "-C", debuggers.ROOT, "DEBUG=1", "BUILD=build/debug"]
     subprocess.run(make + ["tracer", "package"], check=True, stdout=subprocess.DEVNULL)
 

@@ -1,26 +1,26 @@
 /**
- * The writer of the table driven by many real threads at once, none of which holds a lock of CPython's: a double for
- * interpreters without one. Built with the tracer's own sources and ThreadSanitizer; the CPython around them is
- * played by this file: allocators, thread states, frames, code objects.
+ * Many real threads write the table at once, and none holds a lock of CPython's: a double for interpreters without one. It
+ * is built with the tracer's own sources and ThreadSanitizer. This file simulates the CPython around them: allocators,
+ * thread states, frames, code objects.
  *
- * Every thread is of an interpreter of its own, so that all its blocks are counted as shared. In the end the table must say
- * exactly what the threads say they hold; then all is freed, while another thread keeps clearing, and nothing may be left.
+ * Each thread belongs to an interpreter of its own, so all its blocks are counted as shared. In the end the table must have
+ * exactly what the threads hold. Then all is freed, while another thread keeps clearing, and nothing may be left.
  *
- * With FREE_THREADED the double is one of CPython 3.13t, and tracing is also stopped and started meanwhile.
+ * With FREE_THREADED the double is CPython 3.13t, and tracing is also stopped and started meanwhile.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tracer/count.h"
-#include "tracer/hooks.h"
+#include "tracer/counters.h"
 #include "tracer/shadow.h"
+#include "tracer/tracing.h"
 
 enum { THREADS = 8, BLOCKS = 400, CODES = 5, DEPTH = 6, MAIN_INTERPRETER = 1 };
 
 // ---------------------------------------------------------------------------------------------------------------
-// CPython 3.12, or 3.13t, as far as the tracer reads it: see cpython_3_12 and cpython_3_13t
+// CPython 3.12, or 3.13t, as far as the tracer reads it: see facts/3.12.h and facts/3.13t.h
 
 #ifdef FREE_THREADED
 #define VERSION "3.13.99 experimental free-threading build (a double)"
@@ -83,7 +83,7 @@ _Static_assert(__builtin_offsetof(struct code, first_line) == FIRST_LINE &&
                    __builtin_offsetof(struct frame, owner) == 70 &&
                    __builtin_offsetof(struct thread_state, cframe) == 56 &&
                    __builtin_offsetof(struct thread_state, current) == 72,
-               "as CPython has them");
+               "not where CPython has them");
 
 #define FAKE __attribute__((visibility("default"), used))
 
@@ -96,7 +96,7 @@ FAKE struct type fake_str_type __asm__("PyUnicode_Type");
 FAKE struct type fake_bytes_type __asm__("PyBytes_Type");
 FAKE struct type fake_frame_type __asm__("PyFrame_Type");
 #ifdef FREE_THREADED
-// What it says of itself: that it is free-threaded, and where the fields of threads, frames and code objects are.
+// Its description of itself: it is free-threaded, and here are the fields of threads, frames and code objects.
 FAKE uint64_t fake_runtime[64] __asm__("_PyRuntime") = {
     [2] = 1,  [22] = 16,    72,         [29] = 8,        0, 56, 0, 70, [35] = FILENAME, 0,
     QUALNAME, QUALNAME + 8, FIRST_LINE, [43] = CODE_SIZE};
@@ -175,7 +175,7 @@ long fake_size(const struct text *text)
     return (long)strlen(text->characters);
 }
 
-// A heap under a lock: who is given a block has seen all that its last owner did. Some of its blocks are no multiple of 16.
+// A heap under a lock: the new owner of a block has seen all that its last owner did. Some blocks are not at multiples of 16.
 static void *heap_malloc(void *context, size_t size)
 {
     (void)context;
@@ -229,7 +229,7 @@ static unsigned draw(struct worker *worker, unsigned below)
     return (worker->random >> 8) % below;
 }
 
-/** Another stack than before. */
+/** Change to another stack. */
 static void move_on(struct worker *worker)
 {
     unsigned depth = 1 + draw(worker, DEPTH);
@@ -297,7 +297,7 @@ static void run_all(void)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What the table says
+// What the table has
 
 struct sum {
     uint64_t blocks, bytes;

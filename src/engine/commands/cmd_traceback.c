@@ -153,7 +153,8 @@ static struct tm_error *not_found(const struct tm_source *source, const struct a
     tm_text_add(&text, started ? "tracing began at " : "when tracing began is unknown");
     if (started)
         tm_report_time(&text, started, true);
-    tm_text_add(&text, ".\nThe memory was allocated before then, or not by Python's allocators, or has been freed");
+    tm_text_add(&text,
+                ".\nThe memory was allocated before tracing began, or not by Python's allocators, or has been freed");
     if (answer->damage.unreadable_records || answer->damage.corrupt_records || answer->damage.torn_records) {
         tm_text_add(&text, ", or its record cannot be read: ");
         tm_report_damage_facts(&text, &answer->damage);

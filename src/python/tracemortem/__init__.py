@@ -1,12 +1,18 @@
-"""tracemortem: tracemalloc for a process which is dead, stuck, or not to be touched.
+"""tracemortem: tracemalloc for a process that is dead, stuck, or not to be touched.
 
-In a traced process this package is a drop-in for tracemalloc over the tracer `_tracer`. In a debugger it is what the
-front ends share (tracemortem.debugger), and then the tracer must stay out: nothing is loaded before it is asked for.
+This package is a drop-in for tracemalloc: it has the same functions and classes, over the tracer `_tracer`. What the
+debuggers import is the subpackage tracemortem.debugger. A debugger must not load the tracer, and a traced process must
+not load more than it needs; so importing this package loads nothing else.
 """
+
+TYPE_CHECKING = False  # mypy takes it for typing's, which a traced process need not import
+if TYPE_CHECKING:
+    import tracemalloc
+    from typing import List
 
 __version__ = "0.1.0"
 
-# What comes from the tracer, by tracemalloc's names.
+# These come from the tracer, by tracemalloc's names.
 _TRACER = (
     "clear_traces",
     "get_traceback_limit",
@@ -18,7 +24,7 @@ _TRACER = (
     "stop",
 )
 
-# What is the standard library's own.
+# These are the standard library's own.
 _TRACEMALLOC = (
     "BaseFilter",
     "DomainFilter",
@@ -34,20 +40,25 @@ _TRACEMALLOC = (
 __all__ = sorted(_TRACER + _TRACEMALLOC + ("get_object_traceback", "install", "take_snapshot"))
 
 
-def __getattr__(name):
-    """Load the tracer, or tracemalloc, when something of it is first used."""
+def __getattr__(name: str) -> object:
+    """Load the tracer, or tracemalloc, when one of its names is first used."""
+    module: object
     if name in _TRACER:
-        from . import _tracer as module
+        from . import _tracer
+
+        module = _tracer
     elif name in _TRACEMALLOC:
-        import tracemalloc as module
+        import tracemalloc
+
+        module = tracemalloc
     else:
         raise AttributeError("module %r has no attribute %r" % (__name__, name))
     value = globals()[name] = getattr(module, name)
     return value
 
 
-def take_snapshot():
-    """A tracemalloc.Snapshot of all memory blocks traced now, as tracemalloc.take_snapshot() gives it."""
+def take_snapshot() -> "tracemalloc.Snapshot":
+    """A tracemalloc.Snapshot of all traced memory blocks, as tracemalloc.take_snapshot() makes it."""
     import tracemalloc
 
     from . import _tracer
@@ -57,7 +68,7 @@ def take_snapshot():
     return tracemalloc.Snapshot(_tracer._get_traces(), _tracer.get_traceback_limit())
 
 
-def get_object_traceback(obj):
+def get_object_traceback(obj: object) -> "tracemalloc.Traceback | None":
     """The tracemalloc.Traceback of where an object was allocated, or None if its block is not traced."""
     import tracemalloc
 
@@ -67,18 +78,18 @@ def get_object_traceback(obj):
     return None if frames is None else tracemalloc.Traceback(frames)
 
 
-def install():
-    """Put the tracer in the place of CPython's own `_tracemalloc`, for all code which uses tracemalloc."""
+def install() -> None:
+    """Replace CPython's own `_tracemalloc` by the tracer, for all code that uses tracemalloc."""
     import sys
 
     from . import _tracer
 
     sys.modules["_tracemalloc"] = _tracer
-    tracemalloc = sys.modules.get("tracemalloc")
-    if tracemalloc is not None:
+    loaded = sys.modules.get("tracemalloc")
+    if loaded is not None:
         for name in _TRACER + ("_get_traces", "_get_object_traceback"):
-            setattr(tracemalloc, name, getattr(_tracer, name))
+            setattr(loaded, name, getattr(_tracer, name))
 
 
-def __dir__():
+def __dir__() -> "List[str]":
     return sorted(set(globals()) | set(__all__))

@@ -1,33 +1,50 @@
-"""python3 -m tracemortem [-f NFRAME] script.py ... | -m module ... | -c code ...
+"""The command `python3 -m tracemortem`: restarts the interpreter in this process, with the tracer preloaded.
 
-Runs a program with all of its memory allocations traced, from the interpreter's first one on, so that a debugger can
-ask who allocated what (tm-top, tm-traceback, tm-diff). The interpreter is started anew in this same process with the
-tracer preloaded; the program sees its own arguments and environment and nothing else.
+The program sees its own arguments and environment, and nothing of the tracer's.
 """
 
 import os
 import subprocess
 import sys
+from typing import List, NoReturn, Tuple
 
 from . import __version__
 
-USAGE = __doc__.split("\n", 1)[0]
+USAGE = "python3 -m tracemortem [-f NFRAME] script.py ... | -m module ... | -c code ..."
+HELP = """\
+Usage: python3 -m tracemortem [-f NFRAME] script.py [ARGUMENT]...
+       python3 -m tracemortem [-f NFRAME] -m module [ARGUMENT]...
+       python3 -m tracemortem [-f NFRAME] -c code [ARGUMENT]...
+
+Run a Python program and trace its memory allocations, from the interpreter's
+first allocation on. A debugger can then show where memory was allocated:
+see `help tm-top`, `help tm-traceback` and `help tm-diff` in gdb or lldb.
+
+  -f NFRAME, --frames=NFRAME  keep NFRAME frames for each traceback, 1 to 65535;
+                              the default is 1, which costs least
+  -h, --help                  show this help
+  -V, --version               show the version
+
+Examples:
+  python3 -m tracemortem service.py --port 8000
+  python3 -m tracemortem -f 25 -m pytest -q
+"""
 
 
-def fail(message):
+def fail(message: str) -> NoReturn:
     """End with a message that says what to type."""
     sys.stderr.write("tracemortem: %s\nusage: %s\n" % (message, USAGE))
     sys.exit(2)
 
 
-def parse(argv):
+def parse(argv: List[str]) -> Tuple[int, List[str]]:
     """(number of frames, the interpreter's remaining arguments) of a command line."""
     limit = "1"
     rest = list(argv)
     while rest and rest[0].startswith("-") and rest[0] not in ("-m", "-c", "-"):
         option = rest.pop(0)
         if option in ("-h", "--help"):
-            print(__doc__)
+            print(HELP, end="")
             sys.exit(0)
         elif option in ("-V", "--version"):
             print("tracemortem %s" % __version__)
@@ -56,14 +73,15 @@ def parse(argv):
     return int(limit), rest
 
 
-def interpreter_options():
-    """The options this interpreter was started with, as far as they concern the next one."""
-    return subprocess._args_from_interpreter_flags()
+def interpreter_options() -> List[str]:
+    """The options of this interpreter that the next one needs too."""
+    options: List[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return options
 
 
-def main():
+def main() -> None:
     limit, rest = parse(sys.argv[1:])
-    # Loading it here tells in time, and in Python's words, whether this interpreter can be traced.
+    # If this interpreter cannot be traced, this import fails now, with Python's own message.
     from . import _tracer
 
     environment = dict(os.environ)

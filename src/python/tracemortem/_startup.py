@@ -1,15 +1,15 @@
-"""Start tracing because the environment says so: TRACEMORTEM=NFRAME python3 ..., in an installation.
+"""Starts tracing if the environment asks for it: TRACEMORTEM=NFRAME python3 ..., after `make install`.
 
-The start-up hook tracemortem.pth imports this while the interpreter's `site` module runs. A preloaded tracer is
-already at work then.
+The start-up hook tracemortem.pth imports this module while the interpreter's `site` module runs. By then a preloaded
+tracer is already tracing.
 """
 
 import os
 import sys
 
 
-def start(text):
-    """Trace with as many frames as `text` says; end the program if it says nothing sensible."""
+def start(text: str) -> None:
+    """Trace with `text` as the number of frames. End the program if it is not a valid number."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         sys.stderr.write(
             "tracemortem: TRACEMORTEM=%s: not a number of frames from 1 to 65535; "
@@ -22,7 +22,7 @@ def start(text):
 
         _tracer.start(int(text))
     except (ImportError, RuntimeError) as error:
-        sys.stderr.write("tracemortem: %s; the program runs on untraced\n" % error)
+        sys.stderr.write("tracemortem: %s; continuing without tracing\n" % error)
 
 
 if "TRACEMORTEM" in os.environ:

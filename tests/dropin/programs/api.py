@@ -1,4 +1,4 @@
-"""Prints what `tracemalloc` offers and how it behaves at its edges; or another module, which the argument names."""
+"""Prints what `tracemalloc`, or the module named by the argument, offers and how it behaves in edge cases."""
 
 import importlib
 import inspect
@@ -13,7 +13,7 @@ def attempt(what, function, *arguments, **named):
     try:
         result = function(*arguments, **named)
     except Exception as error:
-        # How wrong arguments are worded differs between the ways to parse them.
+        # The words of errors about arguments differ between the ways to parse them.
         text = "" if isinstance(error, (TypeError, OverflowError)) else str(error)
         print("%s: %s %s" % (what, type(error).__name__, text.replace("the tracemalloc module", "tracemortem")))
     else:
@@ -22,7 +22,7 @@ def attempt(what, function, *arguments, **named):
 
 def of_tracemalloc(value):
     if value is getattr(tracemalloc, "reset_peak", None) and sys.version_info < (3, 9):
-        return False  # ours has it there too
+        return False  # our module has it there, too
     return getattr(value, "__module__", None) in ("tracemalloc", "_tracemalloc", "tracemortem", "tracemortem._tracer")
 
 
@@ -53,7 +53,7 @@ attempt("_get_traces", _tracemalloc._get_traces)
 attempt("_get_object_traceback", _tracemalloc._get_object_traceback, object())
 
 print("wrong")
-# CPython 3.8 has another upper limit, which its message names.
+# CPython 3.8 has another upper limit, and its message names it.
 for argument in (0, -1, 65536) if sys.version_info >= (3, 9) else ():
     attempt("start(%r)" % argument, module.start, argument)
 for argument in (2 ** 31, -(2 ** 31) - 1, 2 ** 70, "1", 1.5, None, (1,), [1]):
@@ -123,7 +123,7 @@ print("\n".join(traceback.format(limit=1, most_recent_first=True)), traceback.fo
 own = snapshot.filter_traces([tracemalloc.Filter(True, __file__)])
 trace = max((trace for trace in own.traces if 1000 < trace.size < 2000), key=lambda trace: trace.size)
 print(str(trace), trace.size, trace.domain, type(trace.traceback[0]).__name__)
-# Equal tracebacks are one object: what a snapshot costs in memory depends on it.
+# Equal tracebacks are one object: a snapshot's memory depends on that.
 tuples = [trace[2] for trace in own.traces._traces]
 print(len({id(item) for item in tuples}) == len(set(tuples)))
 again = pickle.loads(pickle.dumps(snapshot))

@@ -1,6 +1,6 @@
-"""numpy's arrays, as tracemalloc tells of them: what they hold is in the domain 389047.
+"""numpy's arrays, as tracemalloc shows them: their data is in domain 389047.
 
-The argument is the folder of a numpy which the interpreter can load."""
+The argument is the folder of a numpy that the interpreter can load."""
 
 import gc
 import sys
@@ -28,7 +28,7 @@ def show(title, snapshot):
 tracemalloc.stop()
 warm = numpy.ones(10).reshape(2, 5).copy().astype(float).tolist()
 tracemalloc.start(3)
-gc.collect()  # the free lists are empty
+gc.collect()  # now the free lists are empty
 arrays = [numpy.ones(1000 + n) for n in range(10)]
 grid = numpy.zeros((1000, 1000))
 text = numpy.array(["abc"] * 77)
@@ -45,6 +45,6 @@ tracemalloc.stop()
 show("made", made)
 show("changed", changed)
 show("gone", gone)
-# The module's own lines, numpy's array objects among them, while nothing but the program had run.
+# The module's own lines, with numpy's array objects, before anything but the program ran.
 for row in made.filter_traces([tracemalloc.Filter(True, __file__)]).statistics("lineno"):
     print(row)

@@ -1,4 +1,4 @@
-"""Starts and stops tracing again and again: prints by how many bytes the process has grown, mapped and resident."""
+"""Starts and stops tracing many times. Prints by how many bytes the process has grown, mapped and resident."""
 
 import sys
 import tracemalloc

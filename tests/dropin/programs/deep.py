@@ -1,4 +1,4 @@
-"""Tracebacks of more frames than can be kept: prints how many are, and what is at their ends.
+"""Tracebacks with more frames than can be kept. Prints how many are kept, and the frames at both ends.
 
 Usage: deep.py DEPTH
 """
@@ -17,8 +17,8 @@ def deep(n):
         return deep(n - 1)
     for limit in LIMITS:
         tracemalloc.start(limit)
-        block = bytes(5001 - 33)  # what an empty one has
-        # Without the classes around them: stock takes a while for each block which is allocated down here.
+        block = bytes(5001 - 33)  # 33 is the size of an empty one
+        # The raw traces, not tracemalloc's classes: stock is slow for each block that is allocated at this depth.
         traces = _tracemalloc._get_traces()
         tracemalloc.stop()
         for trace in traces:

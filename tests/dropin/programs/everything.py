@@ -1,9 +1,9 @@
-"""Allocates in every way there is, deterministically, and prints which memory its own lines hold, as JSON.
+"""Allocates in every way, deterministically, and prints as JSON which memory its own lines hold.
 
-Usage: everything.py NFRAME. While tracing is on already (from launch), NFRAME is not used.
+Usage: everything.py NFRAME. NFRAME is not used if tracing is already on, from launch.
 
 The answer is {"blocks": [[frames, domain, total_nframe, size, count], ...], "total": ..., "limit": ...}: all blocks whose most
-recent frame is here or in code which was exec'd here, together where all but the size is equal.
+recent frame is in this file or in code exec'd here. Blocks that differ only in size are summed up.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class WithSlots:
         self.b = bytearray(100)
 
 
-# Made before anything is measured: a class is known to its base by an int of its address, which is larger for higher ones.
+# Made before anything is measured: a class is a key of its base by an int of its address, and higher addresses are larger ints.
 class WithMethod(WithSlots):
     def method(self):
         return bytes(333)
@@ -158,7 +158,7 @@ def growth():
 
 
 def reborn():
-    """What lives in free lists: floats, tuples, lists, dicts and more, dead and born again at other lines."""
+    """Objects of free lists: floats, tuples, lists, dicts and more. They die, and other lines create objects in their blocks."""
     floats = [i / 7 for i in range(150)]
     tuples = [(i, i) for i in range(150)]
     longer = [tuple(range(i % 25)) for i in range(300)]
@@ -249,13 +249,13 @@ def own_blocks(snapshot):
 if __name__ == "__main__":
     gc.disable()
     from_launch = tracemalloc.is_tracing()
-    # Caches fill, modules are imported, code specializes: before, so that both tracers meet the same.
+    # Run once before: caches fill, modules are imported, code specializes. So both tracers see the same.
     main()
     main()
     keep.clear()
     if not from_launch:
         tracemalloc.start(int(sys.argv[1]))
-    # What is in the free lists now was allocated before: emptied, so that only what is born from now on is met again.
+    # Empty the free lists of blocks from before, so that only blocks from now on are used again.
     gc.collect()
     if from_launch:
         tracemalloc.clear_traces()

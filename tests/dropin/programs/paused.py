@@ -1,6 +1,6 @@
-"""Resizes blocks while a snapshot is made, which records nothing: prints how many blocks are told of, by line, afterwards.
+"""Resizes blocks while a snapshot is made, when nothing is recorded. Then prints how many blocks are listed, by line.
 
-To CPython 3.11 the collector runs in its midst, and with it what programs have their objects do at their end.
+Up to CPython 3.11 the collector runs while a snapshot is made, and with it the finalizers of a program's objects.
 """
 
 import _tracemalloc
@@ -16,7 +16,7 @@ class Grows:
 
     def __del__(self):
         for grown in self.lists:
-            grown.extend([None] * 1000)  # told
+            grown.extend([None] * 1000)  # listed
 
 
 def look():
@@ -28,8 +28,8 @@ gc.disable()
 tracemalloc.start(5)
 lists = [[] for _ in range(2000)]
 for items in lists:
-    items.extend([None] * 10)  # told
-gc.collect()  # the next collection is due when some hundred objects have come
+    items.extend([None] * 10)  # listed
+gc.collect()  # the next collection comes after some hundred new objects
 for first in range(0, len(lists), 20):
     Grows(lists[first : first + 20])
 gc.enable()

@@ -1,5 +1,5 @@
-"""Objects out of free lists: prints for each kind whether the block was used again (where that is sure), whose line it
-had and has, and how many blocks that line has.
+"""Objects from free lists. Prints for each kind whether the block was used again (where that is sure), its line before
+and after, and how many blocks the line has.
 
 Usage: reborn.py NFRAME
 """
@@ -10,7 +10,7 @@ import tracemalloc
 
 
 def frames(thing, limit):
-    """The lines of the most recent frames of an object's traceback, the oldest first."""
+    """The lines of the most recent frames of an object's traceback, oldest first."""
     traceback = tracemalloc.get_object_traceback(thing)
     return traceback and [frame.lineno for frame in traceback][-limit:]
 
@@ -98,7 +98,7 @@ def main(limit):
         for tracing_before in (True, False):
             if tracing_before:
                 tracemalloc.start(limit)
-                gc.collect()  # and so the free lists are empty
+                gc.collect()  # this empties the free lists
             old = first(make)
             if not tracing_before:
                 tracemalloc.start(limit)

@@ -1,4 +1,4 @@
-"""Forgets to close what it opens."""
+"""Does not close what it opens."""
 
 import os
 import socket

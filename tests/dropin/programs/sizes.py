@@ -1,6 +1,6 @@
-"""Blocks of strange sizes and addresses: prints what the tracer in place makes of them.
+"""Blocks of strange sizes and addresses: prints how the current tracer counts them.
 
-Usage: sizes.py LIBRARY, which has PyTraceMalloc_Track(); "" for the interpreter's own.
+Usage: sizes.py LIBRARY. The library has PyTraceMalloc_Track(); "" is the interpreter itself.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ for domain in ("PyMem_Raw", "PyMem_", "PyObject_"):
 
 
 def sizes(condition):
-    """The sizes of the blocks of which this holds, of all domains."""
+    """The sizes of the blocks that meet a condition, in all domains."""
     found = [(trace[0], trace[1]) for trace in tracemalloc.take_snapshot().traces._traces if condition(*trace[:2])]
     return sorted(found)
 
@@ -29,7 +29,7 @@ def huge(domain, size):
 
 
 def gained(before):
-    """GiB since, to a thousandth: the program's own objects come and go, so the sum is some bytes off to either side."""
+    """GiB traced since, to a thousandth: the program's own objects come and go, so the sum is some bytes off."""
     return round((tracemalloc.get_traced_memory()[0] - before) / GIB, 3) + 0.0  # no -0.0
 
 
@@ -80,7 +80,7 @@ tracemalloc.stop()
 
 print("tracked")
 library = ctypes.CDLL(sys.argv[1]) if sys.argv[1] else ctypes.CDLL(None)  # called without the interpreter's lock
-holding = ctypes.PyDLL(sys.argv[1]) if sys.argv[1] else ctypes.pythonapi  # and with it
+holding = ctypes.PyDLL(sys.argv[1]) if sys.argv[1] else ctypes.pythonapi  # called with the lock
 for functions in (library, holding):
     functions.PyTraceMalloc_Track.argtypes = [ctypes.c_uint, ctypes.c_size_t, ctypes.c_size_t]
     functions.PyTraceMalloc_Untrack.argtypes = [ctypes.c_uint, ctypes.c_size_t]

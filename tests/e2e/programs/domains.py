@@ -1,6 +1,6 @@
-"""Blocks which a library of its own tells of, in domains of its own: argv[1] is who has PyTraceMalloc_Track().
+"""Blocks that a library tracks in its own domains. argv[1] is the library that has PyTraceMalloc_Track().
 
-Says two addresses: one which is a block in three domains at once, CPython's among them, and one in another's alone.
+Says two addresses: a block in three domains at once, CPython's among them, and a block in another domain only.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""numpy's arrays: what they hold is in the domain 389047."""
+"""numpy's arrays: their data is in domain 389047."""
 
 import os
 import sys

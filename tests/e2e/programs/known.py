@@ -1,8 +1,8 @@
 """Allocates known numbers of blocks of known sizes at known lines, and waits.
 
-A comment "# N x SIZE" says what is alive of its line when the program is ready; "# gone" that nothing is. The
-functions of the C API are called through ctypes, so that sizes are exact; PyDLL keeps the interpreter's lock during a
-call, CDLL gives it up.
+A comment "# N x SIZE" says which blocks of its line are alive when the program is ready; "# gone": none. The
+functions of the C API are called through ctypes, so that sizes are exact. PyDLL keeps the interpreter's lock during a
+call; CDLL releases it.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 
-HEAD = sys.getsizeof(b"")  # of a bytes object, its last byte included
+HEAD = sys.getsizeof(b"")  # of a bytes object, with the NUL at its end
 held, free = ctypes.PyDLL(None), ctypes.CDLL(None)
 
 
@@ -32,7 +32,7 @@ raw_malloc = function(free, "PyMem_RawMalloc", size_t)
 raw_realloc = function(free, "PyMem_RawRealloc", pointer, size_t)
 raw_free = function(free, "PyMem_RawFree", pointer)
 
-# Places for addresses which are no objects, so that keeping an address allocates nothing.
+# Addresses are kept as plain numbers, not as objects, so that keeping one allocates nothing.
 Addresses = ctypes.c_void_p * 200
 objects = [[None] * 200 for _ in range(4)]
 mem, resized, shrunk, raw, cleared, zero, big = (Addresses() for _ in range(7))
@@ -101,7 +101,7 @@ def main():
         thread.start()
     for thread in threads:
         thread.join()
-    gc.collect()  # what is in a free list counts as alive, by the line which last had it
+    gc.collect()  # a block in a free list counts as alive, at the line that used it last
     target = objects[0][7]
     os.write(int(os.environ["TM_READY"]), b"%d %d %d\n" % (id(target), big[0], os.getpid()))
     sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""Allocates in a parent, forks, allocates in the child too, and lets both wait. Says both pids."""
+"""Allocates in a parent, forks, allocates in the child too, and both wait. Says both pids."""
 
 import os
 import sys

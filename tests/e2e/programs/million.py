@@ -15,6 +15,6 @@ def fill():
 
 
 keep = fill()
-gc.collect()  # what is in a free list counts as alive
+gc.collect()  # a block in a free list counts as alive
 os.write(int(os.environ["TM_READY"]), b"%d\n" % id(keep[COUNT // 2]))
 sys.stdin.readline()

@@ -1,6 +1,6 @@
 /**
- * Commands: whole answers, text and JSON, of tm-top, tm-traceback, tm-filter and tm-info (tm-diff: test_diff.c), and
- * what they say where something is missing.
+ * Commands: whole answers of tm-top, tm-traceback, tm-filter and tm-info as text and JSON, also where something is
+ * missing. tm-diff is in test_diff.c.
  */
 #include "support/harness.h"
 
@@ -55,7 +55,7 @@ static void test_top_escapes_names(void **state)
     const char *names[] = {"a\n\x1b\xff\0.py"};
     const uint32_t lengths[] = {8}, lines[] = {3};
     fake_add_group(harness->fake, 0, 10, 1, 1, 1, names, lengths, lines);
-    assert_string_equal(harness_run(harness, "tm-top", ""), // and no source line: the name has a NUL
+    assert_string_equal(harness_run(harness, "tm-top", ""), // no source line: the name has a NUL
                         "a\\n\\x1b\\udcff\\x00.py:3: size=10 B, count=1, average=10 B\n"
                         "Total allocated size: 0.0 KiB\n");
     assert_contains(harness_run(harness, "tm-top", "--json"), "\"a\\n\\u001b\\udcff\\u0000.py\"");
@@ -76,7 +76,7 @@ static void test_top_json(void **state)
         "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n");
 }
 
-static void test_updates_in_flight_are_said(void **state)
+static void test_updates_in_flight_are_reported(void **state)
 {
     struct harness *harness = *state;
     fake_add(harness->fake, "a.py", 7, 30, 3);
@@ -89,7 +89,7 @@ static void test_updates_in_flight_are_said(void **state)
     assert_contains(harness_run(harness, "tm-top", "--json"), "\"in_flight\": 10");
 }
 
-static void test_damage_is_said(void **state)
+static void test_damage_is_reported(void **state)
 {
     struct harness *harness = *state;
     fake_set_damage(harness->fake, 2, 8192, 1, 0x7f00);
@@ -117,7 +117,7 @@ static void test_errors_of_the_source_pass_unchanged(void **state)
     fake_set_tracing(harness->fake, false);
     assert_fails(harness, "tm-top", "", TM_ERROR_NOT_TRACING, "tracing is off");
     assert_fails(harness, "tm-traceback", "1", TM_ERROR_NOT_TRACING, "tracing is off");
-    assert_non_null(harness_run(harness, "tm-info", "")); // tells of it
+    assert_non_null(harness_run(harness, "tm-info", "")); // it says that tracing is off
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ static void test_filters_keep_their_numbers(void **state)
     assert_string_equal(harness_run(harness, "tm-filter", "add b"), "added: 1 include b\n");
 }
 
-static void test_filters_are_said_where_they_apply(void **state)
+static void test_filters_are_named_where_they_apply(void **state)
 {
     struct harness *harness = *state;
     harness_run(harness, "tm-filter", "add *.py");
@@ -353,7 +353,7 @@ static void test_info_text(void **state)
                         "unreadable:        nothing\n");
 }
 
-static void test_info_leaves_out_what_a_source_does_not_tell(void **state)
+static void test_info_leaves_out_what_a_source_does_not_hold(void **state)
 {
     struct harness *harness = *state;
     *fake_info(harness->fake) = (struct tm_info){.source = "stock",
@@ -434,8 +434,8 @@ int main(void)
         TEST(test_top_traceback_has_frames_below_its_row),
         TEST(test_top_escapes_names),
         TEST(test_top_json),
-        TEST(test_updates_in_flight_are_said),
-        TEST(test_damage_is_said),
+        TEST(test_updates_in_flight_are_reported),
+        TEST(test_damage_is_reported),
         TEST(test_errors_of_the_source_pass_unchanged),
         TEST(test_traceback_of_an_address_inside),
         TEST(test_traceback_of_a_start),
@@ -445,10 +445,10 @@ int main(void)
         TEST(test_traceback_json),
         TEST(test_not_found_says_since_when),
         TEST(test_filters_keep_their_numbers),
-        TEST(test_filters_are_said_where_they_apply),
+        TEST(test_filters_are_named_where_they_apply),
         TEST(test_wrong_filters_are_refused_and_change_nothing),
         TEST(test_info_text),
-        TEST(test_info_leaves_out_what_a_source_does_not_tell),
+        TEST(test_info_leaves_out_what_a_source_does_not_hold),
         TEST(test_info_tells_the_states_apart),
         TEST(test_info_json),
     };

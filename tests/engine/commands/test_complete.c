@@ -1,5 +1,5 @@
 /**
- * Completion: what is offered at which place of a line.
+ * Completion: which words are offered at each place of a line.
  */
 #include "support/harness.h"
 
@@ -35,7 +35,7 @@ static void test_options(void **state)
     check(harness, "tm-top", "lineno --c", "--cumulative\n");
     check(harness, "tm-top", "--limit", "--limit\n");
     check(harness, "tm-traceback", "-", "--limit\n--plain\n--json\n-n\n");
-    check(harness, "tm-traceback", "a -", ""); // in an expression
+    check(harness, "tm-traceback", "a -", ""); // inside an expression
     check(harness, "tm-traces", "--s", "--sort\n");
     check(harness, "tm-traces", "--t", "--traceback\n");
     check(harness, "tm-save", "file --f", "--force\n");

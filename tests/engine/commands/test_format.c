@@ -1,6 +1,6 @@
 /**
- * Formatting: division and rounding where doubles are at their end, and the limits of a traceback. Tens of thousands of
- * random rows are compared with tracemalloc's own in test_against_tracemalloc.py.
+ * Formatting: division and rounding at the limits of doubles, and the limits of a traceback.
+ * test_against_tracemalloc.py compares tens of thousands of random rows with tracemalloc's own.
  */
 #include "support/harness.h"
 
@@ -68,7 +68,7 @@ static void test_division_is_rounded_once(void **state)
     assert_true(tm_divide(UINT64_MAX, UINT64_MAX) == 1.0);
     assert_true(tm_divide(UINT64_MAX, 1) == 18446744073709551616.0);
     assert_true(tm_divide(1, UINT64_MAX) == 0x1p-64);
-    // A bit more than the middle of two doubles: the remainder decides.
+    // Slightly above the middle between two doubles: the remainder decides.
     assert_true(tm_divide(UINT64_C(16278678085626157468), UINT64_C(18222738929508363916)) == 0x1.c960d0741c7a9p-1);
     assert_true(tm_divide(UINT64_C(15752089823347156768), UINT64_C(15078915304296018745)) == 0x1.0b6dc07d4beddp+0);
     assert_true(tm_divide((UINT64_C(1) << 53) + 1, 1) == 0x1p53); // a tie: to even

@@ -1,6 +1,6 @@
 /**
- * Help: every command has one, of the promised shape; and the list of options in it, the parser and completion agree,
- * for all three are made of one table.
+ * Help: every command has a help text of the promised shape. The options in it are those of the parser and of
+ * completion: all three are made from one table.
  */
 #include "support/harness.h"
 
@@ -38,7 +38,7 @@ static void test_help_has_its_shape(void **state)
     }
 }
 
-// Each option which completion offers is in the help, and the parser knows it.
+// Each option that completion offers is in the help, and the parser knows it.
 static void test_offered_options_are_known(void **state)
 {
     struct harness *harness = *state;
@@ -56,7 +56,7 @@ static void test_offered_options_are_known(void **state)
     }
 }
 
-// The other way round: each option which the help lists is offered.
+// The other way round: completion offers each option that the help lists.
 static void test_listed_options_are_offered(void **state)
 {
     struct harness *harness = *state;

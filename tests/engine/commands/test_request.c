@@ -1,5 +1,5 @@
 /**
- * Requests: how a line is split, what options mean and refuse, which operands the front end must resolve.
+ * Requests: splitting of lines, values of options, and the operands that the front end must resolve.
  */
 #include "support/harness.h"
 
@@ -225,7 +225,7 @@ static void test_unresolved_expression_is_an_error(void **state)
     tm_request_destroy(request);
 }
 
-// Random lines of the characters which mean something: an answer or an error, never a fault (run under sanitizers).
+// Random lines of characters with a meaning: an answer or an error, never a fault (run under sanitizers).
 static void test_random_lines_are_survived(void **state)
 {
     static const char *const pieces[] = {"-",       "--",   "n",        "c",         " ",    " ",        "'",

@@ -1,6 +1,6 @@
 /**
- * tm-traces and tm-save: what they make of the traces which a source shows them. What a saved file holds is looked at by
- * test_snapshot_file.c, and by Python in tests/snapshot/.
+ * tm-traces and tm-save: their output for the traces of a source. tests/engine/snapshot/test_snapshot.c, and Python in
+ * tests/snapshot/, check the content of saved files.
  */
 #define _GNU_SOURCE
 #include "support/harness.h"
@@ -57,7 +57,7 @@ static void test_by_site(void **state)
 {
     struct harness *harness = *state;
     fill(harness);
-    fake_add(harness->fake, "gone.py", 9, 0, 0); // a place of which the statistics know nothing
+    fake_add(harness->fake, "gone.py", 9, 0, 0); // a place that is not in the statistics
     fake_add_block(harness->fake, 0xa000, 8, 0, false);
     assert_string_equal(harness_run(harness, "tm-traces", "-s site"),
                         "0x9000: size=4000 B, domain 0, a.py:1\n"
@@ -84,7 +84,7 @@ static void test_equal_sizes_by_address_then_domain(void **state)
                                                                    "Total allocated size: 0.1 KiB\n");
 }
 
-// Every limit shows the first rows of the whole list, however the blocks come.
+// Every limit shows the first rows of the whole list, in whatever order the blocks come.
 static void test_every_limit_gives_the_first_rows(void **state)
 {
     struct harness *harness = *state;
@@ -196,7 +196,7 @@ static void test_stop(void **state)
 // ---------------------------------------------------------------------------------------------------------------
 // tm-save
 
-// Where the bytes of a word are, from `from` on.
+// The position of a word's bytes, from `from` on.
 static const char *find(const struct harness *harness, const char *word, size_t length)
 {
     return memmem(harness->written.bytes, harness->written.length, word, length);
@@ -240,7 +240,7 @@ static void test_the_form_is_the_targets_or_the_one_asked_for(void **state)
 {
     struct harness *harness = *state;
     fill(harness);
-    assert_contains(harness_run(harness, "tm-save", "a --json"), "\"traces\": \"3.9\""); // not known
+    assert_contains(harness_run(harness, "tm-save", "a --json"), "\"traces\": \"3.9\""); // unknown version
     fake_set_python_version(harness->fake, 0x030d00f0);
     assert_contains(harness_run(harness, "tm-save", "a --json"), "\"traces\": \"3.9\"");
     assert_contains(harness_run(harness, "tm-save", "a --json --traces 3.8"), "\"traces\": \"3.8\"");

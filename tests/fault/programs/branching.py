@@ -1,5 +1,5 @@
-"""Ever new tracebacks: a function which calls itself from one of two lines, decided anew at each level, and keeps a
-block where it ends. Tells how many blocks it keeps, and waits."""
+"""Each traceback is new: a function calls itself from one of two lines, chosen at each level, and keeps a block where it
+ends. Prints the number of blocks it keeps, and waits."""
 
 import os
 import sys

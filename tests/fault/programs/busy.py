@@ -1,4 +1,4 @@
-"""Allocates in many ways, always the same, and tells what came of it: a digest of all results. Waits, then ends."""
+"""Allocates in many ways, always the same, and prints a digest of all results. Waits, then ends."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ digest = hashlib.sha256()
 kept = []
 
 
-def tell(*values):
+def note(*values):
     digest.update(repr(values).encode())
 
 
@@ -23,13 +23,13 @@ def blocks():
         data = bytearray(b"x" * size)
         data.extend(b"y" * 1000)
         kept.append(bytes(data[: size // 2]))
-        tell(len(data), sum(data[-3:]))
+        note(len(data), sum(data[-3:]))
 
 
 def objects():
     table = {"key%d" % n: [n, str(n) * 3, {n: (n, n + 0.5)}] for n in range(3000)}
     text = json.dumps(table, sort_keys=True)
-    tell(hashlib.sha256(text.encode()).hexdigest(), len(json.loads(text)))
+    note(hashlib.sha256(text.encode()).hexdigest(), len(json.loads(text)))
     kept.append([row[::-1] for row in table.values()])
 
 
@@ -38,7 +38,7 @@ def code():
         scope = {}
         exec(compile("def made%d(a):\n%s    return [a] * %d\n" % (n, "\n" * (n % 50), n), "made%d.py" % n, "exec"), scope)
         kept.append(scope["made%d" % n](n))
-        tell(len(kept[-1]))
+        note(len(kept[-1]))
 
 
 def deep(n):
@@ -47,12 +47,12 @@ def deep(n):
 
 def patterns():
     found = re.findall(r"(\w+)-(\d+)", " ".join("word%d-%d" % (n, n * n) for n in range(2000)))
-    tell(len(found), found[-1])
+    note(len(found), found[-1])
     kept.append(found)
 
 
-for step in (blocks, objects, code, lambda: tell(deep(300)), patterns, lambda: kept.__delitem__(slice(0, None, 3)), blocks):
+for step in (blocks, objects, code, lambda: note(deep(300)), patterns, lambda: kept.__delitem__(slice(0, None, 3)), blocks):
     step()
-tell(len(kept))
+note(len(kept))
 os.write(int(os.environ["TM_READY"]), (digest.hexdigest() + "\n").encode())
 sys.stdin.readline()

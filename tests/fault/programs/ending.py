@@ -1,4 +1,4 @@
-"""Ends in the way which is asked for, with memory still in use: `ending.py exit|raise|os._exit|threads|kill|exec`."""
+"""Ends in the given way, with memory still in use: `ending.py exit|raise|os._exit|threads|kill|exec`."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""Forks argv[2] times while threads of the library argv[1] allocate; each child keeps something and tells its number."""
+"""Forks argv[2] times while threads of the library argv[1] allocate; each child keeps something and prints its number."""
 
 import ctypes
 import os

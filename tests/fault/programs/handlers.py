@@ -1,4 +1,4 @@
-"""Forks between handlers of the library argv[1], which were there before the tracer; the child tells first, then the parent."""
+"""Forks between handlers of the library argv[1], registered before the tracer's. Prints: first the child, then the parent."""
 
 import ctypes
 import os
@@ -11,10 +11,10 @@ import tracemortem  # noqa: E402
 
 tracemortem.start(3)
 library.allocate_before()
-told, tell = os.pipe()
+reader, writer = os.pipe()
 if os.fork() != 0:  # here
-    os.read(told, 1)
+    os.read(reader, 1)
 os.write(ready, b"%d\n" % os.getpid())
-os.write(tell, b"1")
+os.write(writer, b"1")
 os.read(0, 1)
 os._exit(0)

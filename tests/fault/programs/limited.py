@@ -1,4 +1,4 @@
-"""Sets a limit to its own address space above what it has now, and allocates until none is left, again and again: `limited.py BYTES`."""
+"""Limits its address space to BYTES more than it has, and allocates until none is left, again and again: `limited.py BYTES`."""
 
 import os
 import resource

@@ -1,7 +1,7 @@
-"""Threads, signals, forks and other processes, all at once; tells what came of it: `storm.py [FORKS]`.
+"""Threads, signals, forks and other processes, all at once; prints the results: `storm.py [FORKS]`.
 
-Handlers of signals allocate, in Python and in C; threads allocate with the interpreter's lock and without; meanwhile the
-process forks, and starts others by posix_spawn, vfork and exec. What is told does not depend on how they mix.
+Signal handlers allocate, in Python and in C. Threads allocate with the interpreter's lock and without. Meanwhile the
+process forks, and starts others by posix_spawn, vfork and exec. The results do not depend on how these mix.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-RAW = ctypes.CDLL(None)  # calls made by it let the interpreter's lock go
+RAW = ctypes.CDLL(None)  # its calls release the interpreter's lock
 RAW.PyMem_RawMalloc.restype = RAW.PyMem_RawRealloc.restype = ctypes.c_void_p
 RAW.PyMem_RawMalloc.argtypes = [ctypes.c_size_t]
 RAW.PyMem_RawRealloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
@@ -76,13 +76,13 @@ def main():
     threads += [threading.Thread(target=allocate_raw, args=(4000,)) for _ in range(2)]
     for thread in threads:
         thread.start()
-    told = [forks(int(sys.argv[1]) if sys.argv[1:] else 12), others()]
+    outcome = [forks(int(sys.argv[1]) if sys.argv[1:] else 12), others()]
     for thread in threads:
         thread.join()
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.setitimer(signal.ITIMER_PROF, 0)
-    told += [sorted(results), signals[0] > 5]
-    os.write(int(os.environ["TM_READY"]), (repr(told) + "\n").encode())
+    outcome += [sorted(results), signals[0] > 5]
+    os.write(int(os.environ["TM_READY"]), (repr(outcome) + "\n").encode())
     sys.stdin.readline()
 
 

@@ -1,6 +1,6 @@
-"""Functions come and go in memory which the map has no leaves for: nobody marks their code objects, or sees them die.
+"""Functions come and go in memory for which the map has no leaves: their code objects have no mark, and their end is not seen.
 
-Loads the library which it is told of, whose switch makes the tracer get no leaves, and traces by itself.
+Loads the library argv[1], whose switch keeps the tracer from getting leaves, and starts tracing itself.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ warm_too = [bytearray(200) for _ in range(3000)]
 del warm_too
 switch = ctypes.c_int.in_dll(ctypes.CDLL(sys.argv[1]), "fail_large_ones")
 switch.value = 1
-told = wrong = 0
+answered = wrong = 0
 for number in range(1500, 11500, 40):
     function, functions[number] = functions[number], None
     for _ in range(2):
@@ -39,9 +39,9 @@ for number in range(1500, 11500, 40):
     traceback = tracemortem.get_object_traceback(block)
     if traceback is not None:
         found = traceback[-1].filename, traceback[-1].lineno
-        told += 1
+        answered += 1
         wrong += found not in (("file%d.py" % (number // 40), number // 40 + 2), ("<unknown>", 0))
     del function, block
 switch.value = 0
-os.write(int(os.environ["TM_READY"]), b"%d %d\n" % (told, wrong))
+os.write(int(os.environ["TM_READY"]), b"%d %d\n" % (answered, wrong))
 sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""Resizes a tracked block in vain, and without memory to put its trace back."""
+"""Fails to resize a tracked block, and there is no memory to put its trace back."""
 
 import ctypes
 import os

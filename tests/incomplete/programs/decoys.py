@@ -1,4 +1,4 @@
-"""Puts what looks like a trace table into its memory, and waits. Told "process N", it makes one more, of that process.
+"""Puts decoys that look like trace tables into its memory, and waits. For a line "process N" it makes one of process N.
 
 Says the address of the real root, and after each line the address of the latest decoy.
 """
@@ -20,7 +20,7 @@ libc.free.argtypes = [ctypes.c_void_p]
 
 
 def place(flags, file=-1):
-    """The address of 2 MiB of new memory somewhere before the root, where a search comes first."""
+    """The address of 2 MiB of new memory before the root, where a search comes first."""
     global last
     last -= 16 * ALIGN
     flags |= FIXED | (0 if file >= 0 else ANONYMOUS)
@@ -47,21 +47,21 @@ tracer = next(line.split()[-1] for line in open("/proc/self/maps") if "_tracer.a
 root = last = ctypes.c_uint64.in_dll(ctypes.CDLL(tracer), "tracemortem_root").value
 magic = ctypes.string_at(root, 16)
 
-# In an object of Python, at every place of 16 bytes; and whole copies at aligned places, which are no tables there.
+# In a Python object, at every multiple of 16 bytes; and whole copies at aligned addresses, where they are no tables.
 keep = [magic * ALIGN, bytearray(magic * ALIGN), copy_of_root() * 1000]
 ctypes.memmove(place(PRIVATE), magic * 256, 4096)
 ctypes.memmove(place(PRIVATE), copy_of_root(), SIZE)
-# In memory which was freed.
+# In freed memory.
 block = libc.malloc(4 * ALIGN)
 ctypes.memmove(block - block % ALIGN + ALIGN, copy_of_root(), SIZE)
 libc.free(block)
-# A child's own, in memory shared with it: it is at the right place there, and it is the child's.
+# A child's table, in memory shared with the child: its address is right, but it belongs to the child.
 shared = place(SHARED)
 if os.fork() == 0:
     ctypes.memmove(shared, copy_of_root(shared), SIZE)
     os._exit(0)
 os.wait()
-# In a saved core, mapped where its process had it.
+# In a saved core that is mapped at the address where its process had it.
 with open("saved.core", "wb+") as file:
     file.truncate(2 * ALIGN)
     mapped = place(PRIVATE, file.fileno())

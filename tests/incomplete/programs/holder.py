@@ -1,7 +1,7 @@
 """Holds blocks of many tracebacks, so that every array of the table has several chunks, and waits.
 
-Says: the address of an object of its own, the process id, the address of a block of domain 7. Then waits for a line: told
-a number, it forks so many children, says their ids, and a line for each which has died; told nothing, it aborts.
+Says the address of one of its objects, its process id, and the address of a block in domain 7. Then it reads a line. For
+a number, it forks as many children, says their ids, and a line for each that has died. For an empty line, it aborts.
 """
 
 import ctypes

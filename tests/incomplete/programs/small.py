@@ -1,4 +1,4 @@
-"""Traces itself for a short while: a table of few pages, with each kind of record and of block in it. Then waits."""
+"""Traces itself for a short time, which gives a table of few pages with each kind of record and block. Then waits."""
 
 import ctypes
 import os
@@ -26,7 +26,7 @@ def fill(keep):
             names["make_%d" % n](keep, n % 6)
         track(7, 0x1000 + n * 64, 48)
     keep.append(bytearray(3 << 20))
-    for n in range(300):  # counters in which not only what lives counts
+    for n in range(300):  # counters that also count dead blocks
         bytearray(n)
 
 

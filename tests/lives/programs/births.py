@@ -1,4 +1,4 @@
-"""Floats which die, and others which are born again in their blocks, out of CPython's free list."""
+"""Floats that die, and others that CPython creates in their blocks, from its free list."""
 
 
 def make():

@@ -1,4 +1,4 @@
-"""Tasks and generators which take turns: each block has the line of whoever ran."""
+"""Tasks and generators that take turns: each block has the line of the one that ran."""
 
 import asyncio
 import os

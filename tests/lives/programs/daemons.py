@@ -1,4 +1,4 @@
-"""The main thread has ended and the interpreter is on its way out, with daemon threads which still hold what is theirs."""
+"""The main thread has ended and the interpreter is finalizing; daemon threads still hold their blocks."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""A recursion of 5000 calls, in which every frame keeps a block of its own."""
+"""A recursion of 5000 calls, in which every frame keeps a block."""
 
 import os
 import sys

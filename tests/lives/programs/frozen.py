@@ -1,5 +1,5 @@
-"""Strings which a module of the standard library makes that is frozen into the interpreter; says how large they are, and
-where the module's source is."""
+"""Strings that a frozen module of the standard library makes. Says how large they are, and where the
+module's source is."""
 
 import os
 import sys

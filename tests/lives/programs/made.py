@@ -1,4 +1,4 @@
-"""Code which no file holds: made by exec again and again, renamed, and run by C code which calls back."""
+"""Code that is in no file: made by exec again and again, renamed, and run by C code that calls back."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""A server which loads its data and then forks its workers, each of which goes on alone, one replaced by a new program."""
+"""A server that loads its data and then forks workers. Each worker goes on alone; one is replaced by a new program."""
 
 import os
 import sys

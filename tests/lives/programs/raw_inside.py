@@ -1,4 +1,4 @@
-"""An interpreter beside the main one, in the same thread, is given blocks by the raw allocator: one a lock."""
+"""A second interpreter in the main one's thread gets blocks from the raw allocator, one for each lock."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What a worker becomes by exec: a process traced from its own beginning."""
+"""The program that replaces a worker by exec: traced from its own beginning."""
 
 import os
 import sys

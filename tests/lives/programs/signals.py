@@ -1,4 +1,4 @@
-"""A handler which allocates, called in the middle of Python code."""
+"""A signal handler that allocates, called in the middle of Python code."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Greenlets: stacks which are switched under the interpreter, at many depths."""
+"""Greenlets: stacks that are switched under the interpreter, at many depths."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def run():
 
 
 class Turn:
-    """Goes to the other greenlet, or back to the main one when it is through."""
+    """Switch to the other greenlet, or back to the main one when this one is done."""
 
     def __init__(self, other):
         self.other = other

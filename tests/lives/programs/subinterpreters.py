@@ -1,4 +1,4 @@
-"""Interpreters beside the main one, each with its own lock where there can be one; their lines are told like any other."""
+"""Interpreters beside the main one, each with its own lock if CPython has such locks. Their lines are recorded, too."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Threads which come and go, some of them daemons, one after the other and side by side; what they kept stays theirs."""
+"""Threads that come and go, some of them daemons, one after the other and in parallel. What they kept stays at their lines."""
 
 import os
 import sys

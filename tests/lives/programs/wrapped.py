@@ -1,6 +1,6 @@
-"""Functions come and go, each at the address of another before it, and call each other: every traceback is theirs.
+"""Functions come and go, each at the address of an earlier one, and call each other: every traceback is right.
 
-So it is of functions which are there when tracing begins, or when traces are cleared.
+So are the tracebacks of functions that exist when tracing begins or when traces are cleared.
 """
 
 import collections
@@ -22,7 +22,7 @@ def some():
 
 
 def wrong(pairs):
-    """How many blocks are told of wrongly, by functions which die one after the other."""
+    """How many blocks have a wrong traceback, after functions died one after the other."""
     kept = []
     for number in range(FUNCTIONS):
         outer, inner = pairs.pop() if pairs else (make("outer", number), make("inner", number))

@@ -1,5 +1,5 @@
-"""Takes two snapshots by the stock tracemalloc, dumps them in many ways into the folder argv[1], and prints what tracemalloc
-itself says of them: {"names": of the ways, "rows": {key: [str() of each difference]}}. argv[2] is the limit of frames.
+"""Takes two snapshots with stock tracemalloc, dumps them in many ways into the folder argv[1], and prints what tracemalloc
+itself says of them: {"names": of the ways, "rows": {key: [str() of each difference]}}. argv[2] is the frame limit.
 """
 
 import io
@@ -31,13 +31,13 @@ def work(keep, depth):
 
 
 def ways(snapshot):
-    """(name, bytes) of each way to write it."""
+    """(name, bytes) for each way to write a snapshot."""
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         whole = pickle.dumps(snapshot, protocol)
         yield "protocol-%d" % protocol, whole
         yield "optimized-%d" % protocol, pickletools.optimize(whole)
         file = io.BytesIO()
-        pickle._Pickler(file, protocol).dump(snapshot)  # in Python: other frames
+        pickle._Pickler(file, protocol).dump(snapshot)  # written in Python: it cuts the stream into other frames
         yield "python-%d" % protocol, file.getvalue()
     yield "reloaded", pickle.dumps(pickle.loads(pickle.dumps(snapshot)), 4)
     yield "filtered", pickle.dumps(snapshot.filter_traces([tracemalloc.DomainFilter(True, 0)]), 4)

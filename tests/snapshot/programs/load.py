@@ -1,4 +1,4 @@
-"""Loads the snapshot file argv[1] by tracemalloc and prints, as JSON, its traces and statistics. Any CPython from 3.8 on."""
+"""Loads the snapshot file argv[1] with tracemalloc and prints its traces and statistics as JSON. Runs in CPython 3.8 and later."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ snapshot = tracemalloc.Snapshot.load(sys.argv[1])
 assert type(snapshot) is tracemalloc.Snapshot and set(snapshot.__dict__) == {"traces", "traceback_limit"}
 assert type(snapshot.traces._traces) is list
 
-json.dump(
+text = json.dumps(
     {
         "limit": snapshot.traceback_limit,
         "traces": [[trace.domain, trace.size, frames(trace.traceback)] for trace in snapshot.traces],
@@ -25,6 +25,6 @@ json.dump(
             for key, cumulative in KEYS
         ],
         "kept": len(snapshot.filter_traces([tracemalloc.Filter(True, "*known.py", all_frames=True)]).traces),
-    },
-    sys.stdout,
+    }
 )
+sys.stdout.write(text)

@@ -1,4 +1,4 @@
-"""Allocates under names of every kind of str, blocks of every kind, and says what tracemalloc knows of them."""
+"""Allocates blocks of every kind under file names of every kind of str, and says what tracemalloc knows of them."""
 
 import gc
 import json
@@ -10,11 +10,11 @@ SOURCE = "def make(n):\n    return [bytes(100 + i) for i in range(n)]\n"
 
 
 class Name(str):
-    """A str which is not compact."""
+    """A str that is not compact."""
 
 
 class Managed:
-    """An instance with a dict and weak references, which stand before it in some versions."""
+    """An instance with a dict and weak references, which are before it in memory in some versions."""
 
 
 names = ["plain.py", "latin \u00e9.py", "ucs2 \u4e2d.py", "ucs4 \U0001f40d.py", "lone \udc80\ud800.py", ""]
@@ -42,7 +42,7 @@ answer = {
     "objects": [
         [id(thing), [[frame.filename, frame.lineno] for frame in tracemalloc.get_object_traceback(thing)]]
         for thing in objects
-        if tracemalloc.get_object_traceback(thing)  # one out of a free list can be older than the tracing
+        if tracemalloc.get_object_traceback(thing)  # a block from a free list can be older than the tracing
     ],
     "names": sorted(
         [row.size, row.count, [[frame.filename, frame.lineno] for frame in row.traceback]]

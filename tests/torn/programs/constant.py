@@ -1,4 +1,4 @@
-"""Threads which allocate for ever. A line with `sizes` allocates blocks of these sizes and no others.
+"""Threads that never stop allocating. A line with `sizes` allocates blocks of these sizes and no others.
 
 48 is the tuple of a call's arguments, and 8 and 56 the list of one item; CPython keeps them for the next such object.
 """
@@ -25,12 +25,17 @@ def nested(kept):
 
 def work():
     kept = [None] * 256
+    keep(kept)
+    begun.release()
     while True:
         keep(kept)
         nested(kept)
 
 
+begun = threading.Semaphore(0)
 for _ in range(4):
     threading.Thread(target=work, daemon=True).start()
+for _ in range(4):
+    begun.acquire()
 os.write(int(os.environ["TM_READY"]), b"at work\n")
 sys.stdin.readline()

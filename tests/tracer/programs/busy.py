@@ -1,6 +1,5 @@
-"""Does all that changes a trace table: blocks of every form, reallocs, threads, births from free lists, tracked blocks, code
-which comes and goes, a fork (but for `busy.py --no-fork`), traces cleared, tracing stopped and started. Prints "done" at
-its end."""
+"""Does all that changes a trace table: all kinds of blocks, reallocs, threads, births, tracked blocks, code that comes and
+goes, a fork (not with `busy.py --no-fork`), clearing traces, stopping and starting. Prints "done" at its end."""
 
 import ctypes
 import gc

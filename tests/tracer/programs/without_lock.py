@@ -1,4 +1,4 @@
-"""Threads allocate, resize and free at once, blocks of each other's too; then all rest, and the table is compared.
+"""Threads allocate, resize and free at once, also each other's blocks; then all rest, and the table is compared.
 
 What each line below has allocated and still holds is known to the byte: sys.getsizeof() of the objects held.
 """

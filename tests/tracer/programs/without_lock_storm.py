@@ -1,6 +1,6 @@
 """Threads allocate while others start, stop, clear and take snapshots; then the process forks; then all rest."""
 
-import fnmatch  # noqa: F401 # whatever the calls below import shall be there before the threads begin
+import fnmatch  # noqa: F401 # what the calls below import must be imported before the threads begin
 import linecache  # noqa: F401
 import os
 import pickle  # noqa: F401

@@ -1,4 +1,4 @@
-"""A small service: what the examples look at."""
+"""A small service, which the examples look at."""
 
 import gc
 
@@ -28,11 +28,11 @@ def serve(requests):
 
 
 def run():
-    """What it takes to serve the first hundred requests."""
+    """Serves the first hundred requests."""
     gc.collect()
     serve(range(100))
 
 
 def leak():
-    """Sessions are never given up."""
+    """Sessions are never dropped."""
     serve(range(100, 400))

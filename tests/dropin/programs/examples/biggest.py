@@ -1,4 +1,4 @@
-# The traceback which holds the most memory.
+# The traceback that holds the most memory.
 import linecache
 import tracemalloc
 

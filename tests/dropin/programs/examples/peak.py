@@ -1,4 +1,4 @@
-# The size now, and at most; and at most since the peak was reset (CPython 3.9).
+# The current size and the peak; then the peak since it was reset (CPython 3.9).
 import gc
 import tracemalloc
 

@@ -1,4 +1,4 @@
-# The lines which hold the most memory, without those of the import system, with their source and the rest summed up.
+# The lines that hold the most memory, with their source and without the import system; then the sum of the rest.
 import linecache
 import os
 import tracemalloc
@@ -14,7 +14,7 @@ def display_top(snapshot, key="lineno", limit=3):
     print("Top %s lines" % limit)
     for number, statistic in enumerate(statistics[:limit], 1):
         frame = statistic.traceback[0]
-        # Two parts of a path tell enough.
+        # Two parts of a path are enough.
         name = os.sep.join(frame.filename.split(os.sep)[-2:])
         print("#%s: %s:%s: %.1f KiB" % (number, name, frame.lineno, statistic.size / 1024))
         line = linecache.getline(frame.filename, frame.lineno).strip()

@@ -1,4 +1,4 @@
-# The ten lines which hold the most memory.
+# The ten lines that hold the most memory.
 import tracemalloc
 
 import application

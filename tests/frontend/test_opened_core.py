@@ -1,5 +1,5 @@
-"""Answers come from the core or the process which the debugger has, whatever has become of it or of its name since; or they
-are refused."""
+"""Answers come from the core or the process that the debugger has open, even if it or its name has changed since. If
+that is impossible the command fails."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 ASK = "tm-top -n 3"
 OPEN = {"gdb": "core-file %s", "lldb": "target create --core %s"}
 SHELL = {"gdb": "shell %s", "lldb": "script import os; os.system(%r)"}
-NO_LONGER = "%s is no longer the one which was opened: it was replaced or written to\nOpen it again: %s"
+NO_LONGER = "%s has been replaced or written to since it was opened\nOpen it again: %s"
 
 both = pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
 
@@ -47,7 +47,7 @@ def test_a_file_of_that_name_is_not_taken_for_it(debugger, asked_before, end, mi
 
 @both
 @pytest.mark.parametrize("asked_before", [True, False])
-def test_one_which_is_written_to_is_refused_until_it_is_opened_again(debugger, asked_before, mine, core, plain_core):
+def test_a_core_that_is_written_to_is_refused_until_it_is_opened_again(debugger, asked_before, mine, core, plain_core):
     commands = [ASK] * asked_before + [SHELL[debugger] % ("cat %s > %s" % (plain_core, mine)), ASK]
     words = NO_LONGER % (mine, OPEN[debugger] % "FILE")
     assert words in refused(debugger, commands, core=mine)
@@ -60,7 +60,7 @@ def test_one_which_is_written_to_is_refused_until_it_is_opened_again(debugger, a
 
 @both
 def test_each_of_two_cores_of_one_process_is_itself(debugger, mine, core, expected, tmp_path):
-    """Two which differ nowhere but in the name of a file, of which the tracer has a hash."""
+    """The two differ only in the name of a file. The tracer keeps its hash, so the second one is damaged."""
     with open(core, "rb") as file:
         data = file.read()
     assert b"service.py" in data
@@ -73,9 +73,9 @@ def test_each_of_two_cores_of_one_process_is_itself(debugger, mine, core, expect
 
 
 @both
-def test_of_a_process_which_died_meanwhile_it_is_said(debugger, python, service):
+def test_a_process_that_has_died_is_reported(debugger, python, service):
     with debuggers.start_traced_process(python, service.script, frames=5) as process:
-        # Until it is gone, or a zombie: on its way there it runs.
+        # Wait until it is gone or a zombie: until then it runs.
         wait = "while cat /proc/%d/task/*/status 2>/dev/null | grep ^State: | grep -qv Z; do :; done" % process.pid
         kill = "kill -9 %d; %s" % (process.pid, wait)
         words = "the process %d has ended\nAttach to another, or open its core" % process.pid

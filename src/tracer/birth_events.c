@@ -1,17 +1,17 @@
-// How to hear of births. CPython 3.13 has a public reference tracer. Before that, its own tracemalloc hears of each
-// birth and looks the block up in its table of traces: so the stock tracer is started with its allocator hooks taken
-// out again, its table stays empty, and the function by which the table looks up is ours. A program may use the stock tracer
-// for itself all the same, and the interpreter destroys the table at its end. So the table is touched only while the stock
-// tracer traces, for then it is there, and our functions answer truly whatever is in it.
+// Hearing of births. CPython 3.13 has a public reference tracer. Before that, the stock tracer (CPython's own tracemalloc)
+// hears of each birth and looks the block up in its table of traces. So we start the stock tracer and take its allocator
+// hooks out again: its table stays empty. Then we replace the function by which the table looks up.
+//
+// A program may still use the stock tracer itself, and the interpreter destroys the table at its end. So we touch the table
+// only while the stock tracer traces, since the table exists then, and our functions answer correctly whatever is in it.
 
 #define _GNU_SOURCE
-#include "reuse.h"
+#include "birth_events.h"
 
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpython.h"
 #include "pages.h"
 
 static void ignore(uintptr_t object)
@@ -19,33 +19,33 @@ static void ignore(uintptr_t object)
     (void)object;
 }
 
-static reuse_callback watching = ignore;
+static birth_callback watching = ignore;
 
-bool reuse_wanted(void)
+bool birth_events_wanted(void)
 {
     const char *wanted = getenv("TRACEMORTEM_REUSE");
     return wanted == NULL || strcmp(wanted, "0") != 0;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// CPython 3.13
+// From 3.13 on: the reference tracer
 
-enum { BORN = 0 };
+enum { CREATED = 0 };
 
 static int on_event(PyObject *object, int event, void *data)
 {
     (void)data;
-    if (event == BORN)
+    if (event == CREATED)
         watching((uintptr_t)object);
     return 0;
 }
 
-static bool there_are_references(void)
+static bool there_is_a_reference_tracer(void)
 {
     return PyRefTracer_SetTracer != NULL && PyRefTracer_GetTracer != NULL;
 }
 
-static bool references_are_told(void)
+static bool we_trace_references(void)
 {
     void *data;
     return PyRefTracer_GetTracer(&data) == on_event;
@@ -54,61 +54,61 @@ static bool references_are_told(void)
 static bool watch_references(void)
 {
     void *data;
-    // There is one place for a reference tracer, and whoever has it keeps it.
-    return references_are_told() ||
+    // There is one place for a reference tracer. If it is taken, it stays taken.
+    return we_trace_references() ||
            (PyRefTracer_GetTracer(&data) == NULL && PyRefTracer_SetTracer(on_event, NULL) == 0);
 }
 
 static void unwatch_references(void)
 {
-    // Without a lock, another thread may be about to call what is taken away. It stays, and passes on.
-    if (!cpython.facts->free_threaded && references_are_told())
+    // Without a lock, another thread may be about to call our function. So it stays, and does nothing while tracing is off.
+    if (!cpython.facts->free_threaded && we_trace_references())
         PyRefTracer_SetTracer(NULL, NULL);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// CPython 3.8 to 3.12
+// Up to 3.12: the look-ups in the stock tracer's table of traces
 
-// The head of a _Py_hashtable_t, in words: how 3.9 and later, and 3.8, arrange it.
+// The head of a _Py_hashtable_t, in words: that of STOCK_TABLE_3_9, and that of STOCK_TABLE_3_8.
 enum { TABLE_WORDS = 8 };
 enum { ENTRIES = 0, GET_ENTRY = 3, HASH = 4, COMPARE = 5, KEY_DESTROY = 6, VALUE_DESTROY = 7 };
 enum { BUCKETS_3_8 = 0, ENTRIES_3_8 = 1, KEY_SIZE_3_8 = 3, DATA_SIZE_3_8 = 4, HASH_3_8 = 5, MALLOC_3_8 = 7 };
 
-static PyObject *stock;               // the stock module while its births are ours
-static uintptr_t *const *stock_table; // its variable which points to the table of traces; once found, it stays
+static PyObject *stock;               // the stock module while it reports births to us
+static uintptr_t *const *stock_table; // its variable that points to the table of traces; once found, it stays
 static uintptr_t stock_lookup;        // the table's own look-up function
 
-// An empty table is one which nobody but us had the stock tracer started for.
+// While the table is empty, the program does not use the stock tracer.
 
-/** 3.9 to 3.12: the table asks for the entry of a block. */
+/** STOCK_TABLE_3_9: the table asks for the entry of a block. */
 static void *on_get_entry(const uintptr_t *table, const void *block)
 {
-    if (__builtin_expect(table[ENTRIES] != 0, 0))
+    if (UNLIKELY(table[ENTRIES] != 0))
         return ((void *(*)(const uintptr_t *, const void *))stock_lookup)(table, block);
     watching((uintptr_t)block);
     return NULL;
 }
 
-/** 3.8: the table asks for the hash of a key, which begins with the block's address. Any will do which stays the same. */
+/** STOCK_TABLE_3_8: the table asks for the hash of a key, which begins with the block's address. Any constant hash will do. */
 static uintptr_t on_hash(const uintptr_t *table, const void *key)
 {
     uintptr_t block;
     memcpy(&block, key, sizeof block);
-    if (__builtin_expect(table[ENTRIES_3_8] == 0, 1))
+    if (LIKELY(table[ENTRIES_3_8] == 0))
         watching(block);
     return block >> 4;
 }
 
-static bool is_3_8(void)
+static bool hashes_keys(void)
 {
-    return cpython.version_hex >> 16 == 0x308;
+    return cpython.facts->stock_table == STOCK_TABLE_3_8;
 }
 
-/** Whether these are the first words of the table. */
+/** Whether these are the first words of the table of traces. */
 static bool are_of_traces(const uintptr_t *words)
 {
     const uintptr_t hash = (uintptr_t)_Py_hashtable_hash_ptr, compare = (uintptr_t)_Py_hashtable_compare_direct;
-    if (is_3_8())
+    if (hashes_keys())
         return words[BUCKETS_3_8] != 0 && (words[BUCKETS_3_8] & (words[BUCKETS_3_8] - 1)) == 0 &&
                words[ENTRIES_3_8] == 0 && words[KEY_SIZE_3_8] == 12 && words[DATA_SIZE_3_8] == 16 &&
                words[MALLOC_3_8] == (uintptr_t)malloc;
@@ -122,16 +122,16 @@ static bool is_table_of_traces(uintptr_t candidate)
 }
 
 struct candidate {
-    uintptr_t table;            // may be its address
-    uintptr_t *const *variable; // in which that stands
+    uintptr_t table;            // may be the address of the table
+    uintptr_t *const *variable; // holds that address
 };
 
 struct search {
-    uintptr_t inside;        // an address in the module to search: the interpreter's
-    uintptr_t *const *found; // the variable which points to the table; NULL: none
+    uintptr_t inside;        // an address in the module to search, the interpreter
+    uintptr_t *const *found; // the variable that points to the table; NULL: none
 };
 
-/** A module's segments, and what lies between them. */
+/** A module's segments, and the gaps between them. */
 struct extent {
     uintptr_t start, size;
 };
@@ -156,10 +156,10 @@ static int by_table(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-/** Thousands of them lead into hundreds of pages, most of which are none: each is read once. */
+/** Thousands of candidates point into hundreds of pages, most of them absent. Each page is read once. */
 static uintptr_t *const *search_candidates(struct candidate *candidates, size_t count)
 {
-    static uintptr_t words[PAGE_BYTES / sizeof(uintptr_t)]; // once a process, holding the interpreter's lock
+    static uintptr_t words[PAGE_BYTES / sizeof(uintptr_t)]; // used with the interpreter's lock
     uintptr_t page = 0;
     bool readable = false;
     qsort(candidates, count, sizeof *candidates, by_table);
@@ -176,7 +176,7 @@ static uintptr_t *const *search_candidates(struct candidate *candidates, size_t 
     return NULL;
 }
 
-/** The variable which points to the table is a static one, and the table is not: look at each pointer that leads out. */
+/** The variable is static, and the table is not: look at each pointer that leads out of the module. */
 static uintptr_t *const *search_segment(const struct dl_phdr_info *module, const ElfW(Phdr) * segment)
 {
     const struct extent own = extent_of(module);
@@ -218,12 +218,12 @@ static bool find_stock_table(void)
     return stock_table != NULL;
 }
 
-PyObject *(*reuse_stock_init)(void);
+PyObject *(*birth_events_stock_init)(void);
 
 static PyObject *stock_module(void)
 {
-    if (reuse_stock_init != NULL)
-        return reuse_stock_init();
+    if (birth_events_stock_init != NULL)
+        return birth_events_stock_init();
     for (const struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++)
         if (strcmp(entry->name, "_tracemalloc") == 0)
             return entry->init();
@@ -238,8 +238,8 @@ static bool call_is_true(PyObject *module, const char *method)
     return is_true;
 }
 
-/** Start the stock tracer, or stop it, but leave the allocators as they are. */
-static bool tell_stock(PyObject *module, const char *method)
+/** Call start() or stop() of the stock tracer, but leave the allocators as they are. */
+static bool call_stock(PyObject *module, const char *method)
 {
     PyMemAllocatorEx allocators[3];
     for (int domain = 0; domain < 3; domain++)
@@ -254,8 +254,8 @@ static bool tell_stock(PyObject *module, const char *method)
 }
 
 /**
- * In 3.8 the first block of another domain makes the stock tracer replace its table by one with wider keys. Better it
- * does so now. These are CPython's own functions; track.c has ours.
+ * With STOCK_TABLE_3_8 the first block of another domain makes the stock tracer replace its table by one with wider keys. We
+ * make it do so now. These are CPython's own functions; track.c has ours.
  */
 static bool widen_stock_keys(void)
 {
@@ -265,13 +265,13 @@ static bool widen_stock_keys(void)
     return track != NULL && untrack != NULL && track(1, 16, 0) == 0 && untrack(1, 16) == 0;
 }
 
-/** Whether it can be known: a build of its own may hide it. */
-static bool stock_tells_of_itself(void)
+/** Whether stock_traces() has an answer: a modified build may hide it. */
+static bool stock_shows_its_state(void)
 {
     return _Py_tracemalloc_config != NULL || _PyTraceMalloc_IsTracing != NULL;
 }
 
-/** Whether the stock tracer traces, for whomever: only then its table is sure to be there. Calls no Python. */
+/** Whether the stock tracer traces, for us or for the program. Only then its table surely exists. Calls no Python. */
 static bool stock_traces(void)
 {
     return _Py_tracemalloc_config != NULL ? _Py_tracemalloc_config[1] != 0 : _PyTraceMalloc_IsTracing();
@@ -279,23 +279,23 @@ static bool stock_traces(void)
 
 static uintptr_t *lookup_function(void)
 {
-    return *stock_table + (is_3_8() ? HASH_3_8 : GET_ENTRY);
+    return *stock_table + (hashes_keys() ? HASH_3_8 : GET_ENTRY);
 }
 
 static uintptr_t own_lookup(void)
 {
-    return is_3_8() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
+    return hashes_keys() ? (uintptr_t)on_hash : (uintptr_t)on_get_entry;
 }
 
-static bool stock_table_is_told(void)
+static bool stock_table_is_ours(void)
 {
     return stock != NULL && stock_traces() && *lookup_function() == own_lookup() &&
-           (*stock_table)[is_3_8() ? ENTRIES_3_8 : ENTRIES] == 0;
+           (*stock_table)[hashes_keys() ? ENTRIES_3_8 : ENTRIES] == 0;
 }
 
 static void take_lookup(void)
 {
-    // One which the program stopped and did not start again has our function still.
+    // If the program stopped the stock tracer and did not start it again, its table still has our function.
     if (*lookup_function() != own_lookup())
         stock_lookup = *lookup_function();
     *lookup_function() = own_lookup();
@@ -303,16 +303,18 @@ static void take_lookup(void)
 
 static bool watch_stock_table(void)
 {
-    if (_Py_hashtable_hash_ptr == NULL || _Py_hashtable_compare_direct == NULL || !stock_tells_of_itself())
+    if (cpython.facts->stock_table == STOCK_TABLE_UNUSED)
+        return false;
+    if (_Py_hashtable_hash_ptr == NULL || _Py_hashtable_compare_direct == NULL || !stock_shows_its_state())
         return false;
     PyObject *module = stock_module();
-    if (module == NULL || call_is_true(module, "is_tracing") || !tell_stock(module, "start")) {
+    if (module == NULL || call_is_true(module, "is_tracing") || !call_stock(module, "start")) {
         PyErr_Clear();
         Py_DecRef(module);
         return false;
     }
-    if (!stock_traces() || (is_3_8() && !widen_stock_keys()) || !find_stock_table()) {
-        tell_stock(module, "stop");
+    if (!stock_traces() || (hashes_keys() && !widen_stock_keys()) || !find_stock_table()) {
+        call_stock(module, "stop");
         Py_DecRef(module);
         return false;
     }
@@ -321,7 +323,7 @@ static bool watch_stock_table(void)
     return true;
 }
 
-/** The place is another's, or the table gone with its interpreter, and the module with it: it is left alone. */
+/** The program uses the stock tracer, or the table and the module are gone with their interpreter: leave them alone. */
 static void forget_stock_table(void)
 {
     watching = ignore;
@@ -330,9 +332,9 @@ static void forget_stock_table(void)
 
 static void unwatch_stock_table(void)
 {
-    if (stock_table_is_told()) {
+    if (stock_table_is_ours()) {
         *lookup_function() = stock_lookup;
-        tell_stock(stock, "stop");
+        call_stock(stock, "stop");
         Py_DecRef(stock);
     }
     forget_stock_table();
@@ -340,31 +342,31 @@ static void unwatch_stock_table(void)
 
 // ---------------------------------------------------------------------------------------------------------------
 
-bool reuse_watch(reuse_callback callback)
+bool birth_events_begin(birth_callback callback)
 {
-    // Before the interpreter's first thread there are no objects to be born.
+    // Before the interpreter has its first thread, no objects are created.
     if (cpython.current_thread() == NULL)
         return false;
-    bool told = reuse_is_told();
+    bool arrive = birth_events_arrive();
     watching = callback;
-    if (there_are_references())
-        return told || watch_references();
-    return told || watch_stock_table();
+    if (there_is_a_reference_tracer())
+        return arrive || watch_references();
+    return arrive || watch_stock_table();
 }
 
-void reuse_unwatch(void)
+void birth_events_end(void)
 {
-    if (there_are_references())
+    if (there_is_a_reference_tracer())
         unwatch_references();
     else
         unwatch_stock_table();
 }
 
-bool reuse_is_told(void)
+bool birth_events_arrive(void)
 {
-    if (there_are_references())
-        return references_are_told();
-    if (stock_table_is_told())
+    if (there_is_a_reference_tracer())
+        return we_trace_references();
+    if (stock_table_is_ours())
         return true;
     forget_stock_table();
     return false;

@@ -1,14 +1,14 @@
-"""corefile: what is refused and why, and which bytes count as there, on made-up ELF files."""
+"""core_file on made-up ELF files: which files it refuses and why, and which bytes of memory it says they hold."""
 
 import os
 import random
 import struct
 
 import pytest
-from tracemortem import corefile
-from tracemortem._engine import ABSENT, FILE
-from tracemortem.corefile import CoreError, CoreFile
-from tracemortem.memory import CoreMemory
+from tracemortem.debugger import core_file
+from tracemortem.debugger.core_file import CoreError, CoreFile
+from tracemortem.debugger.header import REGION_ABSENT, REGION_FILE
+from tracemortem.debugger.memory import CoreMemory
 
 PAGE = 4096
 
@@ -43,7 +43,7 @@ def refusal(make, data):
     return str(caught.value)
 
 
-def test_holds_exactly_the_bytes_which_the_file_has(core):
+def test_holds_exactly_the_bytes_that_the_file_has(core):
     made = core(elf([(0x10000, 3 * PAGE, b"x" * PAGE, 6), (0x40000, PAGE, b"", 4)]))
     assert made.holds(0x10000, PAGE) and made.holds(0x10FFF, 1) and made.holds(0x10001, PAGE - 1)
     assert not made.holds(0x10000, PAGE + 1)  # the segment goes on, the file does not
@@ -55,7 +55,7 @@ def test_holds_exactly_the_bytes_which_the_file_has(core):
     assert made.missing == 0 and made.warning() is None
 
 
-def test_a_read_may_cross_segments_which_touch_but_no_gap(core):
+def test_a_read_may_cross_adjacent_segments_but_no_gap(core):
     made = core(elf([(start, PAGE, b"x" * PAGE, 6) for start in (0x11000, 0x10000, 0x13000)]))
     assert made.holds(0x10000, 2 * PAGE) and not made.holds(0x10000, 2 * PAGE + 1) and not made.holds(0x12FFF, 2)
 
@@ -73,9 +73,8 @@ def test_why_a_byte_is_missing(core):
     made = core(whole[:-100])
     assert "left out when the core was written" in made.why_missing(0x11000)
     assert "is cut short, 100 bytes" in made.why_missing(0x21000 - 100)
-    assert "is cut short, 100 bytes" in made.why_missing(
-        0x21000 - 104
-    )  # of 8 bytes which are asked for, some are there
+    # A read of 8 bytes from here finds some of them.
+    assert "is cut short, 100 bytes" in made.why_missing(0x21000 - 104)
     assert "no such memory" in made.why_missing(0x12000) and "no such memory" in made.why_missing(0)
 
 
@@ -84,7 +83,7 @@ def note(kind, data, name=b"CORE\0\0\0\0", name_size=5):
 
 
 def with_notes(data):
-    """An ELF file with a segment at 0x10000, another at 0x11000, and these notes behind all else."""
+    """An ELF file with a segment at 0x10000, another at 0x11000, and these notes at its end."""
     whole = elf([(0x10000, PAGE, b"a" * PAGE, 6), (0x11000, PAGE, b"b" * PAGE, 6), (0, 0, data, 0)])
     return whole[: 64 + 2 * 56] + struct.pack("<I", 4) + whole[64 + 2 * 56 + 4 :]
 
@@ -92,12 +91,12 @@ def with_notes(data):
 FILES_NOTE = struct.pack("<QQ3Q", 1, PAGE, 0x11000, 0x12000, 0) + b"/tmp/old.core\0"
 
 
-def test_notes_tell_the_process_and_what_was_mapped_from_files(core):
+def test_notes_say_which_process_and_what_was_mapped_from_files(core):
     made = core(with_notes(note(1, bytes(10)) + note(3, bytes(24) + struct.pack("<I", 77) + bytes(108))))
     assert made.process == 77 and [segment.is_file for segment in made.segments] == [False, False]
     made = core(with_notes(note(0x46494C45, FILES_NOTE)))
     assert made.process == 0 and [segment.is_file for segment in made.segments] == [False, True]
-    assert [flags for _, _, flags, _ in CoreMemory(made).regions()] == [3, 3 | FILE]
+    assert [flags for _, _, flags, _ in CoreMemory(made).regions()] == [3, 3 | REGION_FILE]
 
 
 def test_notes_may_be_anything(core):
@@ -119,13 +118,13 @@ def test_notes_may_be_anything(core):
 def test_many_segments_of_the_same_notes_are_not_all_read(core, monkeypatch):
     lengths = []
 
-    class Counted(corefile.FileBytes):
+    class Counted(core_file.FileBytes):
         def read(self, offset, length):
             lengths.append(len(super().read(offset, length)))
             return super().read(offset, length)
 
-    monkeypatch.setattr(corefile, "FileBytes", Counted)
-    monkeypatch.setattr(corefile, "MOST_NOTES", 1000)
+    monkeypatch.setattr(core_file, "FileBytes", Counted)
+    monkeypatch.setattr(core_file, "MOST_NOTES", 1000)
     notes = note(3, bytes(24) + struct.pack("<I", 77)) + note(1, bytes(600))
     data = elf([(0, 0, b"", 0)] * 500)
     entry = struct.pack("<IIQQQQQQ", 4, 4, len(data), 0, 0, len(notes), 0, 4)
@@ -145,7 +144,7 @@ def test_a_core_of_more_segments_than_its_header_can_count(core):
     [
         (b"", "is empty"),
         (b"#!/bin/sh\necho no core\n", "is not a core file"),
-        (b"\x7fELF", "ends inside of its ELF header"),
+        (b"\x7fELF", "ends inside its ELF header"),
         (elf([(0, 1, b"x", 6)], kind=3), "is a program or a shared library, not a core file"),
         (elf([(0, 1, b"x", 6)], kind=1), "is an object file, not a core file"),
         (elf([(0, 1, b"x", 6)], kind=9), "another kind, not a core file"),
@@ -160,11 +159,11 @@ def test_a_core_of_more_segments_than_its_header_can_count(core):
         (b"\xfd7zXZ\0" + bytes(100), "coredumpctl dump PID -o "),
     ],
 )
-def test_what_is_no_usable_core_is_refused(core, data, words):
+def test_an_unusable_core_is_refused(core, data, words):
     assert words in refusal(core, data)
 
 
-def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+def test_a_path_that_is_no_regular_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(str(tmp_path / "pipe"))
     for path, words in (("pipe", "not a regular file"), (".", "is a directory"), ("none", "No such file or directory")):
         with pytest.raises(CoreError) as caught:
@@ -211,7 +210,7 @@ def test_a_core_is_read_from_its_file_across_segments_and_not_past_them(core):
     assert memory.regions() == [
         (0x10000, 0x11000, 3, b""),
         (0x11000, 0x1100A, 3, b""),
-        (0x1100A, 0x12000, 3 | ABSENT, b""),
+        (0x1100A, 0x12000, 3 | REGION_ABSENT, b""),
         (0x12000, 0x13000, 3, b""),
     ]
     assert memory.symbol("anything") == 0

@@ -1,15 +1,17 @@
-"""What an ELF core file says of itself: what it is a core of, and which memory it really holds.
+"""What an ELF core file says about itself: what it is a core of, and which memory it really holds.
 
-Debuggers differ where a core holds less than it names: one reads zeros, one reads short, one fails. So what a core holds
-is found out here. Reads the headers and the notes of the file and nothing else of it; knows no debugger and no trace
-table.
+Debuggers differ if a core holds less than it lists: one reads zeros, one reads short, one fails. So this module finds
+out what a core holds. It reads only the headers and the notes of the file. It knows no debugger and no trace table.
 """
+
+from __future__ import annotations
 
 import bisect
 import os
 import platform
 import stat
 import struct
+from typing import Any, Iterable, Iterator, List, NamedTuple, Tuple
 
 ELF_MAGIC = b"\x7fELF"
 ET_CORE = 4
@@ -19,7 +21,7 @@ NT_PRPSINFO = 3
 NT_FILE = 0x46494C45
 PF_WRITE = 2
 PF_READ = 4
-PN_XNUM = 0xFFFF  # the number of program headers stands in section header 0
+PN_XNUM = 0xFFFF  # the number of program headers is in section header 0
 
 KINDS = {1: "an object file", 2: "a program", 3: "a program or a shared library"}  # by e_type
 MACHINES = {
@@ -54,7 +56,7 @@ COMPRESSIONS = {
 
 # More than any kernel allows a process (vm.max_map_count), and still read in a moment.
 MOST_SEGMENTS = 1 << 20
-# Bytes: so many notes of threads and mappings are read; what comes after them only tells less.
+# Bytes of notes to read. More notes than that would only add details.
 MOST_NOTES = 64 << 20
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -68,86 +70,103 @@ _GIVE = "Give a core written by the kernel or by gcore, or a snapshot file"
 
 
 class CoreError(Exception):
-    """A file which is no core, or none that can be used: str() tells the user what, why and what to do."""
+    """A file is no core, or no usable core: str() tells the user what, why and what to do."""
+
+
+Identity = Tuple[int, int, int, int]  # of a file's content: device, inode, size, time of the last change
 
 
 class FileBytes:
-    """The bytes of one file, whatever its name comes to mean. Raises OSError where it cannot be opened, but then reads what
-    is there."""
+    """The bytes of one file, even after its name means another file. Raises OSError if it cannot be opened. Later
+    errors count as the end of the file."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self._file = open(path, "rb", buffering=0)
         self.identity = self._look()
         self.size = self.identity[2]
 
-    def read(self, offset, length):
+    def read(self, offset: int, length: int) -> bytes:
         data = bytearray(max(0, min(length, self.size - offset)))
         return bytes(data[: self.read_into(offset, data)]) if data else b""
 
-    def read_into(self, offset, buffer):
-        """Fill a part of the buffer, and return how much; 0 is the end or an error."""
+    def read_into(self, offset: int, buffer: bytearray | memoryview) -> int:
+        """Fill the beginning of the buffer, and return its length; 0 is the end or an error."""
         try:
             return os.preadv(self._file.fileno(), [buffer], offset)
         except OSError:
             return 0
 
-    def is_changed(self):
-        """Whether the file is no longer what was opened: it was written to."""
+    def is_changed(self) -> bool:
+        """Whether the file was written to since it was opened."""
         return self._look() != self.identity
 
-    def fileno(self):
+    def fileno(self) -> int:
         return self._file.fileno()
 
-    def close(self):
+    def close(self) -> None:
         self._file.close()
 
-    def _look(self):
+    def _look(self) -> Identity:
         status = os.fstat(self._file.fileno())
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Segment:
-    """A range [start, end) of the dumped process; the file holds [start, held_end) of it, from `offset` on, and would
-    hold more, up to `told_end`, had it not been cut short. `is_file`: it was mapped from a file."""
+    """A range [start, end) of the dumped process. The file holds [start, held_end) of it, from `offset` on. It would
+    hold up to `file_end` if it were not truncated. `is_file`: the range was mapped from a file."""
 
-    __slots__ = ("start", "end", "held_end", "told_end", "offset", "readable", "writable", "is_file")
+    __slots__ = ("start", "end", "held_end", "file_end", "offset", "readable", "writable", "is_file")
 
-    def __init__(self, start, end, held_end, told_end, offset, flags):
+    def __init__(self, start: int, end: int, held_end: int, file_end: int, offset: int, flags: int) -> None:
         self.start = start
         self.end = end
         self.held_end = held_end
-        self.told_end = told_end
+        self.file_end = file_end
         self.offset = offset
         self.readable = bool(flags & PF_READ)
         self.writable = bool(flags & PF_WRITE)
         self.is_file = False
 
 
-class CoreFile:
-    """One core, held open as `bytes`; its headers are read when it is made. Raises CoreError. `path` is its name, and
-    `source` what to open if that is something else. A context manager, or close() it.
+class ProgramHeader(NamedTuple):
+    """An entry of the file's program header table, as ELF has it."""
 
-    `segments` stand in ascending order. `missing` is how many bytes of memory the file should hold and does not,
-    because it ends too early. `process` is the id of the process, as it saw itself, or 0.
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    physical_address: int
+    file_size: int
+    memory_size: int
+    alignment: int
+
+
+class CoreFile:
+    """One core file, which stays open as `bytes`. Reads the headers at once. Raises CoreError. A context manager, or
+    close() it. `path` is its name; `source` is the file to open if it is not `path`.
+
+    `segments` are in ascending order. `missing` is the number of bytes of memory that a truncated file lacks.
+    `process` is the process's id as the process saw it, or 0.
     """
 
-    def __init__(self, path, source=None):
+    def __init__(self, path: str, source: str | None = None) -> None:
         self.path = path
         self.missing = 0
         self.process = 0
-        self.segments = []
-        notes, notes_left = [], MOST_NOTES
+        self.segments: List[Segment] = []
+        notes: List[Note] = []
+        notes_left = MOST_NOTES
         try:
             _require_regular(source or path)
             self.bytes = FileBytes(source or path)
         except OSError as error:
-            raise CoreError("cannot open the core file %s: %s" % (shown(path), error.strerror or error)) from None
-        self.machine, segments = _read_headers(self.bytes, path)
-        for kind, flags, offset, start, _, file_size, memory_size, _ in segments:
-            if kind == PT_LOAD:
-                self._add(start, memory_size, flags, offset, file_size, self.bytes.size)
-            elif kind == PT_NOTE:
-                data = self.bytes.read(offset, min(file_size, notes_left))
+            raise CoreError("cannot open the core file %s: %s" % (printable(path), error.strerror or error)) from None
+        self.machine, headers = _read_headers(self.bytes, path)
+        for header in headers:
+            if header.kind == PT_LOAD:
+                self._add(header)
+            elif header.kind == PT_NOTE:
+                data = self.bytes.read(header.offset, min(header.file_size, notes_left))
                 notes_left -= len(data)
                 notes += _parse_notes(data)
         self.segments.sort(key=lambda segment: segment.start)
@@ -155,23 +174,25 @@ class CoreFile:
         self._starts, self._ends = _joined(self.segments)
         self._learn(notes)
 
-    def close(self):
+    def close(self) -> None:
         self.bytes.close()
 
-    def __enter__(self):
+    def __enter__(self) -> CoreFile:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def _add(self, start, memory_size, flags, offset, file_size, size):
-        here = min(file_size, max(0, size - offset))
-        self.missing += file_size - here
-        end = min(start + max(memory_size, file_size), 1 << 64)
-        self.segments.append(Segment(start, end, min(start + here, end), min(start + file_size, end), offset, flags))
+    def _add(self, header: ProgramHeader) -> None:
+        held = min(header.file_size, max(0, self.bytes.size - header.offset))
+        self.missing += header.file_size - held
+        start = header.address
+        end = min(start + max(header.memory_size, header.file_size), 1 << 64)
+        held_end, file_end = min(start + held, end), min(start + header.file_size, end)
+        self.segments.append(Segment(start, end, held_end, file_end, header.offset, header.flags))
 
-    def _learn(self, notes):
-        files = []
+    def _learn(self, notes: Iterable[Note]) -> None:
+        files: List[Tuple[int, int]] = []
         for kind, data in notes:
             if kind == NT_PRPSINFO and len(data) >= _PROCESS.size:
                 self.process = _PROCESS.unpack_from(data)[0]
@@ -183,37 +204,37 @@ class CoreFile:
             index = bisect.bisect_right(starts, segment.start) - 1
             segment.is_file = index >= 0 and segment.start < files[index][1]
 
-    def holds(self, address, length):
-        """Whether each of these bytes of the process is in the file."""
+    def holds(self, address: int, length: int) -> bool:
+        """Whether the file holds all these bytes of the process."""
         index = bisect.bisect_right(self._starts, address) - 1
         return index >= 0 and address + length <= self._ends[index]
 
-    def segment_at(self, address):
-        """The Segment of which the file holds this byte, or None."""
+    def segment_at(self, address: int) -> Segment | None:
+        """The Segment with this byte, or None if the file does not hold the byte."""
         index = bisect.bisect_right(self._segment_starts, address) - 1
         return self.segments[index] if index >= 0 and address < self.segments[index].held_end else None
 
-    def why_missing(self, address):
-        """Why the file does not hold this byte, or not all of what begins with it, in a few words."""
+    def why_missing(self, address: int) -> str:
+        """Why the file does not hold this byte, or the bytes after it, in a few words."""
         index = bisect.bisect_right(self._segment_starts, address) - 1
         segment = self.segments[index] if index >= 0 and address < self.segments[index].end else None
-        if segment and segment.held_end < segment.told_end and address < segment.told_end:
+        if segment and segment.held_end < segment.file_end and address < segment.file_end:
             return "the core file is cut short, %d bytes of memory are missing from its end" % self.missing
         if segment:
             return "left out when the core was written, perhaps by coredump_filter"
         return "the core file has no such memory, it was not mapped or is left out"
 
-    def warning(self):
-        """A line for the user if the file is cut short, else None."""
+    def warning(self) -> str | None:
+        """A line for the user if the file is truncated, else None."""
         if not self.missing:
             return None
         return "the core file %s is truncated: %d bytes of memory are missing from its end" % (
-            shown(self.path),
+            printable(self.path),
             self.missing,
         )
 
-    def require_machine(self, machine):
-        """Raise CoreError if this is not a core of the machine with this ELF number; None: any will do."""
+    def require_machine(self, machine: int | None) -> None:
+        """Raise CoreError if this is not a core of the machine with this ELF number. None accepts any machine."""
         if machine is not None and self.machine != machine:
             raise CoreError(
                 "the core file %s is of another architecture: %s, not %s\nCompare it in a debugger for that machine,"
@@ -221,39 +242,42 @@ class CoreFile:
             )
 
 
-def host_machine():
+Note = Tuple[int, bytes]  # type, data
+
+
+def host_machine() -> int | None:
     """The ELF number of the machine this runs on, or None."""
     return HOST_MACHINES.get(platform.machine().lower())
 
 
-def _machine(number):
+def _machine(number: int) -> str:
     return MACHINES.get(number, "machine %d" % number)
 
 
-def shown(path):
-    """A file's name as it can be printed, whatever bytes it has."""
+def printable(path: str) -> str:
+    """A file's name, with escapes for bytes that are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _require_regular(path):
-    mode = os.stat(path).st_mode  # before it is opened: a pipe would wait
+def _require_regular(path: str) -> None:
+    mode = os.stat(path).st_mode  # opening a pipe would wait
     if stat.S_ISDIR(mode):
-        raise CoreError("%s is a directory, not a core file" % shown(path))
+        raise CoreError("%s is a directory, not a core file" % printable(path))
     if not stat.S_ISREG(mode):
-        raise CoreError("%s is not a regular file, so not a core file" % shown(path))
+        raise CoreError("%s is not a regular file, so not a core file" % printable(path))
 
 
-def _read_headers(file, path):
-    """The machine's number and the raw program headers, as many as are there."""
-    path = shown(path)
+def _read_headers(file: FileBytes, path: str) -> Tuple[int, Iterator[ProgramHeader]]:
+    """The machine's number, and the program headers that the file holds."""
+    path = printable(path)
     data = file.read(0, _HEADER.size)
     _require_elf(path, data)
     if len(data) < _HEADER.size:
-        raise CoreError("%s is not a usable core file: it ends inside of its ELF header" % path)
+        raise CoreError("%s is not a usable core file: it ends inside its ELF header" % path)
     _, kind, machine, _, _, offset, sections, _, _, entry_size, count, section_size, _, _ = _HEADER.unpack(data)
     if kind != ET_CORE:
-        kind = KINDS.get(kind, "an ELF file of another kind")
-        raise CoreError("%s is %s, not a core file\n%s" % (path, kind, _GIVE))
+        found = KINDS.get(kind, "an ELF file of another kind")
+        raise CoreError("%s is %s, not a core file\n%s" % (path, found, _GIVE))
     if count == PN_XNUM:
         count = _extended_count(file, sections, section_size)
     if count and entry_size != _SEGMENT.size:
@@ -265,18 +289,19 @@ def _read_headers(file, path):
     if not count:
         raise CoreError("%s is not a usable core file: it has no program headers, or ends before them" % path)
     data = file.read(offset, count * _SEGMENT.size)
-    return machine, _SEGMENT.iter_unpack(data[: len(data) - len(data) % _SEGMENT.size])
+    entries = _SEGMENT.iter_unpack(data[: len(data) - len(data) % _SEGMENT.size])
+    return machine, (ProgramHeader._make(entry) for entry in entries)
 
 
-def _require_elf(path, data):
+def _require_elf(path: str, data: bytes) -> None:
     if not data:
         raise CoreError("%s is empty, so not a core file" % path)
     if not data.startswith(ELF_MAGIC):
         for magic, program in COMPRESSIONS.items():
             if data.startswith(magic):
                 raise CoreError(
-                    "%s is compressed by %s, and no debugger reads it so\nDecompress it: %s -d < %s > NEW-FILE\nOne of"
-                    " systemd-coredump: coredumpctl dump PID -o NEW-FILE" % (path, program, program, path)
+                    "%s is compressed by %s, and no debugger can read it\nDecompress it: %s -d < %s > NEW-FILE\nIf it"
+                    " is systemd-coredump's: coredumpctl dump PID -o NEW-FILE" % (path, program, program, path)
                 )
         raise CoreError("%s is not a core file: it does not begin as an ELF file does\n%s" % (path, _GIVE))
     word_size, byte_order = data[4:5], data[5:6]
@@ -287,15 +312,15 @@ def _require_elf(path, data):
         raise CoreError(other % (path, "big-endian", "little-endian"))
 
 
-def _extended_count(file, sections, section_size):
+def _extended_count(file: FileBytes, sections: int, section_size: int) -> int:
     if section_size < _SECTION_INFO_OFFSET + 4:
         return PN_XNUM
     data = file.read(sections + _SECTION_INFO_OFFSET, 4)
-    return struct.unpack("<I", data)[0] if len(data) == 4 else PN_XNUM
+    return int.from_bytes(data, "little") if len(data) == 4 else PN_XNUM
 
 
-def _parse_notes(data):
-    """(type, data) of the notes in a part of the file, as far as it goes."""
+def _parse_notes(data: bytes) -> Iterator[Note]:
+    """The notes in a part of the file, up to one that is incomplete."""
     at = 0
     while at + _NOTE.size <= len(data):
         name_size, data_size, kind = _NOTE.unpack_from(data, at)
@@ -307,8 +332,8 @@ def _parse_notes(data):
         at = begin + (data_size + 3) // 4 * 4
 
 
-def _file_ranges(data):
-    """(start, end) of the mappings which an NT_FILE note lists."""
+def _file_ranges(data: bytes) -> List[Tuple[int, int]]:
+    """(start, end) of the mappings that an NT_FILE note lists."""
     if len(data) < _FILES_HEAD.size:
         return []
     count = min(_FILES_HEAD.unpack_from(data)[0], (len(data) - _FILES_HEAD.size) // _FILE_ROW.size)
@@ -316,9 +341,10 @@ def _file_ranges(data):
     return [(start, end) for start, end, _ in _FILE_ROW.iter_unpack(rows)]
 
 
-def _joined(segments):
-    """The starts and ends of what is held; ranges which touch are one."""
-    starts, ends = [], []
+def _joined(segments: Iterable[Segment]) -> Tuple[List[int], List[int]]:
+    """The starts and ends of the ranges that the file holds; adjacent segments make one range."""
+    starts: List[int] = []
+    ends: List[int] = []
     for segment in segments:
         if segment.held_end <= segment.start:
             continue

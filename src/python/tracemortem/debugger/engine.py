@@ -1,0 +1,397 @@
+"""The engine, libtracemortem.so, as Python objects: the objects of its header, by the same names.
+
+An object here owns what C gave it and frees it. An error of the engine becomes an EngineError. This module knows no
+debugger: a front end hands in the user's side as a `Host` and each target as a `Memory`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from types import TracebackType
+from typing import Any, Callable, List, Tuple, Type, Union
+
+from . import header
+from .header import READ_LIMIT
+
+LIBRARY = "libtracemortem.so"
+
+Bytes = Union[bytes, bytearray, memoryview]
+Mapping = Tuple[int, int, int, bytes]  # start, end, header.REGION_* flags, name
+
+_ADDRESS_SPACE = 1 << 64
+_LONGEST_NAME = header.Region.name.size - 1
+
+
+class EngineError(Exception):
+    """An error of the engine; str() is its message, `code` a header.ErrorCode."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class EngineMissing(Exception):
+    """The engine's library cannot be loaded: str() tells the user why and what to do."""
+
+
+class Host:
+    """The user's side: what an engine session needs of a front end."""
+
+    def should_stop(self) -> bool:
+        """Whether the user asked to stop."""
+        return False
+
+    def write(self, text: str) -> None:
+        """Show text to the user."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """A long piece of work, which `what` names, is at `done` of `total`."""
+
+    def source_line(self, file_name: str, line: int) -> str:
+        """The line of the source file as linecache.getline() gives it, or ""."""
+        return ""
+
+
+class Memory:
+    """A stopped process or a core: what an engine target needs of a front end."""
+
+    def read(self, address: int, length: int) -> Bytes | None:
+        """Exactly these bytes, or None if any of them cannot be read. `length` is at most READ_LIMIT."""
+        raise NotImplementedError
+
+    def read_into(self, address: int, buffer: memoryview) -> bool:
+        """Fill a memoryview of bytes from this address. False: some bytes cannot be read; the buffer is undefined."""
+        data = self.read(address, len(buffer))
+        if data is None or len(data) != len(buffer):
+            return False
+        buffer[:] = bytes(data)
+        return True
+
+    def symbol(self, name: str) -> int:
+        """The address of a global variable, or 0."""
+        return 0
+
+    def regions(self) -> List[Mapping]:
+        """The mapped regions; empty if they are not known."""
+        return []
+
+    def why_missing(self, address: int) -> str:
+        """Why this byte cannot be read, in a few words; "" if the reason is not known."""
+        return ""
+
+    def process(self) -> int:
+        """The process's id as the process sees it, or 0."""
+        return 0
+
+    def file_root(self) -> str:
+        """The folder that is the process's root directory here; "" if it is ours too."""
+        return ""
+
+
+def library_path() -> str:
+    """Where the engine is: $TRACEMORTEM_ENGINE; else the path that `make install` wrote to engine_path.txt in the
+    package tracemortem; else ../../lib from that package, as in a build."""
+    chosen = os.environ.get("TRACEMORTEM_ENGINE")
+    if chosen:
+        return chosen
+    package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        with open(os.path.join(package, "engine_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().strip()
+    except OSError:
+        return os.path.normpath(os.path.join(package, "..", "..", "lib", LIBRARY))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass").replace(b"\0", b" ")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+class Engine:
+    """The loaded library. Raises EngineMissing."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = path or library_path()
+        try:
+            self.library = ctypes.CDLL(self.path)
+            for name, (result, *parameters) in header.FUNCTIONS.items():
+                function = getattr(self.library, name)
+                function.restype, function.argtypes = result, parameters
+        except (OSError, AttributeError) as error:
+            raise EngineMissing(
+                "cannot load the engine: %s\nRun `make` in tracemortem's source tree, or set TRACEMORTEM_ENGINE to the"
+                " path of %s" % (error, LIBRARY)
+            ) from None
+
+    def check(self, error: int | None) -> None:
+        """Raise the error that a function of the library returned, unless it is NULL."""
+        if error:
+            try:
+                code, message = self.library.tm_error_code(error), self.library.tm_error_message(error)
+                raise EngineError(code, _text(message))
+            finally:
+                self.library.tm_error_destroy(error)
+
+    def create(self, function: Callable[..., int | None], *arguments: Any) -> ctypes.c_void_p:
+        """Call a function whose last parameter is its result."""
+        result = ctypes.c_void_p()
+        self.check(function(*arguments, ctypes.byref(result)))
+        return result
+
+    def commands(self) -> List[str]:
+        """The names of the commands, in the manual's order."""
+        names: List[str] = []
+        name = self.library.tm_command_name(0)
+        while name:
+            names.append(_text(name))
+            name = self.library.tm_command_name(len(names))
+        return names
+
+    def help(self, command: str) -> str:
+        return _text(self.library.tm_command_help(_bytes(command)) or b"")
+
+
+class Callbacks:
+    """Makes C callbacks of Python methods, and keeps what they raise until C has returned.
+
+    An exception in a callback, Ctrl-C above all, must neither get lost nor pass through C. So it makes `stopped` true,
+    which makes the engine give up, and `raise_again()` raises it. A session and its targets share one object.
+    """
+
+    def __init__(self) -> None:
+        self._exception: BaseException | None = None
+
+    @property
+    def stopped(self) -> bool:
+        return self._exception is not None
+
+    def stash(self, exception: BaseException) -> None:
+        if self._exception is None or isinstance(exception, KeyboardInterrupt):
+            self._exception = exception
+
+    def raise_again(self) -> None:
+        exception, self._exception = self._exception, None
+        if exception is not None:
+            raise exception
+
+    def wrap(self, kind: Callable[[Callable[..., Any]], Any], method: Callable[..., Any], failure: Any) -> Any:
+        """A C function of this kind; it returns `failure` where the method raises."""
+
+        def callback(_: Any, *arguments: Any) -> Any:
+            try:
+                return method(*arguments)
+            except BaseException as exception:
+                self.stash(exception)
+                return failure
+
+        return kind(callback)
+
+    def __enter__(self) -> Callbacks:
+        """Watch the callbacks while C runs: an interrupt can arrive before a callback's first line."""
+        self._exception = None
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        return self
+
+    def __exit__(
+        self, kind: Type[BaseException] | None, exception: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        sys.unraisablehook = self._hook
+        if not isinstance(exception, KeyboardInterrupt):
+            self.raise_again()
+
+    def _unraisable(self, unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self.stash(unraisable.exc_value)
+        elif unraisable.exc_type is not None and issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self.stash(KeyboardInterrupt())
+        else:
+            self._hook(unraisable)
+
+
+class Session:
+    """The engine's session with one user."""
+
+    def __init__(self, engine: Engine, host: Host) -> None:
+        self.engine = engine
+        self.callbacks = Callbacks()
+        self._host = host
+        self._line: Any = None
+        wrap = self.callbacks.wrap
+        self._struct = header.HostCallbacks(
+            should_stop=wrap(header.SHOULD_STOP, self._should_stop, 1),
+            write=wrap(header.WRITE, self._write, None),
+            progress=wrap(header.PROGRESS, self._progress, None),
+            source_line=wrap(header.SOURCE_LINE, self._source_line, None),
+        )
+        create = engine.library.tm_session_create
+        self.pointer: ctypes.c_void_p | None = engine.create(create, ctypes.byref(self._struct), None)
+
+    def close(self) -> None:
+        self.engine.library.tm_session_destroy(self.pointer)
+        self.pointer = None
+
+    def request(self, command: str, line: str) -> Request:
+        return Request(self, command, line)
+
+    def complete(self, command: str, line: str) -> List[str]:
+        """The full words that the last word of the line can become."""
+        words = self.engine.library.tm_complete(self.pointer, _bytes(command), _bytes(line))
+        return _text(words or b"").splitlines()
+
+    def _should_stop(self) -> int:
+        return int(self.callbacks.stopped or self._host.should_stop())
+
+    def _write(self, text: int, length: int) -> None:
+        if not self.callbacks.stopped:
+            self._host.write(_text(ctypes.string_at(text, length)))
+
+    def _progress(self, what: bytes, done: int, total: int) -> None:
+        if not self.callbacks.stopped:
+            self._host.progress(_text(what), done, total)
+
+    def _source_line(self, file_name: bytes, line: int) -> int | None:
+        text = self._host.source_line(file_name.decode("utf-8", "surrogatepass"), line)
+        if not text:
+            return None
+        self._line = ctypes.create_string_buffer(text.encode("utf-8", "surrogatepass"))  # valid until the next call
+        return ctypes.addressof(self._line)
+
+
+class Target:
+    """An engine target that reads a Memory. Make one for each command: it does not read the same memory twice."""
+
+    def __init__(self, session: Session, memory: Memory) -> None:
+        self.engine = session.engine
+        self._memory = memory
+        self._callbacks = session.callbacks
+        self._regions: List[Mapping] | None = None
+        self._reasons: List[Any] = []  # the engine keeps their addresses
+        wrap = self._callbacks.wrap
+        self._struct = header.TargetCallbacks(
+            read=wrap(header.READ, self._read, 1),
+            symbol=wrap(header.SYMBOL, self._symbol, 0),
+            regions=wrap(header.REGIONS, self._list, 0),
+            why_missing=wrap(header.WHY_MISSING, self._why_missing, None),
+            process=wrap(header.PROCESS, self._memory.process, 0),
+        )
+        self.pointer: ctypes.c_void_p | None = self._create(ctypes.byref(self._struct))
+
+    def _create(self, callbacks: Any) -> ctypes.c_void_p:
+        return self.engine.create(self.engine.library.tm_target_create, callbacks, None)
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.engine.library.tm_target_destroy(self.pointer)
+        self.pointer = None
+
+    def bytes_read(self) -> int:
+        count: int = self.engine.library.tm_target_bytes_read(self.pointer)
+        return count
+
+    def _read(self, address: int, buffer: int, length: int) -> int:
+        if self._callbacks.stopped or not 0 < length <= READ_LIMIT or address + length > _ADDRESS_SPACE:
+            return 1
+        view = memoryview((ctypes.c_char * length).from_address(buffer)).cast("B")
+        return 0 if self._memory.read_into(address, view) else 1
+
+    def _symbol(self, name: bytes) -> int:
+        return self._memory.symbol(_text(name)) % _ADDRESS_SPACE
+
+    def _list(self, array: int, capacity: int) -> int:
+        if self._regions is None:
+            self._regions = sorted(self._memory.regions())
+        rows = self._regions[:capacity]
+        if rows:
+            places = (header.Region * len(rows)).from_address(array)
+            for place, (start, end, flags, name) in enumerate(rows):
+                end = min(end, _ADDRESS_SPACE - 1)
+                places[place] = header.Region(start, end, flags, 0, name[:_LONGEST_NAME])
+        return len(self._regions)
+
+    def _why_missing(self, address: int) -> int | None:
+        reason = self._memory.why_missing(address)
+        if not reason:
+            return None
+        self._reasons.append(ctypes.create_string_buffer(_bytes(reason)))
+        return ctypes.addressof(self._reasons[-1])
+
+
+class File(Memory):
+    """The bytes of a file that is no memory: addresses are offsets below `size`."""
+
+    size = 0
+
+
+class FileTarget(Target):
+    """An engine target that is a snapshot file."""
+
+    def __init__(self, session: Session, file: File) -> None:
+        self._size = file.size
+        super().__init__(session, file)
+
+    def _create(self, callbacks: Any) -> ctypes.c_void_p:
+        return self.engine.create(self.engine.library.tm_target_create_file, callbacks, None, self._size)
+
+
+class Request:
+    """One command line. Its targets must be of the same session and live longer than the request."""
+
+    def __init__(self, session: Session, command: str, line: str) -> None:
+        self.engine = session.engine
+        self.session = session
+        self._callbacks = session.callbacks
+        self._outputs: List[Any] = []
+        create = self.engine.library.tm_request_create
+        arguments = (session.pointer, _bytes(command), _bytes(line))
+        self.pointer: ctypes.c_void_p | None = self.engine.create(create, *arguments)
+
+    def __enter__(self) -> Request:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.engine.library.tm_request_destroy(self.pointer)
+        self.pointer = None
+
+    def operands(self) -> List[Tuple[int, str]]:
+        """What the front end must resolve: pairs of (header.Operand, text)."""
+        library, found = self.engine.library, []
+        for index in range(library.tm_request_operands(self.pointer)):
+            text = library.tm_request_operand_text(self.pointer, index)
+            kind = library.tm_request_operand_kind(self.pointer, index)
+            found.append((kind, text.decode("utf-8", "surrogatepass")))
+        return found
+
+    def set_address(self, index: int, address: int) -> None:
+        self.engine.library.tm_request_set_address(self.pointer, index, address)
+
+    def set_target(self, index: int, target: Target) -> None:
+        self.engine.library.tm_request_set_target(self.pointer, index, target.pointer)
+
+    def set_output(self, index: int, write: Callable[[bytes], object]) -> None:
+        """While the request runs, the engine calls `write` with bytes. If `write` raises, the request fails."""
+
+        def take(data: int, length: int) -> int:
+            write(ctypes.string_at(data, length))
+            return 0
+
+        self._outputs.append(self._callbacks.wrap(header.OUTPUT_CALLBACK, take, 1))
+        self.engine.library.tm_request_set_output(self.pointer, index, self._outputs[-1], None)
+
+    def needs_target(self) -> bool:
+        return bool(self.engine.library.tm_request_needs_target(self.pointer))
+
+    def run(self, target: Target | None) -> None:
+        """Run on a Target or None. Raises what a callback raised, else the engine's error."""
+        with self._callbacks:
+            error = self.engine.library.tm_request_run(self.pointer, target.pointer if target else None)
+            if self._callbacks.stopped and error:
+                self.engine.library.tm_error_destroy(error)
+                error = None
+        self.engine.check(error)

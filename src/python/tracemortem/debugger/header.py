@@ -1,0 +1,120 @@
+"""The engine's public header, src/engine/tracemortem.h, in the types of ctypes: its values, structs and functions.
+
+It adds nothing to the header; tests/frontend/test_header.py compares the two. `engine` turns it into Python objects.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+from ctypes import CFUNCTYPE, POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+
+
+class ErrorCode(enum.IntEnum):
+    """enum tm_error_code"""
+
+    NO_MEMORY = 1
+    USAGE = 2
+    NO_TARGET = 3
+    NO_TABLE = 4
+    NOT_TRACING = 5
+    UNSUPPORTED = 6
+    CORRUPT = 7
+    FAULT = 8
+    NOT_FOUND = 9
+    INTERRUPTED = 10
+    OUTPUT = 11
+    INCOMPLETE = 12
+
+
+class Operand(enum.IntEnum):
+    """enum tm_operand: what the front end must resolve before it runs a request."""
+
+    EXPRESSION = 1
+    CORE = 2
+    OUTPUT = 3
+    REPLACE = 4
+
+
+# TM_REGION_*: plain numbers, since a process can have 65530 regions.
+REGION_READABLE = 1
+REGION_WRITABLE = 2
+REGION_FILE = 4
+REGION_ABSENT = 8
+
+READ_LIMIT = 1 << 20  # TM_READ_LIMIT
+
+# A callback that returns a string returns its address: ctypes makes no `const char *` of a Python object.
+SHOULD_STOP = CFUNCTYPE(c_int, c_void_p)
+WRITE = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t)
+PROGRESS = CFUNCTYPE(None, c_void_p, c_char_p, c_uint64, c_uint64)
+SOURCE_LINE = CFUNCTYPE(c_void_p, c_void_p, c_char_p, c_uint32)
+READ = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
+SYMBOL = CFUNCTYPE(c_uint64, c_void_p, c_char_p)
+REGIONS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
+WHY_MISSING = CFUNCTYPE(c_void_p, c_void_p, c_uint64)
+PROCESS = CFUNCTYPE(c_uint32, c_void_p)
+OUTPUT_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
+
+
+class Region(ctypes.Structure):
+    """struct tm_region"""
+
+    _fields_ = [
+        ("start", c_uint64),
+        ("end", c_uint64),
+        ("flags", c_uint32),
+        ("_padding", c_uint32),
+        ("name", ctypes.c_char * 48),
+    ]
+
+
+class TargetCallbacks(ctypes.Structure):
+    """struct tm_target_callbacks"""
+
+    _fields_ = [
+        ("read", READ),
+        ("symbol", SYMBOL),
+        ("regions", REGIONS),
+        ("why_missing", WHY_MISSING),
+        ("process", PROCESS),
+    ]
+
+
+class HostCallbacks(ctypes.Structure):
+    """struct tm_host_callbacks"""
+
+    _fields_ = [
+        ("should_stop", SHOULD_STOP),
+        ("write", WRITE),
+        ("progress", PROGRESS),
+        ("source_line", SOURCE_LINE),
+    ]
+
+
+# name: (result, parameters...)
+FUNCTIONS = {
+    "tm_error_message": (c_char_p, c_void_p),
+    "tm_error_code": (c_int, c_void_p),
+    "tm_error_destroy": (None, c_void_p),
+    "tm_session_create": (c_void_p, POINTER(HostCallbacks), c_void_p, POINTER(c_void_p)),
+    "tm_session_destroy": (None, c_void_p),
+    "tm_target_create": (c_void_p, POINTER(TargetCallbacks), c_void_p, POINTER(c_void_p)),
+    "tm_target_create_file": (c_void_p, POINTER(TargetCallbacks), c_void_p, c_uint64, POINTER(c_void_p)),
+    "tm_target_changed": (None, c_void_p),
+    "tm_target_destroy": (None, c_void_p),
+    "tm_target_bytes_read": (c_uint64, c_void_p),
+    "tm_command_name": (c_char_p, c_size_t),
+    "tm_command_help": (c_char_p, c_char_p),
+    "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p),
+    "tm_request_create": (c_void_p, c_void_p, c_char_p, c_char_p, POINTER(c_void_p)),
+    "tm_request_operands": (c_size_t, c_void_p),
+    "tm_request_operand_kind": (c_int, c_void_p, c_size_t),
+    "tm_request_operand_text": (c_char_p, c_void_p, c_size_t),
+    "tm_request_set_address": (None, c_void_p, c_size_t, c_uint64),
+    "tm_request_set_target": (None, c_void_p, c_size_t, c_void_p),
+    "tm_request_set_output": (None, c_void_p, c_size_t, OUTPUT_CALLBACK, c_void_p),
+    "tm_request_needs_target": (c_bool, c_void_p),
+    "tm_request_run": (c_void_p, c_void_p, c_void_p),
+    "tm_request_destroy": (None, c_void_p),
+}

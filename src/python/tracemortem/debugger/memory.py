@@ -1,0 +1,185 @@
+"""Where a target's memory is: in a core file, or in a process on this host; and what is mapped in it.
+
+It makes the same what the debuggers do differently: a core has exactly the memory that its file holds, and a local
+process has the mappings that the kernel lists. This module knows no debugger and no trace table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Callable, List
+
+from .core_file import CoreFile
+from .engine import Bytes, Mapping, Memory
+from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE
+
+
+class CoreMemory(Memory):
+    """A core, read straight from its file, even if a debugger has it open: gdb reads zeros where memory was not dumped.
+
+    A core of a comparison is not opened in the debugger, for that leaves traces: gdb uses up a number for an inferior,
+    announces switches that only gdb 13 can keep silent, and refuses a truncated core of gcore. `symbol` looks up a
+    symbol in the debugger. Without it no symbols are known, and the engine finds the table all the same.
+    """
+
+    def __init__(self, core: CoreFile, symbol: Callable[[str], int] | None = None) -> None:
+        self._core = core
+        self._symbol = symbol
+
+    def symbol(self, name: str) -> int:
+        return self._symbol(name) if self._symbol else 0
+
+    def regions(self) -> List[Mapping]:
+        found = []
+        for segment in self._core.segments:
+            flags = _region_flags(segment.readable, segment.writable, segment.is_file)
+            if segment.held_end > segment.start:
+                found.append((segment.start, segment.held_end, flags, b""))
+            if segment.end > segment.held_end:
+                found.append((segment.held_end, segment.end, flags | REGION_ABSENT, b""))
+        return found
+
+    def why_missing(self, address: int) -> str:
+        return self._core.why_missing(address)
+
+    def process(self) -> int:
+        return self._core.process
+
+    def read(self, address: int, length: int) -> Bytes | None:
+        data = bytearray(length)
+        return data if self.read_into(address, memoryview(data)) else None
+
+    def read_into(self, address: int, buffer: memoryview) -> bool:
+        if not self._core.holds(address, len(buffer)):
+            return False
+        while buffer:
+            segment = self._core.segment_at(address)
+            if segment is None:
+                return False
+            part = buffer[: segment.held_end - address]
+            done = self._core.bytes.read_into(segment.offset + address - segment.start, part)
+            if not done:
+                return False
+            address += done
+            buffer = buffer[done:]
+        return True
+
+
+class LocalProcess:
+    """A process on this host that this debugger has stopped. Use it only while the process is stopped, and close it."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._maps = "/proc/%d/maps" % pid
+        self._path = "/proc/%d/mem" % pid
+        self._file: int | None = None
+
+    def read(self, address: int, length: int) -> bytes | None:
+        """The bytes, or None if the kernel refuses; the debugger may have another way to read them."""
+        try:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            data = os.pread(self._file, length, address)
+        except (OSError, OverflowError):
+            return None
+        return data if len(data) == length else None
+
+    def regions(self) -> List[Mapping]:
+        try:
+            with open(self._maps, "rb") as file:
+                return parse_maps(file.read())
+        except OSError:
+            return []
+
+    def process(self) -> int:
+        """The process's id as the process sees it, in its own namespace."""
+        return int(_status(self._pid, rb"NSpid:.*\s(\d+)$") or self._pid)
+
+    def file_root(self) -> str:
+        """The folder that is the process's root directory here, if it is not ours: it may be in a container."""
+        root = "/proc/%d/root" % self._pid
+        try:
+            return "" if os.path.samestat(os.stat(root), os.stat("/")) else root
+        except OSError:
+            return ""
+
+    def is_running(self) -> bool:
+        """Whether the kernel says so: right after a "continue" a debugger may not know it yet."""
+        return _status(self._pid, rb"State:\s*([RSD])") is not None
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def local_process(pid: int) -> LocalProcess | None:
+    """The LocalProcess if the process with this number *on this host* is held by this debugger, else None.
+
+    A process on another machine can have the same number as one here. Ours is traced by this very process, or by a
+    server that is its child.
+    """
+    tracer = int(_status(pid, rb"TracerPid:\s*(\d+)") or 0)
+    if tracer and os.getpid() in (tracer, int(_status(tracer, rb"PPid:\s*(\d+)") or 0)):
+        return LocalProcess(pid)
+    return None
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process on this host is gone, or only its exit status is left."""
+    try:
+        threads = os.listdir("/proc/%d/task" % pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return os.path.isdir("/proc/self")
+    except OSError:
+        return False
+    return all(_status("%d/task/%s" % (pid, thread), rb"State:\s*([ZX])") for thread in threads)
+
+
+def _status(pid: int | str, pattern: bytes) -> bytes | None:
+    """What the group of this pattern matches in a process's status, or None."""
+    try:
+        with open("/proc/%s/status" % pid, "rb") as file:
+            match = re.search(b"^" + pattern, file.read(), re.MULTILINE)
+    except OSError:
+        return None
+    return match.group(1) if match else None
+
+
+_MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ (\d+) *(.*)")
+
+
+def parse_maps(data: bytes) -> List[Mapping]:
+    """The regions that /proc/PID/maps lists."""
+    regions = []
+    for line in data.splitlines():
+        match = _MAPS_LINE.fullmatch(line)
+        if match:
+            start, end, permissions, inode, name = match.groups()
+            flags = _region_flags(b"r" in permissions, b"w" in permissions, inode != b"0")
+            regions.append((int(start, 16), int(end, 16), flags, name))
+    return regions
+
+
+# Start, end, size and offset; then the permissions, which a gdb before 12 or an old remote lacks, and the name.
+_GDB_LINE = re.compile(
+    r"\s*0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+0x[0-9a-f]+\s+0x[0-9a-f]+(?:\s+([-r][-w][-x][-ps]))?(?:\s+(\S.*))?"
+)
+
+
+def parse_info_proc_mappings(text: str) -> List[Mapping]:
+    """The regions that gdb's `info proc mappings` lists, for a process that is not on this host."""
+    regions = []
+    for line in text.splitlines():
+        match = _GDB_LINE.fullmatch(line.rstrip())
+        if match:
+            start, end, permissions, name = match.groups(default="")
+            permissions = permissions or "rw"
+            flags = _region_flags("r" in permissions, "w" in permissions, name.startswith("/"))
+            regions.append((int(start, 16), int(end, 16), flags, name.encode("utf-8", "surrogateescape")))
+    return regions
+
+
+def _region_flags(readable: bool, writable: bool, is_file: bool) -> int:
+    return REGION_READABLE * readable | REGION_WRITABLE * writable | REGION_FILE * is_file

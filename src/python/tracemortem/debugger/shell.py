@@ -1,0 +1,271 @@
+"""The shell between a debugger's command line and the engine: what gdb and lldb have in common.
+
+A front end registers the commands, and passes each command line to `Shell.run()` with a `Debugger`. Every failure comes
+back as a CommandError. This module knows no debugger and no trace table, and decodes nothing of the target.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Union
+
+from . import source_lines
+from .core_file import CoreError, CoreFile, host_machine
+from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Session, Target
+from .expression import ExpressionError, refuse_side_effects
+from .front_end import INTERRUPTED, CommandError, Debugger
+from .header import ErrorCode, Operand
+from .memory import CoreMemory
+from .opened_core import OpenedCore, OpenedCores
+from .output_file import NoOutput, OutputError, OutputFile
+from .progress import Progress
+from .snapshot_file import SnapshotError, SnapshotFile, is_snapshot
+
+if TYPE_CHECKING:
+    import tracemalloc
+
+FILES = (Operand.CORE, Operand.OUTPUT, Operand.REPLACE)  # operands that are names of files
+Output = Union[OutputFile, NoOutput]
+
+
+class Shell(Host):
+    """One engine session for a debugger. Making one can raise EngineMissing."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self._session = Session(self.engine, self)
+        self._debugger = Debugger()
+        self._progress = Progress(self._debugger.write_progress)
+        self._warned: Set[str] = set()
+        self._opened = OpenedCores()
+        self._file_root = ""  # prefix of the names of the target's source files
+        self._held: List[str] | None = None  # while an answer is held back: its pieces
+
+    def commands(self) -> List[str]:
+        return self.engine.commands()
+
+    def help(self, command: str) -> str:
+        return self.engine.help(command)
+
+    def complete(self, command: str, line: str) -> List[str]:
+        """The full words that the last word of the line can become."""
+        return self._session.complete(command, line)
+
+    def operand_kind(self, command: str, line: str) -> int | None:
+        """Which Operand the last word of the line would be, or None."""
+        if not line or line[-1].isspace():
+            line += "x"
+        try:
+            with self._session.request(command, line) as request:
+                operands = request.operands()
+        except EngineError:
+            return None
+        return operands[-1][0] if operands else None
+
+    # -- what the user and his scripts ask
+
+    def run(self, debugger: Debugger, command: str, line: str) -> None:
+        """Run one command line. Raises CommandError and nothing else."""
+        with self._guard(debugger):
+            source_lines.check_for_changes()
+            with self._session.request(command, line) as request:
+                self._run(debugger, request)
+
+    def take_snapshot(self, debugger: Debugger) -> tracemalloc.Snapshot:
+        """All traces of the current target as a tracemalloc.Snapshot of this Python; filters have no effect on it.
+        Raises CommandError."""
+        form = "3.8" if sys.version_info < (3, 9) else "3.9"
+        with self._guard(debugger), self._unfiltered() as session:
+            pieces: List[bytes] = []
+            with session.request("tm-save", "--json --traces %s snapshot" % form) as request:
+                answer = json.loads(self._ask(debugger, request, pieces.append))
+            missing = sum(answer["missing"][kind + "_records"] for kind in ("unreadable", "corrupt", "torn"))
+            if missing:
+                debugger.warn("%d records of the trace table are missing: the snapshot is a subset" % missing)
+            # Safe to unpickle: the engine wrote these bytes, and only numbers and strings in them are the target's.
+            snapshot: tracemalloc.Snapshot = pickle.loads(b"".join(pieces))
+            return snapshot
+
+    def get_object_traceback(self, debugger: Debugger, address: int) -> tracemalloc.Traceback | None:
+        """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. If blocks
+        of several domains contain it, the lowest domain's, which is Python's own. Raises CommandError."""
+        with self._guard(debugger), self._unfiltered() as session:
+            with session.request("tm-traceback", "--json %#x" % (address % (1 << 64))) as request:
+                try:
+                    blocks = json.loads(self._ask(debugger, request))["blocks"]
+                except EngineError as error:
+                    if error.code != ErrorCode.NOT_FOUND:
+                        raise
+                    return None
+            return _traceback_of(min(blocks, key=lambda block: int(block["domain"])))
+
+    @contextlib.contextmanager
+    def _guard(self, debugger: Debugger) -> Iterator[None]:
+        """Turns every failure into a CommandError."""
+        outer = self._debugger, self._progress
+        self._debugger, self._progress = debugger, Progress(debugger.write_progress)
+        try:
+            yield
+        except (EngineError, CoreError, OutputError, SnapshotError) as error:
+            raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            raise CommandError(INTERRUPTED) from None
+        except CommandError:
+            raise
+        except Exception as error:
+            raise CommandError(_internal_error(error)) from None
+        finally:
+            self._progress.clear()
+            self._debugger, self._progress = outer
+
+    @contextlib.contextmanager
+    def _unfiltered(self) -> Iterator[Session]:
+        """A new session, which has no filters."""
+        session = Session(self.engine, self)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _ask(self, debugger: Debugger, request: Request, output: Callable[[bytes], object] | None = None) -> str:
+        """The answer to a request on the current target. `output` gets the bytes of the request's output, if any."""
+        with self._holding() as pieces, debugger.current(self) as memory:
+            if output:
+                request.set_output(0, output)
+            self._run_on(request, memory)
+        return "".join(pieces)
+
+    @contextlib.contextmanager
+    def _holding(self) -> Iterator[List[str]]:
+        """Within it, text goes into a list instead of to the user."""
+        outer, self._held = self._held, []
+        try:
+            yield self._held
+        finally:
+            self._held = outer
+
+    # -- cores that the debugger has open
+
+    def opened_core(self, opened: OpenedCore) -> CoreFile:
+        """The CoreFile of a core that the debugger has open. Raises CoreError."""
+        core = self._opened.get(opened)
+        self._warn_of(core)
+        return core
+
+    def note_core(self, opened: OpenedCore) -> None:
+        """Find the core's file now, before another file can take its name. A failure is reported when a command needs
+        the file."""
+        with contextlib.suppress(Exception):
+            self._opened.get(opened)
+
+    def _warn_of(self, core: CoreFile) -> None:
+        """Warn once if the file is truncated."""
+        warning = core.warning()
+        if warning and warning not in self._warned:
+            self._warned.add(warning)
+            self._debugger.warn(warning)
+
+    # -- running a request
+
+    def _run(self, debugger: Debugger, request: Request) -> None:
+        with contextlib.ExitStack() as stack:
+            memory = stack.enter_context(debugger.current(self)) if request.needs_target() else None
+            outputs = self._resolve(debugger, request, memory, stack)
+            if not outputs:
+                return self._run_on(request, memory)
+            with self._holding() as pieces:
+                self._run_on(request, memory)
+            for output in outputs:
+                output.commit()
+        debugger.write("".join(pieces))
+
+    def _resolve(
+        self, debugger: Debugger, request: Request, memory: Memory | None, stack: contextlib.ExitStack
+    ) -> List[Output]:
+        """Give the request what its operands name, and return what it will write to.
+
+        Without a target nothing is evaluated or written: the request will fail and say that there is no target.
+        """
+        outputs: List[Output] = []
+        for index, (kind, text) in enumerate(request.operands()):
+            if kind == Operand.CORE:
+                request.set_target(index, self._open_side(debugger, text, stack))
+            elif kind in (Operand.OUTPUT, Operand.REPLACE):
+                outputs.append(NoOutput() if memory is None else self._open_output(text, kind, stack))
+                request.set_output(index, outputs[-1].write)
+            elif kind == Operand.EXPRESSION:
+                request.set_address(index, self._evaluate(debugger, text) if memory else 0)
+            else:
+                raise CommandError("this front end is older than the engine: an operand of kind %d" % kind)
+        return outputs
+
+    def _run_on(self, request: Request, memory: Memory | None) -> None:
+        if memory is None:
+            return request.run(None)
+        self._file_root = memory.file_root()
+        with Target(request.session, memory) as target:
+            request.run(target)
+
+    def _evaluate(self, debugger: Debugger, text: str) -> int:
+        try:
+            refuse_side_effects(text)
+            return debugger.evaluate(text) % (1 << 64)
+        except ExpressionError as error:
+            raise CommandError(
+                'cannot evaluate "%s": %s\nGive an address, such as 0x7f0123456780, or an expression, such as %s'
+                % (text, error, debugger.example)
+            ) from None
+
+    def _open_output(self, text: str, kind: int, stack: contextlib.ExitStack) -> OutputFile:
+        path = os.path.abspath(os.path.expanduser(text))
+        return stack.enter_context(OutputFile(path, kind == Operand.REPLACE))
+
+    def _open_side(self, debugger: Debugger, text: str, stack: contextlib.ExitStack) -> Target:
+        """The engine's target for one side of a comparison: a core or a snapshot file."""
+        path = os.path.abspath(os.path.expanduser(text))
+        if is_snapshot(path):
+            return stack.enter_context(FileTarget(self._session, stack.enter_context(SnapshotFile(path))))
+        core = stack.enter_context(CoreFile(path))
+        core.require_machine(debugger.current_machine() or host_machine())
+        self._warn_of(core)
+        return stack.enter_context(Target(self._session, CoreMemory(core)))
+
+    # -- the engine's host
+
+    def should_stop(self) -> bool:
+        return self._debugger.should_stop()
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self._progress.show(what, done, total)
+
+    def write(self, text: str) -> None:
+        if self._held is None:
+            self._progress.clear()
+            self._debugger.write(text)
+        else:
+            self._held.append(text)
+
+    def source_line(self, file_name: str, line: int) -> str:
+        return source_lines.source_line(file_name, line, self._file_root)
+
+
+def _traceback_of(block: Dict[str, Any]) -> tracemalloc.Traceback:
+    """The tracemalloc.Traceback of a block of tm-traceback's JSON."""
+    import tracemalloc
+
+    # tracemalloc has the most recent frame first.
+    frames = tuple((frame["filename"], frame["lineno"]) for frame in reversed(block["traceback"]))
+    if sys.version_info < (3, 9):
+        return tracemalloc.Traceback(frames)
+    return tracemalloc.Traceback(frames, block["total_nframe"])
+
+
+def _internal_error(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " (%s:%s)" % (os.path.basename(frames[-1].filename), frames[-1].lineno) if frames else ""
+    return "tracemortem: internal error: %s: %s%s" % (type(error).__name__, error, where)

@@ -1,0 +1,79 @@
+// What births need beside the fast path, and whether all of them are seen. Knows the table and birth_events.h; no hook.
+
+#include "births.h"
+
+#include "recording.h"
+
+__thread struct fresh_block fresh_block;
+
+struct born find_born_without_lock(uintptr_t object)
+{
+    enum { TYPE_FLAGS_PRE_HEADER = 3 << 3 }; // weak references or a dict, in two words before the object
+    unsigned long flags = PyType_GetFlags(cpython_type_of((const void *)object));
+    uintptr_t block = object - (flags & TYPE_FLAGS_PRE_HEADER ? 2 * sizeof(void *) : 0);
+    uint32_t *slot = shadow_is_key(block) ? shadow_slot(block) : NULL;
+    return slot != NULL && *slot & TM_SLOT_START ? (struct born){block, slot} : (struct born){0};
+}
+
+uintptr_t find_born_elsewhere(uintptr_t object)
+{
+    enum { HEADERS = 256 }; // which another allocator may put before our blocks
+    for (uintptr_t before = 0; before <= OWN_HEADERS && tracked_any_in_domain_0(); before += SLOT_BYTES)
+        if (!shadow_is_key(object) && tracked_site(0, object - before) != 0)
+            return object - before;
+    // A block that begins so far before the object may be something larger which holds it.
+    if (find_born(object, HEADERS).slot != NULL)
+        births_are_missed();
+    return 0;
+}
+
+void move_tracked(uintptr_t block, uint32_t site)
+{
+    struct taken_block old = block_take_tracked(0, block);
+    if (old.counters == NULL)
+        return;
+    block_publish(block, old.size, site);
+    count_out_of_site(old.counters, old.size);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Whether all births are seen
+
+static bool missed; // since traces were cleared, or the interpreter began
+
+void births_are_missed(void)
+{
+    __atomic_store_n(&missed, true, __ATOMIC_RELAXED);
+    __atomic_fetch_and(&table->flags, ~TM_ROOT_REUSE_EXACT, __ATOMIC_RELAXED);
+}
+
+void births_check(void)
+{
+    static uint64_t checked_at; // the number of sites
+    uint64_t sites = __atomic_load_n(&table->sites.count, __ATOMIC_RELAXED);
+    if (LIKELY(__atomic_load_n(&checked_at, __ATOMIC_RELAXED) == sites))
+        return;
+    __atomic_store_n(&checked_at, sites, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&table->flags, __ATOMIC_RELAXED) & TM_ROOT_REUSE_EXACT && !birth_events_arrive())
+        births_are_missed();
+}
+
+void births_watch(birth_callback on_birth)
+{
+    if (!Py_IsInitialized())
+        missed = false; // an interpreter begins, perhaps the second one of the process
+    if (!tracing_on() || !birth_events_wanted() || missed)
+        return;
+    // What this allocates is not the program's.
+    bool was_paused = tracing_pause();
+    if (birth_events_begin(on_birth))
+        __atomic_fetch_or(&table->flags, TM_ROOT_REUSE_EXACT, __ATOMIC_RELAXED);
+    else
+        births_are_missed(); // for example because -X tracemalloc came first
+    tracing_resume(was_paused);
+}
+
+void births_forget_missed(void)
+{
+    missed = false;
+}

@@ -1,0 +1,107 @@
+/**
+ * The counters: of sites, and of traced memory as a whole.
+ *
+ * A site's counters are either the lock holder's and changed by plain additions, or shared and changed atomically.
+ *
+ * A block is counted in two steps, and published between them: first its site counts it, then the whole. When a block goes,
+ * first the whole gets less, then the site. So the sites together count more bytes than the whole while an update is in
+ * flight, and only then; a reader from outside sees how many. During a step, a site may show the bytes of a block that it
+ * does not count yet, or no longer counts.
+ */
+#ifndef TRACEMORTEM_TRACER_COUNTERS_H
+#define TRACEMORTEM_TRACER_COUNTERS_H
+
+#include "table.h"
+
+static inline void counter_add(uint64_t *counter, uint64_t amount)
+{
+    __atomic_fetch_add(counter, amount, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t counter_read(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static inline bool counters_are_shared(const struct tm_site *site)
+{
+    return UNLIKELY(site->flags & TM_SITE_SHARED);
+}
+
+/** Keeps the compiler from moving a count to the other side of the publication. Costs nothing. */
+static inline void counter_fence(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void count_in_whole_shared(uint64_t size)
+{
+    uint64_t whole =
+        __atomic_add_fetch(&table->shared.traced, size, __ATOMIC_RELAXED) + counter_read(&table->owned.traced);
+    uint64_t peak = counter_read(&table->shared.peak);
+    // One side's total may lag for an instant, and the whole look negative: that is no peak.
+    while ((int64_t)whole > (int64_t)peak &&
+           !__atomic_compare_exchange_n(&table->shared.peak, &peak, whole, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+/** An allocation, first step: the block is not published yet. */
+static inline void count_in_site(struct tm_site *site, uint64_t size)
+{
+    if (counters_are_shared(site)) {
+        counter_add(&site->allocated, size);
+        counter_add(&site->allocations, 1);
+    } else {
+        site->allocated += size;
+        counter_fence();
+        site->allocations++;
+    }
+    counter_fence();
+}
+
+/** The block could not be published. */
+static inline void count_in_site_undo(struct tm_site *site, uint64_t size)
+{
+    counter_add(&site->allocations, (uint64_t)-1);
+    counter_add(&site->allocated, -size);
+}
+
+/** Second step: the block is published. */
+static inline void count_in_whole(const struct tm_site *site, uint64_t size)
+{
+    counter_fence();
+    if (counters_are_shared(site)) {
+        count_in_whole_shared(size);
+        return;
+    }
+    table->owned.traced += size;
+    uint64_t whole = table->owned.traced + counter_read(&table->shared.traced);
+    if ((int64_t)whole > (int64_t)table->owned.peak)
+        table->owned.peak = whole;
+}
+
+/** A block goes, first step: it is still published. With `-size` this takes the step back. */
+static inline void count_out_of_whole(const struct tm_site *site, uint64_t size)
+{
+    if (counters_are_shared(site))
+        counter_add(&table->shared.traced, -size);
+    else
+        table->owned.traced -= size;
+    counter_fence();
+}
+
+/** Second step: the block is no longer published. */
+static inline void count_out_of_site(struct tm_site *site, uint64_t size)
+{
+    counter_fence();
+    if (counters_are_shared(site)) {
+        counter_add(&site->frees, 1);
+        counter_add(&site->freed, size);
+    } else {
+        site->frees++;
+        counter_fence();
+        site->freed += size;
+    }
+}
+
+#endif

@@ -1,0 +1,11 @@
+// What becomes of one row of families.h, which has defined FAMILY.
+
+#if defined EACH_FAMILY
+#define EXPANDED(family) EACH_FAMILY(family)
+EXPANDED(FAMILY)
+#undef EXPANDED
+#elif defined COMPILE_HOOKS
+#include "hooks.inc.h"
+#endif
+
+#undef FAMILY

@@ -1,0 +1,236 @@
+// Switching tracing on and off, and clearing traces. Knows all that takes part: hooks, births, writers, the table.
+
+#include "tracing.h"
+
+#include "bind.h"
+#include "births.h"
+#include "fork.h"
+#include "hooks.h"
+#include "recording.h"
+#include "stack.h"
+
+bool recording_switch;
+__thread bool recording_inside;
+
+// ---------------------------------------------------------------------------------------------------------------
+// An empty table
+
+/** All counters to zero. Nobody records. */
+static void reset_counters(void)
+{
+    for (uint32_t id = 1; id < table->sites.count; id++) {
+        struct tm_site *site = TABLE_SITE(id);
+        site->allocations = site->allocated = site->frees = site->freed = 0;
+    }
+    table->owned = table->shared = (struct tm_memory){0};
+    table->lost_blocks = table->lost_frames = 0;
+    table->cleared = 0;
+}
+
+/** Nobody records. */
+static void reset_table(void)
+{
+    shadow_reset();
+    tracked_reset();
+    reset_counters();
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// On
+
+static void watch_births(void)
+{
+    cpython_find_current_thread();
+    births_watch(hooks_now()->on_birth);
+}
+
+/** Once a process. False: no memory. */
+static bool prepare_process(void)
+{
+    static bool prepared;
+    if (prepared)
+        return true;
+    if (!writers_create() || !fork_install())
+        return false;
+    selfcheck_install();
+    return prepared = true;
+}
+
+/** With writers_lock(). */
+static const char *start(unsigned frame_limit)
+{
+    if (recording_switch)
+        return NULL;
+    if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE)
+        return CPYTHON_STRANGE_FRAMES;
+    const char *problem = table_create();
+    if (problem != NULL)
+        return problem;
+    if (!stack_reset() || !prepare_process())
+        return "no memory to begin tracing";
+    hooks_install();
+    writers_hold();
+    reset_table();
+    table->frame_limit = frame_limit;
+    table->started = table_now();
+    table->starts++;
+    table->state = TM_STATE_TRACING;
+    __atomic_store_n(&recording_switch, true, __ATOMIC_RELEASE);
+    writers_release();
+    return NULL;
+}
+
+const char *tracing_start(unsigned frame_limit)
+{
+    bool was_on = tracing_on();
+    writers_lock();
+    const char *problem = start(frame_limit);
+    writers_unlock();
+    if (problem == NULL && !was_on) {
+        births_forget_missed();
+        watch_births();
+        bind_modules();
+    }
+    return problem;
+}
+
+void tracing_catch_up(void)
+{
+    hooks_install();
+    watch_births();
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Off
+
+/** With writers_lock(). */
+static void stop(void)
+{
+    if (!recording_switch)
+        return;
+    selfcheck("before tracing stops");
+    __atomic_store_n(&recording_switch, false, __ATOMIC_SEQ_CST);
+    table->state = TM_STATE_CLEARING;
+    birth_events_end();
+    hooks_remove();
+    writers_hold();
+    births_are_missed();
+    reset_table();
+    table->started = 0;
+    table->state = TM_STATE_STOPPED;
+    writers_release();
+    selfcheck("after tracing stopped");
+}
+
+void tracing_stop(void)
+{
+    writers_lock();
+    stop();
+    writers_unlock();
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Traced memory
+
+void tracing_memory(uint64_t *traced, uint64_t *peak)
+{
+    if (table == NULL || !recording_switch) {
+        *traced = *peak = 0;
+        return;
+    }
+    uint64_t owned = counter_read(&table->owned.peak), shared = counter_read(&table->shared.peak);
+    *traced = counter_read(&table->owned.traced) + counter_read(&table->shared.traced);
+    *peak = owned > shared ? owned : shared;
+}
+
+static void reset_peak(void)
+{
+    uint64_t traced, peak;
+    tracing_memory(&traced, &peak);
+    table->owned.peak = table->shared.peak = traced;
+}
+
+void tracing_reset_peak(void)
+{
+    writers_lock();
+    writers_hold();
+    reset_peak();
+    writers_release();
+    writers_unlock();
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Clearing while threads without the lock go on
+
+/** Blocks go one by one, as if freed. A thread without the lock may free one meanwhile: then it is that thread or we. */
+static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
+{
+    (void)context;
+    (void)entry;
+    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
+        uint32_t value = __atomic_load_n(&leaf[i], __ATOMIC_RELAXED);
+        if (!(value & TM_SLOT_START))
+            continue;
+        struct tm_site *site = TABLE_SITE(value & TM_SLOT_SITE_MASK);
+        uintptr_t address = base + (uintptr_t)i * SLOT_BYTES;
+        size_t size = shadow_size(&leaf[i], value, address);
+        // The mark of a code object outlives its block's trace.
+        if (!__atomic_compare_exchange_n(&leaf[i], &value, value & TM_SLOT_WATCHED, false, __ATOMIC_RELAXED,
+                                         __ATOMIC_RELAXED))
+            continue;
+        if (size > TM_SIZE_MASK)
+            shadow_erase_escape(address);
+        count_out_of_whole(site, size);
+        count_out_of_site(site, size);
+    }
+}
+
+static void clear_tracked(void)
+{
+    for (uint32_t id = 1; id < table->tracked.count; id++) {
+        struct tracked_block block;
+        if (tracked_take_record(id, &block))
+            count_out_of_site(TABLE_SITE(block.site), block.size);
+    }
+}
+
+/** Totals begin at zero again, and what threads without the lock count meanwhile is not lost. */
+static void clear_totals(void)
+{
+    for (uint32_t id = 1; id < table->sites.count; id++) {
+        struct tm_site *site = TABLE_SITE(id);
+        uint64_t allocations = __atomic_exchange_n(&site->allocations, 0, __ATOMIC_RELAXED);
+        uint64_t allocated = __atomic_exchange_n(&site->allocated, 0, __ATOMIC_RELAXED);
+        counter_add(&site->frees, -allocations);
+        counter_add(&site->freed, -allocated);
+    }
+}
+
+/** With writers_lock(). */
+static void clear(void)
+{
+    if (!recording_switch)
+        return;
+    selfcheck("before traces are cleared");
+    writers_hold();
+    table->state = TM_STATE_CLEARING;
+    shadow_walk(clear_leaf, NULL);
+    clear_tracked();
+    clear_totals();
+    reset_peak();
+    table->lost_blocks = table->lost_frames = 0;
+    table->cleared = table_now();
+    table->state = TM_STATE_TRACING;
+    writers_release();
+    selfcheck("after traces were cleared");
+}
+
+void tracing_clear(void)
+{
+    // The births missed until now are forgotten with the blocks. If births can be reported again, all is exact from here on.
+    births_forget_missed();
+    watch_births();
+    writers_lock();
+    clear();
+    writers_unlock();
+}

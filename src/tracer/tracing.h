@@ -1,0 +1,26 @@
+/**
+ * Tracing on and off, and what the process asks about it. Functions that start, stop or clear need the interpreter's lock,
+ * where there is one.
+ */
+#ifndef TRACEMORTEM_TRACER_TRACING_H
+#define TRACEMORTEM_TRACER_TRACING_H
+
+#include <stdint.h>
+
+enum { FRAME_LIMIT_MAX = 65535 };
+
+/** Begin to trace, with up to `frame_limit` frames for each block. While tracing: nothing. NULL, or why not. */
+const char *tracing_start(unsigned frame_limit);
+/** Forget all traces, and stop. */
+void tracing_stop(void);
+/** Forget all traces, and go on. */
+void tracing_clear(void);
+
+/** Once the interpreter has come up: do what tracing_start() could not do before, and undo what happened to the hooks. */
+void tracing_catch_up(void);
+
+/** Bytes in live blocks now, and at most since the start or the last reset. */
+void tracing_memory(uint64_t *traced, uint64_t *peak);
+void tracing_reset_peak(void);
+
+#endif
