@@ -18,6 +18,7 @@ PATH = os.path.join(SOURCE, "engine", "tracemortem.h")
 ENUMS = {"tm_error_code": header.ErrorCode, "tm_operand": header.Operand}
 STRUCTS = {
     "tm_region": header.Region,
+    "tm_screen": header.Screen,
     "tm_target_callbacks": header.TargetCallbacks,
     "tm_host_callbacks": header.HostCallbacks,
 }

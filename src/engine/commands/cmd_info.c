@@ -15,8 +15,8 @@ static const char help[] =
     TM_HELP("Show whether memory is traced, how much, and what could not be recorded.", "tm-info [OPTION]...",
             "This works also while tracing is off. Sizes are shown as tracemalloc shows them\n"
             "and in bytes; times are in UTC. \"not recorded\" counts allocations and frames\n"
-            "that the tracer had no room for. \"unreadable\" counts what could not be read of\n"
-            "the table.\n"
+            "that the tracer had no room for. \"full\" names what has no more room.\n"
+            "\"unreadable\" counts what could not be read of the table.\n"
             "\n"
             "If the program runs under CPython's own tracemalloc instead of the tracer, the\n"
             "command reads tracemalloc's tables and leaves out what they do not hold.\n",
@@ -43,6 +43,11 @@ static const char help[] =
             "                blocks and bytes since tracing began or traces were cleared\n"
             "  strings, codes, nodes, table_bytes\n"
             "                records of the table; bytes that all its records take\n"
+            "  bytes         bytes of names and line tables\n"
+            "  string_limit, code_limit, node_limit, byte_limit\n"
+            "                the most of them (0: unknown); of sites see record_limit\n"
+            "  full          which of them have no more room: \"code objects\", \"strings\",\n"
+            "                \"bytes\", \"nodes\", \"sites\"\n"
             "  leaves, mapped\n"
             "                leaves of the shadow map; bytes of address space that the tracer\n"
             "                mapped\n"
@@ -192,6 +197,32 @@ static void write_memory(const struct tm_info *info, struct tm_text *out)
     tm_text_add(out, "\n");
 }
 
+static void add_records(struct tm_text *out, uint64_t count, const char *noun, uint64_t limit)
+{
+    tm_report_count(out, count, noun);
+    if (limit)
+        tm_text_printf(out, " of at most %" PRIu64, limit);
+}
+
+static void write_records(const struct tm_tracer_info *tracer, struct tm_text *out)
+{
+    add_records(out, tracer->strings, "string", tracer->string_limit);
+    tm_text_add(out, ", ");
+    add_records(out, tracer->codes, "code object", tracer->code_limit);
+    tm_text_add(out, ", ");
+    add_records(out, tracer->nodes, "node", tracer->node_limit);
+    tm_text_add(out, ", ");
+    add_records(out, tracer->bytes, "byte", tracer->byte_limit);
+    tm_text_add(out, " of names and lines\n");
+}
+
+static const char *meaning_of_full(uint32_t full)
+{
+    return full & (TM_FULL_CODES | TM_FULL_STRINGS | TM_FULL_BYTES)
+               ? "functions that are new to the table are recorded as <unknown>:0"
+               : "tracebacks that are new to the table keep their newest frame only";
+}
+
 static void write_tracer(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracer's memory");
@@ -201,12 +232,12 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     add_size(out, info->tracer.mapped);
     tm_text_add(out, " mapped\n");
     begin_fact(out, "records");
-    tm_report_count(out, info->tracer.strings, "string");
-    tm_text_add(out, ", ");
-    tm_report_count(out, info->tracer.codes, "code object");
-    tm_text_add(out, ", ");
-    tm_report_count(out, info->tracer.nodes, "node");
-    tm_text_add(out, "\n");
+    write_records(&info->tracer, out);
+    if (info->tracer.full) {
+        begin_fact(out, "full");
+        tm_report_full(out, info->tracer.full);
+        tm_text_printf(out, ": %s\n", meaning_of_full(info->tracer.full));
+    }
     if (info->tracer.shortened) {
         begin_fact(out, "shortened");
         tm_report_count(out, info->tracer.shortened, "live block");
@@ -312,6 +343,11 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
                                      {"strings", tracer->strings},
                                      {"codes", tracer->codes},
                                      {"nodes", tracer->nodes},
+                                     {"bytes", tracer->bytes},
+                                     {"string_limit", tracer->string_limit},
+                                     {"code_limit", tracer->code_limit},
+                                     {"node_limit", tracer->node_limit},
+                                     {"byte_limit", tracer->byte_limit},
                                      {"table_bytes", tracer->table_bytes},
                                      {"leaves", tracer->leaves},
                                      {"mapped", tracer->mapped},
@@ -323,6 +359,7 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
                                      {"layout_major", tracer->layout_major},
                                      {"layout_minor", tracer->layout_minor}};
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
     tm_json_bool(json, "debug_build", tracer->debug_build);
     tm_json_word(json, "tracer_version", tracer->version);

@@ -59,6 +59,17 @@ void tm_complete_keys(struct tm_text *candidates);
     "                filename, lineno and name (keys lineno, and filename and\n"       \
     "                function with lineno 0); names_differ, if other functions have\n" \
     "                blocks at the same lines: the name is that of most bytes;\n"
+#define TM_HELP_COLUMNS                                                                \
+    "On a terminal the rows are aligned columns, cut to its width, and \"%\" is the\n" \
+    "share of the total. Elsewhere, and with --plain, they have tracemalloc's form.\n" \
+    "The lines below the rows are the same everywhere.\n"
+#define TM_HELP_JSON_CHURN                                                          \
+    "                with --sort allocated or freed also allocated, allocations,\n" \
+    "                freed, frees (bytes and blocks, ever)"
+#define TM_HELP_JSON_LACKS                                                              \
+    "  not_recorded, shortened\n"                                                       \
+    "                size and count of the blocks whose code object or oldest frames\n" \
+    "                the table had no room for; in a row too, unless 0\n"
 #define TM_HELP_JSON_FILTERS                                                            \
     "  filters       the filters applied: number (of tm-filter, or null), inclusive,\n" \
     "                filename_pattern, lineno, all_frames, domain\n"

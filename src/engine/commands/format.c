@@ -116,12 +116,18 @@ void tm_format_place(struct tm_text *text, const struct tm_place *place)
     }
 }
 
+void tm_format_average(struct tm_text *text, uint64_t size, uint64_t count)
+{
+    if (count)
+        append_scaled(text, tm_divide(size, count));
+}
+
 static void append_average(struct tm_text *text, uint64_t size, uint64_t count)
 {
     if (count == 0)
         return;
     tm_text_add(text, ", average=");
-    append_scaled(text, tm_divide(size, count));
+    tm_format_average(text, size, count);
 }
 
 void tm_format_statistic(struct tm_text *text, const struct tm_statistic *statistic)
@@ -145,6 +151,29 @@ void tm_format_difference(struct tm_text *text, const struct tm_difference *diff
                    difference->count < difference->old_count ? "-" : "+",
                    tm_distance(difference->old_count, difference->count));
     append_average(text, difference->size, difference->count);
+}
+
+void tm_format_churn(struct tm_text *text, const struct tm_churn *churn)
+{
+    tm_text_add(text, ", allocated=");
+    tm_format_size(text, false, churn->allocated, false);
+    tm_text_printf(text, " (%" PRIu64 "), freed=", churn->allocations);
+    tm_format_size(text, false, churn->freed, false);
+    tm_text_printf(text, " (%" PRIu64 ")", churn->frees);
+}
+
+static void append_change(struct tm_text *text, uint64_t old_size, uint64_t size, uint64_t old_count, uint64_t count)
+{
+    tm_format_size(text, size < old_size, tm_distance(old_size, size), true);
+    tm_text_printf(text, " (%s%" PRIu64 ")", count < old_count ? "-" : "+", tm_distance(old_count, count));
+}
+
+void tm_format_churn_difference(struct tm_text *text, const struct tm_churn *old, const struct tm_churn *now)
+{
+    tm_text_add(text, ", allocated=");
+    append_change(text, old->allocated, now->allocated, old->allocations, now->allocations);
+    tm_text_add(text, ", freed=");
+    append_change(text, old->freed, now->freed, old->frees, now->frees);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -172,6 +201,8 @@ void tm_format_source_line(struct tm_text *text, const struct tm_host *host, con
 
 void tm_format_function(struct tm_text *text, const struct tm_frame *frame)
 {
+    if (frame->not_recorded)
+        tm_text_add(text, " (its code object is not recorded)");
     if (!frame->function)
         return;
     tm_text_add(text, ", in ");

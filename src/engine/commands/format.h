@@ -22,10 +22,18 @@ void tm_format_place(struct tm_text *text, const struct tm_place *place);
 void tm_format_statistic(struct tm_text *text, const struct tm_statistic *statistic);
 void tm_format_difference(struct tm_text *text, const struct tm_difference *difference);
 
+/** ", allocated=SIZE (COUNT), freed=SIZE (COUNT)": tracemalloc has no such thing. */
+void tm_format_churn(struct tm_text *text, const struct tm_churn *churn);
+/** The same with the differences of two. */
+void tm_format_churn_difference(struct tm_text *text, const struct tm_churn *old, const struct tm_churn *now);
+
+/** The average size of a block, or nothing if there is none. */
+void tm_format_average(struct tm_text *text, uint64_t size, uint64_t count);
+
 /** The source line of a frame, stripped and indented by `indent`, on its own line. Nothing if it cannot be read. */
 void tm_format_source_line(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frame,
                            const char *indent);
-/** ", in FUNCTION", or nothing if the function is not known. */
+/** ", in FUNCTION", or nothing if the function is not known; or that the code object is not recorded. */
 void tm_format_function(struct tm_text *text, const struct tm_frame *frame);
 /** The lines of Traceback.format() for frames [first, end). `functions`: with their functions, where known. */
 void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,

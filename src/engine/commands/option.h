@@ -6,6 +6,7 @@
 #define TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
 
 #include "engine/model/filter.h"
+#include "engine/model/statistics.h"
 
 enum tm_option_id {
     TM_OPTION_LIMIT,
@@ -20,6 +21,7 @@ enum tm_option_id {
     TM_OPTION_JSON,
     TM_OPTION_PLAIN,
     TM_OPTION_SORT,
+    TM_OPTION_ORDER,
     TM_OPTION_TRACEBACK,
     TM_OPTION_FORCE,
     TM_OPTION_FORM,
@@ -55,6 +57,12 @@ enum tm_option_id {
 #define TM_OPTIONS_PLAIN(X) \
     X(TM_OPTION_PLAIN, 0, "    ", "--plain", "", "Show rows and frames exactly as tracemalloc does: without functions.")
 
+#define TM_OPTIONS_ORDER(X)                                                              \
+    X(TM_OPTION_ORDER, 's', "-s, ", "--sort", " ORDER",                                  \
+      "size: most live bytes first (the default); count: most live blocks;\n"            \
+      "        allocated, freed: most bytes allocated or freed since tracing began or\n" \
+      "        traces were cleared, with places that have no live block any more.\n"     \
+      "        Only tracemortem's tracer counts these two.")
 #define TM_OPTIONS_SORT(X)                                                       \
     X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
       "size: largest first (the default); address: lowest first; site: blocks\n" \
@@ -120,7 +128,8 @@ struct tm_settings {
     bool all_frames;
     bool has_domain; // TM_OPTION_FILTER_DOMAIN
     uint32_t domain;
-    enum tm_sort sort;
+    enum tm_sort sort;   // TM_OPTION_SORT
+    enum tm_order order; // TM_OPTION_ORDER
     bool traceback;
     bool force;
     enum tm_form form;

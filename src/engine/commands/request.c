@@ -77,6 +77,11 @@ struct tm_error *tm_request_check_words(const struct tm_request *request, size_t
     return tm_usage_error(request->command->name, "unexpected operand \"", request->words.items[most], "\"");
 }
 
+bool tm_request_wants_history(const struct tm_request *request)
+{
+    return request->settings.order == TM_ORDER_ALLOCATED || request->settings.order == TM_ORDER_FREED;
+}
+
 size_t tm_request_limit(const struct tm_request *request)
 {
     return request->settings.has_limit ? (size_t)request->settings.limit : 10;

@@ -14,11 +14,19 @@ static struct tm_error *add(struct tm_differences *differences, const struct tm_
     if (!difference)
         return tm_error_no_memory();
 
+    *difference = (struct tm_difference){0};
     difference->place = after ? after->place : before->place;
     difference->mixed = (after && after->mixed) || (before && before->mixed) ||
                         (after && before && !tm_places_same_functions(&after->place, &before->place));
     difference->size = after ? after->size : 0;
     difference->count = after ? after->count : 0;
+    if (after) {
+        difference->churn = after->churn;
+        difference->not_recorded = after->not_recorded;
+        difference->shortened = after->shortened;
+    }
+    if (before)
+        difference->old_churn = before->churn;
     difference->old_size = before ? before->size : 0;
     difference->old_count = before ? before->count : 0;
     differences->items[differences->count++] = difference;
@@ -54,6 +62,10 @@ struct tm_error *tm_differences_init(struct tm_differences *differences, const s
     differences->total.count = after->total_count;
     differences->total.old_size = before->total_size;
     differences->total.old_count = before->total_count;
+    differences->total.churn = after->total_churn;
+    differences->total.old_churn = before->total_churn;
+    differences->total.not_recorded = after->not_recorded;
+    differences->total.shortened = after->shortened;
 
     differences->items = calloc(before->count + after->count + 1, sizeof(*differences->items));
     struct tm_error *error = differences->items ? add_all(differences, host, before, after) : tm_error_no_memory();
@@ -85,7 +97,33 @@ static int compare(const void *left, const void *right)
     return order;
 }
 
-struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host, size_t limit)
+static int compare_counts(const void *left, const void *right)
 {
-    return tm_order_greatest(differences->items, differences->count, limit, compare, host);
+    const struct tm_difference *a = left, *b = right;
+    int order = tm_compare_numbers(tm_distance(a->old_count, a->count), tm_distance(b->old_count, b->count));
+    return order == 0 ? compare(a, b) : order;
+}
+
+static int compare_allocated(const void *left, const void *right)
+{
+    const struct tm_difference *a = left, *b = right;
+    int order = tm_compare_numbers(tm_distance(a->old_churn.allocated, a->churn.allocated),
+                                   tm_distance(b->old_churn.allocated, b->churn.allocated));
+    return order == 0 ? compare(a, b) : order;
+}
+
+static int compare_freed(const void *left, const void *right)
+{
+    const struct tm_difference *a = left, *b = right;
+    int order = tm_compare_numbers(tm_distance(a->old_churn.freed, a->churn.freed),
+                                   tm_distance(b->old_churn.freed, b->churn.freed));
+    return order == 0 ? compare(a, b) : order;
+}
+
+struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host,
+                                     enum tm_order order, size_t limit)
+{
+    static int (*const comparisons[TM_ORDERS])(const void *, const void *) = {compare, compare_counts,
+                                                                              compare_allocated, compare_freed};
+    return tm_order_greatest(differences->items, differences->count, limit, comparisons[order], host);
 }

@@ -25,7 +25,7 @@ struct tm_name {
 struct tm_frame {
     const struct tm_name *file_name;
     uint32_t line;
-    bool no_room;                   // "<unknown>", because the table had no room for this code object
+    bool not_recorded;              // "<unknown>" stands for a code object that is not in the table: it had no room
     const struct tm_name *function; // its qualified name; NULL: not known
 };
 

@@ -24,6 +24,13 @@ bool tm_key_from_name(const char *name, enum tm_key *result)
     return false;
 }
 
+static const char *const order_names[TM_ORDERS] = {"size", "count", "allocated", "freed"};
+
+const char *tm_order_name(enum tm_order order)
+{
+    return order_names[order];
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Places
 
@@ -96,6 +103,22 @@ static struct tm_set_entry *find_entry(const struct tm_set *set, const struct tm
     return entry;
 }
 
+static bool lacks_record(const struct tm_place *place)
+{
+    uint32_t count;
+    const struct tm_frame *frames = tm_place_frames(place, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (frames[i].not_recorded)
+            return true;
+    return false;
+}
+
+static void add_lack(struct tm_lack *lack, const struct tm_group *group)
+{
+    lack->size = tm_add_saturating(lack->size, group->size);
+    lack->count = tm_add_saturating(lack->count, group->count);
+}
+
 static struct tm_error *add(struct tm_statistics *statistics, const struct tm_place *place,
                             const struct tm_group *group)
 {
@@ -120,8 +143,11 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
     }
     statistic->size = tm_add_saturating(statistic->size, group->size);
     statistic->count = tm_add_saturating(statistic->count, group->count);
-    statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
-    statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+    tm_churn_add(&statistic->churn, &group->churn);
+    if (lacks_record(place))
+        add_lack(&statistic->not_recorded, group);
+    if (place->traceback && group->shortened)
+        add_lack(&statistic->shortened, group);
     return NULL;
 }
 
@@ -133,6 +159,22 @@ static struct tm_place frame_place(const struct tm_frame *frame, enum tm_key key
     if (key == TM_KEY_FILENAME)
         place.frame.function = NULL;
     return place;
+}
+
+// What concerns a group as a whole, however many places it counts for.
+static void add_total(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key, bool cumulative)
+{
+    const struct tm_traceback *traceback = group->traceback;
+    const struct tm_place newest = {.frame = traceback->frames[traceback->count - 1]}, all = {.traceback = traceback};
+    bool whole = cumulative || key == TM_KEY_TRACEBACK;
+
+    statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
+    statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+    tm_churn_add(&statistics->total_churn, &group->churn);
+    if (lacks_record(whole ? &all : &newest))
+        add_lack(&statistics->not_recorded, group);
+    if (whole && group->shortened)
+        add_lack(&statistics->shortened, group);
 }
 
 static struct tm_error *add_group(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key,
@@ -166,8 +208,10 @@ static struct tm_error *add_groups(struct tm_statistics *statistics, const struc
             frames = 0;
             error = tm_host_check(host);
         }
-        if (!error)
+        if (!error) {
+            add_total(statistics, &snapshot->groups[i], key, cumulative);
             error = add_group(statistics, &snapshot->groups[i], key, cumulative);
+        }
         if (error)
             return error;
     }
@@ -226,7 +270,34 @@ int tm_statistics_compare(const void *left, const void *right)
     return tm_places_compare(&a->place, &b->place);
 }
 
-struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit)
+static int compare_counts(const void *left, const void *right)
 {
-    return tm_order_greatest(statistics->items, statistics->count, limit, tm_statistics_compare, host);
+    const struct tm_statistic *a = left, *b = right;
+    return a->count != b->count ? tm_compare_numbers(a->count, b->count) : tm_statistics_compare(a, b);
+}
+
+static int compare_allocated(const void *left, const void *right)
+{
+    const struct tm_statistic *a = left, *b = right;
+    int order = tm_compare_numbers(a->churn.allocated, b->churn.allocated);
+    if (order == 0)
+        order = tm_compare_numbers(a->churn.allocations, b->churn.allocations);
+    return order == 0 ? tm_statistics_compare(a, b) : order;
+}
+
+static int compare_freed(const void *left, const void *right)
+{
+    const struct tm_statistic *a = left, *b = right;
+    int order = tm_compare_numbers(a->churn.freed, b->churn.freed);
+    if (order == 0)
+        order = tm_compare_numbers(a->churn.frees, b->churn.frees);
+    return order == 0 ? tm_statistics_compare(a, b) : order;
+}
+
+struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, enum tm_order order,
+                                    size_t limit)
+{
+    static int (*const comparisons[TM_ORDERS])(const void *, const void *) = {tm_statistics_compare, compare_counts,
+                                                                              compare_allocated, compare_freed};
+    return tm_order_greatest(statistics->items, statistics->count, limit, comparisons[order], host);
 }

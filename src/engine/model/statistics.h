@@ -38,6 +38,22 @@ bool tm_places_same_functions(const struct tm_place *a, const struct tm_place *b
 bool tm_places_equal(const struct tm_place *a, const struct tm_place *b);
 int tm_places_compare(const struct tm_place *a, const struct tm_place *b);
 
+/** Blocks whose answer lacks something, and their bytes. */
+struct tm_lack {
+    uint64_t size, count;
+};
+
+/** What rows are ordered by; each begins with tracemalloc's own order where what is asked for is equal. */
+enum tm_order {
+    TM_ORDER_SIZE,      // bytes live: tracemalloc's order
+    TM_ORDER_COUNT,     // blocks live
+    TM_ORDER_ALLOCATED, // bytes ever allocated
+    TM_ORDER_FREED,     // bytes ever freed
+};
+#define TM_ORDERS 4
+/** "size", "count", "allocated", "freed". */
+const char *tm_order_name(enum tm_order order);
+
 /** Sums saturate at 2^64 - 1; only a corrupt target gets there. */
 struct tm_statistic {
     struct tm_place place;
@@ -45,6 +61,9 @@ struct tm_statistic {
     uint64_t count;
     uint64_t largest; // bytes of the greatest group in it: the place has this group's functions
     bool mixed;       // its groups have different functions at the same lines
+    struct tm_churn churn;
+    struct tm_lack not_recorded; // "<unknown>": the table had no room for the code objects
+    struct tm_lack shortened;    // the table had no room for the oldest frames; for the key traceback
 };
 
 struct tm_statistics {
@@ -52,8 +71,11 @@ struct tm_statistics {
     struct tm_set set;     // by place
     void **items;          // struct tm_statistic *
     size_t count;
-    uint64_t total_size; // of all items; with `cumulative` a block counts once for each of its frames
+    uint64_t total_size; // of all groups. With `cumulative` the items overlap, and here each block counts once
     uint64_t total_count;
+    struct tm_churn total_churn;
+    struct tm_lack not_recorded; // of blocks with a place that is not known, each block once
+    struct tm_lack shortened;    // of blocks whose traceback matters for the key and lacks frames
 };
 
 /** In no order. `cumulative` is for all keys but traceback. The snapshot's pool must outlive the result. */
@@ -66,7 +88,8 @@ const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statis
 /** tracemalloc's order of two struct tm_statistic: negative, 0, positive. */
 int tm_statistics_compare(const void *a, const void *b);
 
-/** The greatest `limit` first, in tracemalloc's order (size, count, traceback); the others follow in no order. */
-struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit);
+/** The greatest `limit` first, by size in tracemalloc's order (size, count, traceback); the others in no order. */
+struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, enum tm_order order,
+                                    size_t limit);
 
 #endif

@@ -221,8 +221,9 @@ static struct tm_error *collect(struct collector *collector, tm_pickled snapshot
 }
 
 static struct tm_error *file_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                      struct tm_snapshot *result)
+                                      bool ever, struct tm_snapshot *result)
 {
+    (void)ever; // a file has live blocks only
     struct tm_target *target = ((struct snapshot_file *)source)->target;
     struct tm_unpickled *unpickled;
     struct tm_error *error = tm_unpickle(target, host, pool, &unpickled);

@@ -73,6 +73,15 @@ static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
     info->tracer.strings = table->strings.count - 1;
     info->tracer.codes = table->codes.count - 1;
     info->tracer.nodes = table->nodes.count - 1;
+    info->tracer.bytes = table->bytes.count - 1;
+    info->tracer.full = tm_table_full(table);
+    uint64_t limit = tm_table_record_limit(table);
+    if (limit) {
+        info->tracer.string_limit = TM_STRINGS_LIMIT(limit) - 1;
+        info->tracer.code_limit = TM_CODES_LIMIT(limit) - 1;
+        info->tracer.node_limit = TM_NODES_LIMIT(limit) - 1;
+        info->tracer.byte_limit = TM_BYTES_LIMIT(limit) - 1;
+    }
 }
 
 static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_host *host, struct tm_info *info)

@@ -435,7 +435,7 @@ static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, stru
         struct tm_error *error = get_frame(tracebacks, node, &tracebacks->latest[depth - 1], flaw);
         if (error || flaw->kind != TM_FLAW_NONE)
             return error;
-        tracebacks->latest[depth - 1].no_room = node->code == TM_CODE_UNKNOWN && id != TM_NODE_UNKNOWN;
+        tracebacks->latest[depth - 1].not_recorded = node->code == TM_CODE_UNKNOWN && id != TM_NODE_UNKNOWN;
         tracebacks->latest_nodes[depth - 1] = id;
         id = node->parent;
         if (--depth == 0 || !get_node(tracebacks, id, depth, node, flaw))

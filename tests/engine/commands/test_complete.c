@@ -31,7 +31,7 @@ static void test_options(void **state)
 {
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
-          "--limit\n--cumulative\n--include\n--exclude\n--all-frames\n--domain\n--plain\n--json\n-n\n-c\n");
+          "--limit\n--sort\n--cumulative\n--include\n--exclude\n--all-frames\n--domain\n--plain\n--json\n-n\n-s\n-c\n");
     check(harness, "tm-top", "lineno --c", "--cumulative\n");
     check(harness, "tm-top", "--limit", "--limit\n");
     check(harness, "tm-traceback", "-", "--limit\n--plain\n--json\n-n\n");

@@ -475,6 +475,56 @@ static void test_functions(void **state)
     tm_snapshot_deinit(&snapshot);
 }
 
+// A frame whose code object the table had no room for is not the frame of a block where no Python code ran.
+static void test_frames_that_are_not_recorded(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    site_record(f, f->first_site)->node = image_node(&f->table, f->main_node, TM_CODE_UNKNOWN, 8);
+    site_record(f, f->first_site)->total_frames = 2;
+    image_rehash(&f->table, f->root);
+    struct tm_snapshot snapshot = take_snapshot(f);
+    const struct tm_traceback *traceback = snapshot.groups[0].traceback;
+    assert_int_equal(traceback->count, 2);
+    assert_true(traceback->frames[1].not_recorded && !traceback->frames[0].not_recorded);
+    assert_false(snapshot.codes_full);
+    tm_snapshot_deinit(&snapshot);
+
+    site_record(f, f->first_site)->node = TM_NODE_UNKNOWN;
+    site_record(f, f->first_site)->total_frames = 1;
+    f->root->record_limit = 4 * f->root->codes.count;
+    image_rehash(&f->table, f->root);
+    snapshot = take_snapshot(f);
+    assert_false(snapshot.groups[0].traceback->frames[0].not_recorded);
+    assert_true(snapshot.codes_full);
+    tm_snapshot_deinit(&snapshot);
+    struct tm_info facts = take_info(f);
+    assert_true(facts.tracer.full & TM_FULL_CODES);
+    assert_int_equal(facts.tracer.code_limit, f->root->codes.count - 1);
+    assert_int_equal(facts.tracer.codes, facts.tracer.code_limit);
+}
+
+// What was ever allocated is known of each site; of a site without live blocks only to those who want history.
+static void test_history(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    struct tm_site *site = site_record(f, f->first_site);
+    site->frees = site->allocations;
+    site->freed = site->allocated;
+    f->root->owned.traced = 0;
+    struct tm_snapshot snapshot = take_snapshot(f);
+    assert_true(snapshot.has_churn);
+    assert_int_equal(snapshot.count, 0);
+    tm_snapshot_deinit(&snapshot);
+    assert_null(tm_source_history(open_source(f), &f->host, f->pool, &snapshot));
+    assert_int_equal(snapshot.count, 1);
+    assert_int_equal(snapshot.groups[0].size, 0);
+    assert_int_equal(snapshot.groups[0].churn.allocated, 100);
+    assert_int_equal(snapshot.groups[0].churn.frees, 1);
+    tm_snapshot_deinit(&snapshot);
+}
+
 static void test_missing_memory_is_counted_once(void **state)
 {
     struct fixture *f = *state;
@@ -666,6 +716,8 @@ int main(void)
         TEST(test_truncated_core),
         TEST(test_missing_memory_behind_a_group),
         TEST(test_functions),
+        TEST(test_frames_that_are_not_recorded),
+        TEST(test_history),
         TEST(test_missing_memory_is_counted_once),
         TEST(test_huge_counts_cost_nothing),
         TEST(test_wild_chunks_end_soon),
