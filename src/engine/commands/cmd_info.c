@@ -15,8 +15,9 @@ static const char help[] =
     TM_HELP("Show whether memory is traced, how much, and what could not be recorded.", "tm-info [OPTION]...",
             "This works also while tracing is off. Sizes are shown as tracemalloc shows them\n"
             "and in bytes; times are in UTC. \"not recorded\" counts allocations and frames\n"
-            "that the tracer had no room for. \"full\" names what has no more room.\n"
-            "\"unreadable\" counts what could not be read of the table.\n"
+            "that the tracer had no room for. \"room used\" shows how near the table is to its\n"
+            "bounds (TRACEMORTEM_RECORDS), \"full\" which bounds it has reached. \"unreadable\"\n"
+            "counts what could not be read of the table.\n"
             "\n"
             "If the program runs under CPython's own tracemalloc instead of the tracer, the\n"
             "command reads tracemalloc's tables and leaves out what they do not hold.\n",
@@ -197,23 +198,29 @@ static void write_memory(const struct tm_info *info, struct tm_text *out)
     tm_text_add(out, "\n");
 }
 
-static void add_records(struct tm_text *out, uint64_t count, const char *noun, uint64_t limit)
+// "12.3% of strings", if it is known how many there can be.
+static void add_fill(struct tm_text *out, const char **comma, uint64_t count, uint64_t limit, const char *what)
 {
-    tm_report_count(out, count, noun);
-    if (limit)
-        tm_text_printf(out, " of at most %" PRIu64, limit);
+    if (!limit)
+        return;
+    unsigned __int128 thousandths = (unsigned __int128)count * 1000 / limit;
+    tm_text_printf(out, "%s%" PRIu64 ".%u%% of %s", *comma, (uint64_t)(thousandths / 10), (unsigned)(thousandths % 10),
+                   what);
+    *comma = ", ";
 }
 
-static void write_records(const struct tm_tracer_info *tracer, struct tm_text *out)
+static void write_fill(const struct tm_tracer_info *tracer, struct tm_text *out)
 {
-    add_records(out, tracer->strings, "string", tracer->string_limit);
-    tm_text_add(out, ", ");
-    add_records(out, tracer->codes, "code object", tracer->code_limit);
-    tm_text_add(out, ", ");
-    add_records(out, tracer->nodes, "node", tracer->node_limit);
-    tm_text_add(out, ", ");
-    add_records(out, tracer->bytes, "byte", tracer->byte_limit);
-    tm_text_add(out, " of names and lines\n");
+    const char *comma = "";
+    if (!tracer->record_limit)
+        return;
+    begin_fact(out, "room used");
+    add_fill(out, &comma, tracer->codes, tracer->code_limit, "code objects");
+    add_fill(out, &comma, tracer->strings, tracer->string_limit, "strings");
+    add_fill(out, &comma, tracer->bytes, tracer->byte_limit, "bytes");
+    add_fill(out, &comma, tracer->nodes, tracer->node_limit, "nodes");
+    add_fill(out, &comma, tracer->site_records, tracer->record_limit, "sites");
+    tm_text_add(out, "\n");
 }
 
 static const char *meaning_of_full(uint32_t full)
@@ -232,7 +239,13 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     add_size(out, info->tracer.mapped);
     tm_text_add(out, " mapped\n");
     begin_fact(out, "records");
-    write_records(&info->tracer, out);
+    tm_report_count(out, info->tracer.strings, "string");
+    tm_text_add(out, ", ");
+    tm_report_count(out, info->tracer.codes, "code object");
+    tm_text_add(out, ", ");
+    tm_report_count(out, info->tracer.nodes, "node");
+    tm_text_add(out, "\n");
+    write_fill(&info->tracer, out);
     if (info->tracer.full) {
         begin_fact(out, "full");
         tm_report_full(out, info->tracer.full);

@@ -76,7 +76,7 @@ struct tm_tracer_info {
     uint64_t started, cleared;       // nanoseconds since 1970, 0: never
     uint64_t sites;                  // that ever had a block
     uint64_t allocations, allocated; // ever since started or cleared
-    uint64_t strings, codes, nodes, bytes;
+    uint64_t strings, codes, nodes, bytes, site_records;
     uint64_t string_limit, code_limit, node_limit, byte_limit; // the most of them; 0: not known
     uint32_t full;                                             // TM_FULL_*
     uint64_t table_bytes;                                      // used by the arrays

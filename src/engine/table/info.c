@@ -74,6 +74,7 @@ static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
     info->tracer.codes = table->codes.count - 1;
     info->tracer.nodes = table->nodes.count - 1;
     info->tracer.bytes = table->bytes.count - 1;
+    info->tracer.site_records = table->sites.count - 1;
     info->tracer.full = tm_table_full(table);
     uint64_t limit = tm_table_record_limit(table);
     if (limit) {

@@ -20,7 +20,7 @@ static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struc
             return NULL;
         // fall through
     case TM_SITE_LIVE:
-        return tm_tracebacks_get(tracebacks, site->node, site->total_frames, &group->traceback, flaw);
+        return tm_site_traceback(tracebacks, site, &group->traceback, flaw);
     case TM_SITE_IMPLAUSIBLE:
         tm_flaw_corrupt(flaw, address);
         return NULL;

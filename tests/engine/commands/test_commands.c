@@ -329,6 +329,7 @@ static void test_info_text(void **state)
                                                             .codes = 1,
                                                             .nodes = 40,
                                                             .bytes = 700,
+                                                            .site_records = 31,
                                                             .string_limit = 499,
                                                             .code_limit = 499,
                                                             .node_limit = 3999,
@@ -351,8 +352,8 @@ static void test_info_text(void **state)
         "sites:             20 with live blocks, 30 in total, at most 2000\n"
         "tracer's memory:   4096 B (4096 bytes) in records, 1 shadow leaf, 1024 MiB (1073741824 "
         "bytes) mapped\n"
-        "records:           3 strings of at most 499, 1 code object of at most 499, 40 nodes of at most "
-        "3999, 700 bytes of at most 63999 of names and lines\n"
+        "records:           3 strings, 1 code object, 40 nodes\n"
+        "room used:         0.2% of code objects, 0.6% of strings, 1.0% of bytes, 1.0% of nodes, 1.5% of sites\n"
         "free lists:        exact: an object created from one has its latest traceback\n"
         "not recorded:      1 block, 2 frames\n"
         "Python:            3.11.7, debug build\n"

@@ -500,6 +500,11 @@ static void test_frames_that_are_not_recorded(void **state)
     tm_snapshot_deinit(&snapshot);
     struct tm_info facts = take_info(f);
     assert_true(facts.tracer.full & TM_FULL_CODES);
+    site_record(f, f->first_site)->flags |= TM_SITE_SHORTENED; // no room for any frame
+    image_rehash(&f->table, f->root);
+    snapshot = take_snapshot(f);
+    assert_true(snapshot.groups[0].shortened && snapshot.groups[0].traceback->frames[0].not_recorded);
+    tm_snapshot_deinit(&snapshot);
     assert_int_equal(facts.tracer.code_limit, f->root->codes.count - 1);
     assert_int_equal(facts.tracer.codes, facts.tracer.code_limit);
 }
