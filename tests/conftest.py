@@ -5,7 +5,26 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
 
+import pytest  # noqa: E402
 import selection  # noqa: E402
+
+# The files that take longest. They come first, so that no worker has one of them left when the others are done.
+LONGEST = [
+    "oracle/test_oracle",
+    "lives/test_lives",
+    "snapshot/test_saving",
+    "stock/test_stock",
+    "frontend/test_commands",
+    "e2e/test_refusals",
+    "e2e/test_launch",
+    "engine/commands/test_against_tracemalloc",
+    "frontend/test_opened",
+    "tracer/test_threads",
+    "tracer/test_sanitized",
+    "tracer/test_selfcheck",
+    "e2e/test_exact",
+    "dropin/test_api",
+]
 
 
 def pytest_addoption(parser):
@@ -18,7 +37,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "light(condition): which combinations run without --all: support/selection.py")
 
 
+def place(item):
+    """Where an item's file is in LONGEST, or behind its end."""
+    return next((n for n, name in enumerate(LONGEST) if name in item.location[0]), len(LONGEST))
+
+
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=place)
     if config.getoption("tm_all"):
         return
     wanted = selection.is_quick if config.getoption("tm_quick") else selection.is_light
@@ -26,4 +51,24 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         (chosen if wanted(item) else others).append(item)
     items[:] = chosen
-    config.hook.pytest_deselected(items=others)  # counted in pytest's last line
+    config.hook.pytest_deselected(items=others)
+    config.tm_left_out = len(others)
+
+
+# pytest's own count of deselected tests does not come from the workers of pytest-xdist.
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left out"] = getattr(session.config, "tm_left_out", 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.tm_left_out = getattr(node, "workeroutput", {}).get("left out", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    left_out = getattr(config, "tm_left_out", 0)
+    if left_out:
+        terminalreporter.write_line("%d tests are left to `make test-all` (pytest --all)" % left_out)

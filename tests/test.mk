@@ -14,7 +14,7 @@ test_programs := $(test_sources:%.c=$(BUILD)/%)
 checked_engine := $(BUILD)/sanitized/libengine.a
 checked_support := $(BUILD)/sanitized/libsupport.a
 
-$(BUILD)/sanitized/%.o: %.c $(prepared) tests/test.mk
+$(BUILD)/sanitized/%.o: %.c tests/test.mk $(prepared)
 	$(compile) $(test_flags) -c -o $@ $<
 
 # Archives: where a test or a fake defines a function itself, the engine's file with the same function is not linked.
@@ -29,21 +29,32 @@ $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checke
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
 
+# The engine with all its functions visible, for commands/test_against_tracemalloc.py.
+open_engine := $(BUILD)/open/libengine.a $(BUILD)/open/tests/engine/support/fake_source.o
+$(BUILD)/open/%.o: %.c tests/test.mk $(prepared)
+	$(compile) $(filter-out -fvisibility=hidden,$(common_flags)) -Itests/engine -O1 -c -o $@ $<
+$(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(layout_sources))
+	$(archive)
+.PHONY: open-engine
+open-engine: $(open_engine)
+
 # Unless make was given a number of jobs already.
 in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
-# Of one CPython and one debugger: the newest, and gdb.
-quick_folders := tests/e2e tests/frontend tests/snapshot tests/dropin tests/fault tests/lives
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 
 .PHONY: quick test test-all test-engine test-python
+# The C tests, and with the newest CPython in gdb what users meet first.
+quick_tests := $(addprefix tests/,e2e dropin snapshot layout) \
+    $(patsubst %,tests/frontend/test_%.py,commands corefile expression memory)
 quick: all
 	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory test-python SELECTION=--quick
+	@$(MAKE) --no-print-directory test-python SELECTION=--quick \
+	    TESTS='$(quick_tests)'
 
 # The C tests are first, under -j too: their failures are nearer to the cause.
 test: all
 	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz
+	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz open-engine
 	@$(MAKE) --no-print-directory test-python
 
 test-all:
@@ -53,9 +64,9 @@ test-engine: $(test_programs)
 	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-test-python: all $(torn_program) $(torn_corpus)
+test-python: all open-engine $(torn_program) $(torn_corpus)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
-	@$(pytest) -n $(TEST_JOBS) --dist loadfile tests/ $(SELECTION) $(PYTEST_ARGS)
+	@$(pytest) -n $(TEST_JOBS) --dist loadfile $(SELECTION) $(or $(TESTS),tests) $(PYTEST_ARGS)
 
 # What docs/reliability.md promises, each promise alone and at length. `make test` has the short forms. `make torn` and
 # `make fuzz` are in the folders of their tests.

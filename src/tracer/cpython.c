@@ -134,7 +134,7 @@ const char *cpython_attach(void)
     if ((cpython.version_hex >> 4 & 0xf) < 0xc)
         return "alpha and beta releases of CPython are not supported";
     if (!types_are_known(cpython.facts) || !description_is_known(cpython.facts))
-        return "the code objects or frames of this CPython differ from those of its version; is it a modified build?";
+        return "the code objects or frames of this CPython differ from those of its version (a modified build?)";
     cpython.debug_build = _Py_NegativeRefcount != NULL;
     cpython.current_thread =
         PyThreadState_GetUnchecked != NULL ? PyThreadState_GetUnchecked : _PyThreadState_UncheckedGet;

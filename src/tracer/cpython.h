@@ -201,7 +201,7 @@ static inline bool cpython_frames_are_known(void)
 }
 /** Whether the calling thread, which may not hold the lock, runs what its own thread state says. */
 bool cpython_own_frames_are_known(void);
-#define CPYTHON_STRANGE_FRAMES "the frames of this CPython differ from those of its version; is it a modified build?"
+#define CPYTHON_STRANGE_FRAMES "the frames of this CPython differ from those of its version (a modified build?)"
 
 /** CPython's own function, even where one of ours hides it. NULL: there is none. */
 void *cpython_function(const char *name);

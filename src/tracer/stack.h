@@ -33,10 +33,10 @@ enum {
 #define PATH_UNKNOWN UINT32_MAX    // not looked up yet
 #define PATH_LOST (UINT32_MAX - 1) // there was no room for it: tracebacks with this path keep only the newest frame
 
+/** What is remembered of a frame. Its word is WORD_NONE where we would not notice the end of its code object. */
 struct stack_entry {
-    uintptr_t word; // identifies code and instruction as long as the code object lives; WORD_NONE: there is none, or
-                    // we would not notice the end of the code object
-    uint32_t path;  // ends with this frame
+    uintptr_t word;       // identifies code and instruction as long as the code object lives, or WORD_NONE
+    uint32_t path;        // ends with this frame
     uint32_t depth : 31;  // number of complete frames up to this one
     uint32_t skipped : 1; // not complete, so not part of a traceback
 };

@@ -1,13 +1,13 @@
-"""What tracing costs and what asking costs: untraced, tracemalloc and tracemortem side by side in one run.
+"""Measures what tracing costs and what asking costs: untraced, tracemalloc and tracemortem side by side in one run.
 
 Prints every table and every target, met or not, and writes both into a page between its markers: docs/performance.md
-after a full run, build/bench/performance.md after a quick one. What was measured is kept in build/bench/results.json,
-or beside the page which was asked for; from there `--from` makes the page again.
+after a full run, build/bench/performance.md after a quick one. The results are in build/bench/results.json, or beside
+the page that --page names; with `--from` they make the page again without measuring.
 
     measure.py          runs children, interleaved; child.py is what runs in them
     programs/ micro.py special.py   what is measured
     reading.py          commands in gdb and lldb
-    targets.py          what was aimed at
+    targets.py          the targets
     report.py           tables
 """
 
@@ -47,16 +47,16 @@ def modes_of(*names):
 
 
 def modes_for(version, quick):
-    """The modes which programs and micro cases are run in."""
-    # From 3.13 on births are told by an interface of the interpreter's own; doing without is of no interest.
+    """The modes of programs and micro cases."""
+    # From 3.13 on the interpreter itself reports births; a mode without them is of no interest.
     unwanted = ["off 1", "off 25"] if version >= (3, 13) else []
-    # As slow as all else together.
+    # As slow as all the others together.
     unwanted += ["stock 25"] if quick else []
     return tuple(mode for mode in MODES if mode.name not in unwanted)
 
 
 class Bench:
-    """One run. Its methods measure a part each; those of PARTS are for one interpreter."""
+    """One run. Each method measures a part; those of PARTS measure it for one interpreter."""
 
     def __init__(self, arguments, scale, core):
         self.arguments = arguments
@@ -67,7 +67,7 @@ class Bench:
         return [name for name in names if not self.arguments.names or name in self.arguments.names]
 
     def start(self, runner):
-        """What starting costs: the call in a running program, and all of an empty one."""
+        """What starting costs: the call in a running program, and a whole empty program."""
         rounds = self.scale.start_rounds
         modes = [mode._replace(every=1) for mode in modes_of("untraced", "exact 1", "stock 1", "exact 25")]
         call = [runner.run(UNTRACED, "start") for _ in range(rounds)]
@@ -127,7 +127,7 @@ class Bench:
 
     PARTS = (start, programs, micro, memory, explosions, life, threads)
 
-    # -- not of one interpreter
+    # -- independent of the interpreter
 
     def reading(self, python):
         return reading.measure(python, self.scale.blocks, say)
@@ -218,7 +218,7 @@ def about(found, quick):
 
 
 def interpreters(arguments):
-    """Those asked for; else the system's and the newest one here, or only that for a quick look."""
+    """Those of the command line; else the system's and the newest here; for a quick run, only the newest."""
     if arguments.python:
         chosen = [pythons.probe(path) for path in arguments.python]
         if None in chosen:
@@ -232,13 +232,17 @@ def interpreters(arguments):
 def parse(words):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--python", action="append", default=[], help="an interpreter to measure; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="less of all, in two minutes: to see where one is")
+    parser.add_argument("--quick", action="store_true", help="less of everything, in two minutes")
     parser.add_argument("--rounds", type=int, help="runs of each program in each mode")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=PART_NAMES, help=", ".join(PART_NAMES))
     parser.add_argument("--names", type=lambda text: text.split(","), help="only these programs and cases")
-    parser.add_argument("--blocks", type=lambda text: tuple(map(int, text.split(","))), help="live blocks to be read")
-    parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: results of an earlier run")
-    parser.add_argument("--page", help="the page whose tables are written")
+    parser.add_argument(
+        "--blocks", type=lambda text: tuple(map(int, text.split(","))), help="numbers of live blocks to read"
+    )
+    parser.add_argument(
+        "--from", dest="source", metavar="FILE", help="do not measure: take the results of an earlier run"
+    )
+    parser.add_argument("--page", help="the page to write the tables into")
     arguments = parser.parse_args(words)
     unknown = set(arguments.parts) - set(PART_NAMES)
     if unknown:

@@ -1,4 +1,4 @@
-"""Runs in the interpreter which is measured, in a process of its own, traced or not: `child.py WHAT ARGUMENT...`.
+"""Runs in the interpreter to measure, in a process of its own, traced or not: `child.py WHAT ARGUMENT...`.
 
 Prints one JSON object about itself on what was its standard output; what the measured code prints is thrown away.
 What can be asked for is in WHAT below, or `nothing`: a program which is over before it begins. Knows nothing of how it
@@ -10,12 +10,12 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-# Where Debian's packages of pure Python are. Last, so that nothing takes the place of an interpreter's own.
+# Where Debian's packages of pure Python are. Last, so that an interpreter's own modules come first.
 DEBIAN = "/usr/lib/python3/dist-packages"
 
 
 def status(field):
-    """A figure of /proc/self/status, in KiB. VmHWM is this process's own, where getrusage() begins with its parent."""
+    """A figure of /proc/self/status, in KiB. VmHWM is of this process alone; getrusage() starts with the parent's."""
     with open("/proc/self/status", "rb") as file:
         for line in file:
             if line.startswith(field.encode() + b":"):
@@ -34,7 +34,7 @@ def costs(work):
 
 
 def program(name):
-    """A whole program: its imports are part of it."""
+    """A whole program with its imports."""
     sys.path.insert(0, os.path.join(HERE, "programs"))
     if DEBIAN not in sys.path:
         sys.path.append(DEBIAN)
@@ -54,7 +54,7 @@ def special(name, *arguments):
 
 
 def start():
-    """What it costs to start tracing in a program which runs already, for the first time."""
+    """What it costs to start tracing for the first time in a running program."""
     import tracemortem._tracer as tracer
 
     return costs(lambda: tracer.start(1))

@@ -1,4 +1,4 @@
-"""Loaded into gdb or lldb after the tm- commands: writes down what each of them costs there, a JSON object a line.
+"""Is loaded into gdb or lldb after the tm- commands, and writes what each of them costs: one JSON object a line.
 
 The file's name is in $TM_BENCH_COSTS. Told are the seconds inside the engine ("seconds", "cpu"), how many of them it
 waited for reads of the target ("reading"), the bytes which it read, by how many KiB the debugger's resident memory grew

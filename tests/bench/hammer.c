@@ -1,4 +1,4 @@
-// Allocates and frees in one of CPython's domains as fast as it goes: what two threads do at once in the benchmark.
+// Allocates and frees in one of CPython's domains as fast as possible. In the benchmark two threads do this at once.
 // Called by ctypes: hammer_raw() without the interpreter's lock, hammer_mem() with it.
 
 #include <Python.h>

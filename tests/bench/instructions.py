@@ -1,4 +1,4 @@
-"""How many instructions the hooks take: callgrind counts what each case executes, untraced, under tracemalloc and
+"""Counts the hooks' instructions: callgrind counts what each case executes, untraced, under tracemalloc and
 under tracemortem. Nothing else on the machine can change the figures, so they show what a stopwatch does not.
 
 One process a mode runs all cases; callgrind writes its counts down whenever MARK is called. Shown is what one round

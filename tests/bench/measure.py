@@ -1,4 +1,4 @@
-"""Runs children, one at a time, each in one of the modes, and gathers what they say of themselves.
+"""Runs children, one at a time, each in one of the modes, and collects what they report.
 
 The modes take turns, in one order in one round and in the opposite order in the next, so that whatever else the machine
 does meets them all alike. A child is kept to one core, this program to the others. Where a figure is a multiple of
@@ -42,7 +42,7 @@ BY_NAME = {mode.name: mode for mode in MODES}
 
 
 class Failed(Exception):
-    """A child which could not do its work: str() says why."""
+    """A child that could not do its work: str() says why."""
 
 
 def pin_driver():
@@ -122,7 +122,7 @@ def median(runs, what):
 
 
 def ratio(results, mode, what, base=UNTRACED.name):
-    """The median of the rounds' multiples of `base`; None if there is none."""
+    """The median of the rounds' multiples of `base`; None without any."""
     ratios = [run[what] / other[what] for run, other in zip(results[mode], results[base]) if run and other]
     return statistics.median(ratios) if ratios else None
 
@@ -133,6 +133,6 @@ def geometric_mean(values):
 
 
 def say(text):
-    """What is being done just now, on a terminal in one line."""
+    """Show on a terminal, in one line, what is running."""
     if sys.stderr.isatty():
         print("\r\33[K%s" % text[:118], end="", file=sys.stderr, flush=True)

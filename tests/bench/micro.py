@@ -1,6 +1,6 @@
 """Micro cases: one kind of allocation each, over and over, from a shallow and from a deep stack. Runs in a child.
 
-A case is a function of a number: that many operations. What is told is nanoseconds of processor time for one operation,
+A case is a function of a number: that many operations. The result is nanoseconds of processor time for one operation,
 the least of a few repetitions.
 """
 

@@ -21,7 +21,7 @@ COMMANDS = (("tm-top lineno", 5), ("tm-traceback {address}", 5), ("tm-traces -n 
 
 
 def commands_of_engine():
-    """The names of the commands which there are."""
+    """The names of all commands."""
     sys.path.insert(0, debuggers.PACKAGE_PATH)
     from tracemortem.debugger import engine
 
@@ -29,7 +29,7 @@ def commands_of_engine():
 
 
 def measure(python, sizes, say):
-    """A row for each size, debugger, place and command: medians of what debugger_probe tells."""
+    """A row for each size, debugger, place and command: medians of what debugger_probe wrote."""
     known = commands_of_engine()
     asked = [(command, times) for command, times in COMMANDS if command.split()[0] in known]
     rows = []
@@ -75,7 +75,7 @@ def run(debugger, commands, times, folder, target):
     for count in times:
         runs = costs[start : start + count]
         cost = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
-        # Memory which was grown once serves the next time; and it is the longest silence which an impatient user meets.
+        # The first run grows the memory that later runs use again; it is also the longest wait that a user meets.
         cost.update((what, max(run[what] for run in runs)) for what in ("grown", "silence"))
         taken.append(cost)
         start += count

@@ -230,7 +230,7 @@ _MARKED = re.compile(r"(<!-- bench: ([a-z]+) -->\n)(.*?)(<!-- end -->)", re.DOTA
 
 
 def fill(page, made):
-    """The page with the sections which were made; of the others it keeps what it has."""
+    """The page with the new sections; it keeps the others as they are."""
     names = {match.group(2) for match in _MARKED.finditer(page)}
     missing = set(made) - names
     if missing:
@@ -244,7 +244,7 @@ def fill(page, made):
 
 
 def write_page(template, path, made):
-    """Write the page which `template` is, filled. Into another file only what was measured just now goes."""
+    """Write the template's page, filled. A file other than the template gets the new sections only."""
     with open(template, encoding="utf-8") as file:
         page = file.read()
     if path != template:

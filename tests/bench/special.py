@@ -1,4 +1,4 @@
-"""Cases made to be hard on a tracer, and what it takes for itself. Runs in a child; each function is one case.
+"""Cases that are hard on a tracer, and the memory it uses itself. Runs in a child; each function is one case.
 
 Where the child is traced by tracemortem, what became of its table is read from outside in the same process: the engine
 reads /proc/self/mem.
@@ -17,7 +17,7 @@ from child import costs, status
 
 
 def table():
-    """What tm-info says of this process's own table; {} if it is not traced."""
+    """What tm-info says of this process's own table; {} if the process is not traced."""
     if "TRACEMORTEM" not in os.environ:
         return {}
     from tracemortem.debugger import engine, memory
@@ -84,7 +84,7 @@ def _grown(keep, make):
     return {"grown": status("VmRSS") - before}
 
 
-# -- distinct stacks without end
+# -- ever more distinct stacks
 
 
 class _Tree:
@@ -137,7 +137,7 @@ def recursion(scale):
         return [depth] if depth == 0 else [depth, descend(depth - 1), {"depth": depth}]
 
     def both(depth, turn):
-        # Which of two lines calls is decided anew at each level: no two stacks are alike.
+        # Each level chooses which of two lines calls: no two stacks are the same.
         if depth == 0:
             return [turn]
         if (turn * 2654435761 >> depth % 29) & 1:
@@ -189,7 +189,7 @@ def _exploded(work):
 
 
 def cycles(count, frames):
-    """start(), some work, stop(): KiB by which memory grew after the first tenth; tracemalloc's own if frames < 0."""
+    """start(), some work, stop(), many times: by how many KiB memory grew after the first tenth. frames < 0: tracemalloc."""
     if frames < 0:
         import tracemalloc as tracer
     else:

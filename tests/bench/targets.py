@@ -1,4 +1,4 @@
-"""What was aimed at, and whether the results of a run meet it. Knows the shape of the results and nothing of pages."""
+"""The targets, and whether the results of a run meet them. Knows the shape of the results, nothing of pages."""
 
 import collections
 import statistics
@@ -90,7 +90,7 @@ def micro_mean(runs, frames):
 
 
 def bytes_per_block(case, mode):
-    """Of resident memory, added by the mode."""
+    """The resident memory that the mode adds."""
     runs = case["runs"]
     return (median(runs[mode], "grown") - median(runs["untraced"], "grown")) * 1024 / case["blocks"]
 

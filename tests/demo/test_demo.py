@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+from selection import thorough
+
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.py")
 
 
+@thorough
 def test_the_demo_finds_the_leak():
     environment = {key: value for key, value in os.environ.items() if key != "PYTHON"}
     demo = subprocess.run(

@@ -132,11 +132,9 @@ def test_tm_info_says_where_stock_tracemalloc_hears_of_births_in_our_place(any_p
 def test_a_forked_child_has_a_table_of_its_own(any_python, tmp_path):
     with debuggers.start_traced_process(any_python, program("life.py")) as process:
         parent, child = map(int, process.first_line.split())
-        command = "tm-top --json --limit 1000 --include '*life.py'"
-        tops = {
-            pid: json.loads(text) for pid in (parent, child) for text in debuggers.answers("gdb", [command], pid=pid)
-        }
-        infos = {pid: json.loads(debuggers.answers("gdb", ["tm-info --json"], pid=pid)[0]) for pid in (parent, child)}
+        commands = ["tm-top --json --limit 1000 --include '*life.py'", "tm-info --json"]
+        answers = {pid: debuggers.answers("gdb", commands, pid=pid) for pid in (parent, child)}
+    tops, infos = ({pid: json.loads(texts[n]) for pid, texts in answers.items()} for n in (0, 1))
     with open(program("life.py")) as file:
         lines = {text.partition("#")[2].strip(): number for number, text in enumerate(file, 1) if "# " in text}
 

@@ -44,7 +44,7 @@ def wait_for_rest(pid):
 
 
 def check_table(pid=None, core=None, idle=True):
-    """The table is complete, and blocks and counters agree, except for updates in flight if not idle. Returns tm-info's answer."""
+    """The table is complete, and its blocks and counters agree. If not idle, updates may be in flight. Returns tm-info."""
     if pid is not None and idle:
         wait_for_rest(pid)
     info = looking.answer("tm-info", pid=pid, core=core)

@@ -10,6 +10,7 @@ import struct
 
 import debuggers
 import pytest
+from selection import light
 from tracemortem.debugger import engine
 
 ENGINE = engine.Engine()
@@ -46,6 +47,27 @@ def same_failure(command, **options):
     return by_gdb
 
 
+def messages(debugger, commands, **options):
+    """The message of each of these commands, which must all fail, from one debugger. It does not end at the first one, as
+    a script does: see failure()."""
+    attempt = {
+        "gdb": "python\ntry: gdb.execute(%r)\nexcept gdb.error as error: print('failed:', error)\nend",
+        "lldb": "script r = lldb.SBCommandReturnObject(); "
+        "_ = lldb.debugger.GetCommandInterpreter().HandleCommand(%r, r); "
+        "print('' if r.Succeeded() else 'failed:', r.GetError())",
+    }[debugger]
+    texts = debuggers.answers(debugger, [attempt % command for command in commands], **options)
+    assert all(text.startswith("failed:") for text in texts), texts
+    return [re.sub("^failed: (error: )?", "", text).strip() for text in texts]
+
+
+def same_messages(commands, **options):
+    """The messages of commands which fail in both debuggers alike."""
+    by_gdb, by_lldb = (messages(debugger, commands, **options) for debugger in debuggers.DEBUGGERS)
+    assert by_gdb == by_lldb
+    return by_gdb
+
+
 # -- help and completion
 
 
@@ -55,16 +77,25 @@ def test_the_contracts_commands_are_there():
     )
 
 
+@pytest.fixture(scope="module")
+def helps():
+    """What both debuggers show for "help COMMAND", and gdb for the class of these commands."""
+    asked = ["help %s" % command for command in COMMANDS]
+    gdb, lldb = debuggers.answers("gdb", asked + ["help data"]), debuggers.answers("lldb", asked)
+    return dict(zip(COMMANDS, gdb)), dict(zip(COMMANDS, lldb)), gdb[-1]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_is_the_engines_in_both_debuggers(command):
+def test_help_is_the_engines_in_both_debuggers(command, helps):
+    gdb, lldb, data = helps
     text = ENGINE.help(command).strip()
     summary, blank, usage = text.split("\n")[:3]
     assert summary and blank == "" and usage.startswith("Usage: %s" % command)
-    assert debuggers.answers("gdb", ["help %s" % command])[0].strip() == text
-    shown = debuggers.answers("lldb", ["help %s" % command])[0]
+    assert gdb[command].strip() == text
+    shown = lldb[command]
     assert " ".join(usage.split()) in " ".join(shown.split())
     assert shown.count(summary.split()[0] + " ") and " ".join(shown.split()).endswith(" ".join(text.split()[-20:]))
-    assert summary.rstrip(".") in debuggers.answers("gdb", ["help data"])[0]
+    assert summary.rstrip(".") in data
 
 
 def test_every_command_is_listed_once_and_no_other():
@@ -87,10 +118,19 @@ def test_gdb_completes_keys_options_and_files(tmp_path):
 # -- bad input
 
 
+def require_no_target(message):
+    assert re.search("no process|no core", message) and len(message.strip().splitlines()) >= 2, message
+
+
+@light(lambda command: command == NEED_TARGET[0])
 @pytest.mark.parametrize("command", NEED_TARGET)
 def test_no_process_and_no_core(command, plain_core):
-    message = same_failure(command.format(core=plain_core))
-    assert re.search("no process|no core", message) and len(message.strip().splitlines()) >= 2, message
+    require_no_target(same_failure(command.format(core=plain_core)))
+
+
+def test_no_process_and_no_core_for_any_command(plain_core):
+    for message in same_messages([command.format(core=plain_core) for command in NEED_TARGET]):
+        require_no_target(message)
 
 
 USAGE_ERRORS = [
@@ -107,10 +147,16 @@ USAGE_ERRORS = [
 ]
 
 
+@light(lambda line: line == USAGE_ERRORS[0])
 @pytest.mark.parametrize("line", USAGE_ERRORS)
 def test_usage_errors_say_what_there_is(line):
     message = same_failure(line)
     assert line.split()[0] in message, message
+
+
+def test_any_usage_error_says_what_there_is():
+    for line, message in zip(USAGE_ERRORS, same_messages(USAGE_ERRORS)):
+        assert line.split()[0] in message, message
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
@@ -142,7 +188,7 @@ def header(machine=62, kind=4, word_size=2, byte_order=1):
 FOREIGN = 183 if os.uname().machine == "x86_64" else 62
 
 BAD_CORES = {
-    "missing": (None, "cannot open the core file {}: No such file or directory"),
+    "missing": (None, "cannot open {}: No such file or directory\nGive a core, or a snapshot file of tm-save"),
     "empty": (b"", "{} is empty, so not a core file"),
     "text": (b"no core at all\n", "{} is not a core file: it does not begin as an ELF file does\n"),
     "program": (header(kind=3), "{} is a program or a shared library, not a core file\n"),
@@ -153,6 +199,7 @@ BAD_CORES = {
 }
 
 
+@light(lambda name: name == "text")
 @pytest.mark.parametrize("name", sorted(BAD_CORES))
 def test_a_bad_core_is_refused_and_the_debugger_goes_on(name, tmp_path, plain, plain_core):
     """The other core is good. The message names the bad one, whether it is OLD or NEW."""
@@ -165,15 +212,41 @@ def test_a_bad_core_is_refused_and_the_debugger_goes_on(name, tmp_path, plain, p
         assert message.startswith(words.format(bad)), message
 
 
+def test_any_file_that_is_no_core_is_refused(tmp_path, plain, plain_core):
+    lines, wanted = [], []
+    for name, (data, words) in BAD_CORES.items():
+        bad = tmp_path / ("%s.core" % name)
+        if data is not None:
+            bad.write_bytes(data)
+        lines += ["tm-diff %s %s" % (plain_core, bad), "tm-diff %s" % bad]
+        wanted += [words.format(bad)] * 2
+    for message, words in zip(same_messages(lines, program=plain, core=plain_core), wanted):
+        assert (message + "\n").startswith(words), message
+
+
 def test_a_core_of_nothing_traced_is_named(plain, plain_core, core, python):
     message = same_failure("tm-diff %s" % plain_core, program=python, core=core)
     assert "no trace table" in message
 
 
 def test_an_address_that_is_not_traced(service, core, python):
-    live = same_failure("tm-traceback 0x10", pid=service.pid)
-    assert "no traced block contains 0x10;" in live and "tracing began" in live
-    assert live.strip() == same_failure("tm-traceback 0x10", program=python, core=core).strip()
+    live = same_failure("tm-traceback 0x1010", pid=service.pid)
+    assert "no traced block contains 0x1010;" in live and "tracing began" in live
+    assert live.strip() == same_failure("tm-traceback 0x1010", program=python, core=core).strip()
+
+
+def test_a_null_pointer_is_called_one(service):
+    assert "the address is 0: this is NULL" in same_failure("tm-traceback 0", pid=service.pid)
+    assert "0x18 is 24 bytes past NULL" in same_failure("tm-traceback (char *)0 + 24", pid=service.pid)
+
+
+def test_each_command_shows_its_help_on_request():
+    """Without a target, and the same bytes in both debuggers."""
+    for option in ("--help", "-h"):
+        commands = ["%s %s" % (name, option) for name in ENGINE.commands()]
+        wanted = [ENGINE.help(name) for name in ENGINE.commands()]
+        for debugger in debuggers.DEBUGGERS:
+            assert debuggers.answers(debugger, commands) == wanted
 
 
 def test_the_same_answer_four_times(service, core, python):

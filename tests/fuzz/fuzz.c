@@ -1,5 +1,5 @@
 /**
- * The user's side of all fuzz targets.
+ * The host of all fuzz targets.
  */
 #include "fuzz.h"
 
@@ -48,7 +48,7 @@ static bool continues(const unsigned char *text, size_t count)
     return true;
 }
 
-// The length of a character which a terminal only shows, or 0. `text` ends in NUL, so no look ahead passes its end.
+// The length of a character that a terminal only shows, or 0. `text` ends in NUL, so looking ahead never passes its end.
 static size_t harmless(const unsigned char *text)
 {
     if (text[0] < 0x80)
@@ -107,7 +107,7 @@ static void progress(void *context, const char *what, uint64_t done, uint64_t to
     fuzz_require(what && done <= total);
 }
 
-// A line of source for those who ask for an odd one, with what an editor would show.
+// A line of source for each odd number, with characters that an editor would show.
 static const char *source_line(void *context, const char *file_name, uint32_t line)
 {
     (void)context;

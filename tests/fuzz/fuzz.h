@@ -1,9 +1,9 @@
 /**
- * What the fuzz targets share: a user's side which looks at every byte that is printed, and how a command is run.
+ * What the fuzz targets share: a host that checks every byte the engine prints, and a way to run a command.
  *
- * A target is a file fuzz_NAME.c with LLVMFuzzerTestOneInput(); its corpus is corpus/NAME/. What must never happen ends
- * in abort(): a wrong access (the sanitizers), output that a terminal could act on, an answer that costs more than what
- * was there to read (fuzz_require(), and libFuzzer's limits of memory and time).
+ * A target is a file fuzz_NAME.c with LLVMFuzzerTestOneInput(); its corpus is corpus/NAME/. The process aborts on what must
+ * never happen: a wrong access (the sanitizers), output that a terminal could act on, an answer that costs more than there
+ * was to read (fuzz_require(), and libFuzzer's limits of memory and time).
  */
 #ifndef TRACEMORTEM_TESTS_FUZZ_H
 #define TRACEMORTEM_TESTS_FUZZ_H
@@ -19,7 +19,7 @@
 #define FUZZ_TEXT_(number) #number
 void fuzz_fail(const char *what) __attribute__((noreturn));
 
-/** The input, taken from its beginning; 0 where there is no more. */
+/** The input, consumed from its beginning; 0 after its end. */
 struct fuzz_input {
     const uint8_t *bytes;
     size_t length;
@@ -27,9 +27,9 @@ struct fuzz_input {
 uint8_t fuzz_byte(struct fuzz_input *input);
 uint64_t fuzz_number(struct fuzz_input *input, size_t bytes);
 
-/** A session whose output is checked and counted; Ctrl-C never comes, but is asked for. */
+/** A session that checks and counts its output. The engine asks for Ctrl-C; the answer is always no. */
 struct tm_session *fuzz_session_create(void);
-/** Questions for Ctrl-C since the session was created: the measure of work done. */
+/** How often the engine asked for Ctrl-C since the session was created: a measure of the work. */
 uint64_t fuzz_steps(void);
 
 /**

@@ -13,7 +13,7 @@ fuzz_flags := $(common_flags) -Itests/engine -O1 $(SANITIZE) -fsanitize=fuzzer-n
 # Its loops over thousands of empty entries would spend most of their time on reporting comparisons with 0 to libFuzzer.
 $(BUILD)/fuzz/src/engine/table/walk.o: fuzz_flags += -fno-sanitize-coverage=trace-cmp
 
-$(BUILD)/fuzz/%.o: %.c $(prepared) tests/fuzz/fuzz.mk
+$(BUILD)/fuzz/%.o: %.c tests/fuzz/fuzz.mk $(prepared)
 	@mkdir -p $(@D) && echo "  CC    $@" && $(FUZZ_CC) -MMD -MP -g $(fuzz_flags) -c -o $@ $<
 $(BUILD)/fuzz/libengine.a: $(patsubst %.c,$(BUILD)/fuzz/%.o,$(engine_sources) $(layout_sources) \
     tests/engine/support/image.c tests/engine/support/stock_image.c tests/fuzz/fuzz.c)

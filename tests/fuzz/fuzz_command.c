@@ -1,6 +1,6 @@
 /**
- * Command lines: whatever is typed is completed and parsed, and run where no target is needed. Input: lines, the first
- * byte of each picks its command; they share a session, so that filters of one are in force for the next.
+ * Command lines: completed, parsed, and run where no target is needed. Input: lines, each with a first byte that picks
+ * the command. They share a session, so that the filters of one line apply to the next.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /**
- * Patterns: any pattern on any name, in bounded time, and what must hold between them. Input: a pattern, a NUL, a name.
+ * Patterns: any pattern on any name, in bounded time, and the laws that relate patterns. Input: a pattern, a NUL, a name.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static bool matches(const char *bytes, size_t bytes_length, const char *name, si
     return result;
 }
 
-// A name in which nothing has a meaning to a pattern, each special character in a set of its own.
+// A pattern for exactly this name: each special character is in a set of its own.
 static size_t quote(const char *name, size_t length, char *to)
 {
     size_t count = 0;
@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool result = matches(pattern, pattern_length, name, length);
     char *longer = malloc(3 * length + pattern_length + 2);
     fuzz_require(longer);
-    // A star at the end takes whatever follows the name; it can only make more names match.
+    // A star at the end matches anything that follows; it can only make more names match.
     memcpy(longer, pattern, pattern_length);
     longer[pattern_length] = '*';
     bool unfinished_set = memchr(pattern, '[', pattern_length) != NULL;

@@ -1,15 +1,15 @@
 /**
- * Memory: every command on a target whose memory was written by an enemy.
+ * Memory: every command on a target with hostile memory.
  *
- * An input does not hold a whole memory: few mutations of one would get past the first check. It bends one of a few
- * sound images, which are made once. Its first 4 bytes choose the image, the command, its options and the address asked
+ * An input does not contain a whole memory: few mutations of one would pass the first check. It patches one of a few
+ * healthy images, which are made once. Its first 4 bytes choose the image, the command, its options and the address to ask
  * for; then come patches of 12 bytes:
  *
  *     kind, area, offset (2 bytes), value (8 bytes)
  *
- * An area is what an image says is worth bending: the root, an array, a leaf. What a patch writes is by its kind: a
- * number, one near a power of two, an address inside of an area, the old value changed a little; or the page goes missing.
- * In some images the records have their hashes made right after that, as an enemy would.
+ * An area is a part of an image that is worth patching: the root, an array, a leaf. The kind of a patch says what it
+ * writes: a number, a number near a power of two, an address inside an area, the old value changed a little; or the page
+ * becomes unreadable. In some images the records then get correct hashes, as an attacker would give them.
  * A new kind of table is a new function in `images`, with its symbols, regions and areas.
  */
 #include <stdlib.h>
@@ -95,8 +95,8 @@ static void make_table(struct memory *memory)
     add_area(memory, variable, 8);
 }
 
-// The same without a symbol, with two mappings of the root's name of which one holds a copy: it has to be searched for.
-// What is bent has its hashes made right, so that it gets further.
+// The same without a symbol, so that the engine searches for the table. Two mappings have the root's name, and one of them
+// contains a copy. Patched records get correct hashes, so that they get further.
 static void make_hidden_table(struct memory *memory)
 {
     struct image_table table;
@@ -114,7 +114,7 @@ static void make_hidden_table(struct memory *memory)
     add_table_areas(memory, &table);
 }
 
-// A tracer which never traced: hardly anything is there.
+// A tracer that never traced: its table has hardly anything.
 static void make_empty_table(struct memory *memory)
 {
     struct image_table table;
@@ -182,7 +182,7 @@ static void make_stock_3_14t(struct memory *memory)
     make_stock(memory, 14, true, false);
 }
 
-// A new one goes to the end, and the kept corpus keeps its images: its first bytes are below IMAGES.
+// Append a new one: the first bytes of the inputs in the corpus are indices below the old number of images.
 static void (*const images[])(struct memory *memory) = {make_table,      make_hidden_table, make_empty_table,
                                                         make_stock_3_8,  make_stock_3_11,   make_stock_3_13,
                                                         make_stock_3_14t};
@@ -290,6 +290,10 @@ static const char *const lines[] = {
     "file --force",
     "file --traces 3.8",
     "-n 0",
+    "--mine *main* --json",
+    "--mine main.py:3 -n 2",
+    "core --mine *",
+    "--help",
 };
 
 static const char *pick_command(uint8_t choice)
@@ -309,8 +313,8 @@ static uint64_t pick_address(const struct memory *memory, uint8_t choice)
     return choice < 2 * count ? addresses[choice % count] : memory->areas[choice % memory->area_count].address;
 }
 
-// What a command may cost on images of a few MiB: these are bounds to be hit by a loop which no longer depends on what
-// there is to read, and far above what is ever needed.
+// What a command may cost on images of a few MiB: far above what any command needs. Only a loop that no longer depends on
+// what there is to read reaches these bounds.
 #define BYTES_LIMIT (UINT64_C(1) << 28)
 #define READS_LIMIT (UINT64_C(1) << 20)
 #define STEPS_LIMIT (UINT64_C(1) << 20)

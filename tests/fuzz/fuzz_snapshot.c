@@ -1,5 +1,5 @@
 /**
- * Snapshot files: any file as one side of a diff and as what the commands are asked about. Input: the file.
+ * Snapshot files: any file as one side of a diff and as the target of the commands. Input: the file.
  */
 #include <string.h>
 
@@ -10,7 +10,7 @@ struct file {
     size_t length;
 };
 
-// More than the file, often: a file is read to its end by each answer, once.
+// Each answer reads the file to its end, once.
 #define READS_LIMIT 64
 
 static int read_file(void *context, uint64_t offset, void *buffer, uint64_t length)

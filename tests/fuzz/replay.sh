@@ -14,7 +14,8 @@ for program; do
     esac
     echo "fuzz: $name, $runs executions"
     mkdir -p "$NEW/$name"
-    "$program" $limits -seed=1 -runs=$runs -artifact_prefix="$FOUND/$name-" \
+    # libFuzzer measures by the clock, and another program may have the processor: a guard against hanging only.
+    "$program" $limits -timeout=600 -seed=1 -runs=$runs -artifact_prefix="$FOUND/$name-" \
         "$NEW/$name" "tests/fuzz/corpus/$name" >"$NEW/$name.log" 2>&1 || {
         cat "$NEW/$name.log"
         exit 1

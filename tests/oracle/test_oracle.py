@@ -271,7 +271,7 @@ def name_of(python):
     return ".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0]
 
 
-@light(lambda python, frames: (frames == 25) == is_newest(python))
+@light(lambda python, frames: is_newest(python) if frames == 25 else is_oldest(python))
 @pytest.mark.parametrize("frames, ways", [(1, WAYS[:2]), (25, WAYS[2:])], ids=["1-frame", "25-frames"])
 @pytest.mark.parametrize("python", chosen(), ids=name_of)
 def test_generated_programs(python, frames, ways, tmp_path):
@@ -313,9 +313,11 @@ def without_debug_package(stripped, folder):
     return str(copy)
 
 
-def test_a_stripped_python_without_its_debug_package(stripped, tmp_path):
+@light(lambda ways: ways == WAYS[:2])
+@pytest.mark.parametrize("ways", [WAYS[:2], WAYS[2:]], ids=["gdb-live-lldb-core", "lldb-live-gdb-core"])
+def test_a_stripped_python_without_its_debug_package(stripped, tmp_path, ways):
     copy = without_debug_package(stripped, tmp_path)
-    try_seed(copy, 111, 100, 25, tmp_path, queries=few_queries(tmp_path), found_by="search", way="stock")
+    try_seed(copy, 111, 100, 25, tmp_path, ways, queries=few_queries(tmp_path), found_by="search", way="stock")
 
 
 @thorough

@@ -75,8 +75,8 @@ def test_a_file_which_would_run_something_is_refused(debugger, tmp_path):
         run = debuggers.run_debugger(debugger, ["tm-diff %s" % line])
         assert run.status == 1 and "Traceback" not in run.stderr
         assert "%s: this is not a snapshot of tracemalloc: at byte" % trap in run.stderr
-        assert "it wants io.open" in run.stderr or "it wants _io.open" in run.stderr, run.stderr
-        assert "Give a file which tm-save wrote" in run.stderr
+        assert "the class io.open" in run.stderr or "the class _io.open" in run.stderr, run.stderr
+        assert "Give a file that tm-save or Snapshot.dump() of tracemalloc wrote." in run.stderr
     assert not sprung.exists()
 
 

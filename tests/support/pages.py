@@ -6,14 +6,15 @@ It also works inside a debugger's Python, while the process is stopped.
 import hashlib
 
 PAGE = 4096
+PIECE = 16 * PAGE  # a digest for each page takes ten times as long
 CHUNK = 1 << 20
 
 
 def snapshot(pid):
-    """{address: digest} of every writable page, and the list of mappings under "maps"."""
+    """{address: digest} of all writable memory, piece by piece, and the list of mappings under "maps"."""
     with open("/proc/%d/maps" % pid) as file:
         maps = file.read()
-    pages = {"maps": maps}
+    pieces = {"maps": maps}
     with open("/proc/%d/mem" % pid, "rb") as memory:
         for line in maps.splitlines():
             bounds, permissions = line.split()[:2]
@@ -21,8 +22,8 @@ def snapshot(pid):
             if "w" not in permissions:
                 continue
             for address in range(start, end, CHUNK):
-                pages.update(_digests(memory, address, min(CHUNK, end - address)))
-    return pages
+                pieces.update(_digests(memory, address, min(CHUNK, end - address)))
+    return pieces
 
 
 def _digests(memory, start, length):
@@ -35,10 +36,10 @@ def _digests(memory, start, length):
         return {
             key: value for at in range(0, length, PAGE) for key, value in _digests(memory, start + at, PAGE).items()
         }
-    return {start + at: hashlib.md5(data[at : at + PAGE]).digest() for at in range(0, len(data), PAGE)}
+    return {start + at: hashlib.md5(data[at : at + PIECE]).digest() for at in range(0, len(data), PIECE)}
 
 
 def differences(before, after):
-    """What changed, as a list of words: empty if nothing did."""
+    """What changed, in words; an empty list if nothing did."""
     changed = ["the list of mappings"] if before["maps"] != after["maps"] else []
-    return changed + ["page %#x" % page for page in after if page != "maps" and after[page] != before.get(page)]
+    return changed + ["memory from %#x" % at for at in after if at != "maps" and after[at] != before.get(at)]

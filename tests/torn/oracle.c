@@ -27,7 +27,7 @@ void oracle_adopt(struct oracle *oracle, const struct seen *seen)
     free(oracle->blocks);
     oracle->blocks = copy_of(seen->blocks, seen->count * sizeof *seen->blocks);
     oracle->count = seen->count;
-    oracle->tracing = seen->info.state == TM_STATE_TRACING;
+    oracle->tracing = seen->info.state == TM_TRACING_ON;
     oracle->lost = seen->info.tracer.lost_blocks;
 }
 
@@ -384,7 +384,7 @@ static bool check_counters(struct check *check, const struct seen *seen, const s
 static bool check_naming(struct check *check, const struct seen *seen, const struct allowance *allowance)
 {
     bool named =
-        seen->info.tracer.in_flight != 0 || seen->info.tracer.resizing != 0 || seen->info.state == TM_STATE_CLEARING;
+        seen->info.tracer.in_flight != 0 || seen->info.tracer.resizing != 0 || seen->info.state == TM_TRACING_CLEARING;
     bool differ = seen->bytes_off != 0 || (seen->count_off != 0 && !allowance->empty);
     if (differ && !named)
         return refuse(check, "tm-info names no update in flight, but counters are off by %llu blocks, %llu bytes",
@@ -424,7 +424,7 @@ static bool check_ended(struct check *check, const struct seen *seen, uint64_t r
     struct oracle *oracle = check->oracle;
     oracle->lost = seen->info.tracer.lost_blocks;
     if (flight->kind == KIND_CLEAR)
-        oracle->tracing = seen->info.state == TM_STATE_TRACING;
+        oracle->tracing = seen->info.state == TM_TRACING_ON;
     if (flight->kind == KIND_FREE || flight->kind == KIND_UNTRACK || (flight->kind == KIND_RESIZE && result != 0)) {
         const struct seen_block *still = find_block(oracle, flight->address, flight->domain);
         bool is_again = flight->kind == KIND_RESIZE && result == flight->address;

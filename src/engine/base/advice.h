@@ -12,9 +12,9 @@
     "    TRACEMORTEM=1 LD_PRELOAD=.../tracemortem/_tracer.abi3.so python3 SCRIPT ..."
 
 /** How to have all memory in the next core. */
-#define TM_HOW_TO_DUMP                                                        \
-    "Make a core which holds anonymous memory: gcore PID, or by the kernel\n" \
-    "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited\n"        \
+#define TM_HOW_TO_DUMP                                                          \
+    "Make a core that contains anonymous memory: gcore PID, or by the kernel\n" \
+    "    echo 0x33 > /proc/PID/coredump_filter; ulimit -c unlimited\n"          \
     "(systemd-coredump: ProcessSizeMax= and ExternalSizeMax= in coredump.conf)"
 
 /** Where a core is damaged. */

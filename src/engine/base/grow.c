@@ -19,12 +19,12 @@ bool tm_grow(void *items, size_t needed, size_t *capacity, size_t size)
         if (__builtin_mul_overflow(grown, 2, &grown))
             grown = needed;
     }
-    void *array; // copied: `items` points to a pointer of some other type
+    void *array, *larger; // copied: `items` points to a pointer of some other type
     memcpy(&array, items, sizeof(array));
-    array = reallocarray(array, grown, size);
-    if (!array)
+    larger = reallocarray(array, grown, size);
+    if (!larger)
         return false;
-    memcpy(items, &array, sizeof(array));
+    memcpy(items, &larger, sizeof(larger));
     *capacity = grown;
     return true;
 }

@@ -65,7 +65,7 @@ struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host
 {
     if (!source->verify)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
-                               "there is no trace table of tracemortem's tracer here: nothing else can be verified");
+                               "there is no trace table of tracemortem's tracer here: only that can be verified");
     return source->verify(source, host, request, result);
 }
 

@@ -24,7 +24,8 @@ struct tm_block {
 struct tm_origin {
     const struct tm_traceback *traceback;
     uint32_t domain;
-    unsigned verdict; // these two are the visitors' own, of the filters and of the command: 0 and NULL at first
+    unsigned verdict; // these are the visitors' own, of the filters and of the command: 0 and NULL at first
+    const struct tm_traceback *mine;
     const void *mark;
 };
 
@@ -48,7 +49,7 @@ struct tm_traces {
 /** Whether the target was tracing. */
 enum tm_tracing {
     TM_TRACING_NEVER,    // never started; or of CPython's own: not started, or stopped
-    TM_TRACING_ON,       //
+    TM_TRACING_ON,       // blocks are recorded
     TM_TRACING_STOPPED,  // which cleared what was recorded
     TM_TRACING_CLEARING, // on, and traces were just being cleared
 };
@@ -80,6 +81,7 @@ struct tm_tracer_info {
     uint64_t string_limit, code_limit, node_limit, byte_limit; // the most of them; 0: not known
     uint32_t full;                                             // TM_FULL_*
     uint64_t table_bytes;                                      // used by the arrays
+    uint64_t own_bytes;                                        // used by all of the table, at most
     uint64_t leaves;                                           // of the shadow map, tm_leaf each
     uint64_t mapped;                                           // address space mapped by the tracer
     uint64_t lost_blocks, lost_frames;

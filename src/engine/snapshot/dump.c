@@ -1,9 +1,10 @@
-// A Snapshot is an object with the attributes `traces`, an object of the class _Traces, and `traceback_limit`; _Traces has
-// `_traces`, the list of tuples which _tracemalloc gives. Names, frames and tracebacks are written once each.
+// A Snapshot is an object with the attributes `traces`, an object of the class _Traces, and `traceback_limit`.
+// _Traces has `_traces`, the list of tuples that _tracemalloc makes. Names, frames and tracebacks are written once
+// each.
 
 #include "engine/snapshot/dump.h"
 
-// As pickle does: a list is filled in batches.
+// As pickle does, a list is filled in batches.
 #define BATCH 1000u
 
 struct written_frame {

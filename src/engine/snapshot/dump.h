@@ -1,6 +1,6 @@
 /**
- * Dumping traces as tracemalloc's Snapshot.dump() does: what is written is what Snapshot.load() of any CPython from 3.8 on
- * reads. Knows tracemalloc's classes, and nothing of where traces come from.
+ * Writing traces as tracemalloc's Snapshot.dump() does: Snapshot.load() of any CPython from 3.8 on reads the result.
+ * Knows tracemalloc's classes, and nothing of where traces come from.
  */
 #ifndef TRACEMORTEM_ENGINE_SNAPSHOT_DUMP_H
 #define TRACEMORTEM_ENGINE_SNAPSHOT_DUMP_H
@@ -10,10 +10,10 @@
 #include "engine/model/pool.h"
 #include "engine/snapshot/pickle.h"
 
-/** What a trace's tuple has in it. */
+/** What a trace's tuple contains. */
 enum tm_dump_form {
     TM_DUMP_3_8, // domain, size, frames
-    TM_DUMP_3_9, // and the frames of the whole stack
+    TM_DUMP_3_9, // and how many frames the whole stack had
 };
 
 struct tm_dump {
@@ -30,7 +30,10 @@ void tm_dump_start(struct tm_dump *dump, enum tm_dump_form form, tm_output_callb
 /** The pool's tracebacks must live as long as the dump. */
 struct tm_error *tm_dump_trace(struct tm_dump *dump, uint32_t domain, uint64_t size,
                                const struct tm_traceback *traceback);
-/** After `error`, or with NULL after the last trace: writes the end. *written is how many bytes went out. */
+/**
+ * Write the end, unless there is an `error`; that one, or else the first of its own, is returned. *written is how
+ * many bytes were written.
+ */
 struct tm_error *tm_dump_finish(struct tm_dump *dump, struct tm_error *error, uint32_t frame_limit, uint64_t *written);
 
 #endif

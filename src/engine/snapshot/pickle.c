@@ -1,4 +1,4 @@
-// Opcodes gather in a frame until it is large enough; no opcode crosses the end of one.
+// Opcodes are collected in a frame until it is large enough; no opcode crosses the end of one.
 
 #include "engine/snapshot/pickle.h"
 
@@ -11,21 +11,6 @@
 #define FRAME_TARGET ((size_t)64 << 10)
 #define HEAD_SIZE ((size_t)9) // opcode FRAME and 8 bytes of length
 #define PROTOCOL 4
-
-enum {
-    OP_STOP = '.',
-    OP_BININT = 'J',
-    OP_BININT1 = 'K',
-    OP_BININT2 = 'M',
-    OP_LONG1 = 0x8a,
-    OP_BINUNICODE = 'X',
-    OP_SHORT_BINUNICODE = 0x8c,
-    OP_MEMOIZE = 0x94,
-    OP_BINGET = 'h',
-    OP_LONG_BINGET = 'j',
-    OP_PROTO = 0x80,
-    OP_FRAME = 0x95,
-};
 
 static void put_number(unsigned char *to, uint64_t number, unsigned width)
 {
@@ -58,13 +43,13 @@ static void end_frame(struct tm_pickler *pickler)
 {
     if (pickler->error || pickler->length == HEAD_SIZE)
         return;
-    pickler->frame[0] = OP_FRAME;
+    pickler->frame[0] = TM_PICKLE_FRAME;
     put_number(pickler->frame + 1, pickler->length - HEAD_SIZE, 8);
     output(pickler, pickler->frame, pickler->length);
     pickler->length = HEAD_SIZE;
 }
 
-// Room for one opcode with all that belongs to it; NULL: there is none.
+// Room for one opcode with its operand; NULL: no memory, or an earlier error.
 static unsigned char *reserve(struct tm_pickler *pickler, size_t length)
 {
     if (pickler->error)
@@ -84,7 +69,7 @@ static unsigned char *reserve(struct tm_pickler *pickler, size_t length)
 
 void tm_pickle_start(struct tm_pickler *pickler, tm_output_callback callback, void *context)
 {
-    const unsigned char head[] = {OP_PROTO, PROTOCOL};
+    const unsigned char head[] = {TM_PICKLE_PROTO, PROTOCOL};
     *pickler = (struct tm_pickler){.output = callback, .context = context};
     if (!TM_GROW(&pickler->frame, HEAD_SIZE + FRAME_TARGET, &pickler->capacity))
         fail(pickler, tm_error_no_memory());
@@ -110,7 +95,7 @@ struct tm_error *tm_pickle_finish(struct tm_pickler *pickler)
 {
     unsigned char *room = reserve(pickler, 1);
     if (room)
-        *room = OP_STOP;
+        *room = TM_PICKLE_STOP;
     end_frame(pickler);
     return tm_pickle_abandon(pickler);
 }
@@ -140,7 +125,7 @@ static void put_long(struct tm_pickler *pickler, uint64_t number)
     unsigned char *room = reserve(pickler, 2 + width);
     if (!room)
         return;
-    room[0] = OP_LONG1;
+    room[0] = TM_PICKLE_LONG1;
     room[1] = (unsigned char)width;
     put_number(room + 2, number, 8);
     if (width == 9)
@@ -150,11 +135,11 @@ static void put_long(struct tm_pickler *pickler, uint64_t number)
 void tm_pickle_number(struct tm_pickler *pickler, uint64_t number)
 {
     if (number <= UINT8_MAX)
-        put(pickler, OP_BININT1, number, 1);
+        put(pickler, TM_PICKLE_BININT1, number, 1);
     else if (number <= UINT16_MAX)
-        put(pickler, OP_BININT2, number, 2);
+        put(pickler, TM_PICKLE_BININT2, number, 2);
     else if (number <= INT32_MAX)
-        put(pickler, OP_BININT, number, 4);
+        put(pickler, TM_PICKLE_BININT, number, 4);
     else
         put_long(pickler, number);
 }
@@ -166,7 +151,7 @@ static bool is_stray(const char *bytes, size_t length, size_t *size)
     return *size == 1 && code_point >= 0x80;
 }
 
-// How long the string is with each stray byte as a surrogate of three.
+// How long the string is with each stray byte as a surrogate of three bytes.
 static size_t valid_length(const char *bytes, size_t length)
 {
     size_t result = length, size;
@@ -202,7 +187,7 @@ void tm_pickle_string(struct tm_pickler *pickler, const char *bytes, size_t leng
     unsigned char *room = reserve(pickler, 1 + width + valid);
     if (!room)
         return;
-    room[0] = width == 1 ? OP_SHORT_BINUNICODE : OP_BINUNICODE;
+    room[0] = width == 1 ? TM_PICKLE_SHORT_BINUNICODE : TM_PICKLE_BINUNICODE;
     put_number(room + 1, valid, width);
     copy_valid(room + 1 + width, bytes, length);
 }
@@ -214,14 +199,14 @@ void tm_pickle_word(struct tm_pickler *pickler, const char *word)
 
 uint32_t tm_pickle_memoize(struct tm_pickler *pickler)
 {
-    put(pickler, OP_MEMOIZE, 0, 0);
+    put(pickler, TM_PICKLE_MEMOIZE, 0, 0);
     return pickler->memoized++;
 }
 
 void tm_pickle_get(struct tm_pickler *pickler, uint32_t index)
 {
     if (index <= UINT8_MAX)
-        put(pickler, OP_BINGET, index, 1);
+        put(pickler, TM_PICKLE_BINGET, index, 1);
     else
-        put(pickler, OP_LONG_BINGET, index, 4);
+        put(pickler, TM_PICKLE_LONG_BINGET, index, 4);
 }

@@ -1,28 +1,14 @@
 /**
- * Writing a pickle, protocol 4, as it comes: bytes leave in frames of some 64 KiB. Knows the format and no meaning.
+ * Writing a pickle, protocol 4, opcode by opcode: bytes are written in frames of some 64 KiB. Knows the format and no
+ * meaning.
  *
- * Whatever goes wrong is remembered and told once: by tm_pickle_finish(), or before it, in loops, by tm_pickle_check().
+ * Errors are remembered and reported once: by tm_pickle_finish(), or earlier, in loops, by tm_pickle_check().
  */
 #ifndef TRACEMORTEM_ENGINE_SNAPSHOT_PICKLE_H
 #define TRACEMORTEM_ENGINE_SNAPSHOT_PICKLE_H
 
-#include "engine/base/text.h"
-
-/** What has no operand. */
-enum tm_pickle_opcode {
-    TM_PICKLE_MARK = '(',
-    TM_PICKLE_EMPTY_TUPLE = ')',
-    TM_PICKLE_TUPLE = 't',
-    TM_PICKLE_TUPLE2 = 0x86,
-    TM_PICKLE_TUPLE3 = 0x87,
-    TM_PICKLE_EMPTY_LIST = ']',
-    TM_PICKLE_APPENDS = 'e',
-    TM_PICKLE_EMPTY_DICT = '}',
-    TM_PICKLE_SETITEM = 's',
-    TM_PICKLE_STACK_GLOBAL = 0x93,
-    TM_PICKLE_NEWOBJ = 0x81,
-    TM_PICKLE_BUILD = 'b',
-};
+#include "engine/base/error.h"
+#include "engine/snapshot/opcodes.h"
 
 struct tm_pickler {
     tm_output_callback output;
@@ -35,21 +21,22 @@ struct tm_pickler {
     struct tm_error *error;
 };
 
-/** The callback is called for each frame; an answer other than 0 ends the writing with TM_ERROR_OUTPUT. */
+/** The callback is called for each frame; if it returns anything but 0, the writing ends with TM_ERROR_OUTPUT. */
 void tm_pickle_start(struct tm_pickler *pickler, tm_output_callback output, void *context);
-/** NULL, or the first error, which is the caller's then. Frees all else. */
+/** NULL, or the first error, which the caller then owns. Frees all else. */
 struct tm_error *tm_pickle_finish(struct tm_pickler *pickler);
-/** The same for a pickle which is given up: its end is not written. */
+/** The same for a pickle that is given up: its end is not written. */
 struct tm_error *tm_pickle_abandon(struct tm_pickler *pickler);
-/** NULL, or the first error, which is the caller's then: the pickle is to be given up. */
+/** NULL, or the first error, which the caller then owns; the pickle is then to be given up. */
 struct tm_error *tm_pickle_check(struct tm_pickler *pickler);
 
+/** An opcode without an operand. */
 void tm_pickle_opcode(struct tm_pickler *pickler, enum tm_pickle_opcode opcode);
 void tm_pickle_number(struct tm_pickler *pickler, uint64_t number);
 /** UTF-8 with surrogates as three bytes; stray bytes become the surrogates of "surrogateescape". */
 void tm_pickle_string(struct tm_pickler *pickler, const char *bytes, size_t length);
 void tm_pickle_word(struct tm_pickler *pickler, const char *word);
-/** Keep what is on top of the stack, and get it back. */
+/** Keep what is on top of the stack under an index, and put it back on the stack. */
 uint32_t tm_pickle_memoize(struct tm_pickler *pickler);
 void tm_pickle_get(struct tm_pickler *pickler, uint32_t index);
 

@@ -1,5 +1,5 @@
-// A snapshot file's values in tracemalloc's meaning: Snapshot -> _Traces -> trace tuples -> groups. Each tuple of frames is
-// made into a traceback once, however many traces share it.
+// The values of a snapshot file in tracemalloc's meaning: Snapshot -> _Traces -> trace tuples -> groups. Each tuple
+// of frames becomes a traceback once, however many traces share it.
 
 #include "engine/snapshot/source.h"
 
@@ -17,7 +17,7 @@
 
 #define FRAMES_FACTOR 4u // so many frames may be made for each byte of the file
 #define TRACES_BETWEEN_CHECKS 16384u
-#define TOTAL_FRAMES_LIMIT 65535u // of the stacks which are told to be longer than their frames
+#define TOTAL_FRAMES_LIMIT 65535u // of a stack that is longer than its frames
 
 struct snapshot_file {
     struct tm_source source; // first
@@ -27,7 +27,7 @@ struct snapshot_file {
 // ---------------------------------------------------------------------------------------------------------------
 // Traces
 
-// What a group stands for, by the addresses of the file's own objects.
+// What a group is made of, by the addresses of the file's own objects.
 struct group_key {
     const tm_pickled *frames; // of the tuple of frames
     uint32_t domain;
@@ -62,8 +62,7 @@ static struct tm_error *get_number(const struct collector *collector, tm_pickled
         return bad_trace(collector, what, value);
     *result = (uint32_t)number;
     if (number > UINT32_MAX)
-        return tm_not_a_snapshot("trace %" PRIu64 " has a number which is too large for its %s", collector->number,
-                                 what);
+        return tm_not_a_snapshot("trace %" PRIu64 " has a number too large for its %s", collector->number, what);
     return NULL;
 }
 
@@ -83,14 +82,14 @@ static struct tm_error *get_frame(const struct collector *collector, tm_pickled 
 
 static struct tm_error *reserve_frames(struct collector *collector, uint64_t count)
 {
-    // Each frame of a tuple takes at least two bytes of the file, and the tuple is there for a domain or a few.
+    // Each frame of a tuple takes at least two bytes of the file, and a tuple serves one domain or a few.
     if (count > collector->frames_left)
-        return tm_not_a_snapshot("its tracebacks repeat more frames than it holds");
+        return tm_not_a_snapshot("its tracebacks have more frames than the file can contain");
     collector->frames_left -= count;
     return TM_GROW(&collector->frames, (size_t)count, &collector->frame_capacity) ? NULL : tm_error_no_memory();
 }
 
-// The frames stand in the file with the most recent one first.
+// The frames in the file begin with the most recent one.
 static struct tm_error *make_traceback(struct collector *collector, const tm_pickled *frames, uint64_t count,
                                        uint32_t total_frames, const struct tm_traceback **result)
 {
@@ -137,7 +136,7 @@ static struct tm_error *get_group(struct collector *collector, const struct grou
     return NULL;
 }
 
-// How many frames the whole stack had: CPython 3.8 does not tell.
+// How many frames the whole stack had: CPython 3.8 does not say.
 static struct tm_error *get_total(const struct collector *collector, const tm_pickled *parts, uint64_t count,
                                   uint64_t frames, uint32_t *result)
 {
@@ -199,7 +198,7 @@ static struct tm_error *add_traces(struct collector *collector, const tm_pickled
 
 static struct tm_error *missing_attribute(const char *what)
 {
-    return tm_not_a_snapshot("it holds no %s", what);
+    return tm_not_a_snapshot("it contains no %s", what);
 }
 
 static struct tm_error *collect(struct collector *collector, tm_pickled snapshot)
@@ -215,7 +214,7 @@ static struct tm_error *collect(struct collector *collector, tm_pickled snapshot
         return missing_attribute("list of traces");
     if (!tm_pickled_attribute(snapshot, TM_CLASS_SNAPSHOT, "traceback_limit", &limit) ||
         !tm_pickled_number(limit, &number) || number > UINT32_MAX)
-        return missing_attribute("limit of frames");
+        return missing_attribute("frame limit");
     collector->snapshot->frame_limit = (uint32_t)number;
     return add_traces(collector, items, count);
 }
@@ -240,19 +239,19 @@ static struct tm_error *file_snapshot(struct tm_source *source, const struct tm_
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What a snapshot file does not tell
+// What a snapshot file does not say
 
-static struct tm_error *not_told(const char *what)
+static struct tm_error *not_in_file(const char *what)
 {
     return tm_error_create(TM_ERROR_UNSUPPORTED,
-                           "a snapshot file does not tell %s\nAsk the process or a core; tm-diff compares snapshots.",
+                           "a snapshot file does not say %s\nAsk the process or a core; tm-diff compares snapshots.",
                            what);
 }
 
 static struct tm_error *file_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
 {
     (void)source, (void)host, (void)result;
-    return not_told("how its process was traced");
+    return not_in_file("how its process was traced");
 }
 
 static struct tm_error *file_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
@@ -260,19 +259,19 @@ static struct tm_error *file_find(struct tm_source *source, const struct tm_host
                                   struct tm_damage *damage)
 {
     (void)source, (void)host, (void)pool, (void)address, (void)blocks, (void)capacity, (void)count, (void)damage;
-    return not_told("where blocks were");
+    return not_in_file("where blocks were");
 }
 
 static struct tm_error *file_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                     tm_trace_visitor visit, void *context, struct tm_traces *result)
 {
     (void)source, (void)host, (void)pool, (void)visit, (void)context, (void)result;
-    return not_told("where blocks were");
+    return not_in_file("where blocks were");
 }
 
 static struct tm_error *file_require_tracing(const struct tm_source *source)
 {
-    (void)source; // it would not be there
+    (void)source; // the file would not exist
     return NULL;
 }
 

@@ -1,5 +1,5 @@
-// A pickle is a program for a machine with a stack, a memo and marks. Here is that machine without its dangerous half: it
-// builds values in an arena, each a few words for the bytes which made it, and refuses what it does not know.
+// A pickle is a program for a machine with a stack, a memo and marks. This is that machine without its dangerous
+// half: it builds values in an arena, each a few words for the bytes that made it, and refuses what it does not know.
 
 #include "engine/snapshot/unpickle.h"
 
@@ -14,54 +14,19 @@
 #include "engine/base/number.h"
 #include "engine/base/text.h"
 #include "engine/base/utf8.h"
+#include "engine/snapshot/opcodes.h"
 #include "engine/target/target.h"
 
 #define WINDOW ((size_t)256 << 10)
 #define PROTOCOL_LEAST 2u
 #define PROTOCOL_MOST 5u
-// No file name is longer; where one is, it is there to make the debugger allocate.
+// No file name is longer; a longer one would only make the debugger allocate.
 #define STRING_LIMIT TM_READ_LIMIT
 #define CLASS_NAME_LIMIT 256u
 #define KIND_BITS 4u
 #define SMALL_LIMIT (UINT64_C(1) << (64 - KIND_BITS))
 
-enum opcode {
-    OP_MARK = '(',
-    OP_STOP = '.',
-    OP_NONE = 'N',
-    OP_BININT = 'J',
-    OP_BININT1 = 'K',
-    OP_BININT2 = 'M',
-    OP_LONG1 = 0x8a,
-    OP_LONG4 = 0x8b,
-    OP_BINUNICODE = 'X',
-    OP_SHORT_BINUNICODE = 0x8c,
-    OP_BINUNICODE8 = 0x8d,
-    OP_EMPTY_TUPLE = ')',
-    OP_TUPLE = 't',
-    OP_TUPLE1 = 0x85,
-    OP_TUPLE2 = 0x86,
-    OP_TUPLE3 = 0x87,
-    OP_EMPTY_LIST = ']',
-    OP_APPEND = 'a',
-    OP_APPENDS = 'e',
-    OP_EMPTY_DICT = '}',
-    OP_SETITEM = 's',
-    OP_SETITEMS = 'u',
-    OP_GLOBAL = 'c',
-    OP_STACK_GLOBAL = 0x93,
-    OP_NEWOBJ = 0x81,
-    OP_BUILD = 'b',
-    OP_BINPUT = 'q',
-    OP_LONG_BINPUT = 'r',
-    OP_MEMOIZE = 0x94,
-    OP_BINGET = 'h',
-    OP_LONG_BINGET = 'j',
-    OP_PROTO = 0x80,
-    OP_FRAME = 0x95,
-};
-
-// What a pickle may hold besides, by name, for the error.
+// Opcodes that no snapshot contains, by name, for the error.
 static const struct {
     unsigned char opcode;
     const char *name;
@@ -108,7 +73,7 @@ struct tuple {
     tm_pickled items[];
 };
 
-// Values which grow: of a list, of a dict (keys and values by turns), on the stack, in the memo.
+// Values that grow: of a list, of a dict (keys and values alternate), on the stack, in the memo.
 struct values {
     tm_pickled *items;
     size_t count;
@@ -146,7 +111,7 @@ struct reader {
     uint64_t window_end;
     struct values stack;
     struct values memo; // 0: not there
-    uint64_t memoized;  // what is there: the index of the next MEMOIZE
+    uint64_t memoized;  // how many indices are used: the index of the next MEMOIZE
     uint64_t *marks;    // heights of the stack
     size_t mark_count;
     size_t mark_capacity;
@@ -155,7 +120,7 @@ struct reader {
 // ---------------------------------------------------------------------------------------------------------------
 // Errors
 
-#define WHAT_TO_GIVE "Give a file which tm-save wrote, or Snapshot.dump() of tracemalloc."
+#define WHAT_TO_GIVE "Give a file that tm-save or Snapshot.dump() of tracemalloc wrote."
 
 static struct tm_error *make_error(enum tm_error_code code, const char *format, va_list arguments)
 {
@@ -175,7 +140,7 @@ struct tm_error *tm_not_a_snapshot(const char *format, ...)
 
 static struct tm_error *corrupt(const struct reader *reader, const char *what)
 {
-    return tm_not_a_snapshot("at byte %" PRIu64 " %s", reader->opcode_position, what);
+    return tm_not_a_snapshot("at byte %" PRIu64 ": %s", reader->opcode_position, what);
 }
 
 __attribute__((format(printf, 1, 2))) static struct tm_error *refuse(const char *format, ...)
@@ -191,10 +156,10 @@ static struct tm_error *refuse_opcode(const struct reader *reader)
 {
     for (size_t i = 0; i < sizeof(refused_opcodes) / sizeof(refused_opcodes[0]); i++) {
         if (refused_opcodes[i].opcode == reader->opcode)
-            return refuse("at byte %" PRIu64 " stands the pickle opcode %s, which none holds and which is not followed",
+            return refuse("at byte %" PRIu64 ": the pickle opcode %s, which no snapshot contains and which is not run",
                           reader->opcode_position, refused_opcodes[i].name);
     }
-    return corrupt(reader, "stands no opcode of a pickle");
+    return corrupt(reader, "this is not an opcode of a pickle");
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -205,11 +170,11 @@ static uint64_t bytes_left(const struct reader *reader)
     return reader->size - reader->position;
 }
 
-// Have the next `length` bytes, at most WINDOW, in the window; *bytes is where.
+// Have the next `length` bytes, at most WINDOW, in the window, at *bytes.
 static struct tm_error *need(struct reader *reader, uint64_t length, const unsigned char **bytes)
 {
     if (length > bytes_left(reader))
-        return corrupt(reader, "it ends too early");
+        return corrupt(reader, "the file ends too early");
     if (reader->position + length > reader->window_end) {
         struct tm_error *error = tm_host_check(reader->host);
         if (error)
@@ -246,7 +211,7 @@ static tm_pickled make(enum tm_pickled_kind kind, const void *pointer)
     return (tm_pickled){(uint64_t)(uintptr_t)pointer | kind};
 }
 
-// What an arena gives, and a pool, is aligned so that the kind has room.
+// Arenas and pools align what they allocate, so that the kind has room.
 static const void *pointer_of(tm_pickled value)
 {
     return (const void *)(uintptr_t)(value.word & ~(uint64_t)15);
@@ -271,7 +236,7 @@ static uint64_t floor_of(const struct reader *reader)
     return reader->mark_count ? reader->marks[reader->mark_count - 1] : 0;
 }
 
-// The `count` values on top of the stack; where none are wanted *values stays as it is.
+// The `count` values on top of the stack; if `count` is 0, *values stays as it is.
 static struct tm_error *top(const struct reader *reader, uint64_t count, tm_pickled **values)
 {
     if (reader->stack.count - floor_of(reader) < count)
@@ -289,7 +254,7 @@ static struct tm_error *push_mark(struct reader *reader)
     return NULL;
 }
 
-// How many values are above the last mark, which is gone then.
+// How many values are above the last mark, which is then removed.
 static struct tm_error *pop_mark(struct reader *reader, uint64_t *count)
 {
     if (reader->mark_count == 0)
@@ -314,7 +279,8 @@ static struct tm_error *push_number(struct reader *reader, uint64_t number)
 
 static struct tm_error *push_negative(struct reader *reader)
 {
-    return push(reader, (tm_pickled){TM_PICKLED_NEGATIVE}); // how far below 0 does not matter: nothing in a snapshot is
+    return push(reader,
+                (tm_pickled){TM_PICKLED_NEGATIVE}); // how far below 0 does not matter: no number in a snapshot is
 }
 
 static struct tm_error *load_number(struct reader *reader, unsigned width)
@@ -323,7 +289,7 @@ static struct tm_error *load_number(struct reader *reader, unsigned width)
     struct tm_error *error = take_number(reader, width, &number);
     if (error)
         return error;
-    bool negative = reader->opcode == OP_BININT && number >> 31;
+    bool negative = reader->opcode == TM_PICKLE_BININT && number >> 31;
     return negative ? push_negative(reader) : push_number(reader, number);
 }
 
@@ -336,7 +302,7 @@ static struct tm_error *load_long(struct reader *reader, unsigned width)
         return error;
     const unsigned char *bytes = NULL;
     if (length > WINDOW)
-        return corrupt(reader, "stands a number which is too large");
+        return corrupt(reader, "a number is too large");
     error = need(reader, length, &bytes);
     if (error)
         return error;
@@ -345,7 +311,7 @@ static struct tm_error *load_long(struct reader *reader, unsigned width)
         return push_negative(reader);
     for (uint64_t i = 0; i < length; i++) {
         if (i >= sizeof(number) && bytes[i])
-            return corrupt(reader, "stands a number which is too large");
+            return corrupt(reader, "a number is too large");
         if (i < sizeof(number))
             number |= (uint64_t)bytes[i] << 8 * i;
     }
@@ -368,12 +334,12 @@ static struct tm_error *push_string(struct reader *reader, const char *bytes, ui
 {
     const struct tm_name *name;
     if (!is_utf8(bytes, (size_t)length))
-        return corrupt(reader, "stands a string which is not UTF-8");
+        return corrupt(reader, "a string is not UTF-8");
     struct tm_error *error = tm_pool_name(reader->pool, bytes, (uint32_t)length, &name);
     return error ? error : push(reader, make(TM_PICKLED_STRING, name));
 }
 
-// A string which is longer than the window.
+// A string that is longer than the window.
 static struct tm_error *load_long_string(struct reader *reader, uint64_t length)
 {
     char *bytes = malloc((size_t)length);
@@ -404,9 +370,9 @@ static struct tm_error *load_string(struct reader *reader, unsigned width)
     if (error)
         return error;
     if (length > bytes_left(reader))
-        return corrupt(reader, "it ends too early");
+        return corrupt(reader, "the file ends too early");
     if (length > STRING_LIMIT)
-        return corrupt(reader, "stands a string which is too long");
+        return corrupt(reader, "a string is too long");
     if (length > WINDOW)
         return load_long_string(reader, length);
     error = need(reader, length, &bytes);
@@ -419,7 +385,7 @@ static struct tm_error *load_string(struct reader *reader, unsigned width)
 // ---------------------------------------------------------------------------------------------------------------
 // Tuples, lists and dicts
 
-// Of the `count` values on top of the stack.
+// Makes a tuple of the `count` values on top of the stack.
 static struct tm_error *make_tuple(struct reader *reader, uint64_t count)
 {
     tm_pickled *values = NULL;
@@ -461,8 +427,8 @@ static struct tm_error *fill(struct reader *reader, enum tm_pickled_kind kind, u
     if (error)
         return error;
     if (tm_pickled_kind(values[0]) != kind)
-        return corrupt(reader, kind == TM_PICKLED_LIST ? "something is appended to what is no list"
-                                                       : "an item is set of what is no dict");
+        return corrupt(reader, kind == TM_PICKLED_LIST ? "something is appended to what is not a list"
+                                                       : "an item is set in what is not a dict");
     if (kind == TM_PICKLED_DICT && count % 2)
         return corrupt(reader, "a key has no value");
     struct container *container = (struct container *)(uintptr_t)pointer_of(values[0]);
@@ -499,12 +465,12 @@ static struct tm_error *push_class(struct reader *reader, const char *module, si
     }
     tm_escape_into(shown_module, sizeof(shown_module), module, module_length);
     tm_escape_into(shown_name, sizeof(shown_name), name, name_length);
-    return refuse("at byte %" PRIu64 " it wants %s.%s, and a snapshot has only tracemalloc.Snapshot and "
+    return refuse("at byte %" PRIu64 ": the class %s.%s, but a snapshot contains only tracemalloc.Snapshot and "
                   "tracemalloc._Traces",
                   reader->opcode_position, shown_module, shown_name);
 }
 
-// A line of text without its newline; the window keeps it until more is needed.
+// A line of text without its newline. It is copied, since the window moves on.
 static struct tm_error *take_line(struct reader *reader, char *line, size_t *length)
 {
     for (*length = 0; *length < CLASS_NAME_LIMIT; ++*length) {
@@ -516,7 +482,7 @@ static struct tm_error *take_line(struct reader *reader, char *line, size_t *len
             return NULL;
         line[*length] = (char)byte;
     }
-    return corrupt(reader, "stands a name which is too long");
+    return corrupt(reader, "a name is too long");
 }
 
 static struct tm_error *load_global(struct reader *reader)
@@ -537,7 +503,7 @@ static struct tm_error *load_stack_global(struct reader *reader)
         return error;
     const struct tm_name *module = tm_pickled_string(values[0]), *name = tm_pickled_string(values[1]);
     if (!module || !name)
-        return corrupt(reader, "a class is named by what is no string");
+        return corrupt(reader, "the name of a class is not a string");
     reader->stack.count -= 2;
     return push_class(reader, module->bytes, module->length, name->bytes, name->length);
 }
@@ -552,7 +518,7 @@ static struct tm_error *make_object(struct reader *reader)
     if (error)
         return error;
     if (tm_pickled_kind(values[0]) != TM_PICKLED_CLASS)
-        return corrupt(reader, "an object is made of what is no class");
+        return corrupt(reader, "an object is made of what is not a class");
     if (!tm_pickled_tuple(values[1], &arguments, &count) || count != 0)
         return corrupt(reader, "an object is made with arguments");
     struct object *object = tm_arena_allocate(&reader->result->arena, sizeof(*object));
@@ -571,7 +537,7 @@ static struct tm_error *build(struct reader *reader)
     if (error)
         return error;
     if (tm_pickled_kind(values[0]) != TM_PICKLED_OBJECT || tm_pickled_kind(values[1]) != TM_PICKLED_DICT)
-        return corrupt(reader, "a state is given to what is no object, or it is no dict");
+        return corrupt(reader, "a state is not a dict, or is given to what is not an object");
     ((struct object *)(uintptr_t)pointer_of(values[0]))->state = values[1];
     reader->stack.count--;
     return NULL;
@@ -586,9 +552,9 @@ static struct tm_error *put(struct reader *reader, uint64_t index)
     struct tm_error *error = top(reader, 1, &values);
     if (error)
         return error;
-    // Whoever writes counts up, and takes a byte at least for each; so the memo is no larger than the file.
+    // Writers count upwards and use at least a byte for each index, so the memo is no larger than the file.
     if (index >= reader->size)
-        return corrupt(reader, "the memo is given an impossible index");
+        return corrupt(reader, "an impossible index for the memo");
     while (index >= reader->memo.count && !error)
         error = values_push(&reader->memo, (tm_pickled){0});
     if (error)
@@ -612,7 +578,7 @@ static struct tm_error *load_get(struct reader *reader, unsigned width)
     if (error)
         return error;
     if (index >= reader->memo.count || !reader->memo.items[index].word)
-        return corrupt(reader, "the memo is asked for what is not in it");
+        return corrupt(reader, "the memo has nothing under this index");
     return push(reader, reader->memo.items[index]);
 }
 
@@ -625,7 +591,7 @@ static struct tm_error *load_protocol(struct reader *reader)
     struct tm_error *error = take_number(reader, 1, &protocol);
     if (error || (protocol >= PROTOCOL_LEAST && protocol <= PROTOCOL_MOST))
         return error;
-    return refuse("its pickle protocol is %" PRIu64 ", and only %u to %u are known", protocol, PROTOCOL_LEAST,
+    return refuse("its pickle protocol is %" PRIu64 ", and only %u to %u are read", protocol, PROTOCOL_LEAST,
                   PROTOCOL_MOST);
 }
 
@@ -633,75 +599,75 @@ static struct tm_error *load_frame(struct reader *reader)
 {
     uint64_t length;
     struct tm_error *error = take_number(reader, 8, &length);
-    return error || length <= bytes_left(reader) ? error : corrupt(reader, "stands a frame which is cut short");
+    return error || length <= bytes_left(reader) ? error : corrupt(reader, "a frame is cut short");
 }
 
 static struct tm_error *step(struct reader *reader)
 {
     switch (reader->opcode) {
-    case OP_PROTO:
+    case TM_PICKLE_PROTO:
         return load_protocol(reader);
-    case OP_FRAME:
+    case TM_PICKLE_FRAME:
         return load_frame(reader);
-    case OP_MARK:
+    case TM_PICKLE_MARK:
         return push_mark(reader);
-    case OP_NONE:
+    case TM_PICKLE_NONE:
         return push(reader, (tm_pickled){TM_PICKLED_NONE});
-    case OP_BININT:
+    case TM_PICKLE_BININT:
         return load_number(reader, 4);
-    case OP_BININT1:
+    case TM_PICKLE_BININT1:
         return load_number(reader, 1);
-    case OP_BININT2:
+    case TM_PICKLE_BININT2:
         return load_number(reader, 2);
-    case OP_LONG1:
+    case TM_PICKLE_LONG1:
         return load_long(reader, 1);
-    case OP_LONG4:
+    case TM_PICKLE_LONG4:
         return load_long(reader, 4);
-    case OP_SHORT_BINUNICODE:
+    case TM_PICKLE_SHORT_BINUNICODE:
         return load_string(reader, 1);
-    case OP_BINUNICODE:
+    case TM_PICKLE_BINUNICODE:
         return load_string(reader, 4);
-    case OP_BINUNICODE8:
+    case TM_PICKLE_BINUNICODE8:
         return load_string(reader, 8);
-    case OP_EMPTY_TUPLE:
+    case TM_PICKLE_EMPTY_TUPLE:
         return make_tuple(reader, 0);
-    case OP_TUPLE1:
+    case TM_PICKLE_TUPLE1:
         return make_tuple(reader, 1);
-    case OP_TUPLE2:
+    case TM_PICKLE_TUPLE2:
         return make_tuple(reader, 2);
-    case OP_TUPLE3:
+    case TM_PICKLE_TUPLE3:
         return make_tuple(reader, 3);
-    case OP_TUPLE:
+    case TM_PICKLE_TUPLE:
         return make_marked_tuple(reader);
-    case OP_EMPTY_LIST:
+    case TM_PICKLE_EMPTY_LIST:
         return make_container(reader, TM_PICKLED_LIST);
-    case OP_APPEND:
+    case TM_PICKLE_APPEND:
         return fill(reader, TM_PICKLED_LIST, 1);
-    case OP_APPENDS:
+    case TM_PICKLE_APPENDS:
         return fill_marked(reader, TM_PICKLED_LIST);
-    case OP_EMPTY_DICT:
+    case TM_PICKLE_EMPTY_DICT:
         return make_container(reader, TM_PICKLED_DICT);
-    case OP_SETITEM:
+    case TM_PICKLE_SETITEM:
         return fill(reader, TM_PICKLED_DICT, 2);
-    case OP_SETITEMS:
+    case TM_PICKLE_SETITEMS:
         return fill_marked(reader, TM_PICKLED_DICT);
-    case OP_GLOBAL:
+    case TM_PICKLE_GLOBAL:
         return load_global(reader);
-    case OP_STACK_GLOBAL:
+    case TM_PICKLE_STACK_GLOBAL:
         return load_stack_global(reader);
-    case OP_NEWOBJ:
+    case TM_PICKLE_NEWOBJ:
         return make_object(reader);
-    case OP_BUILD:
+    case TM_PICKLE_BUILD:
         return build(reader);
-    case OP_BINPUT:
+    case TM_PICKLE_BINPUT:
         return load_put(reader, 1);
-    case OP_LONG_BINPUT:
+    case TM_PICKLE_LONG_BINPUT:
         return load_put(reader, 4);
-    case OP_MEMOIZE:
+    case TM_PICKLE_MEMOIZE:
         return put(reader, reader->memoized);
-    case OP_BINGET:
+    case TM_PICKLE_BINGET:
         return load_get(reader, 1);
-    case OP_LONG_BINGET:
+    case TM_PICKLE_LONG_BINGET:
         return load_get(reader, 4);
     default:
         return refuse_opcode(reader);
@@ -718,7 +684,7 @@ static struct tm_error *run(struct reader *reader)
             return error;
         reader->opcode = *opcode;
         reader->position++;
-        if (reader->opcode == OP_STOP)
+        if (reader->opcode == TM_PICKLE_STOP)
             break;
         error = step(reader);
         if (error)

@@ -1,6 +1,6 @@
 /**
  * By symbols where there are any, else by search: first for what can be the head of a table of traces, then for the
- * variable which holds its address. A variable counts only with its neighbours, which hold the other tables.
+ * variable that has its address. A variable counts only together with its neighbours, which lead to the other tables.
  */
 #include "engine/stock/find.h"
 
@@ -13,13 +13,13 @@
 #include "engine/base/advice.h"
 #include "engine/base/number.h"
 
-#define RUNTIME_SPAN 65536u  // so far from its start has _PyRuntime what is looked for
-#define RUNTIME_LEAST 16384u // what tells of tracemalloc is in this much of it, from 3.12 on
-#define NEIGHBOURS 256u      // bytes before and behind a static variable in which the others are
+#define RUNTIME_SPAN 65536u  // how far from its start _PyRuntime has what is looked for
+#define RUNTIME_LEAST 16384u // from 3.12 on, so much of it says whether tracemalloc was started
+#define NEIGHBOURS 256u      // bytes before and after a static variable that contain the others
 #define VERSION_SPAN (UINT64_C(4) << 20)
-// Of each region first so much is searched for tables, then the rest: they are made early.
+// So much of each region is searched for tables first, then the rest: tables are made early.
 #define TABLES_FIRST (UINT64_C(64) << 20)
-// Variables are in a module's data, or in what is mapped behind it.
+// Variables are in a module's data, or in what is mapped after it.
 #define VARIABLES_SPAN (UINT64_C(16) << 20)
 #define PIECE ((uint64_t)TM_READ_LIMIT)
 #define CANDIDATES_LIMIT 4096u
@@ -30,14 +30,14 @@ struct search {
     const struct tm_host *host;
     struct tm_stock_place *result;
     bool found;
-    struct tm_error *refusal; // why tables which were met are of no use
+    struct tm_error *refusal; // why tables that were found cannot be used
     bool never_started;       // a symbol says that there is no table yet
-    bool is_ours;             // a table was met which serves our tracer
+    bool is_ours;             // a table was found that serves our tracer
     bool has_symbols;         // of an interpreter
     struct tm_region *regions;
     size_t region_count;
-    unsigned char *piece;                  // PIECE bytes, and what a table's head is longer than its first word
-    uint64_t candidates[CANDIDATES_LIMIT]; // addresses of what can be a table of traces, ascending
+    unsigned char *piece; // room for PIECE bytes, and for the rest of a table's head whose first word is among them
+    uint64_t candidates[CANDIDATES_LIMIT]; // addresses of possible tables of traces, ascending
     size_t candidate_count;
     uint64_t done, total; // bytes, for the progress
 };
@@ -45,7 +45,7 @@ struct search {
 // ---------------------------------------------------------------------------------------------------------------
 // Versions
 
-// The number which a digit string makes, and what comes behind it; at most three digits.
+// Reads a number of at most three digits; *text moves on to what follows.
 static bool take_number(const char **text, unsigned *number)
 {
     const char *start = *text;
@@ -54,7 +54,8 @@ static bool take_number(const char **text, unsigned *number)
     return *text > start && *text - start < 4;
 }
 
-// "3.11.7 (main, Dec  4 2023, 18:10:11) [GCC 12.2.0]", as Py_GetVersion() has it in memory; false: it is none.
+// "3.11.7 (main, Dec  4 2023, 18:10:11) [GCC 12.2.0]", as Py_GetVersion() has it in memory; false: it is something
+// else.
 static bool parse_version(const char *text, unsigned *minor, unsigned *micro, size_t *length)
 {
     const char *at = text;
@@ -68,7 +69,7 @@ static bool parse_version(const char *text, unsigned *minor, unsigned *micro, si
     if (*length > 24 || strncmp(at, " (", 2) != 0)
         return false;
     const char *end = strstr(at, ") ");
-    // What comes next is the compiler; before 3.10 on a line of its own.
+    // The compiler comes next; before 3.10 on a line of its own.
     if (!end || end - at > 120 || (end[2] != '[' && strncmp(end + 2, "\n[", 2) != 0))
         return false;
     for (; at < end; at++) {
@@ -80,7 +81,7 @@ static bool parse_version(const char *text, unsigned *minor, unsigned *micro, si
 
 #define VERSION_LIMIT 256u
 
-// Looks for a version among `length` bytes, behind which VERSION_LIMIT more may be looked at.
+// Looks for a version among `length` bytes; VERSION_LIMIT more must follow them.
 static bool find_version(const unsigned char *bytes, size_t length, struct tm_stock_place *place)
 {
     for (const unsigned char *at = bytes; at < bytes + length; at++) {
@@ -102,7 +103,7 @@ static bool find_version(const unsigned char *bytes, size_t length, struct tm_st
     return false;
 }
 
-// Read what can be read of a range of at most TM_READ_LIMIT, zeros for the rest: by halves down to pages.
+// Read what can be read of a range of at most TM_READ_LIMIT, by halves down to pages; the rest becomes zeros.
 static void read_range(const struct search *search, uint64_t address, unsigned char *bytes, uint64_t length)
 {
     if (length == 0 || tm_target_try_read(search->target, address, bytes, length))
@@ -138,7 +139,7 @@ static struct tm_error *unknown_version(const char *version)
 {
     return tm_error_create(
         TM_ERROR_UNSUPPORTED,
-        "there are tables of tracemalloc here, of CPython %s; this tracemortem reads those of 3.8 to "
+        "this process has tables of tracemalloc of CPython %s; this tracemortem reads those of 3.8 to "
         "3.15\nRead them with a later tracemortem, or trace the program with this one's tracer.",
         version);
 }
@@ -149,7 +150,7 @@ static void refuse(struct search *search, struct tm_error *error)
     search->refusal = error;
 }
 
-// The layout for a version which was read; NULL: the refusal says why.
+// The layout for a version that was read; NULL: the refusal says why.
 static const struct tm_stock_layout *choose_layout(struct search *search, const char *text, uint32_t version,
                                                    bool free_threaded)
 {
@@ -175,7 +176,7 @@ static bool is_traces(const struct tm_stock_table *table)
     return table->key_destroy == 0 && table->value_destroy != 0;
 }
 
-// Tracebacks are keys, and are freed by the function which frees traces; before 3.13 it was given for the values.
+// Tracebacks are keys. The function that frees traces frees them too; before 3.13 it was given for the values.
 static bool is_tracebacks(const struct tm_stock_table *table, const struct tm_stock_table *traces)
 {
     uint64_t free_trace = traces->value_destroy;
@@ -184,7 +185,7 @@ static bool is_tracebacks(const struct tm_stock_table *table, const struct tm_st
             (table->key_destroy == 0 && table->value_destroy == free_trace));
 }
 
-// Numbers are compared as addresses are, and hashed in another way.
+// Numbers are compared as addresses are, but hashed differently.
 static bool is_domains(const struct tm_stock_table *table, const struct tm_stock_table *traces)
 {
     return same_allocator(table, traces) && table->key_destroy == 0 && table->value_destroy != 0 &&
@@ -228,7 +229,7 @@ static bool is_state(const struct search *search, const unsigned char *state, st
            is_filenames(&other, traces);
 }
 
-// The version of the _PyRuntime which the state is in. 3.12 has no cookie.
+// The version of the _PyRuntime that contains the state. 3.12 has no cookie.
 static const struct tm_stock_layout *layout_of_runtime(struct search *search, uint64_t state,
                                                        struct tm_stock_place *place)
 {
@@ -262,30 +263,30 @@ static enum tm_lock semaphore_state(const struct search *search, uint64_t addres
     return value == 1 ? TM_LOCK_FREE : TM_LOCK_HELD;
 }
 
-// Our tracer has births told to it by a table which is empty and whose look-up function is the tracer's own: another file's
-// than the functions beside it.
+// Our tracer learns of births (objects that CPython creates from a free list) by a table that is empty and whose
+// look-up function is the tracer's own: it is in another file than the functions beside it.
 #define FILE_SPAN (UINT64_C(1) << 20) // of the functions of one file of C
 static bool serves_our_tracer(const struct tm_stock_table *traces)
 {
     return traces->entries == 0 && tm_distance(traces->lookup, traces->compare) > FILE_SPAN;
 }
 
-// A place which passed all checks. A second one is one too many.
+// Accepts a place that passed all checks. A second one is one too many.
 static void accept(struct search *search, const struct tm_stock_place *place)
 {
     search->is_ours = search->is_ours || serves_our_tracer(&place->traces);
     if (search->found && search->result->variable != place->variable)
         refuse(search, tm_error_create(TM_ERROR_CORRUPT,
                                        "there are tables of two tracemallocs here, at 0x%" PRIx64 " and 0x%" PRIx64
-                                       ", and nothing tells which is this Python's\nLoad the program's executable "
-                                       "(in gdb: file PATH), so that its symbols tell.",
+                                       ", and nothing says which are this Python's\nLoad the program's executable "
+                                       "(in gdb: file PATH), whose symbols say which.",
                                        search->result->variable, place->variable));
     if (!search->found)
         *search->result = *place;
     search->found = true;
 }
 
-// False: it is none. One of an unknown version is refused.
+// False: this is not the state. A state of an unknown version is refused.
 static bool consider_state(struct search *search, uint64_t address, const unsigned char *state, const char *found_by)
 {
     struct tm_stock_place place = {.found_by = found_by, .variable = address + TM_STOCK_TRACES};
@@ -331,7 +332,7 @@ static void look_in_runtime(struct search *search)
 // ---------------------------------------------------------------------------------------------------------------
 // Up to 3.11: static variables, each where the linker put it
 
-// Of the variables around one: the tables which must be there. From 3.9 on *domains is one of them.
+// Of the variables around one: the tables that must be there. From 3.9 on *domains is one of them.
 static bool has_neighbours(const struct search *search, const struct tm_stock_table *traces,
                            const unsigned char *around, uint64_t *domains)
 {
@@ -355,8 +356,8 @@ static bool has_neighbours(const struct search *search, const struct tm_stock_ta
     return traces->shape == TM_STOCK_SHAPE_3_8 ? sets == 2 : tracebacks == 1 && domain_tables == 1;
 }
 
-// Where the allocators stand which tracemalloc calls, each of a context and four functions: those for objects, which come
-// last, have the functions of the first. 2 * NEIGHBOURS: nowhere.
+// Where the allocators are that tracemalloc calls, each of a context and four functions; those for objects, which
+// come last, have the functions of the first. 2 * NEIGHBOURS: nowhere.
 #define ALLOCATORS_SIZE 120u
 static size_t find_allocators(const unsigned char *around)
 {
@@ -371,9 +372,9 @@ static size_t find_allocators(const unsigned char *around)
     return 2 * NEIGHBOURS;
 }
 
-// The lock is a semaphore which a variable near by points to, in a block of its own of glibc's malloc(): zeros anywhere
-// would do else. Compilers keep the order of variables or turn it round: it is between the tables and the allocators. Of
-// several it does not matter which, if they agree.
+// The lock is a semaphore. A variable nearby points to it, and it is in a block of its own of glibc's malloc();
+// without these checks, zeros anywhere would do. Compilers keep the order of variables or reverse it, so the lock is
+// between the tables and the allocators. If several fit and agree, it does not matter which is the lock.
 #define SEMAPHORE_BLOCK 0x30u
 static enum tm_lock lock_among(const struct search *search, const unsigned char *around)
 {
@@ -409,7 +410,7 @@ static bool read_symbol(const struct search *search, const char *name, void *val
     return address != 0 && tm_target_try_read(search->target, address, value, size);
 }
 
-// What the other variables tell, where symbols tell where they are.
+// What the other variables say, where symbols lead to them.
 static void read_statics(const struct search *search, bool by_symbol, const unsigned char *around,
                          struct tm_stock_place *place)
 {
@@ -447,7 +448,7 @@ static const struct tm_stock_layout *layout_of_statics(struct search *search, st
         tm_stock_layout_versions(layout, place->version_text, sizeof(place->version_text));
         return layout;
     }
-    // Another version with tables of this shape, outside of _PyRuntime, is one which nobody has seen.
+    // A table of this shape outside _PyRuntime that belongs to another version is unknown.
     const struct tm_stock_layout *chosen = choose_layout(search, place->version_text, place->python_version, false);
     if (!chosen || chosen == layout)
         return chosen;
@@ -491,7 +492,7 @@ static bool may_hold(const struct tm_region *region)
     return (region->flags & (wanted | TM_REGION_ABSENT)) == wanted && region->end > region->start;
 }
 
-// Called with bytes which stand at `address`; behind them stand `more` others.
+// Called with `length` bytes at `address`. PIECE_OVERLAP more follow them in `bytes`: those of the target, or zeros.
 typedef void (*piece_visitor)(struct search *search, uint64_t address, const unsigned char *bytes, uint64_t length);
 #define PIECE_OVERLAP 256u
 
@@ -513,7 +514,7 @@ static struct tm_error *visit_range(struct search *search, uint64_t start, uint6
     return NULL;
 }
 
-// All of each region's [from, to).
+// Visits [from, to) of each region.
 static struct tm_error *visit_regions(struct search *search, uint64_t from, uint64_t to, piece_visitor visit)
 {
     struct tm_error *error = NULL;
@@ -577,7 +578,7 @@ static void consider_variable(struct search *search, uint64_t variable)
 
 static void note_variables(struct search *search, uint64_t address, const unsigned char *bytes, uint64_t length)
 {
-    uint64_t found[VARIABLES_AT_ONCE]; // considering one uses the bytes' place
+    uint64_t found[VARIABLES_AT_ONCE]; // considering one overwrites the bytes
     size_t count = 0;
     uint64_t least = search->candidates[0], most = search->candidates[search->candidate_count - 1];
     for (uint64_t at = 0; at < length && count < VARIABLES_AT_ONCE; at += 8) {
@@ -610,7 +611,7 @@ static struct tm_error *search_memory(struct search *search)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Saying why there is none
+// Explaining why no table was found
 
 static void note_version(struct search *search, uint64_t address, const unsigned char *bytes, uint64_t length)
 {
@@ -627,8 +628,8 @@ struct tm_error *tm_stock_never_started(const char *version)
                            version[0] ? " " : "", version);
 }
 
-// What symbols tell where no table was found. Before 3.12 the configuration is a variable of its own, which even a stripped
-// build exports.
+// What symbols say where no table was found. Before 3.12 the configuration is a variable of its own, which even a
+// stripped build exports.
 static void look_at_symbols(struct search *search)
 {
     uint64_t config = tm_target_symbol(search->target, "_Py_tracemalloc_config");
@@ -667,17 +668,18 @@ static struct tm_error *explain(struct search *search)
         return tm_stock_never_started(place->version_text);
     if (search->has_symbols)
         return tm_error_create(TM_ERROR_FAULT,
-                               "this is Python%s%s, but the tables of tracemalloc cannot be read: the memory in which "
-                               "they are, or in which it would say that there are none, is missing\n" TM_HOW_TO_DUMP,
+                               "this is Python%s%s, but the tables of tracemalloc cannot be read: the memory that "
+                               "contains them, or that shows that there are none, is missing\n" TM_HOW_TO_DUMP,
                                space, place->version_text);
     if (place->python_version)
-        return tm_error_create(TM_ERROR_FAULT,
-                               "this is Python %s, but no tables of tracemalloc can be found in it: it was never "
-                               "started, or what was recorded is not in this core; there are no symbols which tell\n"
-                               "Load the program's executable (in gdb: file PATH; in lldb: target create PATH --core "
-                               "CORE),\nor make a core which holds all of the process: gcore PID. If tracemalloc was "
-                               "never started:\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
-                               place->version_text);
+        return tm_error_create(
+            TM_ERROR_FAULT,
+            "this is Python %s, but no tables of tracemalloc can be found in it: it was never "
+            "started, or its records are not in this core; without symbols nothing shows which\n"
+            "Load the program's executable (in gdb: file PATH; in lldb: target create PATH --core "
+            "CORE),\nor make a core which contains all of the process: gcore PID. If tracemalloc was "
+            "never started:\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
+            place->version_text);
     return tm_error_create(TM_ERROR_NO_TABLE, "no tables of tracemalloc");
 }
 
@@ -685,8 +687,7 @@ static struct tm_error *explain_ours(const struct tm_stock_place *place)
 {
     return tm_error_create(
         TM_ERROR_FAULT,
-        "this Python %s is traced by tracemortem's tracer, but its trace table is not in what can be "
-        "read\n" TM_HOW_TO_DUMP,
+        "this Python %s is traced by tracemortem's tracer, but its trace table cannot be read\n" TM_HOW_TO_DUMP,
         place->version_text);
 }
 

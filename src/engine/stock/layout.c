@@ -1,4 +1,4 @@
-// The table of layouts. Each row was checked against headers and running interpreters of its versions.
+// The table of layouts. Each row was checked against the headers and running interpreters of its versions.
 
 #include "engine/stock/layout.h"
 

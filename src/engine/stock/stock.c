@@ -1,9 +1,8 @@
 /**
- * The stock source: all traces are read at once, when the first question comes, and put in groups; tracebacks are read
- * for each question, for they belong to its pool.
+ * The stock source. The first question reads all traces at once and groups them. Tracebacks are read for each
+ * question, since they belong to its pool.
  *
- * Knows what the tables mean together; how each is found and read is told to stock_find.h, stock_table.h and
- * stock_tracebacks.h.
+ * Knows what the tables mean together. find.h, table.h and tracebacks.h know how each is found and read.
  */
 #include "engine/stock/stock.h"
 
@@ -20,7 +19,7 @@
 
 #define BETWEEN_CHECKS 16384u
 #define BLOCK_ALIGNMENT 16u
-#define NEAR_STARTS 64u // an object's block starts at most so many alignments before it, or it is searched for
+#define NEAR_STARTS 64u // an object's block starts at most so many alignments before it; else it is searched for
 
 // Traces with the same traceback and domain.
 struct group {
@@ -28,7 +27,7 @@ struct group {
     uint64_t size;
     uint64_t count;
     uint32_t domain;
-    uint32_t number; // as the traces have it
+    uint32_t number; // the traces' `group`
 };
 
 struct stock {
@@ -38,7 +37,7 @@ struct stock {
     bool loaded;
     struct tm_stock_traces traces;
     bool sorted;          // the traces, ascending
-    struct group *groups; // ascending by the tracebacks' addresses
+    struct group *groups; // ascending by the addresses of the tracebacks
     uint32_t *group_of;   // the index of a group, by its number
     size_t group_count;
     struct tm_damage damage; // of the traces
@@ -54,7 +53,7 @@ static const struct stock *stock_of_const(const struct tm_source *source)
     return (const struct stock *)source;
 }
 
-// Whether somebody may have been changing the tables.
+// Whether a thread may have been changing the tables.
 static bool is_busy(const struct stock *stock)
 {
     return stock->place.lock != TM_LOCK_FREE;
@@ -84,7 +83,7 @@ static void stock_destroy(struct tm_source *source)
 
 static const struct tm_source_ops stock_ops;
 
-// Where nothing tells whether tracing is on, traces do: stop() clears them.
+// Where nothing else says whether tracing is on, the traces do: stop() clears them.
 static enum tm_tracing state_of(const struct tm_stock_place *place)
 {
     if (place->has_config ? place->tracing : place->traces.entries > 0)
@@ -92,7 +91,7 @@ static enum tm_tracing state_of(const struct tm_stock_place *place)
     return place->was_started ? TM_TRACING_STOPPED : TM_TRACING_NEVER;
 }
 
-// Of the core's domain, which never is without one while Python runs.
+// Of the core's domain, which always has traces while Python runs.
 static bool has_traces(const struct tm_stock_place *place)
 {
     return state_of(place) == TM_TRACING_ON && place->traces.entries > 0;
@@ -135,7 +134,7 @@ static struct tm_error *stock_require_tracing(const struct tm_source *source)
     if (place->layout->in_runtime)
         return tm_stock_never_started(place->version_text);
     return tm_error_create(TM_ERROR_NOT_TRACING,
-                           "tracemalloc is loaded in this Python %s and not tracing: it was not started, or was "
+                           "tracemalloc is loaded in this Python %s but not tracing: it was not started, or was "
                            "stopped, which cleared what was recorded\nStart it in the program with "
                            "tracemalloc.start().\n" TM_HOW_TO_START_TRACEMALLOC TM_HOW_TO_TRACE,
                            place->version_text);
@@ -143,14 +142,14 @@ static struct tm_error *stock_require_tracing(const struct tm_source *source)
 
 static uint64_t stock_started(const struct tm_source *source)
 {
-    (void)source; // nobody wrote it down
+    (void)source; // CPython does not record it
     return 0;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Reading all traces
 
-// The other domains' tables, from 3.9 on.
+// Reads the other domains' tables, from 3.9 on.
 static struct tm_error *read_domains(const struct stock *stock, struct tm_heap_cache *heap, const struct tm_host *host,
                                      struct tm_stock_traces *domains, struct tm_damage *damage)
 {
@@ -164,7 +163,7 @@ static struct tm_error *read_domains(const struct stock *stock, struct tm_heap_c
     return tm_stock_walk(heap, host, &table, TM_STOCK_KEYS_DOMAINS, 0, is_busy(stock), domains, damage);
 }
 
-// The table of a domain: like that of the core's.
+// Reads the table of a domain, which must be like that of the core's.
 static bool read_domain(const struct stock *stock, const struct tm_stock_trace *domain, struct tm_stock_table *table)
 {
     const struct tm_stock_table *traces = &stock->place.traces;
@@ -198,7 +197,8 @@ static int compare_groups(const void *left, const void *right)
     return order ? order : tm_compare_numbers(a->domain, b->domain);
 }
 
-// The number of a trace's group, plus 1, as the item of a set. The set's hash mixes both parts of the key.
+// Finds or makes a trace's group. The item of the set is the group's number, plus 1; the hash mixes both parts of the
+// key.
 static struct tm_error *find_group(struct stock *stock, struct tm_set *set, size_t *capacity,
                                    struct tm_stock_trace *trace)
 {
@@ -243,7 +243,7 @@ static struct tm_error *make_groups(struct stock *stock, const struct tm_host *h
     return error;
 }
 
-// In the order of the tracebacks' addresses, so that each part of the heap is read once for them.
+// Sorts by the addresses of the tracebacks, so that each part of the heap is read once for them.
 static struct tm_error *sort_groups(struct stock *stock)
 {
     if (stock->group_count == 0)
@@ -299,7 +299,7 @@ static void reading_deinit(struct reading *reading)
     tm_heap_cache_destroy(reading->heap);
 }
 
-// The traceback at an address, or NULL, and `records` are added to the damage.
+// The traceback at an address; or NULL, and `records` are added to the damage.
 static struct tm_error *get_traceback(struct reading *reading, uint64_t address, uint64_t records,
                                       struct tm_damage *damage, const struct tm_traceback **result)
 {
@@ -317,7 +317,7 @@ static struct tm_error *get_traceback(struct reading *reading, uint64_t address,
     return NULL;
 }
 
-// What the tracebacks which were read tell of the limit: one of them which was cut has as many frames as it allows.
+// What the tracebacks show of the limit: one that was cut has as many frames as the limit allows.
 struct seen {
     uint32_t longest;
     uint32_t limit; // 0: none was cut
@@ -331,7 +331,7 @@ static void look_at_length(struct seen *seen, const struct tm_traceback *traceba
         seen->limit = traceback->count;
 }
 
-// Where it is not known, a limit which would have let all of them be as they are.
+// Where the limit is not known: the lowest that would have left all tracebacks as they are.
 static uint32_t frame_limit(const struct stock *stock, const struct seen *seen)
 {
     if (stock->place.has_config)
@@ -376,7 +376,7 @@ static struct tm_error *stock_snapshot(struct tm_source *source, const struct tm
     return error;
 }
 
-// Ascending by address, which only some questions need.
+// Sorts by address, which only some questions need.
 static struct tm_error *sort_traces(struct stock *stock)
 {
     struct tm_error *error = stock->sorted ? NULL : tm_stock_sort(&stock->traces);
@@ -401,7 +401,7 @@ static struct tm_error *count_domains(const struct stock *stock, uint64_t *count
     return NULL;
 }
 
-static void tell_place(const struct tm_stock_place *place, struct tm_info *result)
+static void fill_place(const struct tm_stock_place *place, struct tm_info *result)
 {
     result->source = "stock";
     result->found_by = place->found_by;
@@ -415,7 +415,7 @@ static void tell_place(const struct tm_stock_place *place, struct tm_info *resul
     result->lock = place->lock;
 }
 
-static struct tm_error *tell_traces(struct reading *reading, struct tm_info *result)
+static struct tm_error *fill_traces(struct reading *reading, struct tm_info *result)
 {
     const struct stock *stock = reading->stock;
     struct tm_snapshot snapshot = {.count = 0};
@@ -434,7 +434,7 @@ static struct tm_error *tell_traces(struct reading *reading, struct tm_info *res
     return error ? error : count_domains(stock, &result->domains);
 }
 
-// The tracebacks are read too: what cannot be told of them belongs to what is missing.
+// Reads the tracebacks too: those that cannot be read are part of what is missing.
 static struct tm_error *stock_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
 {
     struct stock *stock = stock_of(source);
@@ -443,12 +443,12 @@ static struct tm_error *stock_info(struct tm_source *source, const struct tm_hos
     struct tm_error *error = tm_pool_create(&pool);
     if (error)
         return error;
-    tell_place(&stock->place, result);
+    fill_place(&stock->place, result);
     error = reading_init(&reading, stock, host, pool);
     if (!error)
         error = load(stock, reading.heap, host);
     if (!error)
-        error = tell_traces(&reading, result);
+        error = fill_traces(&reading, result);
     reading_deinit(&reading);
     tm_pool_destroy(pool);
     return error;
@@ -462,7 +462,7 @@ static bool covers(const struct tm_stock_trace *trace, uint64_t address)
     return address == trace->address || (address > trace->address && address - trace->address < trace->size);
 }
 
-// The nearest block which starts at the address or a little before it, by looking its start up.
+// Finds the nearest block that starts at the address or a little before it, by looking its start up.
 static bool look_up_near(const struct stock *stock, uint64_t address, struct tm_stock_trace *found)
 {
     uint64_t start = address & ~(uint64_t)(BLOCK_ALIGNMENT - 1);
@@ -494,7 +494,7 @@ static void add_found(struct finder *finder, const struct tm_stock_trace *trace)
     finder->found[at] = *trace;
 }
 
-// The same number in the other domains; false: only the walk can tell.
+// Finds the same number in the other domains.
 static struct tm_error *look_up_domains(struct finder *finder, struct tm_damage *damage)
 {
     const struct stock *stock = finder->reading.stock;
@@ -531,7 +531,7 @@ static struct tm_error *find_traces(struct finder *finder, struct tm_damage *dam
 {
     const struct stock *stock = finder->reading.stock;
     struct tm_stock_trace trace;
-    // In 3.8's one table for several domains, those of an address cannot be looked up.
+    // 3.8 has one table for several domains: an address cannot be looked up there for all of them.
     bool one_by_one = !is_busy(stock) && stock->place.traces.key_size != 12;
     if (!one_by_one || !look_up_near(stock, finder->address, &trace))
         return look_at_all(finder, damage);

@@ -1,5 +1,5 @@
 /**
- * The stock source: the tables of CPython's own tracemalloc, in a process which needs no tracer of ours.
+ * The stock source: the tables of CPython's own tracemalloc, in a process that needs no tracer of ours.
  */
 #ifndef TRACEMORTEM_ENGINE_STOCK_STOCK_H
 #define TRACEMORTEM_ENGINE_STOCK_STOCK_H
@@ -7,8 +7,8 @@
 #include "engine/model/source.h"
 
 /**
- * Fails as tm_source_open() does; with TM_ERROR_FAULT where this is a Python of which no table can be found, and with
- * TM_ERROR_NO_TABLE where nothing tells that it is one at all; or, if `only_with_traces`, where the tables are empty.
+ * Fails as tm_source_open() does; with TM_ERROR_FAULT where this is a Python whose tables cannot be found, and with
+ * TM_ERROR_NO_TABLE where nothing shows that it is Python; or, if `only_with_traces`, where the tables are empty.
  */
 struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
                                struct tm_source **result);

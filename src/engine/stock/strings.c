@@ -1,4 +1,4 @@
-// str objects, decoded by their layout. Every code point is written as UTF-8, surrogates as three bytes.
+// str objects, decoded by their layout. Every code point becomes UTF-8, surrogates as three bytes.
 
 #include "engine/stock/strings.h"
 
@@ -20,7 +20,7 @@ struct str {
     uint64_t characters; // their address
 };
 
-// False: this is no str object.
+// False: this is not a str object.
 static bool decode_head(const struct tm_stock_string *layout, uint64_t address, const unsigned char *bytes,
                         struct str *str)
 {
@@ -52,7 +52,7 @@ static size_t encode(uint32_t c, char *to)
     return length;
 }
 
-// The characters as UTF-8; false: they are none.
+// Writes the characters as UTF-8; false: they are not characters.
 static bool encode_all(const struct str *str, const unsigned char *characters, char *to, uint32_t *length)
 {
     uint32_t written = 0;
@@ -91,7 +91,7 @@ static struct tm_error *read_object(struct tm_heap_cache *heap, const struct tm_
 {
     unsigned char bytes[OBJECT_LIMIT] = {0};
     struct str str;
-    // A compact ASCII string at the end of a mapping is shorter than other ones' heads.
+    // A compact ASCII string at the end of a mapping may be shorter than the heads of other kinds.
     if (address % 8 != 0 || !(tm_heap_cache_read(heap, address, bytes, layout->pointer + 8u) ||
                               tm_heap_cache_read(heap, address, bytes, layout->ascii))) {
         result->unreadable = true;
@@ -109,7 +109,7 @@ static struct tm_error *read_utf8(struct tm_heap_cache *heap, uint64_t address, 
     char *text = malloc(TM_STOCK_NAME_LIMIT);
     struct tm_error *error = text ? NULL : tm_error_no_memory();
     uint32_t length = 0;
-    // To the end of each step of 256 bytes, so that what is not the string's is not needed.
+    // Reads to the end of each step of 256 bytes, so that memory after the string is hardly needed.
     while (!error && length < TM_STOCK_NAME_LIMIT - NUL_STEP) {
         uint32_t step = NUL_STEP - (uint32_t)((address + length) % NUL_STEP);
         if (!tm_heap_cache_read(heap, address + length, text + length, step)) {

@@ -1,9 +1,9 @@
 /**
- * Walking a hash table: level by level, the first entries of all chains, then the second ones, and so on. Each level is
- * read in the order of addresses, so that every part of the heap is read once for it.
+ * Walking a hash table level by level: the first entries of all chains, then the second ones, and so on. Each level
+ * is read in the order of addresses, so that every part of the heap is read once for it.
  *
- * An entry is believed if its hash is its key's and its bucket is the hash's. That is not enough in a table which was
- * stopped in the middle of a change: what CPython does then, and what may still be believed, stands at distrust().
+ * An entry is accepted if its hash fits its key and its bucket fits the hash. That is not enough in a table that was
+ * stopped in the middle of a change: see distrust() for what CPython does then, and for what can still be trusted.
  */
 #include "engine/stock/table.h"
 
@@ -98,7 +98,7 @@ bool tm_stock_table_read(struct tm_target *target, enum tm_stock_shape shape, ui
 struct entry {
     uint64_t next;
     uint64_t hash;
-    struct tm_stock_trace trace; // from 3.9 on its size is the address of the trace_t
+    struct tm_stock_trace trace; // from 3.9 on its `size` is the address of the trace_t
 };
 
 static bool has_domains(const struct tm_stock_table *table)
@@ -142,7 +142,7 @@ static uint64_t hash_of(const struct tm_stock_table *table, enum tm_stock_keys k
 #define DIGIT_BITS 11u
 #define DIGITS (1u << DIGIT_BITS)
 
-// An entry which is still to be read.
+// An entry that is still to be read.
 struct link {
     uint64_t address;
     uint64_t bucket;
@@ -172,7 +172,7 @@ static inline __attribute__((always_inline)) void sort_pass(const void *from, vo
     }
 }
 
-// Ascending by the 64 bits at `offset`, of which those below `ignored` do not matter.
+// Ascending by the 64 bits at `offset`; those below `ignored` do not matter.
 static inline __attribute__((always_inline)) bool sort_by(void *items, size_t count, size_t size, size_t offset,
                                                           unsigned ignored)
 {
@@ -210,7 +210,7 @@ static inline __attribute__((always_inline)) bool sort_by(void *items, size_t co
     return true;
 }
 
-// Near enough: what lies in the same 64 KiB is in the cache together.
+// Near enough: what is in the same 64 KiB is in the cache together.
 #define NEARBY_SHIFT 16u
 
 static bool sort_links(struct link *links, size_t count)
@@ -225,7 +225,7 @@ static bool sort_by_trace(struct tm_stock_trace *items, size_t count)
 
 static bool sort_by_address(struct tm_stock_trace *items, size_t count)
 {
-    // The second keeps the order of the first, which is by the upper half of what the group begins.
+    // The second sort keeps the order of the first one, which is by the upper half of the 64 bits at `group`.
     _Static_assert(offsetof(struct tm_stock_trace, domain) == offsetof(struct tm_stock_trace, group) + 4, "64 bits");
     return sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, group), 32) &&
            sort_by(items, count, sizeof(*items), offsetof(struct tm_stock_trace, address), 0);
@@ -246,16 +246,16 @@ struct walk {
     enum tm_stock_keys keys;
     uint32_t domain;
     struct tm_stock_traces *traces;
-    size_t first; // of the traces: those before are other tables'
+    size_t first; // of this table's traces: those before belong to other tables
     struct link *links;
     size_t link_count;
     size_t link_capacity;
-    uint64_t steps_left;    // a table in use has half as many entries as buckets at most: what goes on longer is a ring
-    uint64_t missing_pages; // of the array
+    uint64_t steps_left;    // a table in use has at most half as many entries as buckets: a chain with more is a ring
+    uint64_t missing_pages; // of the array of buckets
     uint64_t unreadable;    // entries and pages of the array
     uint64_t corrupt;
-    uint64_t first_address; // of these
-    uint64_t last_flawed;   // the highest bucket in which something was wrong
+    uint64_t first_address; // of the first one
+    uint64_t last_flawed;   // the highest bucket with a flaw
 };
 
 static void note_flaw(struct walk *walk, uint64_t bucket, uint64_t address, bool unreadable)
@@ -286,9 +286,9 @@ static struct tm_error *add_trace(struct tm_stock_traces *traces, const struct t
 
 #define HEADS_AT_ONCE 8192u
 #define PAGE_SIZE 4096u
-#define MISSING_PAGES_LIMIT 16384u // what is behind so many is not looked for: the table may only claim to be so large
+#define MISSING_PAGES_LIMIT 16384u // nothing after so many is read: the table may only claim to be so large
 
-// Pages of an array are missing. Their heads are zeros; *count is less where no more are looked for.
+// Some pages of the array are missing: their heads become zeros. *count becomes less where no more are read.
 static struct tm_error *read_heads_by_pages(struct walk *walk, uint64_t bucket, uint64_t *heads, uint64_t *count)
 {
     uint64_t first = walk->table->buckets + bucket * sizeof(*heads), step;
@@ -308,7 +308,7 @@ static struct tm_error *read_heads_by_pages(struct walk *walk, uint64_t bucket, 
     return tm_heap_cache_error(walk->heap);
 }
 
-// All chains' first entries. How many buckets can be read bounds all that comes after.
+// Reads the first entries of all chains. The number of buckets that can be read bounds all that follows.
 static struct tm_error *read_heads(struct walk *walk)
 {
     const struct tm_stock_table *table = walk->table;
@@ -333,7 +333,7 @@ static struct tm_error *read_heads(struct walk *walk)
     return error;
 }
 
-// Read an entry, keep it if it is believed, and tell which comes next in its chain; 0: none.
+// Read an entry, keep it if it is accepted, and set the next one of its chain; 0: none.
 static struct tm_error *follow(struct walk *walk, const struct link *link, bool is_first, uint64_t *next)
 {
     const struct tm_stock_table *table = walk->table;
@@ -351,7 +351,7 @@ static struct tm_error *follow(struct walk *walk, const struct link *link, bool 
         return NULL;
     }
     *next = entry.next;
-    // A chain which leads on into another one's entries: of a table which is being made smaller.
+    // A chain that continues in another one's entries: the table is being made smaller.
     return misplaced ? NULL : add_trace(walk->traces, &entry.trace);
 }
 
@@ -383,7 +383,7 @@ static struct tm_error *follow_chains(struct walk *walk)
     return error;
 }
 
-// From 3.9 on: what the entries point to.
+// From 3.9 on: reads what the entries point to.
 static struct tm_error *read_trace_structs(struct walk *walk)
 {
     struct tm_stock_trace *items = walk->traces->items + walk->first;
@@ -416,7 +416,8 @@ static bool is_same_key(const struct tm_stock_trace *a, const struct tm_stock_tr
     return a->address == b->address && a->domain == b->domain;
 }
 
-// Slots of a hash table over traces: those of 16 MiB of addresses keep their order, so that neighbours are met together.
+// Slots of a hash table of traces. Those of 16 MiB of addresses keep their order, so that neighbours are met
+// together.
 #define WINDOW_SHIFT 24u
 static size_t slot_of(const struct tm_stock_trace *trace, size_t mask)
 {
@@ -425,8 +426,8 @@ static size_t slot_of(const struct tm_stock_trace *trace, size_t mask)
 
 #define COLLISIONS_PER_TRACE 8u
 
-// Whether a key may be there more than once. Only if all is in order are all keys sure to be found different: it gives up,
-// with `true`, where too many share a slot.
+// Whether a key may be there more than once. It gives up, with `true`, where too many keys share a slot: only `false`
+// is certain.
 static struct tm_error *look_for_repeated(const struct walk *walk, bool *may_be)
 {
     const struct tm_stock_trace *items = walk->traces->items + walk->first;
@@ -455,8 +456,8 @@ static struct tm_error *look_for_repeated(const struct walk *walk, bool *may_be)
     return error;
 }
 
-// Keep each key once: chains which run into each other repeat entries. Two different traces of one block contradict each
-// other, and neither is believed.
+// Keep each key once: chains that run into each other repeat entries. Two different traces of one block contradict
+// each other, and both are dropped.
 static struct tm_error *drop_repeated(struct walk *walk)
 {
     struct tm_stock_trace *items = walk->traces->items + walk->first;
@@ -487,7 +488,7 @@ static uint64_t bucket_of(const struct walk *walk, const struct tm_stock_trace *
     return hash_of(walk->table, walk->keys, trace->address, trace->domain) & (walk->table->bucket_count - 1);
 }
 
-// The first bucket in use; bucket_count: none is.
+// The first bucket in use; bucket_count: none.
 static uint64_t first_bucket(const struct walk *walk)
 {
     uint64_t first = walk->table->bucket_count;
@@ -511,18 +512,18 @@ static void drop_up_to(struct walk *walk, uint64_t last)
 }
 
 /**
- * What may not be believed of a table which is being changed, and in which entries are missing.
+ * What cannot be trusted in a table that is being changed, and in which entries are missing.
  *
- * Adding and removing one entry are harmless: it is linked or it is not. So is the main part of a rehash: up to 3.8 the new
- * array stands in the table and fills, from 3.9 on the old one does and its chains get shorter; whatever can be reached is
- * an entry in use. What is left are four moments:
+ * Adding and removing one entry are harmless: it is linked or not. So is the main part of a rehash: up to 3.8 the table
+ * already has the new array, which fills; from 3.9 on it still has the old one, whose chains get shorter. Whatever can be
+ * reached is an entry in use. Four moments are left:
  *
- *   - 3.8, before a rehash begins: the new array stands in the table, and is not yet cleared. It has the old array's
- *     size, which the table is too full or too empty for, or nobody would rehash.
- *   - 3.9 on, after a rehash: the old array stands in the table, and has been freed. The allocator has written to its
- *     beginning. Then, for an instant, it stands there with the new array's size: most heads are in wrong buckets.
+ *   - 3.8, before a rehash begins: the table has the new array, which is not yet cleared. It has the old array's size,
+ *     for which the table is too full or too empty, or there would be no rehash.
+ *   - 3.9 on, after a rehash: the table has the old array, which has been freed, and the allocator has written to its
+ *     beginning. Then, for an instant, it has that array with the new one's size: most heads are in wrong buckets.
  *   - clear_traces(): the chain of the first bucket in use is being freed, entry by entry.
- *   - stop(): is not tracing any more, and nobody asks.
+ *   - stop(): tracing is off already, so no traces are read.
  */
 static void distrust(struct walk *walk)
 {
@@ -552,7 +553,7 @@ static struct tm_error *walk_table(struct walk *walk)
     return error;
 }
 
-// Entries which the table counts and which did not come out, whatever the reason.
+// Entries that the table counts and that were not found, whatever the reason.
 static uint64_t missing(const struct walk *walk)
 {
     uint64_t found = walk->traces->count - walk->first;
@@ -562,7 +563,7 @@ static uint64_t missing(const struct walk *walk)
 static void report(const struct walk *walk, bool busy, struct tm_damage *damage)
 {
     uint64_t flaws = walk->unreadable + walk->corrupt, lost = missing(walk);
-    uint64_t others = lost > flaws ? lost - flaws : 0; // those behind the flawed ones, or out of reach
+    uint64_t others = lost > flaws ? lost - flaws : 0; // those after the flawed ones, or out of reach
     damage->unreadable_records += walk->unreadable;
     damage->unreadable_bytes += walk->unreadable * entry_size(walk->table);
     damage->corrupt_records += walk->corrupt;
@@ -588,7 +589,7 @@ struct tm_error *tm_stock_walk(struct tm_heap_cache *heap, const struct tm_host 
                         .traces = traces,
                         .first = traces->count};
     struct tm_error *error = walk_table(&walk);
-    // An entry which is counted and not yet linked is one which was not there a moment ago.
+    // An entry that is counted and not yet linked was not there a moment ago.
     if (!error && busy && missing(&walk) > 1)
         distrust(&walk);
     if (!error)

@@ -8,7 +8,7 @@
 
 #define FRAMES_LIMIT 65535u
 
-// A name that was met.
+// A name that was read.
 struct known_name {
     uint64_t address;
     struct tm_stock_name name;
@@ -39,7 +39,7 @@ void tm_stock_tracebacks_deinit(struct tm_stock_tracebacks *tracebacks)
 static struct tm_error *read_name(struct tm_stock_tracebacks *tracebacks, uint64_t address, struct tm_stock_name *name)
 {
     struct tm_error *error = tm_stock_name_read(tracebacks->heap, tracebacks->layout, address, tracebacks->pool, name);
-    // A core need not hold what the executable's file does.
+    // A core need not contain what is in the executable's file.
     if (!error && !name->name && address == tracebacks->unknown_name)
         error = tm_pool_name(tracebacks->pool, "<unknown>", 9, &name->name);
     return error;
@@ -77,7 +77,7 @@ static void hash_frame(struct hash *hash, uint64_t name, uint32_t line, uint32_t
     hash->multiplier += 82520u + 2u * (uint64_t)frames_left;
 }
 
-// The frames in `bytes`, which stand with the most recent one first.
+// Reads the frames in `bytes`, which begin with the most recent one.
 static struct tm_error *read_frames(struct tm_stock_tracebacks *tracebacks, uint32_t count, uint64_t expected,
                                     uint32_t total, struct tm_stock_traceback *result)
 {
@@ -114,7 +114,7 @@ static struct tm_error *read_traceback(struct tm_stock_tracebacks *tracebacks, u
         return tm_heap_cache_error(tracebacks->heap);
     }
     uint64_t hash = tm_load_u64(head);
-    uint32_t total = tm_load_u32(head + sizeof(hash)), count = total; // 3.8 does not tell how many there were
+    uint32_t total = tm_load_u32(head + sizeof(hash)), count = total; // 3.8 does not record how many there were
     if (tracebacks->layout->shape == TM_STOCK_SHAPE_3_9) {
         count &= 0xffff;
         total >>= 16;

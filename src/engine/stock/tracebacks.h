@@ -1,6 +1,7 @@
 /**
- * Tracebacks of CPython's tracemalloc, each made into one of the pool once. One is believed if its hash, which CPython keeps
- * in it, is that of its frames: so a wrong pointer, a wrong layout or memory used anew does not pass for a traceback.
+ * Tracebacks of CPython's tracemalloc, each added to the pool once. CPython keeps a hash in each: only if that is the
+ * hash of its frames is it accepted, so a wrong pointer, a wrong layout or reused memory does not pass for a
+ * traceback.
  */
 #ifndef TRACEMORTEM_ENGINE_STOCK_TRACEBACKS_H
 #define TRACEMORTEM_ENGINE_STOCK_TRACEBACKS_H
@@ -22,18 +23,18 @@ struct tm_stock_tracebacks {
     unsigned char *bytes;
 };
 
-/** One that was asked for. */
+/** The answer for one address. */
 struct tm_stock_traceback {
     uint64_t address;
-    const struct tm_traceback *traceback; // NULL: it cannot be told, and
-    bool unreadable;                      // memory is missing, else it makes no sense
+    const struct tm_traceback *traceback; // NULL: it cannot be read, and
+    bool unreadable;                      // its memory is missing, else it makes no sense
 };
 
 struct tm_error *tm_stock_tracebacks_init(struct tm_stock_tracebacks *tracebacks, struct tm_heap_cache *heap,
                                           const struct tm_stock_layout *layout, struct tm_pool *pool,
                                           uint64_t unknown_name);
 void tm_stock_tracebacks_deinit(struct tm_stock_tracebacks *tracebacks);
-/** Fails only if interrupted or for want of memory. */
+/** Fails only if interrupted or if there is no memory. */
 struct tm_error *tm_stock_traceback_get(struct tm_stock_tracebacks *tracebacks, uint64_t address,
                                         const struct tm_stock_traceback **result);
 

@@ -1,6 +1,6 @@
 /**
- * The table's answers, each with a file of its own: the operations which table.c offers as a source. (source_ops.h says what
- * each of them does.)
+ * The table's answers, each with a file of its own: the operations that table.c offers as a source. source_ops.h says
+ * what each of them does.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_ANSWERS_H
 #define TRACEMORTEM_ENGINE_TABLE_ANSWERS_H
@@ -23,10 +23,13 @@ static inline struct tm_table *tm_table_of(struct tm_source *source)
     return (struct tm_table *)source;
 }
 
+/** How many bytes of memory the whole table takes, at most: its arrays and the shadow map. */
+uint64_t tm_table_own_bytes(const struct tm_table *table);
+
 /** Load all that tracebacks are made of, and the sites. */
 struct tm_error *tm_table_load_sites(struct tm_table *table, const struct tm_host *host);
 
-/** Begin to make tracebacks of the table's nodes; the caller ends it by tm_tracebacks_deinit(), even if this fails. */
+/** Prepare tracebacks of the table's nodes. The caller calls tm_tracebacks_deinit(), even if this fails. */
 struct tm_error *tm_table_tracebacks(const struct tm_table *table, struct tm_pool *pool, const struct tm_host *host,
                                      struct tm_tracebacks *tracebacks);
 

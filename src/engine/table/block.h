@@ -31,7 +31,7 @@ static inline struct tm_recorded_block tm_resize_block(const struct tm_resize *r
         .address = record->address, .size = record->size, .site = record->site, .resizing = true};
 }
 
-/** Whether it contains the address: any block contains its own. */
+/** Whether the block contains the address; a block of 0 bytes contains its own. */
 static inline bool tm_recorded_block_contains(const struct tm_recorded_block *block, uint64_t address)
 {
     return address == block->address || (address > block->address && address - block->address < block->size);

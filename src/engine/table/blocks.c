@@ -1,6 +1,6 @@
 /**
- * Blocks: three ascending sequences, merged. The walk's is ascending by itself; tracked records are sorted in runs, of
- * which a heap gives the least; blocks inside realloc() are few.
+ * Blocks: three ascending sequences, merged. The walk is ascending; tracked records are sorted in runs, and a heap
+ * gives the lowest of them; blocks inside realloc() are few.
  */
 #include "engine/table/blocks.h"
 
@@ -11,14 +11,14 @@
 #include "engine/base/number.h"
 #include "layout/hash.h"
 
-// Records sorted at once: it takes a few milliseconds, in which nobody can interrupt.
+// Records sorted at once: this takes a few milliseconds, during which the user cannot interrupt.
 #define RUN_LIMIT 16384u
 
 struct tm_tracked_run {
     struct tm_tracked head; // the next block
     uint32_t *ids;          // live records, ascending by address
     uint32_t count;
-    uint32_t next; // in `ids`, behind the head
+    uint32_t next; // in `ids`, after the head
 };
 
 static int compare_tracked(const struct tm_tracked *a, const struct tm_tracked *b)
@@ -30,13 +30,13 @@ static int compare_tracked(const struct tm_tracked *a, const struct tm_tracked *
 static void get_tracked(const struct tm_records *tracked, uint32_t id, struct tm_tracked *block)
 {
     const void *bytes = tm_records_peek(tracked, id);
-    if (bytes) // as it was when the id was listed
+    if (bytes) // as when the id was listed
         memcpy(block, bytes, sizeof(*block));
     else
         memset(block, 0, sizeof(*block));
 }
 
-// A live record while its run is sorted.
+// A live record while its run is being sorted.
 struct listed {
     uint64_t address;
     uint32_t domain;
@@ -90,7 +90,7 @@ static struct tm_error *add_run(struct tm_blocks *blocks, struct listed *listed,
     return NULL;
 }
 
-// The live records from *id on, as far as one run goes; *id moves on behind them.
+// The live records from *id on, as far as one run goes. *id moves on to the first one after them.
 static struct tm_error *make_run(struct tm_blocks *blocks, struct listed *listed, uint64_t *id,
                                  struct tm_damage *damage)
 {
@@ -189,8 +189,8 @@ void tm_blocks_deinit(struct tm_blocks *blocks)
     memset(blocks, 0, sizeof(*blocks));
 }
 
-// What stands in the map or in `tracked` at the address of a block inside realloc() makes its record void: it is there
-// still, or again.
+// A block inside realloc() that is also in the map or in `tracked` is there still, or again: that makes its record
+// void.
 static const struct tm_resize *next_resize(struct tm_blocks *blocks, const struct tm_tracked *tracked)
 {
     for (; blocks->resize_next < blocks->resize_count; blocks->resize_next++) {

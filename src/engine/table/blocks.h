@@ -1,6 +1,6 @@
 /**
- * Blocks: all live blocks of a table in ascending order of their addresses: those of the shadow map, tracked ones, and
- * those inside realloc(). Knows where blocks are recorded; a site is a mere number here.
+ * Blocks: all live blocks of a table in ascending order of their addresses: those of the shadow map, tracked ones,
+ * and those inside realloc(). Knows where blocks are recorded, and nothing of sites but their ids.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_BLOCKS_H
 #define TRACEMORTEM_ENGINE_TABLE_BLOCKS_H
@@ -13,9 +13,9 @@ struct tm_blocks {
     const struct tm_root *root;
     const struct tm_records *tracked;
     struct tm_walk walk;
-    bool has_mapped; // the next block of the walk
+    bool has_mapped; // `mapped` is the next block of the walk
     struct tm_recorded_block mapped;
-    struct tm_tracked_run *runs; // a heap: the run with the least address first
+    struct tm_tracked_run *runs; // a heap: the run with the lowest address first
     size_t run_count;
     size_t run_capacity;
     const struct tm_resize *resizes[TM_RESIZES]; // ascending
@@ -23,12 +23,12 @@ struct tm_blocks {
     unsigned resize_next;
 };
 
-/** `tracked` must be loaded, and all that is given must outlive the blocks. Damage is counted as it is met. */
+/** `tracked` must be loaded. Everything passed must outlive the blocks. Damage is counted as blocks are read. */
 struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_target *target, const struct tm_host *host,
                                 const struct tm_root *root, const struct tm_records *tracked, struct tm_damage *damage);
 void tm_blocks_deinit(struct tm_blocks *blocks);
 
-/** The next block, or *found false at the end. Fails only if interrupted or for want of memory. */
+/** The next block, or *found false at the end. Fails only if interrupted or if there is no memory. */
 struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_recorded_block *block);
 
 #endif

@@ -1,4 +1,4 @@
-// Finding the blocks which contain an address: in the shadow map, among tracked blocks, inside realloc().
+// Finding the blocks that contain an address: in the shadow map, among tracked blocks, inside realloc().
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "engine/table/sites.h"
 #include "engine/table/tracked.h"
 
-// A block is at most as large as all blocks together; while it is being counted it may still be larger by itself.
+// A block is at most as large as all blocks together, but while it is being counted it may be larger than that count.
 #define LARGEST_AT_LEAST (UINT64_C(1) << 30)
 
 struct finder {
@@ -22,7 +22,7 @@ struct finder {
     struct tm_damage *damage;
 };
 
-// A block as slots or a record tell it, with the traceback of its site. Left out, with a flaw, if that cannot be told.
+// Adds a recorded block with the traceback of its site; leaves it out, as damage, if that cannot be read.
 static struct tm_error *add_block(struct finder *finder, const struct tm_recorded_block *found)
 {
     const struct tm_records *sites = &finder->table->sites;
@@ -51,7 +51,8 @@ static uint64_t largest_block(const struct tm_root *root)
     return largest;
 }
 
-// The block inside realloc() which holds the address, as it was before. Its size may be anything: it is compared only.
+// The block inside realloc() that contains the address, as it was before. Its size may be anything: it is only
+// compared.
 static const struct tm_resize *find_resize(const struct tm_root *root, uint64_t address)
 {
     for (size_t i = 0; i < TM_RESIZES; i++) {
@@ -77,7 +78,7 @@ static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool 
         tm_tracked_find(table->target, finder->host, &table->tracked, table->place.root.tracked_index, finder->address,
                         thorough, &tracked, finder->damage);
     for (size_t i = 0; i < tracked.count && !error; i++) {
-        // One block of the core's domain at an address: what the shadow map found there counts.
+        // CPython's domain has one block at an address: the shadow map's, if it has one there.
         if (tracked.blocks[i].domain == 0 && *has_core_domain)
             continue;
         *has_core_domain = *has_core_domain || tracked.blocks[i].domain == 0;
@@ -107,9 +108,8 @@ static struct tm_error *find_all(struct finder *finder)
     if (!error && answer.gave_up && finder->count == 0)
         error =
             tm_error_create(TM_ERROR_NOT_FOUND,
-                            "0x%" PRIx64 ": no block begins in a long range before it, and the search was given up; "
-                            "a block of so many bytes may hold it all the same\nGive the address where the block "
-                            "begins.",
+                            "0x%" PRIx64 ": no block begins in a long range before it, and the search stopped there; "
+                            "a larger block may contain it\nGive the address where the block begins.",
                             finder->address);
     return error;
 }

@@ -1,9 +1,9 @@
 /**
- * Arrays: chunk arithmetic, single reads, and bulk loading which survives missing pages.
+ * Records: chunk arithmetic, single reads, and bulk loading that survives missing pages.
  *
  * A loaded chunk is kept in pieces of a power of two of records, at most TM_READ_LIMIT bytes each, exactly as they
- * were read. A piece with missing pages has a bitmap of the records which are whole; a piece of which nothing is there
- * has no memory. The array's own count never sizes an allocation by more than one piece.
+ * were read. A piece with missing pages has a bitmap of the whole records; a piece that is missing altogether has no
+ * memory. The array's own count never makes an allocation larger than one piece.
  */
 #include "engine/table/records.h"
 
@@ -15,25 +15,25 @@
 #include "engine/base/number.h"
 #include "engine/target/target.h"
 
-// The least unit in which a core leaves memory out.
+// The smallest unit that a core leaves out.
 #define PAGE ((uint64_t)4096)
 #define PAGES_IN_PIECE (TM_READ_LIMIT / PAGE + 1) // a piece need not begin at a page
 
-// A record of a later layout may be larger than ours, but not without bound; so may a first chunk.
+// A record of a later layout may be larger than ours, but not unbounded; the same for a first chunk.
 #define RECORD_SIZE_LIMIT 4096u
 #define FIRST_SHIFT_LIMIT 32u
 
-// One missing MiB costs 511 failed reads until its last page is known to be missing. So many failed reads are spent on
-// searching for readable pages; after them a piece is there or is not; after as many again the rest is given up.
+// One missing MiB costs 511 failed reads until its last page is known to be missing. After so many failed reads,
+// readable pages are not searched for any more: a piece is there or is not. After as many again the rest is given up.
 #define FAILURES_TO_BISECT 4096u
 #define FAILURES_TO_GIVE_UP (2 * FAILURES_TO_BISECT)
 
-// What one array may take of the debugger's memory.
+// The most that one array may take of the debugger's memory.
 #define LOAD_LIMIT (UINT64_C(4) << 30)
 
 struct piece {
-    unsigned char *bytes; // NULL: nothing of it is there
-    uint8_t *whole;       // a bit for each record which is there; NULL: all are
+    unsigned char *bytes; // NULL: all of it is missing
+    uint8_t *whole;       // a bit for each record that is there; NULL: all are
 };
 
 struct tm_records_chunk {
@@ -202,7 +202,7 @@ static bool try_range(struct loader *loader, uint64_t from, uint64_t to)
 static void set_missing(struct loader *loader, uint64_t from, uint64_t to)
 {
     loader->bytes_missing += to - from;
-    // By number: behind the last page of the address space there is no address.
+    // By page number, since the last page of the address space has no end address.
     for (uint64_t page = from / PAGE; page <= (to - 1) / PAGE; page++)
         loader->missing[page - loader->address / PAGE] = true;
 }
@@ -234,7 +234,7 @@ static bool record_is_whole(const struct loader *loader, uint64_t index)
     return true;
 }
 
-// Sets the piece's bitmap; returns how many records are not whole, or UINT64_MAX for want of memory.
+// Sets the piece's bitmap; returns how many records are not whole, or UINT64_MAX if there is no memory.
 static uint64_t mark_whole(const struct loader *loader, struct piece *piece, uint64_t count)
 {
     piece->whole = calloc((size_t)(count / 8 + 1), 1);
@@ -250,7 +250,7 @@ static uint64_t mark_whole(const struct loader *loader, struct piece *piece, uin
     return lost;
 }
 
-// Read `count` records into a piece; *lost is how many of them are not there.
+// Read `count` records into a piece; *lost is how many of them are missing.
 static struct tm_error *load_piece(struct loader *loader, uint64_t address, uint64_t count, struct piece *piece,
                                    uint64_t *lost)
 {

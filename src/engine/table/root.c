@@ -1,12 +1,12 @@
 /**
  * The root: three ways to find it, and the checks which a candidate must pass.
  *
- * A candidate is first judged by its first bytes, so that a search costs a few dozen bytes per MiB. What has the right
- * magic and knows its own address is a table, but it may be another process's: one who reads cores has such pages in its
- * memory, and by bad luck or design at their old place. So a search does not end with the first which it meets. Of
- * several the one with the process's own id is taken; if that does not tell them apart, none is.
+ * The first bytes of a candidate decide first, so that a search costs a few dozen bytes per MiB. What has the right
+ * magic and knows its own address is a table, but it may be another process's: a process that reads cores has such
+ * pages in its memory, and by bad luck or on purpose at their old address. So a search does not end at the first
+ * table. Of several, the one with the process's own id is chosen; if that does not distinguish them, none is.
  *
- * If a table is of no use, the reason is kept and told in the end, should no better one be found.
+ * If a table cannot be used, the reason is kept, and is the answer if no better table is found.
  */
 #include "engine/table/root.h"
 
@@ -19,14 +19,14 @@
 #include "engine/table/records.h"
 #include "engine/target/target.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they stand: little-endian hosts only");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they are: little-endian hosts only");
 
 // A root is a page or less; a later minor version may add to it.
 #define ROOT_SIZE_LIMIT 65536u
-// Of each region first so much is searched, then the rest: huge reservations must not hide a small mapping.
+// So much of each region is searched first, then the rest: a huge reservation must not delay a small mapping.
 #define SEARCH_FIRST (UINT64_C(4) << 30)
 #define CANDIDATES_BETWEEN_CHECKS 16u
-// Of more tables than this in one process none can be told to be its own.
+// With more tables than this in one process, none is chosen.
 #define PLACES_LIMIT 4u
 
 // The first bytes of a root, up to and with `self`.
@@ -48,12 +48,12 @@ _Static_assert(sizeof(struct head) == offsetof(struct tm_root, self) + 8, "the h
 struct search {
     struct tm_target *target;
     const struct tm_host *host;
-    struct tm_root_place places[PLACES_LIMIT]; // of the tables which were met
-    size_t found;                              // how many there were, which may be more
-    struct tm_error *refusal;                  // the gravest reason why a table which was met is of no use
+    struct tm_root_place places[PLACES_LIMIT]; // of the tables found
+    size_t found;                              // how many, which may be more than that
+    struct tm_error *refusal;                  // the most important reason why a table cannot be used
     bool symbol_missing;                       // the tracer's symbol is there, but its memory cannot be read
-    bool no_table_yet;                         // it can, and says that there is no table
-    uint64_t missing;                          // where a table ought to be but cannot be read; 0: nowhere
+    bool no_table_yet;                         // the symbol can be read, and there is no table
+    uint64_t missing;                          // where a table should be but cannot be read; 0: nowhere
     struct tm_region *regions;
     size_t region_count;
     uint64_t candidates; // of the search: for its progress
@@ -63,7 +63,7 @@ struct search {
 // ---------------------------------------------------------------------------------------------------------------
 // Judging a candidate
 
-// A table of another version says more about what to do than a damaged one.
+// For the user, a table of another version matters more than a damaged one.
 static void refuse(struct search *search, struct tm_error *error)
 {
     bool graver = !search->refusal || (tm_error_code(error) == TM_ERROR_UNSUPPORTED &&
@@ -76,7 +76,7 @@ static void refuse(struct search *search, struct tm_error *error)
     }
 }
 
-// NULL: a table which this reader knows, as far as the head tells.
+// NULL: a table that this reader knows, as far as the head shows.
 static struct tm_error *check_head(const struct head *head, uint64_t address)
 {
     if (head->byte_order == __builtin_bswap32(TM_BYTE_ORDER))
@@ -87,7 +87,7 @@ static struct tm_error *check_head(const struct head *head, uint64_t address)
     if (head->byte_order != TM_BYTE_ORDER)
         return tm_error_create(TM_ERROR_CORRUPT,
                                "the trace table at 0x%" PRIx64 " is damaged: its byte order mark is 0x%08" PRIx32
-                               ", which is no byte order\nTry another core of the program.",
+                               ", which is no byte order\n" TM_TRY_ANOTHER_CORE,
                                address, head->byte_order);
     if (head->layout_major != TM_LAYOUT_MAJOR)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
@@ -125,7 +125,7 @@ static const char *check_arrays(const struct tm_root *root)
     return NULL;
 }
 
-// NULL, or what is wrong in a few words.
+// NULL, or what is wrong, in a few words.
 static const char *check_root(const struct tm_root *root)
 {
     if (root->root_size < sizeof(*root) || root->root_size > ROOT_SIZE_LIMIT)
@@ -140,7 +140,7 @@ static const char *check_root(const struct tm_root *root)
     return check_arrays(root);
 }
 
-// `expected`: something else than a search says that a root is here.
+// `expected`: something other than a search says that a root is here.
 static void consider(struct search *search, uint64_t address, const char *found_by, bool expected)
 {
     struct head head;
@@ -155,7 +155,7 @@ static void consider(struct search *search, uint64_t address, const char *found_
         return;
     bool swapped = head.byte_order == __builtin_bswap32(TM_BYTE_ORDER);
     if ((swapped ? __builtin_bswap64(head.self) : head.self) != address)
-        return; // a copy: in a read buffer, in a file that was mapped, in a core inside of a core
+        return; // a copy: in a read buffer, in a mapped file, in a core inside a core
     struct tm_error *error = check_head(&head, address);
     if (error) {
         refuse(search, error);
@@ -169,10 +169,10 @@ static void consider(struct search *search, uint64_t address, const char *found_
     }
     const char *wrong = check_root(&place.root);
     if (wrong) {
-        refuse(search, tm_error_create(TM_ERROR_CORRUPT,
-                                       "the trace table at 0x%" PRIx64
-                                       " is damaged: its root has %s\nTry another core of the program.",
-                                       address, wrong));
+        refuse(search,
+               tm_error_create(TM_ERROR_CORRUPT,
+                               "the trace table at 0x%" PRIx64 " is damaged: its root has %s\n" TM_TRY_ANOTHER_CORE,
+                               address, wrong));
         return;
     }
     if (search->found < PLACES_LIMIT)
@@ -183,7 +183,7 @@ static void consider(struct search *search, uint64_t address, const char *found_
 // ---------------------------------------------------------------------------------------------------------------
 // Where to look
 
-// The symbol may belong to another build of the tracer than the one which ran: what it says is only a candidate.
+// The symbol may belong to another build of the tracer than the one that ran: its value is only a candidate.
 static void look_at_symbol(struct search *search)
 {
     uint64_t variable = tm_target_symbol(search->target, TM_ROOT_SYMBOL);
@@ -247,7 +247,8 @@ static struct tm_error *look_in(struct search *search, const struct tm_region *r
     return NULL;
 }
 
-// All regions which `wanted` picks: the first part of each, then, if no table was there, the rest of the large ones.
+// Search all regions that `wanted` picks: the first part of each, then, if there was no table, the rest of the large
+// ones.
 static struct tm_error *look_in_all(struct search *search, bool (*wanted)(const struct tm_region *region),
                                     const char *found_by, bool expected)
 {
@@ -270,7 +271,7 @@ static struct tm_error *look_in_all(struct search *search, bool (*wanted)(const 
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Saying why there is none
+// Explaining why no table was found
 
 static bool looks_like_python(const struct tm_target *target)
 {
@@ -285,20 +286,20 @@ static struct tm_error *explain_missing(const struct search *search, uint64_t ab
         return tm_error_create(TM_ERROR_FAULT,
                                "there is a trace table at 0x%" PRIx64
                                ", but its memory cannot be read: %s\n" TM_HOW_TO_DUMP,
-                               search->missing, why ? why : "the core does not hold it, or was cut short");
+                               search->missing, why ? why : "the core does not contain it, or was cut short");
     if (absent)
         return tm_error_create(
             TM_ERROR_INCOMPLETE,
             "no trace table in what can be read, but %" PRIu64
-            " bytes of the process's memory are missing in which it may have been: %s\n" TM_HOW_TO_DUMP,
-            absent, why ? why : "the core does not hold them");
-    return tm_error_create(
-        TM_ERROR_INCOMPLETE,
-        "no trace table%s: the memory in which it would be is missing, perhaps by coredump_filter\n" TM_HOW_TO_DUMP,
-        search->symbol_missing ? ", but the tracer is loaded" : "");
+            " bytes of the process's memory are missing, and they may contain it: %s\n" TM_HOW_TO_DUMP,
+            absent, why ? why : "the core does not contain them");
+    return tm_error_create(TM_ERROR_INCOMPLETE,
+                           "no trace table%s: the memory that would contain it is missing, perhaps because of "
+                           "coredump_filter\n" TM_HOW_TO_DUMP,
+                           search->symbol_missing ? ", but the tracer is loaded" : "");
 }
 
-// Every process has memory in which a table could be.
+// Every process has memory that could hold a table.
 static bool searched_nothing(const struct search *search)
 {
     for (size_t i = 0; i < search->region_count; i++) {
@@ -308,8 +309,8 @@ static bool searched_nothing(const struct search *search)
     return search->region_count > 0;
 }
 
-// gdb's gcore does not tell what it left out.
-#define NOR_IN_CORE "; or it is a core without its anonymous memory (coredump_filter)\n"
+// gdb's gcore does not say what it left out.
+#define NOR_IN_CORE "; or the core lacks its anonymous memory (coredump_filter)\n"
 
 static struct tm_error *explain(struct search *search)
 {
@@ -325,9 +326,8 @@ static struct tm_error *explain(struct search *search)
         return tm_error_create(TM_ERROR_NOT_TRACING,
                                "the tracer is loaded in this process, but tracing was never started\n"
                                "Start it in the program with tracemortem.start(), or\n" TM_HOW_TO_TRACE);
-    const char *searched = search->region_count == 0
-                               ? "\nThe debugger told of no memory regions, so that memory could not be searched."
-                               : "";
+    const char *searched =
+        search->region_count == 0 ? "\nThe debugger reports no memory regions, so memory could not be searched." : "";
     if (looks_like_python(search->target))
         return tm_error_create(TM_ERROR_NO_TABLE,
                                "no trace table: this Python runs without tracemortem's tracer, so nothing was "
@@ -351,11 +351,13 @@ static struct tm_error *cannot_tell(const struct search *search)
         const struct tm_root_place *place = &search->places[i];
         tm_text_printf(&text, "    at 0x%" PRIx64 ", of process %" PRIu32 "\n", place->address, place->root.pid);
     }
-    tm_text_add(&text, "The tracer's symbol " TM_ROOT_SYMBOL " tells which. Give the debugger the process's files, as\n"
-                       "    gdb PYTHON CORE\n"
-                       "    lldb PYTHON -c CORE\n"
-                       "with those which it ran with; for files in another folder: set sysroot DIR in gdb, or\n"
-                       "settings set target.exec-search-paths DIR in lldb, before the core is opened.");
+    tm_text_add(&text,
+                "The tracer's symbol " TM_ROOT_SYMBOL " says which. Give the debugger the files the process ran\n"
+                "with, as\n"
+                "    gdb PYTHON CORE\n"
+                "    lldb PYTHON -c CORE\n"
+                "For files in another folder: set sysroot DIR in gdb, or\n"
+                "settings set target.exec-search-paths DIR in lldb, before you open the core.");
     struct tm_error *error = tm_text_check(&text);
     if (!error)
         error = tm_error_create(TM_ERROR_CORRUPT, "%s", tm_text_string(&text));
@@ -363,7 +365,7 @@ static struct tm_error *cannot_tell(const struct search *search)
     return error;
 }
 
-// The only table, or the only one which says that it is of this process.
+// The only table, or the only one with this process's id.
 static struct tm_error *choose(const struct search *search, struct tm_root_place *result)
 {
     uint32_t process = tm_target_process(search->target);

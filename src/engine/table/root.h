@@ -1,7 +1,7 @@
 /**
  * The root of a trace table: finding it in a target and deciding whether it is one.
  *
- * Knows the root record and how a target may hide it; follows none of its links.
+ * Knows the root record and where it may be in a target. Follows none of its links.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_ROOT_H
 #define TRACEMORTEM_ENGINE_TABLE_ROOT_H
@@ -16,10 +16,10 @@ struct tm_root_place {
 };
 
 /**
- * Find the root: by its symbol, by the name of its mapping, by searching memory; the first which holds. Errors:
- * TM_ERROR_NO_TABLE; TM_ERROR_INCOMPLETE where memory is missing in which there may be one; TM_ERROR_NOT_TRACING where the
- * tracer was met without a table; TM_ERROR_UNSUPPORTED, TM_ERROR_CORRUPT, TM_ERROR_FAULT for a root which was met but is of no
- * use; TM_ERROR_INTERRUPTED.
+ * Find the root: by its symbol, by the name of its mapping, by searching memory. Errors: TM_ERROR_NO_TABLE;
+ * TM_ERROR_INCOMPLETE where memory is missing that may hold a root; TM_ERROR_NOT_TRACING where the tracer is there
+ * without a table; TM_ERROR_UNSUPPORTED, TM_ERROR_CORRUPT, TM_ERROR_FAULT for a root that is there but cannot be
+ * used; TM_ERROR_INTERRUPTED.
  */
 struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result);
 

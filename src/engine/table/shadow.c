@@ -1,15 +1,15 @@
 /**
  * The shadow map: a walk from an address back to the nearest start of a block.
  *
- * It goes from slot to slot and, where leaves or branches were never made, from entry to entry of the level above, in
- * reads which begin with a few entries and grow: most blocks are small, and their start is at hand.
+ * It goes from slot to slot and, where leaves or branches were never made, from entry to entry of the level above.
+ * Reads begin with a few entries and grow: most blocks are small, and their start is near.
  */
 #include "engine/table/shadow.h"
 
 #include "engine/base/number.h"
 #include "engine/target/target.h"
 
-// What one walk may read before it gives up: the slots of 256 MiB without any block's start.
+// What one search may read before it gives up: the slots of 256 MiB without a block's start.
 #define READ_LIMIT (UINT64_C(64) << 20)
 #define LARGEST_WINDOW ((uint64_t)16384) // bytes
 #define PAGE ((uint64_t)4096)
@@ -19,7 +19,7 @@ struct walk {
     const struct tm_host *host;
     struct tm_damage *damage;
     uint64_t directory;
-    uint64_t left; // bytes which may still be read
+    uint64_t left; // bytes that may still be read
 };
 
 // One array of the tree: a directory, a branch or a leaf.
@@ -29,13 +29,14 @@ struct level {
     uint64_t first_window; // entries read at first
 };
 
-// Directories and branches hold addresses or 0; of slots only starts count.
+// Directories and branches contain addresses or 0; of slots, only starts count.
 static bool counts(const struct level *level, uint64_t value)
 {
     return level->width == sizeof(uint32_t) ? (value & TM_SLOT_START) != 0 : value != 0;
 }
 
-// Read entries [*first, last], or fewer, if memory is missing: those on the last one's page. False: not even these.
+// Read entries [*first, last], or, if memory is missing, only those on the last one's page. False: those cannot be
+// read either.
 static bool read_back(struct walk *walk, const struct level *level, uint64_t *first, uint64_t last,
                       unsigned char *buffer)
 {
@@ -44,7 +45,7 @@ static bool read_back(struct walk *walk, const struct level *level, uint64_t *fi
     walk->left -= walk->left < end - from ? walk->left : end - from;
     if (tm_target_try_read(walk->target, from, buffer, end - from))
         return true;
-    // Entries are aligned in every table that makes sense, so the page on which the last one ends holds all of it.
+    // Entries are aligned in every valid table, so the page on which the last one ends has all of it.
     uint64_t page = (end - 1) / PAGE * PAGE;
     if (page > from) {
         uint64_t on_page = (end - page) / level->width;
@@ -58,14 +59,14 @@ static bool read_back(struct walk *walk, const struct level *level, uint64_t *fi
     return false;
 }
 
-// The last entry at or before `last` and not before `lowest` which counts: *found, *index and *value.
+// The last entry that counts from `last` back to `lowest`: *found, *index and *value.
 static struct tm_error *find_back(struct walk *walk, const struct level *level, uint64_t last, uint64_t lowest,
                                   bool *found, uint64_t *index, uint64_t *value)
 {
     unsigned char buffer[LARGEST_WINDOW];
     uint64_t window = level->first_window;
     *found = false;
-    for (uint64_t end = last + 1; end > lowest && walk->left;) { // entries from `end` on were looked at
+    for (uint64_t end = last + 1; end > lowest && walk->left;) { // entries from `end` on are done
         struct tm_error *error = tm_host_check(walk->host);
         if (error)
             return error;
@@ -86,7 +87,7 @@ static struct tm_error *find_back(struct walk *walk, const struct level *level, 
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Down the tree, always to the last entry which is there and not past the one asked for
+// Down the tree, always to the last entry that is there, and never past the one asked for
 
 #define BRANCH_BITS (TM_BRANCH_SHIFT - TM_LEAF_SHIFT)
 #define LEAF_BITS (TM_LEAF_SHIFT - TM_SLOT_SHIFT)
@@ -96,7 +97,7 @@ static uint64_t low_bits(uint64_t number, unsigned bits)
     return number & ((UINT64_C(1) << bits) - 1);
 }
 
-// The number below which a table at position `parent` does not go: `lowest`, as far as it lies in that table.
+// The lowest number in the table at position `parent`: `lowest`, as far as it is in that table.
 static uint64_t lowest_in(uint64_t lowest, uint64_t parent, unsigned bits)
 {
     return lowest >> bits == parent ? low_bits(lowest, bits) : 0;
@@ -104,10 +105,10 @@ static uint64_t lowest_in(uint64_t lowest, uint64_t parent, unsigned bits)
 
 struct leaf {
     uint64_t number; // of all leaves, by address
-    uint64_t entry;  // its address and the parts of it which may hold starts
+    uint64_t entry;  // its address, and which parts of it may contain starts
 };
 
-// The last leaf which is there, from `last` back to `lowest`.
+// The last leaf that is there, from `last` back to `lowest`.
 static struct tm_error *find_leaf(struct walk *walk, uint64_t last, uint64_t lowest, bool *found, struct leaf *leaf)
 {
     const struct level directory = {walk->directory, sizeof(uint64_t), 1};
@@ -142,7 +143,7 @@ struct slot {
 
 #define PART_BITS (TM_LEAF_PART_SHIFT - TM_SLOT_SHIFT)
 
-// The last start in one leaf, from slot `last` back to `lowest`, both counted in the leaf. Only parts in use are read.
+// The last start in one leaf, from slot `last` back to `lowest`, both counted in the leaf. Reads only parts in use.
 static struct tm_error *find_in_leaf(struct walk *walk, uint64_t entry, uint64_t last, uint64_t lowest, bool *found,
                                      uint64_t *index, uint64_t *value)
 {

@@ -7,7 +7,7 @@
 
 #define SITES_BETWEEN_CHECKS 4096u
 
-// Whether a site has its hash: what it counts is another question.
+// Whether a site's hash fits: it covers all but the counters.
 static bool is_as_written(uint64_t id, const struct tm_site *site)
 {
     return site->hash == tm_site_hash(id, site);
@@ -42,15 +42,15 @@ uint64_t tm_root_traced(const struct tm_root *root)
     return root->owned.traced + root->shared.traced;
 }
 
-// Once all sites are noted: how many bytes are in flight; and what is no update is damage.
+// Adds what no update explains to the damage.
 uint64_t tm_flight_end(const struct tm_table *table, const struct tm_flight *flight, struct tm_damage *damage)
 {
     const struct tm_root *root = &table->place.root;
     uint64_t traced = tm_root_traced(root), bytes = flight->bytes - traced;
-    // While traces are cleared, or where sites are missing, the two tell nothing about each other.
+    // While traces are cleared, or where sites are missing, the two counts cannot be compared.
     if (root->state != TM_STATE_TRACING || damage->unreadable_records || damage->corrupt_records)
         return 0;
-    // The whole never counts more than the sites do.
+    // The root never counts more than the sites do.
     bool possible = bytes <= TM_COUNTER_LIMIT || (int64_t)traced < 0;
     if (!possible || (flight->torn && bytes < flight->torn_bytes)) {
         struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = table->place.address};

@@ -1,8 +1,8 @@
 /**
  * Sites: what a site's record counts, and the loop over all of them. Knows no block.
  *
- * A site counts blocks by additions which are not one step with the rest of an update. So a core may be taken between two of
- * them; what one update explains is *in flight* and no damage.
+ * An update changes a site's counters and the root's by several stores. A core may be taken between two of them: what
+ * one update explains is *in flight* and is no damage.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_SITES_H
 #define TRACEMORTEM_ENGINE_TABLE_SITES_H
@@ -10,12 +10,12 @@
 #include "engine/table/table.h"
 #include "engine/table/tracebacks.h"
 
-/** No program has so many live blocks or bytes: counters beyond are damaged, or were read between two stores. */
+/** No program has so many live blocks or bytes: larger counters are damaged, or were read between two stores. */
 #define TM_COUNTER_LIMIT (UINT64_C(1) << 60)
 
 enum tm_liveness {
     TM_SITE_DEAD,        // no live block
-    TM_SITE_LIVE,        //
+    TM_SITE_LIVE,        // has live blocks
     TM_SITE_TORN,        // bytes without a block: in the middle of an update, or damaged
     TM_SITE_IMPLAUSIBLE, // damaged
 };
@@ -23,32 +23,32 @@ enum tm_liveness {
 /** Of the site with this id and record; *count and *size are its live blocks and their bytes. */
 enum tm_liveness tm_site_liveness(uint64_t id, const struct tm_site *site, uint64_t *count, uint64_t *size);
 
-/** The record of a site. False with `flaw` set: it cannot be read, or is not what was written. */
+/** The record of a site. False with `flaw` set: it cannot be read, or has changed since it was written. */
 bool tm_site_get(const struct tm_records *sites, uint64_t id, struct tm_site *site, struct tm_flaw *flaw);
 
 /** The traceback of a site, as tm_tracebacks_get(); its one frame is marked where the table had no room for any. */
 struct tm_error *tm_site_traceback(struct tm_tracebacks *tracebacks, const struct tm_site *site,
                                    const struct tm_traceback **result, struct tm_flaw *flaw);
 
-/** A loop over all sites that can be read. What cannot be read is in the damage of the loaded array already. */
+/** A loop over all sites that can be read. The damage of the loaded array already counts those that cannot. */
 struct tm_site_cursor {
     const struct tm_records *sites; // loaded
     const struct tm_host *host;
-    uint64_t id; // of the current site, as `site` is its record; 0 before the first
+    uint64_t id; // of the current site; 0 before the first
     struct tm_site site;
-    struct tm_error *error; // of the host: ends the loop, and is the caller's
+    struct tm_error *error; // of the host: it ends the loop, and the caller owns it
 };
 
-/** On to the next site. False: there is none, or the cursor has an error. */
+/** Go on to the next site. False: that was the last one, or the cursor has an error. */
 bool tm_site_next(struct tm_site_cursor *cursor);
 
 /**
- * Bytes in live blocks, as the root counts them. (int64_t) < 0, less than nothing, where threads without the interpreter's
- * lock allocated while tracing stopped and started: then it may be off for good.
+ * Bytes in live blocks, as the root counts them. It may be negative, as an int64_t: where threads without the
+ * interpreter's lock allocate while tracing stops and starts, it can stay wrong.
  */
 uint64_t tm_root_traced(const struct tm_root *root);
 
-/** What is in flight: its site counts an update first, the root last. All zero at first. */
+/** What is in flight: an update changes its site first and the root last. All zero at first. */
 struct tm_flight {
     uint64_t bytes;      // of all sites
     uint64_t torn_bytes; // of the torn ones among them

@@ -3,7 +3,7 @@
 #include "engine/table/answers.h"
 #include "engine/table/sites.h"
 
-// The group of one site, if it has live blocks or, with `ever`, had some; what is wrong with it is a flaw.
+// The group of one site, if it has live blocks or, with `ever`, had some; a flaw if something is wrong with it.
 static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struct tm_site_cursor *cursor, bool ever,
                                    struct tm_flight *flight, struct tm_group *group, struct tm_flaw *flaw)
 {
@@ -57,7 +57,8 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
     result->frame_limit = table->place.root.frame_limit;
     result->has_functions = result->has_churn = true;
     result->codes_full = tm_table_full(table) & (TM_FULL_CODES | TM_FULL_STRINGS | TM_FULL_BYTES);
-    // Of the other arrays only what a site needed is missing in the answer, and is counted with the site.
+    result->table_bytes = tm_table_own_bytes(table);
+    // What is missing from the other arrays matters only where a site needs it, and is counted with the site.
     result->damage = table->sites.damage;
     error = tm_table_tracebacks(table, pool, host, &tracebacks);
     if (!error)

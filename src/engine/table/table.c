@@ -1,4 +1,4 @@
-// Opening a table: its root and arrays. What it answers is in files of its own: answers.h.
+// Opening a table: its root and its arrays. Each answer has a file of its own: answers.h.
 
 #include "engine/table/table.h"
 
@@ -9,7 +9,7 @@
 #include "engine/base/number.h"
 #include "engine/table/answers.h"
 
-// Ids are numbers of 32 bits; positions in `bytes` could be larger, but a TiB of names is none.
+// Ids are numbers of 32 bits. Positions in `bytes` could be larger, but no program has a TiB of names.
 #define ID_LIMIT (UINT64_C(1) << 32)
 #define BYTES_LIMIT (UINT64_C(1) << 40)
 
@@ -40,8 +40,8 @@ static int compare_extents(const void *a, const void *b)
     return tm_compare_numbers(((const struct extent *)a)->start, ((const struct extent *)b)->start);
 }
 
-// The writer never puts two chunks into the same memory: where they overlap at least one address is wrong, and what
-// stands there would be counted twice.
+// The writer never puts two chunks into the same memory. Where they overlap, at least one address is wrong, and its
+// records would be counted twice.
 static struct tm_error *check_overlaps(const struct tm_table *table)
 {
     const struct tm_records *arrays[] = {&table->bytes, &table->strings, &table->codes,

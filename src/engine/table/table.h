@@ -1,7 +1,7 @@
 /**
  * The source for our own table: the trace table which our tracer writes (src/layout/trace_table.h).
  *
- * Knows what records mean together, and no check of them: that is verify/, which open.c attaches.
+ * Knows what records mean together. Does not know how they are verified: open.c attaches that.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_TABLE_H
 #define TRACEMORTEM_ENGINE_TABLE_TABLE_H

@@ -1,5 +1,5 @@
 /**
- * Paths: walking nodes towards the oldest frame, decoding code objects and lines on the way.
+ * Tracebacks: following nodes towards the oldest frame, and decoding code objects and lines on the way.
  */
 #include "engine/table/tracebacks.h"
 
@@ -10,12 +10,12 @@
 #include "layout/hash.h"
 #include "layout/lines.h"
 
-// Line tables are first read so far; most are shorter.
+// How much of a line table is read first; most are shorter.
 #define TABLE_FIRST_READ 512u
-// A checkpoint stands at each so many entries of a line table of more than so many bytes.
+// A line table of more than so many bytes has a checkpoint at each so many entries.
 #define LONG_TABLE 512u
 #define CHECKPOINT_DISTANCE 64u
-// Every string and every line table stands once in `bytes`; a table in which they overlap without end is cut short.
+// No two strings or line tables share bytes; this bounds the work for a table in which they overlap without end.
 #define BYTES_FACTOR 8u
 #define BYTES_AT_LEAST (UINT64_C(64) << 20)
 // Three GiB of frames on the debugger's side.
@@ -34,12 +34,12 @@ struct code_entry {
     const struct tm_name *function; // NULL: not known
     uint32_t code_length;
     struct tm_lines lines;
-    uint8_t *table; // theirs
+    uint8_t *table; // the bytes of `lines`
     struct tm_line_cursor *checkpoints;
     uint32_t checkpoint_count;
 };
 
-// An instruction which was decoded: entries of an open hash table, kept small, since most of them miss the cache.
+// A decoded instruction: an entry of an open hash table, kept small, since most look-ups miss the cache.
 struct tm_known_frame {
     uint64_t hash; // of the key: equal only if the keys are
     union {
@@ -84,15 +84,15 @@ void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks)
     tracebacks->latest_nodes = NULL;
 }
 
-// The flaw of a remembered entry: the memory which is missing is counted the first time only.
-static struct tm_flaw tell_flaw(struct tm_flaw *flaw)
+// The flaw of a remembered entry. Missing memory is counted the first time only.
+static struct tm_flaw take_flaw(struct tm_flaw *flaw)
 {
-    struct tm_flaw told = *flaw;
+    struct tm_flaw taken = *flaw;
     flaw->bytes = 0;
-    return told;
+    return taken;
 }
 
-// The entry for a key, made of zeros if it is new (*is_new); NULL: no memory.
+// The entry of a key, all zero if it is new (*is_new); NULL: no memory.
 static inline void *remember(struct tm_tracebacks *tracebacks, struct tm_set *set, uint64_t key, size_t size,
                              bool *is_new)
 {
@@ -111,7 +111,7 @@ static inline void *remember(struct tm_tracebacks *tracebacks, struct tm_set *se
     return entry->item;
 }
 
-// Bytes [from, to) of a range at `position` which is known to lie in one chunk.
+// Bytes [from, to) of a range at `position` that is known to be in one chunk.
 static bool copy_bytes(struct tm_tracebacks *tracebacks, tm_position position, uint32_t from, uint32_t to,
                        uint8_t *buffer, struct tm_flaw *flaw)
 {
@@ -135,7 +135,7 @@ static struct tm_error *decode_name(struct tm_tracebacks *tracebacks, uint32_t i
     struct tm_string string;
     if (!tm_records_get(tracebacks->records.strings, id, &string, sizeof(string), &entry->flaw))
         return NULL;
-    // No name needs more; a longer one would be a way to make the debugger allocate.
+    // No name needs more. A longer one would only make the debugger allocate.
     if (!tm_records_in_chunk(tracebacks->records.bytes, string.position, string.length) ||
         string.length > TM_READ_LIMIT) {
         tm_flaw_corrupt(&entry->flaw, tm_records_address(tracebacks->records.strings, id));
@@ -174,7 +174,7 @@ static struct tm_error *get_file_name(struct tm_tracebacks *tracebacks, uint32_t
     if (error)
         return error;
     code->file_name = entry->name;
-    code->flaw = tell_flaw(&entry->flaw);
+    code->flaw = take_flaw(&entry->flaw);
     return NULL;
 }
 
@@ -193,7 +193,7 @@ static struct tm_error *get_function(struct tm_tracebacks *tracebacks, uint32_t 
 // ---------------------------------------------------------------------------------------------------------------
 // Codes and their lines
 
-// A code's line table, whole. Never allocates more than twice of what was read, plus the first read.
+// Read a code object's line table. Allocates at most twice what was read, plus the first read.
 static struct tm_error *read_table(struct tm_tracebacks *tracebacks, const struct tm_code *code,
                                    struct code_entry *entry)
 {
@@ -267,7 +267,7 @@ static struct tm_error *make_checkpoints(struct code_entry *code)
 static void start_cursor(const struct code_entry *code, uint64_t offset, struct tm_line_cursor *cursor)
 {
     uint32_t low = 0, high = code->checkpoint_count;
-    while (low < high) { // the last checkpoint which starts at or before the offset
+    while (low < high) { // the last checkpoint that starts at or before the offset
         uint32_t middle = low + (high - low) / 2;
         if (code->checkpoints[middle].start <= offset)
             low = middle + 1;
@@ -307,7 +307,7 @@ static struct tm_error *decode_frame(struct tm_tracebacks *tracebacks, uint32_t 
     struct tm_error *error = get_code(tracebacks, code_id, &code);
     if (error)
         return error;
-    *flaw = tell_flaw(&code->flaw);
+    *flaw = take_flaw(&code->flaw);
     if (flaw->kind != TM_FLAW_NONE)
         return NULL;
     if (instruction >= 0 && (uint32_t)instruction >= code->code_length) {
@@ -391,14 +391,14 @@ static struct tm_error *get_frame(struct tm_tracebacks *tracebacks, const struct
     if (known->state == FRAME_GOOD)
         *frame = (struct tm_frame){.file_name = known->file_name, .line = known->line, .function = known->function};
     else
-        *flaw = tell_flaw(known->flaw);
+        *flaw = take_flaw(known->flaw);
     return NULL;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Paths
 
-// A node which is what was written, makes sense by itself and is of this depth (0: any).
+// Get a node that is as it was written, makes sense and has this depth (0: any).
 static bool get_node(const struct tm_tracebacks *tracebacks, uint32_t id, uint32_t depth, struct tm_node *node,
                      struct tm_flaw *flaw)
 {
@@ -427,8 +427,8 @@ static struct tm_error *spend_frames(struct tm_tracebacks *tracebacks, uint64_t 
     return check ? tm_host_check(tracebacks->host) : NULL;
 }
 
-// Fill tracebacks->latest, from its last frame back to the oldest one. Ids fall and depths count down to 1, so the walk ends;
-// it ends early where it meets the path before this one: from there on they are the same.
+// Fill tracebacks->latest, from its last frame back to the oldest one. Ids fall and depths count down to 1, so the
+// walk ends. It ends early where it meets the previous traceback: from there on they are the same.
 static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, struct tm_node *node, struct tm_flaw *flaw)
 {
     for (uint32_t depth = node->depth; depth > tracebacks->latest_count || tracebacks->latest_nodes[depth - 1] != id;) {
@@ -459,7 +459,7 @@ struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t no
     struct tm_error *error = spend_frames(tracebacks, count);
     if (!error)
         error = walk(tracebacks, node_id, &node, flaw);
-    // A path that was given up is half this one and half the one before: no part of it may be met again.
+    // A traceback that was given up is half this one and half the previous one: no part of it may be used again.
     bool whole = !error && flaw->kind == TM_FLAW_NONE;
     tracebacks->latest_count = whole ? count : 0;
     if (!whole)

@@ -1,9 +1,9 @@
 /**
- * Paths: from a node of the trace table to the traceback it stands for.
+ * Tracebacks: from a node of the trace table to the traceback it represents.
  *
- * Each string, code object, and instruction of a code object is decoded once and remembered for the request. A path
- * is given whole or not at all: whatever contradicts the layout or cannot be read makes a flaw, never a shorter or
- * a wrong traceback. Knows nodes, codes and strings; knows no sites and no blocks.
+ * Each string, each code object and each instruction of a code object is decoded once and remembered for the request.
+ * A traceback is whole or absent: whatever contradicts the layout or cannot be read makes a flaw, never a shorter or
+ * a wrong traceback. Knows nodes, code objects and strings; knows no sites and no blocks.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_TRACEBACKS_H
 #define TRACEMORTEM_ENGINE_TABLE_TRACEBACKS_H
@@ -12,7 +12,7 @@
 #include "engine/base/set.h"
 #include "engine/table/records.h"
 
-/** The arrays of a table which tracebacks are made of; loaded or not. */
+/** The arrays of a table that tracebacks are made of; loaded or not. */
 struct tm_traceback_records {
     const struct tm_records *bytes;
     const struct tm_records *strings;
@@ -20,7 +20,7 @@ struct tm_traceback_records {
     const struct tm_records *nodes;
 };
 
-/** Frames on a path: as tracemalloc's limit. */
+/** Frames of a traceback: tracemalloc's limit. */
 #define TM_TRACEBACK_LIMIT 65535u
 
 struct tm_known_frame;
@@ -32,7 +32,7 @@ struct tm_tracebacks {
     struct tm_arena arena;
     struct tm_set names;          // by string id
     struct tm_set codes;          // by code id
-    struct tm_known_frame *known; // by code id and instruction: a hash table of its own, as it is asked most
+    struct tm_known_frame *known; // by code id and instruction: a hash table of its own, since it is asked most
     size_t known_count;
     size_t known_capacity;
     const struct tm_name *unknown;
@@ -43,14 +43,14 @@ struct tm_tracebacks {
     uint64_t frames_left; // in tracebacks that may still be made
 };
 
-/** Everything given must outlive the tracebacks, and the records must not be loaded meanwhile. */
+/** Everything passed must outlive the tracebacks, and the records must not be loaded in the meantime. */
 struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const struct tm_traceback_records *records,
                                     struct tm_pool *pool, const struct tm_host *host);
 void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks);
 
 /**
- * The traceback of a node, or NULL in *result and a flaw. `total_frames` is the site's. Fails only for want of memory
- * and if interrupted.
+ * The traceback of a node, or NULL in *result and a flaw. `total_frames` is the site's. Fails only if interrupted or
+ * if there is no memory.
  */
 struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node, uint32_t total_frames,
                                    const struct tm_traceback **result, struct tm_flaw *flaw);

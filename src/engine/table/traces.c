@@ -10,12 +10,12 @@
 
 #define PAGE_ORIGINS 4096u
 
-// What is known of a site: made when its first block is met.
+// What is known of a site; made when its first block is met.
 struct known_site {
     struct tm_origin origin;
     struct tm_flaw flaw;      // NONE: the origin is good
-    uint64_t found, bytes;    // its blocks which were met, but for those inside realloc()
-    uint64_t resizing, moved; // of these: how many, and their bytes
+    uint64_t found, bytes;    // its blocks, except those inside realloc()
+    uint64_t resizing, moved; // how many are inside realloc(), and their bytes
 };
 
 struct visit {
@@ -26,7 +26,7 @@ struct visit {
     tm_trace_visitor visitor;
     void *context;
     struct tm_trace trace; // being visited
-    uint64_t found_bytes;  // of all blocks which were met, but for those inside realloc()
+    uint64_t found_bytes;  // of all blocks, except those inside realloc()
     struct tm_damage *damage;
 };
 
@@ -72,7 +72,7 @@ static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_
     return error;
 }
 
-// The whole does not count a block inside realloc(), and its site may have ended to.
+// The root does not count a block inside realloc(), and its site may no longer count it either.
 static void note_found(struct visit *visit, struct known_site *site, const struct tm_recorded_block *block)
 {
     if (!block->resizing)
@@ -100,7 +100,7 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_recorde
     note_found(visit, site, block);
     if (site && site->flaw.kind != TM_FLAW_NONE) {
         flaw = site->flaw;
-        site->flaw.bytes = 0; // memory which is missing is counted once
+        site->flaw.bytes = 0; // missing memory is counted once
     } else if (site && site->origin.domain != block->domain) {
         tm_flaw_corrupt(&flaw, tm_records_address(&visit->table->sites, block->site));
     }
@@ -131,7 +131,7 @@ static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *
     return error;
 }
 
-// What sites count beyond the blocks which were met, and blocks which were met beyond what they count.
+// What sites count beyond the blocks found, and the blocks found beyond what they count.
 struct balance {
     uint64_t missing, missing_bytes;
     uint64_t extra;
@@ -153,7 +153,7 @@ static void add_to_balance(struct balance *balance, const struct visit *visit, c
     static const struct known_site none;
     const struct tm_root *root = &visit->table->place.root;
     const struct known_site *known = find_known(visit, cursor->id);
-    // An earlier stop() may have met threads without the lock, and each of them have left a block behind.
+    // An earlier stop() may have met threads without the lock, each of which may have left a block behind.
     bool may_have_more = cursor->site.flags & TM_SITE_SHARED && root->starts > 1;
     uint64_t count, bytes;
     if (tm_site_liveness(cursor->id, &cursor->site, &count, &bytes) == TM_SITE_IMPLAUSIBLE)
@@ -166,10 +166,10 @@ static void add_to_balance(struct balance *balance, const struct visit *visit, c
         balance->extra = tm_add_saturating(balance->extra, known->found > count ? known->found - count : 1);
 }
 
-// A site counts a block before it is published and until it is gone, and the whole counts it afterwards and no longer: so no
-// site has more blocks than it counts, and fewer only by what is in flight, which the whole does not count. What contradicts
-// this is damage: slots or records have become zeros, which look like those of no block, or a block's slots tell another site
-// or size than they did.
+// A site counts a block before it is published and until it is gone; the root counts it for a shorter time. So no
+// site has more blocks than it counts, and fewer only by what is in flight, which the root does not count. Anything
+// else is damage: slots or records have become zeros, which look like free ones, or a block's slots have another site
+// or size than they had.
 static struct tm_error *check_found(const struct visit *visit, const struct tm_host *host)
 {
     const struct tm_root *root = &visit->table->place.root;
@@ -201,7 +201,7 @@ struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host 
         return error;
     result->frame_limit = table->place.root.frame_limit;
     result->python_version = table->place.root.python_version;
-    // Of the other arrays only what a block needed is missing in the answer, and is counted with the block.
+    // What is missing from the other arrays matters only where a block needs it, and is counted with the block.
     result->damage = table->tracked.damage;
 
     struct visit *visit = calloc(1, sizeof(*visit));

@@ -1,5 +1,5 @@
 /**
- * Tracked blocks: a look at the array for interior addresses, a probe of the index for exact ones.
+ * Tracked blocks: reading the array for addresses inside blocks, and searching the index for exact ones.
  */
 #include "engine/table/tracked.h"
 
@@ -9,7 +9,7 @@
 #include "engine/target/target.h"
 #include "layout/hash.h"
 
-// An array of up to so many records (16 KiB) is read whole, and so much of a larger one at both of its ends.
+// An array of up to so many records (16 KiB) is read whole; of a larger one, so many are read at both ends.
 #define SMALL_ARRAY 512u
 #define LARGE_ARRAY_END 128u
 // The thorough search of a large array stops after so many records (256 MiB).
@@ -18,11 +18,11 @@
 #define LARGE_WINDOW ((size_t)TM_READ_LIMIT)
 #define PAGE ((uint64_t)4096)
 
-// Domains to be asked: one for the core and one for each kind of memory an extension tracks.
+// Domains to search in: one for the core and one for each kind of memory that an extension tracks.
 #define DOMAINS 64u
 
 #define PROBE_WINDOW 16u   // slots
-#define PROBE_LIMIT 16384u // slots; a sane index never has so long a run
+#define PROBE_LIMIT 16384u // slots; a valid index never has so long a run
 #define INDEX_SHIFT_LIMIT 40u
 
 struct search {
@@ -54,8 +54,8 @@ static void note_domain(struct search *search, uint32_t domain)
         search->domains[search->domain_count++] = domain;
 }
 
-// Of two blocks of a domain which hold the address the one that begins there counts, or else the nearer one: in a
-// domain whose addresses are mere numbers blocks may well overlap.
+// Of two blocks of a domain that contain the address, the one that begins there counts, or else the nearer one: in a
+// domain whose addresses are only numbers, blocks may overlap.
 static void add(struct tm_tracked_blocks *result, const struct tm_recorded_block *block)
 {
     for (size_t i = 0; i < result->count; i++) {
@@ -83,7 +83,7 @@ static void consider(struct search *search, uint64_t id, const struct tm_tracked
         add(search->result, &found);
 }
 
-// How many of `count` records lie on one page with the first byte of the first, which itself may reach further.
+// How many of `count` records are on one page with the first byte of the first, which may extend further.
 static uint64_t on_one_page(uint64_t address, uint64_t stride, uint64_t count)
 {
     uint64_t there = (PAGE - address % PAGE) / stride;
@@ -91,7 +91,8 @@ static uint64_t on_one_page(uint64_t address, uint64_t stride, uint64_t count)
     return there < count ? there : count;
 }
 
-// Read `*count` records from `first` on, or fewer where a page is missing. False: those *count cannot be read.
+// Read `*count` records from `first` on, or fewer where a page is missing. False: the remaining *count cannot be
+// read.
 static bool read_some(struct search *search, uint64_t first, uint64_t *count)
 {
     uint64_t stride = search->tracked->array.record_size;
@@ -106,7 +107,7 @@ static bool read_some(struct search *search, uint64_t first, uint64_t *count)
     return false;
 }
 
-// The records [from, to).
+// Reads the records [from, to).
 static struct tm_error *scan(struct search *search, uint64_t from, uint64_t to)
 {
     uint64_t stride = search->tracked->array.record_size;
@@ -115,7 +116,7 @@ static struct tm_error *scan(struct search *search, uint64_t from, uint64_t to)
         if (error)
             return error;
         uint64_t count = tm_records_run(search->tracked, from);
-        if (count == 0) { // the chunk is not there
+        if (count == 0) { // the chunk is missing
             struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = search->tracked->array_address};
             tm_damage_add(search->damage, &flaw, to - from);
             return NULL;
@@ -154,7 +155,7 @@ static bool open_index(struct search *search, uint64_t address, struct index *in
     return good;
 }
 
-// True: the probe is over.
+// True: the search is over.
 static bool probe_slot(struct search *search, uint32_t slot, uint32_t domain)
 {
     struct tm_tracked block;

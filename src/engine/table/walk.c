@@ -1,5 +1,5 @@
 /**
- * The walk: directory, branches and leaves are each read as a whole; of one with missing pages the others are used.
+ * The walk: directory, branches and leaves are each read as a whole. Where pages are missing, the others are used.
  */
 #include "engine/table/walk.h"
 
@@ -10,8 +10,9 @@
 
 #define PAGE ((uint64_t)4096)
 
-// As in array.c: a leaf of which nothing is there costs 127 failed reads until that is known. So many are spent on
-// searching for readable pages; after them a table is there or is not; after as many again the rest is given up.
+// As in records.c: a leaf that is missing altogether costs 127 failed reads until that is known. After so many failed
+// reads, readable pages are not searched for any more: a table is there or is not. After as many again the rest is
+// given up.
 #define FAILURES_TO_BISECT 4096u
 #define FAILURES_TO_GIVE_UP (2 * FAILURES_TO_BISECT)
 
@@ -30,7 +31,7 @@ struct tm_walk_buffers {
     tm_directory directory;
     tm_branch branch;
     tm_leaf leaf;
-    unsigned parts;                       // of the leaf: what was read of it
+    unsigned parts;                       // of the leaf: which were read
     bool missing[sizeof(tm_leaf) / PAGE]; // its pages
 };
 
@@ -58,17 +59,17 @@ static bool gave_up(const struct tm_walk *walk)
     return walk->failures >= FAILURES_TO_GIVE_UP;
 }
 
-static void tell(struct tm_walk *walk, enum tm_walk_flaw kind, const struct tm_flaw *flaw, uint64_t records)
+static void report(struct tm_walk *walk, enum tm_walk_flaw kind, const struct tm_flaw *flaw, uint64_t records)
 {
     tm_damage_add(walk->damage, flaw, records);
     if (walk->observer)
         walk->observer->flaw(walk->observer->context, kind, flaw, records);
 }
 
-static void tell_corrupt(struct tm_walk *walk, enum tm_walk_flaw kind, uint64_t address)
+static void report_corrupt(struct tm_walk *walk, enum tm_walk_flaw kind, uint64_t address)
 {
     struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = address};
-    tell(walk, kind, &flaw, 1);
+    report(walk, kind, &flaw, 1);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -84,13 +85,13 @@ struct piece {
 static void leave_out(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
 {
     struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = from, .bytes = to - from};
-    tell(walk, TM_WALK_UNREADABLE, &flaw, (to - from) / piece->width);
+    report(walk, TM_WALK_UNREADABLE, &flaw, (to - from) / piece->width);
     memset(piece->bytes + (from - piece->address), 0, to - from);
     for (uint64_t page = from / PAGE; piece->missing && page <= (to - 1) / PAGE; page++)
         piece->missing[page - piece->address / PAGE] = true;
 }
 
-// Entries of what is missing are 0: nothing there. At most 7 calls deep: it halves 65 pages.
+// Missing entries become 0: nothing there. At most 7 calls deep: it halves 65 pages.
 static void read_range(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
 {
     if (!gave_up(walk) && tm_target_try_read(walk->target, from, piece->bytes + (from - piece->address), to - from))
@@ -110,7 +111,7 @@ static void read_range(struct tm_walk *walk, const struct piece *piece, uint64_t
 static struct tm_error *read_table(struct tm_walk *walk, const struct piece *piece, uint64_t size)
 {
     if (piece->address % piece->width || piece->address > UINT64_MAX - size) {
-        tell_corrupt(walk, TM_WALK_MISPLACED, piece->address);
+        report_corrupt(walk, TM_WALK_MISPLACED, piece->address);
         memset(piece->bytes, 0, size);
         return NULL;
     }
@@ -121,14 +122,15 @@ static struct tm_error *read_table(struct tm_walk *walk, const struct piece *pie
 // ---------------------------------------------------------------------------------------------------------------
 // Each table once
 
-// Memory is cut into cells of a table's size: in each at most one table begins. The item is where in the cell, plus 1.
+// Memory is divided into cells of a table's size: at most one table begins in each. The item is where in the cell,
+// plus 1.
 static uint64_t offset_in(const struct tm_set *set, uint64_t cell)
 {
     return (uint64_t)(uintptr_t)tm_set_find_number(set, cell)->item;
 }
 
-// Whether nothing of this table was met before. The writer never puts two into the same memory; where a target leads to
-// one twice, its blocks would be counted twice, and a small target could keep us busy for ever.
+// Whether no part of this table was met before. The writer never puts two tables into the same memory. If a target
+// leads to one twice, its blocks would be counted twice, and a small target could keep us busy forever.
 static struct tm_error *claim(struct tm_set *set, uint64_t address, unsigned shift, bool *is_new)
 {
     if (!tm_set_reserve(set))
@@ -141,7 +143,7 @@ static struct tm_error *claim(struct tm_set *set, uint64_t address, unsigned shi
     return NULL;
 }
 
-// Like claim(), where a table which was met before is counted as damage. Once given up nothing is read, so nothing is
+// Like claim(), and counts a table that was met before as damage. After giving up nothing is read, so nothing is
 // remembered either.
 static struct tm_error *claim_table(struct tm_walk *walk, struct tm_set *set, uint64_t address, unsigned shift,
                                     bool *is_new)
@@ -151,11 +153,11 @@ static struct tm_error *claim_table(struct tm_walk *walk, struct tm_set *set, ui
     if (walk->observer)
         walk->observer->table(walk->observer->context, address, UINT64_C(1) << shift);
     if (!error && !*is_new)
-        tell_corrupt(walk, TM_WALK_MET_BEFORE, address);
+        report_corrupt(walk, TM_WALK_MET_BEFORE, address);
     return error;
 }
 
-// The parts of a leaf which may hold starts, those which follow one another by one read.
+// The parts of a leaf that may contain starts; adjacent parts by one read.
 static struct tm_error *read_parts(struct tm_walk *walk, uint64_t address, unsigned parts)
 {
     struct tm_walk_buffers *buffers = walk->buffers;
@@ -173,7 +175,7 @@ static struct tm_error *read_parts(struct tm_walk *walk, uint64_t address, unsig
     return NULL;
 }
 
-// For the observer: starts where none should be looked for. What cannot be read there was never used.
+// For the observer: starts in parts that are marked as unused. A part that cannot be read was never used.
 static void look_for_hidden(struct tm_walk *walk, uint64_t address, unsigned parts)
 {
     uint32_t slots[PART_SLOTS];
@@ -189,7 +191,7 @@ static void look_for_hidden(struct tm_walk *walk, uint64_t address, unsigned par
             starts += slots[i] >> 31;
         struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = at};
         if (starts)
-            tell(walk, TM_WALK_HIDDEN, &flaw, starts);
+            report(walk, TM_WALK_HIDDEN, &flaw, starts);
     }
 }
 
@@ -227,7 +229,7 @@ static struct tm_error *open_directory(struct tm_walk *walk)
     return read_table(walk, &piece, sizeof(tm_directory));
 }
 
-// On to the next leaf; *found false: there is none.
+// Go on to the next leaf; *found false: that was the last one.
 static struct tm_error *next_leaf(struct tm_walk *walk, bool *found)
 {
     const struct tm_walk_buffers *buffers = walk->buffers;
@@ -239,7 +241,7 @@ static struct tm_error *next_leaf(struct tm_walk *walk, bool *found)
         while (walk->branch_next < TM_BRANCH_ENTRIES) {
             uint64_t leaf = buffers->branch[walk->branch_next++];
             if (!leaf || (!(leaf & TM_LEAF_PARTS_MASK) && !walk->observer))
-                continue; // not there, or no block starts in it
+                continue; // missing, or without a block's start
             *found = true;
             walk->leaf_number = walk->branch_number * TM_BRANCH_ENTRIES + walk->branch_next - 1;
             return open_leaf(walk, leaf);
@@ -257,7 +259,7 @@ static struct tm_error *next_leaf(struct tm_walk *walk, bool *found)
 // ---------------------------------------------------------------------------------------------------------------
 // Blocks
 
-// The next slot of the leaf which starts a block, or TM_LEAF_SLOTS.
+// The next slot of the leaf that starts a block, or TM_LEAF_SLOTS.
 static unsigned find_start(const uint32_t *leaf, unsigned from)
 {
     for (; from < TM_LEAF_SLOTS && from % 2; from++) {
@@ -289,19 +291,20 @@ static bool read_size(const struct tm_walk *walk, unsigned slot, uint64_t addres
     const uint32_t *at = buffers->leaf + slot;
     if (TM_SHADOW_IS_SMALL(at[0]))
         return tm_shadow_small_size(at[0], size) || tm_flaw_corrupt(flaw, address);
-    // A size may go on where no block starts, and in the next leaf.
+    // A size may continue in a part without starts, and in the next leaf.
     if (!slot_was_read(buffers, slot + 2))
         return tm_shadow_read_size(walk->target, walk->directory, address, at[0], size, flaw);
     if (tm_shadow_decode_size(address, at[1], at[2], size))
         return true;
-    // Missing memory was counted when the leaf was read.
+    // The missing memory was counted when the leaf was read.
     bool goes_on = at[1] & TM_SIZE_ESCAPE;
     if (slot_is_missing(buffers, slot + 1) || (goes_on && slot_is_missing(buffers, slot + 2)))
         return tm_flaw_unreadable(flaw, address, 0);
     return tm_flaw_corrupt(flaw, address);
 }
 
-// The id which the map keeps in the block of a code object, behind the slots of its size; 0: none, or not to be had.
+// The id that the map keeps in the block of a code object, after the slots of its size; 0: none, or it cannot be
+// read.
 static uint32_t read_code(const struct tm_walk *walk, unsigned slot, uint64_t address)
 {
     const struct tm_walk_buffers *buffers = walk->buffers;
@@ -336,11 +339,11 @@ struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_recor
         uint64_t address = (walk->leaf_number * TM_LEAF_SLOTS + slot) << TM_SLOT_SHIFT, size;
         bool good = read_size(walk, slot, address, &size, &flaw);
         if (!good)
-            tell(walk, flaw.kind == TM_FLAW_CORRUPT ? TM_WALK_BAD_SIZE : TM_WALK_NO_SIZE, &flaw, 1);
+            report(walk, flaw.kind == TM_FLAW_CORRUPT ? TM_WALK_BAD_SIZE : TM_WALK_NO_SIZE, &flaw, 1);
 
         bool overlap = walk->has_pending && tm_recorded_block_contains(&walk->pending, address);
         if (overlap)
-            tell_corrupt(walk, TM_WALK_OVERLAP, walk->pending.address);
+            report_corrupt(walk, TM_WALK_OVERLAP, walk->pending.address);
         *found = walk->has_pending && !overlap;
         *block = walk->pending;
         walk->has_pending = good;

@@ -1,8 +1,9 @@
 /**
- * Verifying blocks against what counts them: the shadow map's, tracked ones, those being resized; sites and the root.
+ * Verifying blocks against what counts them: those of the shadow map, tracked ones, those inside realloc(); sites and
+ * the root.
  *
- * Counters are no part of what is published at once: an update which was going on leaves a site, or two, off by its block,
- * and the root by the block's bytes. So differences are collected first, and then judged together.
+ * Counters change by several stores: an update that was going on leaves a site, or two, off by its block, and the
+ * root by the block's bytes. So differences are collected first, and then judged together.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,11 +15,11 @@
 #include "engine/table/walk.h"
 #include "engine/verify/parts.h"
 
-// The holder of the main interpreter's lock makes one update at a time; a child which was forked by another thread keeps
-// that of its parent's holder until fork() returns.
+// The holder of the main interpreter's lock makes one update at a time. A child that another thread forked keeps the
+// update of its parent's holder until fork() returns.
 #define OWNED_IN_FLIGHT 2u
-// A thread without the lock which allocates while tracing is stopped may leave a block behind which no site counts. How
-// many threads there were cannot be known.
+// A thread without the lock that allocates while tracing is being stopped may leave a block that no site counts. How
+// many threads there were is not known.
 #define LEFT_BEHIND 256u
 #define BLOCKS_BETWEEN_CHECKS (1u << 16)
 
@@ -49,10 +50,10 @@ static void met_flaw(void *context, enum tm_walk_flaw kind, const struct tm_flaw
         [TM_WALK_UNREADABLE] = {TM_FINDING_MISSING, "shadow map", "a part of it cannot be read"},
         [TM_WALK_MISPLACED] = {TM_FINDING_DAMAGE, "shadow map", "no branch or leaf can be there"},
         [TM_WALK_MET_BEFORE] = {TM_FINDING_DAMAGE, "shadow map", "a branch or leaf overlaps another one"},
-        [TM_WALK_BAD_SIZE] = {TM_FINDING_DAMAGE, "block", "its slots hold no size"},
+        [TM_WALK_BAD_SIZE] = {TM_FINDING_DAMAGE, "block", "its slots contain no size"},
         [TM_WALK_NO_SIZE] = {TM_FINDING_MISSING, "block", "its size cannot be read"},
-        [TM_WALK_OVERLAP] = {TM_FINDING_DAMAGE, "block", "another one begins inside of it"},
-        [TM_WALK_HIDDEN] = {TM_FINDING_DAMAGE, "leaf", "blocks start in a part which is not marked to be in use"},
+        [TM_WALK_OVERLAP] = {TM_FINDING_DAMAGE, "block", "another block begins inside it"},
+        [TM_WALK_HIDDEN] = {TM_FINDING_DAMAGE, "leaf", "blocks start in a part that is not marked as used"},
     };
     struct tm_verifier *verifier = context;
     verifier->result->unreadable_bytes += flaw->kind == TM_FLAW_UNREADABLE ? flaw->bytes : 0;
@@ -66,21 +67,21 @@ static void check_block(struct tm_verifier *verifier, const struct tm_recorded_b
     tm_verifier_count(verifier, "block", 0, block->address, block->size, block->site);
     if (tally && tally->foreign)
         tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
-                        "its site, %" PRIu32 ", is of another domain than CPython's", block->site);
+                        "its site, %" PRIu32 ", belongs to another domain than CPython's", block->site);
     if (block->code == 0)
         return;
     verifier->result->watched++;
     const struct tm_records *codes = &verifier->table->codes;
     if (block->code >= codes->count)
         tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
-                        "the code object in it is known as %" PRIu32 " of %" PRIu64, block->code, codes->count - 1);
+                        "its code object is number %" PRIu32 " of %" PRIu64, block->code, codes->count - 1);
 }
 
 static struct tm_error *walk_blocks(struct tm_verifier *verifier)
 {
     const struct tm_table *table = verifier->table;
     const struct tm_walk_observer observer = {verifier, met_table, met_flaw};
-    struct tm_damage damage = {0}; // told by the observer
+    struct tm_damage damage = {0}; // reported by the observer
     struct tm_walk walk;
     bool found = true;
     struct tm_error *error =
@@ -113,7 +114,7 @@ static void check_leaves(struct tm_verifier *verifier)
 // ---------------------------------------------------------------------------------------------------------------
 // Blocks being resized
 
-// What the map shows at the block's address makes the record void.
+// A block in the map at the same address makes the record void.
 static struct tm_error *is_void(struct tm_verifier *verifier, const struct tm_resize *resize, bool *result)
 {
     const struct tm_table *table = verifier->table;
@@ -157,12 +158,12 @@ static struct tm_error *count_resizes(struct tm_verifier *verifier)
 
 struct counters {
     struct tm_verifier *verifier;
-    bool complete;          // all memory that was to be read could be
+    bool complete;          // all memory that was to be read could be read
     uint64_t blocks, bytes; // live, of all sites together
-    uint64_t tellable_blocks, tellable_bytes;
+    uint64_t resolvable_blocks, resolvable_bytes;
     uint64_t largest_update;     // no block is larger, so no update in flight is
-    uint64_t owned, left_behind; // sites which updates in flight explain; blocks which no site counts
-    bool fits;                   // all of them together
+    uint64_t owned, left_behind; // sites that updates in flight explain; blocks that no site counts
+    bool fits;                   // what they explain is no more than can be
 };
 
 static uint64_t distance(uint64_t a, uint64_t b)
@@ -170,8 +171,8 @@ static uint64_t distance(uint64_t a, uint64_t b)
     return a - b < b - a ? a - b : b - a;
 }
 
-static void tell_difference(struct tm_verifier *verifier, enum tm_finding_kind kind, uint32_t id,
-                            const struct tm_site *site)
+static void report_difference(struct tm_verifier *verifier, enum tm_finding_kind kind, uint32_t id,
+                              const struct tm_site *site)
 {
     const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, id);
     tm_findings_add(&verifier->findings, kind, "site", id, tm_records_address(&verifier->table->sites, id), 1,
@@ -185,13 +186,13 @@ static void add_site(struct counters *counters, const struct tm_tally *tally, ui
     bool plausible = blocks <= TM_COUNTER_LIMIT && bytes <= TM_COUNTER_LIMIT;
     counters->blocks += plausible ? blocks : 0;
     counters->bytes += plausible ? bytes : 0;
-    counters->tellable_blocks += tally->resolvable ? tally->blocks : 0;
-    counters->tellable_bytes += tally->resolvable ? tally->bytes : 0;
+    counters->resolvable_blocks += tally->resolvable ? tally->blocks : 0;
+    counters->resolvable_bytes += tally->resolvable ? tally->bytes : 0;
 }
 
 enum difference { NO_DIFFERENCE, OWNED_UPDATE, SHARED_UPDATE, BEHIND, IMPOSSIBLE };
 
-// A site counts a block before it is found, and until it is not found any more: so it never counts less.
+// A site counts a block before it can be found, and until it cannot be found any more: so it never counts fewer.
 static enum difference compare_site(const struct counters *counters, const struct tm_site *site,
                                     const struct tm_tally *tally)
 {
@@ -203,7 +204,7 @@ static enum difference compare_site(const struct counters *counters, const struc
     if (!plausible)
         return IMPOSSIBLE;
     if (blocks >= tally->blocks && bytes >= tally->bytes) {
-        // Where memory is missing, so may be blocks which are counted; the missing memory was told.
+        // Blocks may be missing where memory is; the missing memory is a finding already.
         if (!counters->complete)
             return NO_DIFFERENCE;
         if (shared)
@@ -226,8 +227,8 @@ static void note_difference(struct counters *counters, uint32_t id, const struct
     counters->left_behind += difference == BEHIND ? tally->blocks - blocks + 1 : 0;
 }
 
-// The whole counts a block only while it is found: what it counts beyond has vanished. While tracing is stopped it may
-// have been reset.
+// The root counts a block only while it can be found: if it counts more, a block has vanished. While tracing is
+// stopped it may have been reset.
 static bool whole_is_found(const struct counters *counters)
 {
     const struct tm_root *root = counters->verifier->root;
@@ -243,7 +244,7 @@ static void judge_difference(struct counters *counters, uint32_t id, const struc
     if (difference == NO_DIFFERENCE)
         return;
     bool explained = difference != IMPOSSIBLE && counters->fits;
-    tell_difference(verifier, explained ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE, id, site);
+    report_difference(verifier, explained ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE, id, site);
 }
 
 static struct tm_error *for_each_site(struct counters *counters,
@@ -289,7 +290,7 @@ static void compare_root(struct counters *counters)
                             : TM_FINDING_DAMAGE,
                         "root", 0, address, 1, "traced memory is %" PRId64 " bytes, and all sites have %" PRIu64,
                         (int64_t)traced, counters->bytes);
-    // Two sides which grow at once may each miss the other's part.
+    // Two counters that grow at the same time may each miss the other's part.
     if (peak < traced)
         tm_findings_add(&verifier->findings,
                         traced - peak <= counters->largest_update ? TM_FINDING_IN_FLIGHT : TM_FINDING_DAMAGE, "root", 0,
@@ -297,18 +298,19 @@ static void compare_root(struct counters *counters)
                         "the peak is %" PRIu64 " bytes, less than the %" PRId64 " traced now", peak, (int64_t)traced);
 }
 
-static void tell_hidden(const struct counters *counters)
+static void count_hidden(const struct counters *counters)
 {
     struct tm_verification *result = counters->verifier->result;
     if (!result->records[TM_FINDING_DAMAGE] && !result->records[TM_FINDING_MISSING])
         return;
     uint64_t blocks = counters->blocks > result->blocks ? counters->blocks : result->blocks;
     uint64_t bytes = counters->bytes > result->bytes ? counters->bytes : result->bytes;
-    result->hidden_blocks = blocks - counters->tellable_blocks;
-    result->hidden_bytes = bytes > counters->tellable_bytes ? bytes - counters->tellable_bytes : 0;
+    result->hidden_blocks = blocks - counters->resolvable_blocks;
+    result->hidden_bytes = bytes > counters->resolvable_bytes ? bytes - counters->resolvable_bytes : 0;
 }
 
-// A block in flight is in the map still, or its site has counted it once. The root's word is what is to be judged.
+// A block in flight is in the map still, or its site has counted it once. The root's own count is what is being
+// judged.
 static uint64_t largest_update(const struct tm_verifier *verifier)
 {
     uint64_t bytes = verifier->result->bytes, allocated = verifier->most_allocated;
@@ -332,7 +334,7 @@ static struct tm_error *compare_counters(struct tm_verifier *verifier)
         return error;
     if (counters.complete)
         compare_root(&counters);
-    tell_hidden(&counters);
+    count_hidden(&counters);
     return NULL;
 }
 

@@ -1,4 +1,4 @@
-// The memory which the parts noted: no two things of a table share any.
+// Verifying the memory that the parts noted: no two things of a table share any.
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ void tm_verify_memory(struct tm_verifier *verifier)
         sum = tm_add_saturating(sum, taken->end - taken->start);
         if (i > 0 && taken->start < taken[-1].end)
             tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, taken->what, 0, taken->start, 1,
-                            "the memory is also that of: %s, at 0x%" PRIx64, taken[-1].what, taken[-1].start);
+                            "it shares its memory with: %s at 0x%" PRIx64, taken[-1].what, taken[-1].start);
     }
     if (sum > verifier->root->mapped)
         tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "root", 0,

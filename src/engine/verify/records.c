@@ -1,6 +1,6 @@
 /**
- * Verifying strings, code objects, nodes and sites, in this order: each refers to the ones before it only, and is good if
- * they are. One pass over each array, no path is walked.
+ * Verifying strings, code objects, nodes and sites, in this order: each refers only to the ones before it, and is
+ * good if they are. One pass over each array; no path is followed.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 #define UNKNOWN "<unknown>"
 
-// A loop over the records which can be read; `id` and `bytes` are set in its body.
+// A loop over the records that can be read; `id` and `bytes` are the current one.
 struct cursor {
     const struct tm_records *records;
     const struct tm_host *host;
@@ -44,14 +44,15 @@ static bool next(struct cursor *cursor)
         .records = &(verifier)->table->name, .host = (verifier)->host, .id = 0 \
     }
 
-// Copies what a record refers to. NULL and *why: it is not to be had; NULL without: it cannot be read, which was told.
+// Copies what a record refers to. NULL with *why: it is wrong. NULL without: it cannot be read, which is a finding
+// already.
 static unsigned char *take_bytes(struct tm_verifier *verifier, uint64_t position, uint64_t length, const char **why)
 {
     const struct tm_records *bytes = &verifier->table->bytes;
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
     *why = NULL;
     if (!tm_records_in_chunk(bytes, position, length) || length > TM_READ_LIMIT) {
-        *why = "not inside of a chunk";
+        *why = "not inside a chunk";
         return NULL;
     }
     if (length > verifier->bytes_left) {
@@ -66,7 +67,7 @@ static unsigned char *take_bytes(struct tm_verifier *verifier, uint64_t position
     }
     if (!tm_records_bytes(bytes, position, length, copy, &flaw)) {
         free(copy);
-        *why = flaw.kind == TM_FLAW_CORRUPT ? "in a chunk which is not there" : NULL;
+        *why = flaw.kind == TM_FLAW_CORRUPT ? "in a missing chunk" : NULL;
         return NULL;
     }
     return copy;
@@ -105,7 +106,7 @@ static void check_string(struct tm_verifier *verifier, uint64_t id, const struct
     if (!bytes)
         return;
     if (tm_string_hash(bytes, string->length) != string->hash)
-        TM_VERIFY_DAMAGED(verifier, strings, "string", id, "its bytes, or its hash, are not what they were");
+        TM_VERIFY_DAMAGED(verifier, strings, "string", id, "its bytes or its hash changed after it was written");
     else if (!is_utf8(bytes, string->length))
         TM_VERIFY_DAMAGED(verifier, strings, "string", id, "it is not UTF-8");
     else if (id == TM_STRING_UNKNOWN && (string->length != strlen(UNKNOWN) || memcmp(bytes, UNKNOWN, strlen(UNKNOWN))))
@@ -130,7 +131,7 @@ static struct tm_error *check_strings(struct tm_verifier *verifier)
 // ---------------------------------------------------------------------------------------------------------------
 // Codes and their line tables
 
-// How many bytes follow the first one of an entry of CPython 3.11's line tables; SIZE_MAX: they do not end.
+// How many bytes follow the first one of an entry of CPython 3.11's line tables; SIZE_MAX: the entry does not end.
 static size_t location_rest(const unsigned char *table, size_t length)
 {
     unsigned form = table[0] >> 3 & 15u;
@@ -173,7 +174,7 @@ static bool lines_decode(uint8_t kind, const unsigned char *table, size_t length
     }
 }
 
-// Whether one of a code's names is to be had; what is wrong with the string itself was told.
+// Whether one of a code object's names is good. What is wrong with the string itself is a finding already.
 static bool check_name(struct tm_verifier *verifier, uint64_t id, uint32_t name, const char *which)
 {
     const struct tm_records *strings = &verifier->table->strings;
@@ -196,7 +197,7 @@ static bool check_lines(struct tm_verifier *verifier, uint64_t id, const struct 
         return false;
     bool good = tm_code_hash(code, table) == code->hash;
     if (!good) {
-        TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "it, or its line table, is not what it was");
+        TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "it or its line table changed after it was written");
     } else if (!lines_decode(code->line_table_kind, table, code->line_table_length)) {
         TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "its line table does not decode");
         good = false;
@@ -216,9 +217,9 @@ static void check_code(struct tm_verifier *verifier, uint64_t id, const struct t
         return;
     }
     if (verifier->reserved_is_zero && (code->_reserved[0] || code->_reserved[1] || code->_reserved[2]))
-        TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "what is reserved is not 0");
+        TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "a reserved field is not 0");
     if (id == TM_CODE_UNKNOWN && (code->filename != TM_STRING_UNKNOWN || code->line_table_kind != TM_LINES_NONE)) {
-        TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "it is not the one of " UNKNOWN);
+        TM_VERIFY_DAMAGED(verifier, codes, "code object", id, "it is not that of " UNKNOWN);
         sane = false;
     }
     if (check_lines(verifier, id, code) && file_name && name && sane)
@@ -245,15 +246,15 @@ static bool check_parent(struct tm_verifier *verifier, uint64_t id, const struct
     const struct tm_records *nodes = &verifier->table->nodes;
     struct tm_node parent = {.depth = 0};
     if (node->parent >= id) {
-        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its parent, node %" PRIu32 ", is no older one", node->parent);
+        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its parent, node %" PRIu32 ", is not older", node->parent);
         return false;
     }
     const void *bytes = tm_records_peek(nodes, node->parent);
     if (node->parent && !bytes)
-        return false; // which was told
+        return false; // the missing memory is a finding already
     if (bytes)
         memcpy(&parent, bytes, sizeof(parent));
-    // A parent which is wrong itself was told of.
+    // A wrong parent is a finding already.
     bool parent_is_good = !node->parent || tm_marks_has(&verifier->nodes, node->parent);
     if (parent_is_good && node->depth != parent.depth + 1) {
         TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its depth is %u, and its parent's %u", node->depth,
@@ -295,9 +296,9 @@ static struct tm_error *check_nodes(struct tm_verifier *verifier)
         bool sane = cursor.id != TM_NODE_UNKNOWN || (node.parent == 0 && node.code == TM_CODE_UNKNOWN);
         bool as_written = node.hash == tm_node_hash(cursor.id, &node);
         if (!as_written && parent && frame)
-            TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it is not what it was");
+            TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it changed after it was written");
         if (!sane)
-            TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it is not the one of " UNKNOWN);
+            TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it is not that of " UNKNOWN);
         if (parent && frame && sane && as_written)
             set(verifier, &verifier->nodes, cursor.id);
         verifier->result->nodes++;
@@ -326,7 +327,7 @@ static bool check_traceback(struct tm_verifier *verifier, uint64_t id, const str
                           node.depth);
         return false;
     }
-    // Counters start anew with tracing, so this one was allocated from under the limit of now.
+    // Counters start from 0 with tracing, so this site was allocated from under the present limit.
     if (site->allocations && node.depth > verifier->root->frame_limit && verifier->root->state == TM_STATE_TRACING)
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "%u frames, and the limit is %" PRIu32, node.depth,
                           verifier->root->frame_limit);
@@ -347,10 +348,10 @@ static void check_site(struct tm_verifier *verifier, uint64_t id, const struct t
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "an allocator of CPython's, %u, in domain %" PRIu32,
                           site->allocator, site->domain);
     if (site->hash != tm_site_hash(id, site)) {
-        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "it is not what it was");
+        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "it changed after it was written");
         tally->resolvable = false;
     } else if (verifier->reserved_is_zero && site->flags & ~(TM_SITE_SHARED | TM_SITE_SHORTENED)) {
-        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "what is reserved is not 0");
+        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "a reserved field is not 0");
     }
 }
 

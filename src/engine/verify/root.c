@@ -1,5 +1,5 @@
 /**
- * Verifying the root, its arrays' chunks, and that no two things of the table take the same memory.
+ * Verifying the root and its arrays' chunks.
  */
 #include <inttypes.h>
 
@@ -15,7 +15,7 @@ static bool all_zero(const void *bytes, size_t length)
     return true;
 }
 
-// Text up to a NUL, and only NUL after it.
+// Text up to a NUL, and only NULs after it.
 static bool is_padded(const char *text, size_t size)
 {
     size_t length = 0;
@@ -35,7 +35,7 @@ static void check_reserved(struct tm_verifier *verifier)
     if (root->_reserved0 || !all_zero(root->_reserved1, sizeof(root->_reserved1)) ||
         !all_zero(root->owned._reserved, sizeof(root->owned._reserved)) ||
         !all_zero(root->shared._reserved, sizeof(root->shared._reserved)))
-        ROOT_DAMAGED(verifier, _reserved0, "what is reserved is not 0");
+        ROOT_DAMAGED(verifier, _reserved0, "a reserved field is not 0");
     if (root->flags & ~flags)
         ROOT_DAMAGED(verifier, flags, "unknown flags: 0x%" PRIx32, root->flags);
     if (root->root_size != sizeof(*root))
@@ -47,9 +47,9 @@ static void check_state(struct tm_verifier *verifier)
     const struct tm_root *root = verifier->root;
     bool tracing = root->state == TM_STATE_TRACING;
     if (tracing && (root->started == 0 || root->starts == 0 || root->frame_limit == 0))
-        ROOT_DAMAGED(verifier, state, "it is tracing, and was never started");
+        ROOT_DAMAGED(verifier, state, "it is tracing but was never started");
     if ((root->state == TM_STATE_LOADED || root->state == TM_STATE_STOPPED) && root->started != 0)
-        ROOT_DAMAGED(verifier, started, "it is not tracing, and began at %" PRIu64, root->started);
+        ROOT_DAMAGED(verifier, started, "it is not tracing but began at %" PRIu64, root->started);
     if (!is_padded(root->python_text, sizeof(root->python_text)))
         ROOT_DAMAGED(verifier, python_text, "CPython's version is no text");
     if (!is_padded(root->tracer_text, sizeof(root->tracer_text)))
@@ -73,35 +73,35 @@ static void check_resizes(struct tm_verifier *verifier)
                             resize->address, resize->size);
         if (verifier->reserved_is_zero && resize->_reserved)
             tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "resize record", i, address, 1,
-                            "what is reserved is not 0");
+                            "a reserved field is not 0");
     }
 }
 
-// Every chunk up to the last one which is used is there, and none after one which is not.
+// Every chunk up to the last used one is there, and no chunk follows a missing one.
 static void check_chunks(struct tm_verifier *verifier, const struct tm_records *records, const char *what,
                          uint64_t alignment)
 {
     const struct tm_array *array = &records->array;
     if (array->count == 0)
         tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                        "not even record 0 is there");
+                        "record 0 is missing");
     if (records->claimed.corrupt_records)
         tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                        "%" PRIu64 " of them, which are more than can be", array->count);
+                        "its count is %" PRIu64 ", more than is possible", array->count);
     bool ended = false;
     for (unsigned i = 0; i < TM_ARRAY_CHUNKS; i++) {
         uint64_t first = ((UINT64_C(1) << i) - 1) << array->first_shift, address, length;
         bool used = first < records->count && records->count > 1;
         if (used && !tm_records_extent(records, i, &address, &length))
             tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                            "chunk %u, from record %" PRIu64 " on, is not there", i, first);
+                            "chunk %u, from record %" PRIu64 " on, is missing", i, first);
         if (array->chunk[i] == 0) {
             ended = true;
             continue;
         }
         if (ended && !used)
             tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
-                            "chunk %u is at 0x%" PRIx64 ", and the one before it is not there", i, array->chunk[i]);
+                            "chunk %u is at 0x%" PRIx64 ", and the one before it is missing", i, array->chunk[i]);
         if (array->chunk[i] % alignment)
             tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
                             "chunk %u is at 0x%" PRIx64 ", which is not aligned", i, array->chunk[i]);

@@ -1,6 +1,6 @@
 /**
- * Verifying tracked blocks, and the index which finds them: each live one by a search from where its key says, and nothing
- * else.
+ * Verifying tracked blocks, and the index that finds them: a search from where its key says must find each live
+ * block, and nothing else is in the index.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,12 +19,12 @@ struct index {
     struct tm_verifier *verifier;
     uint64_t slots; // address
     uint64_t mask;
-    struct tm_marks listed; // ids met in it
-    uint64_t run;           // position from which on no slot was free: a search may have begun there
+    struct tm_marks listed; // ids found in it
+    uint64_t run;           // position after the last free slot: a search may have begun there
     bool has_free;
     bool missing;
     unsigned failures;
-    unsigned stale; // leads to free records
+    unsigned stale; // slots that lead to free records
     uint32_t *window;
 };
 
@@ -40,25 +40,25 @@ static bool get_tracked(const struct index *index, uint64_t id, struct tm_tracke
     tm_findings_add(&(index)->verifier->findings, TM_FINDING_DAMAGE, "index of tracked blocks", 0, \
                     (index)->slots + ((position) & (index)->mask) * sizeof(uint32_t), 1, __VA_ARGS__)
 
-// `position` may be beyond the last slot: then it is in the run which goes on at the first one.
+// `position` may be beyond the last slot: then it is in a run that continues at the first one.
 static void check_slot(struct index *index, uint64_t position, uint32_t id)
 {
     struct tm_tracked record;
     if (id == TM_TRACKED_REMOVED)
         return;
     if (id >= index->verifier->table->tracked.count) {
-        SLOT_DAMAGED(index, position, "it leads to tracked block %" PRIu32 ", which there is not", id);
+        SLOT_DAMAGED(index, position, "it leads to tracked block %" PRIu32 ", which does not exist", id);
         return;
     }
     if (tm_marks_has(&index->listed, id)) {
-        SLOT_DAMAGED(index, position, "it leads to tracked block %" PRIu32 " once more", id);
+        SLOT_DAMAGED(index, position, "it leads to tracked block %" PRIu32 " a second time", id);
         return;
     }
     if (!tm_marks_set(&index->listed, id))
         index->verifier->no_memory = true;
     if (!get_tracked(index, id, &record))
         return;
-    // Removed: first the record becomes free, then its slot.
+    // Removing frees the record first, then its slot.
     if (record.site == 0) {
         bool in_flight = index->stale++ == 0;
         tm_findings_add(&index->verifier->findings,
@@ -69,10 +69,10 @@ static void check_slot(struct index *index, uint64_t position, uint32_t id)
     }
     uint64_t home = tm_tracked_key_hash(record.domain, record.address);
     if (((position - home) & index->mask) > position - index->run)
-        SLOT_DAMAGED(index, position, "a search for tracked block %" PRIu32 " ends before it", id);
+        SLOT_DAMAGED(index, position, "a search for tracked block %" PRIu32 " would end before it", id);
 }
 
-// Reads the window which begins at `position`; false: it is missing.
+// Reads the window that begins at `position`; false: it is missing.
 static bool read_window(struct index *index, uint64_t position, uint64_t count)
 {
     uint64_t address = index->slots + (position & index->mask) * sizeof(uint32_t);
@@ -87,7 +87,7 @@ static bool read_window(struct index *index, uint64_t position, uint64_t count)
     return false;
 }
 
-// The slots [from, to), where those beyond the last are the first ones again. With `until_free` only up to a free one.
+// The slots [from, to); those beyond the last are the first ones again. With `until_free`, only up to a free one.
 static struct tm_error *check_slots(struct index *index, uint64_t from, uint64_t to, bool until_free, uint64_t *end)
 {
     uint64_t count;
@@ -116,7 +116,7 @@ static struct tm_error *check_slots(struct index *index, uint64_t from, uint64_t
     return NULL;
 }
 
-// From behind the first free slot all around to it: so a run across the end is met in one piece.
+// From the first free slot all the way around to it, so that a run across the end is seen in one piece.
 static struct tm_error *check_all_slots(struct index *index)
 {
     uint64_t slots = index->mask + 1, first_free = 0, end;
@@ -124,7 +124,7 @@ static struct tm_error *check_all_slots(struct index *index)
     if (error || index->missing)
         return error;
     if (!index->has_free) {
-        SLOT_DAMAGED(index, 0, "no slot is free, so that a search would not end");
+        SLOT_DAMAGED(index, 0, "no slot is free, so a search would never end");
         return NULL;
     }
     error = check_slots(index, first_free, slots, false, &end);
@@ -154,7 +154,7 @@ static struct tm_error *check_index(struct index *index, uint64_t address)
         return NULL;
     }
     if (verifier->reserved_is_zero && (head._reserved[0] || head._reserved[1] || head._reserved[2]))
-        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, address, 1, "what is reserved is not 0");
+        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, address, 1, "a reserved field is not 0");
     tm_verifier_take(verifier, address, length, what);
     index->slots = address + sizeof(head);
     index->mask = (UINT64_C(1) << head.shift) - 1;
@@ -178,10 +178,10 @@ static void check_record(struct tm_verifier *verifier, uint64_t id, const struct
                               "its domain is %" PRIu32 ", and its site's is %" PRIu32, record->domain, site.domain);
     }
     if (record->hash != tm_tracked_hash(id, record))
-        TM_VERIFY_DAMAGED(verifier, tracked, "tracked block", id, "it is not what it was");
+        TM_VERIFY_DAMAGED(verifier, tracked, "tracked block", id, "it changed after it was written");
 }
 
-// Live records, and whether the index has them: the one which is being stored may not be there yet.
+// Live records, and whether the index has them: the one that is being stored may not be there yet.
 static struct tm_error *check_live(struct index *index)
 {
     struct tm_verifier *verifier = index->verifier;

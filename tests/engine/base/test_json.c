@@ -1,5 +1,5 @@
 /**
- * JSON: commas, nesting and escapes. That Python reads the same back is proved by test_against_tracemalloc.py.
+ * JSON: commas, nesting and escapes. test_against_tracemalloc.py proves that Python reads the same back.
  */
 #include "support/harness.h"
 

@@ -1,6 +1,6 @@
 /**
- * Patterns: the corners of fnmatch by hand, and that no pattern takes exponential time. Thousands of random ones are
- * compared with Python's own in test_against_tracemalloc.py.
+ * Patterns: the corner cases of fnmatch by hand, and that no pattern takes exponential time.
+ * test_against_tracemalloc.py compares thousands of random ones with Python's own.
  */
 #include "support/harness.h"
 
@@ -66,7 +66,7 @@ static void test_sets(void **state)
     assert_true(matches("[a-c-b]", "b")); // only the first hyphen makes a range
     assert_false(matches("[a-c-e]", "d"));
     assert_true(matches("[\xc3\xa0-\xc3\xbf]", "\xc3\xa9"));
-    assert_true(matches("[b-a!x]", "b")); // fnmatch takes what is left for negated
+    assert_true(matches("[b-a!x]", "b")); // fnmatch takes the rest as negated
     assert_false(matches("[b-a!x]", "x"));
 }
 

@@ -1,6 +1,6 @@
 /**
- * Text: what leaves the escaping is valid UTF-8 without anything a terminal acts on, and says what it was; the buffer
- * grows and counts right. The strip is that of Python's str.
+ * Text: after escaping it is valid UTF-8 without anything a terminal acts on, and keeps its meaning; the buffer grows
+ * and counts correctly. The strip is that of Python's str.
  */
 #include "support/harness.h"
 
@@ -54,8 +54,8 @@ static void test_surrogates_and_stray_bytes_are_escaped(void **state)
     ESCAPE("\x80"
            "a",
            "\\udc80a");
-    ESCAPE("\xc0\x80", "\\udcc0\\udc80");                       // too long for what it says
-    ESCAPE("\xe0\x80\x80", "\\udce0\\udc80\\udc80");            // likewise
+    ESCAPE("\xc0\x80", "\\udcc0\\udc80");                       // too long for its code point
+    ESCAPE("\xe0\x80\x80", "\\udce0\\udc80\\udc80");            // the same
     ESCAPE("\xf4\x90\x80\x80", "\\udcf4\\udc90\\udc80\\udc80"); // above U+10FFFF
     ESCAPE("\xe2\x82", "\\udce2\\udc82");                       // cut
     ESCAPE("\xe2\x82z", "\\udce2\\udc82z");
@@ -163,7 +163,7 @@ static void test_strip_is_that_of_python(void **state)
     check_strip("\xe2\x80\x8b"
                 "a\xe2\x80\x8b",
                 "\xe2\x80\x8b"
-                "a\xe2\x80\x8b"); // a zero width space is none
+                "a\xe2\x80\x8b"); // a zero width space is not a space
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /**
- * Differences: what is in one side only, signs, order and totals. Random snapshots are compared with tracemalloc's own
- * compare_to() in test_against_tracemalloc.py.
+ * Differences: what is in one side only, signs, order and totals. test_against_tracemalloc.py compares random
+ * snapshots with tracemalloc's own compare_to().
  */
 #include "support/harness.h"
 

@@ -1,6 +1,6 @@
 /**
- * Filters: which groups each kind lets through, alone and together. The fake target has four groups, and the test says
- * which sizes (powers of two) must remain: their sum names the groups.
+ * Filters: which groups each kind keeps, alone and together. The fake target has four groups whose sizes are powers
+ * of two: the sum of what remains names the groups.
  */
 #include "support/harness.h"
 
@@ -94,7 +94,7 @@ static void test_session_filters_come_first(void **state)
     assert_non_null(harness_run(harness, "tm-filter", "add app.py"));
     check(harness, "", APP + FOREIGN);
     check(harness, "--include '*:10'", APP);
-    check(harness, "--include lib*", 0); // of what is left
+    check(harness, "--include lib*", 0); // of what the others kept
     assert_non_null(harness_run(harness, "tm-filter", "add lib*"));
     check(harness, "", APP + LIB + FOREIGN);
     assert_non_null(harness_run(harness, "tm-filter", "add --exclude --domain 7"));

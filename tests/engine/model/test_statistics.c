@@ -1,6 +1,6 @@
 /**
- * Statistics: what is one statistic and what are two, what counts how often, and the order. Random snapshots are
- * compared with tracemalloc's own statistics in test_against_tracemalloc.py.
+ * Statistics: what is one statistic and what are two, what counts how often, and the order.
+ * test_against_tracemalloc.py compares random snapshots with tracemalloc's own statistics.
  */
 #include "support/harness.h"
 

@@ -1,6 +1,6 @@
 /**
- * Snapshot files: what dump.h writes is read back, the opcodes of all protocols mean what pickle says, and whatever is no
- * snapshot is refused with a reason, and with nothing run, read past its end or made out of proportion.
+ * Snapshot files: what dump.h writes is read back, the opcodes of all protocols mean what pickle says, and anything
+ * else is refused with a reason; nothing is run, read past its end, or made larger than the file allows.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static int read_file(void *context, uint64_t offset, void *buffer, uint64_t leng
 {
     const struct fixture *f = context;
     assert_true(length <= TM_READ_LIMIT);
-    assert_true(offset + length <= f->file.length); // it never asks for more than there is
+    assert_true(offset + length <= f->file.length); // it never asks for more than the file has
     if (f->unreadable_from && offset + length > f->unreadable_from)
         return -1;
     memcpy(buffer, f->file.bytes + offset, length);
@@ -213,7 +213,7 @@ static void test_round_trip_of_3_8(void **state)
     finish_dump(f, &dump, 1);
     assert_int_equal(load(f), 0);
     assert_int_equal(f->snapshot.count, 1);
-    assert_group(f, 0, make_traceback(f, 2, 2, names, lines), 3, 10, 1); // the total is not told
+    assert_group(f, 0, make_traceback(f, 2, 2, names, lines), 3, 10, 1); // the file has no total
 }
 
 static void test_nothing_traced(void **state)
@@ -254,7 +254,7 @@ static void test_large_round_trip(void **state)
     assert_int_equal(f->snapshot.count, 3000);
 }
 
-// Stray bytes, which only a corrupt table has, become surrogates: a reader would refuse the file for them.
+// Stray bytes, which only a corrupt table has, become surrogates: else a reader would refuse the file.
 static void test_stray_bytes_are_made_surrogates(void **state)
 {
     struct fixture *f = *state;
@@ -296,11 +296,11 @@ static void test_an_output_which_fails_ends_the_dump(void **state)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What others write
+// Files of other writers
 
 #define SNAPSHOT "\x8c\x0btracemalloc\x94\x8c\x08Snapshot\x94\x93\x94)\x81\x94"
 #define TRACES "h\x00\x8c\x07_Traces\x94\x93\x94)\x81\x94"
-// The list's items are to follow, then END.
+// The list's items follow, then END.
 #define START "\x80\x04" SNAPSHOT "}\x94(\x8c\x06traces\x94" TRACES "}\x94\x8c\x07_traces\x94]\x94("
 #define END "esb\x8c\x0ftraceback_limit\x94K\x05ub."
 #define FRAMES \
@@ -337,7 +337,7 @@ static void test_protocols(void **state)
     f->file.bytes[1] = 5;
     assert_one_trace(f);
     f->file.bytes[1] = 6;
-    assert_refused(f, TM_ERROR_UNSUPPORTED, "its pickle protocol is 6, and only 2 to 5 are known");
+    assert_refused(f, TM_ERROR_UNSUPPORTED, "its pickle protocol is 6, and only 2 to 5 are read");
     f->file.bytes[1] = 1;
     assert_refused(f, TM_ERROR_UNSUPPORTED, "its pickle protocol is 1");
 }
@@ -356,10 +356,10 @@ static void test_variants(void **state)
     FILE_WITH(f, "(\x8a\x00\x8a\x09\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x8d\x04\x00\x00\x00\x00\x00\x00\x00"
                  "a.pyK\x07\x86\x85K\x01t");
     assert_one_trace(f);
-    // The memo: a name kept under a far index, and got back.
+    // The memo: a name kept under a high index, and used again.
     FILE_WITH(f, "X\x04\x00\x00\x00"
                  "a.pyr\x50\x00\x00\x00K\x07\x86r\x51\x00\x00\x00\x85(K\x00K\nh\x50K\x07\x86\x85K\x01t");
-    assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has 1 parts, not 3 or 4"); // what stood before the mark is an item
+    assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has 1 parts, not 3 or 4"); // what was before the mark is an item
     FILE_WITH(f, "(K\x00K\nX\x04\x00\x00\x00"
                  "a.pyr\x50\x00\x00\x00K\x07\x86r\x51\x00\x00\x00\x85K\x01t");
     assert_one_trace(f);
@@ -367,7 +367,7 @@ static void test_variants(void **state)
     if (load(f) != 0)
         fail_msg("%s", f->message);
     assert_group(f, 0, one_frame(f, "a.py", 7), 0, 10, 2);
-    // The traces as a tuple, frames of the pickle around, and bytes behind its end.
+    // The traces as a tuple, frames of the pickle around, and bytes after its end.
     FILE_OF(f, "\x80\x04\x95\x03\x00\x00\x00\x00\x00\x00\x00" SNAPSHOT "}(\x8c\x06traces" TRACES
                "}\x8c\x07_traces" TRACE "\x85sb\x8c\x0ftraceback_limitK\x05ub.what follows");
     assert_one_trace(f);
@@ -392,28 +392,28 @@ static void test_groups(void **state)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What is no snapshot
+// Files that are not snapshots
 
 static void test_refused_opcodes(void **state)
 {
     struct fixture *f = *state;
     FILE_OF(f, "\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.");
-    assert_refused(f, TM_ERROR_UNSUPPORTED, "at byte 14 it wants os.system, and a snapshot has only");
+    assert_refused(f, TM_ERROR_UNSUPPORTED, "at byte 14: the class os.system, but a snapshot contains only");
     FILE_OF(f, "\x80\x02"
                "cbuiltins\neval\n.");
-    assert_refused(f, TM_ERROR_UNSUPPORTED, "it wants builtins.eval");
+    assert_refused(f, TM_ERROR_UNSUPPORTED, "the class builtins.eval");
     FILE_OF(f, "\x80\x02"
                "ctracemalloc\nSnapshot.load\n.");
-    assert_refused(f, TM_ERROR_UNSUPPORTED, "it wants tracemalloc.Snapshot.load");
+    assert_refused(f, TM_ERROR_UNSUPPORTED, "the class tracemalloc.Snapshot.load");
     FILE_OF(f, "\x80\x02"
                "ctrace\x1b[1mmalloc\nS\n.");
-    assert_refused(f, TM_ERROR_UNSUPPORTED, "it wants trace\\x1b[1mmalloc.S");
+    assert_refused(f, TM_ERROR_UNSUPPORTED, "the class trace\\x1b[1mmalloc.S");
     FILE_OF(f, "\x80\x04" SNAPSHOT ")R.");
-    assert_refused(f, TM_ERROR_UNSUPPORTED, "at byte 33 stands the pickle opcode REDUCE");
+    assert_refused(f, TM_ERROR_UNSUPPORTED, "at byte 33: the pickle opcode REDUCE");
     FILE_OF(f, "\x80\x04\x88.");
-    assert_refused(f, TM_ERROR_UNSUPPORTED, "at byte 2 stands the pickle opcode NEWTRUE");
+    assert_refused(f, TM_ERROR_UNSUPPORTED, "at byte 2: the pickle opcode NEWTRUE");
     FILE_OF(f, "\x80\x04\x00");
-    assert_refused(f, TM_ERROR_CORRUPT, "at byte 2 stands no opcode of a pickle");
+    assert_refused(f, TM_ERROR_CORRUPT, "at byte 2: this is not an opcode of a pickle");
     static const char *const names[] = {"INST", "OBJ",  "NEWOBJ_EX",  "PERSID", "BINPERSID", "EXT1",
                                         "EXT4", "LONG", "BINUNICODE", "DUP",    "POP",       "NEXT_BUFFER"};
     static const char opcodes[] = "io\x92PQ\x82\x84LX2"
@@ -423,7 +423,7 @@ static void test_refused_opcodes(void **state)
         set_file(f, bytes, sizeof(bytes));
         enum tm_error_code code = load(f);
         if (opcodes[i] == 'X')
-            assert_int_equal(code, TM_ERROR_CORRUPT); // an empty string, which is no Snapshot
+            assert_int_equal(code, TM_ERROR_CORRUPT); // an empty string, which is not a Snapshot
         else if (code != TM_ERROR_UNSUPPORTED || !strstr(f->message, names[i]))
             fail_msg("%s: %d, %s", names[i], code, f->message);
     }
@@ -433,17 +433,17 @@ static void test_other_values(void **state)
 {
     struct fixture *f = *state;
     FILE_OF(f, "\x80\x04N.");
-    assert_refused(f, TM_ERROR_CORRUPT, "it holds no object of the class Snapshot with traces");
+    assert_refused(f, TM_ERROR_CORRUPT, "it contains no object of the class Snapshot with traces");
     FILE_OF(f, "\x80\x04" SNAPSHOT ".");
-    assert_refused(f, TM_ERROR_CORRUPT, "it holds no object of the class Snapshot with traces");
+    assert_refused(f, TM_ERROR_CORRUPT, "it contains no object of the class Snapshot with traces");
     FILE_OF(f, "\x80\x04" SNAPSHOT "}\x8c\x06tracesNsb.");
-    assert_refused(f, TM_ERROR_CORRUPT, "it holds no object of the class _Traces");
+    assert_refused(f, TM_ERROR_CORRUPT, "it contains no object of the class _Traces");
     FILE_OF(f, "\x80\x04" SNAPSHOT "}\x8c\x06traces" SNAPSHOT "}\x8c\x07_traces]sbsb.");
-    assert_refused(f, TM_ERROR_CORRUPT, "it holds no object of the class _Traces");
+    assert_refused(f, TM_ERROR_CORRUPT, "it contains no object of the class _Traces");
     FILE_OF(f, "\x80\x04" SNAPSHOT "}\x8c\x06traces" TRACES "}\x8c\x07_tracesK\x01sbsb.");
-    assert_refused(f, TM_ERROR_CORRUPT, "it holds no list of traces");
+    assert_refused(f, TM_ERROR_CORRUPT, "it contains no list of traces");
     FILE_OF(f, "\x80\x04" SNAPSHOT "}\x8c\x06traces" TRACES "}\x8c\x07_traces]sbsb.");
-    assert_refused(f, TM_ERROR_CORRUPT, "it holds no limit of frames");
+    assert_refused(f, TM_ERROR_CORRUPT, "it contains no frame limit");
 }
 
 static void test_other_traces(void **state)
@@ -458,13 +458,13 @@ static void test_other_traces(void **state)
     FILE_WITH(f, "NK\x0a" FRAMES "\x87");
     assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has None for its domain");
     FILE_WITH(f, "\x8a\x05\x00\x00\x00\x00\x01K\x0a" FRAMES "\x87");
-    assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has a number which is too large for its domain");
+    assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has a number too large for its domain");
     FILE_WITH(f, "K\x00J\xff\xff\xff\xff" FRAMES "\x87");
     assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has a negative number for its size");
     FILE_WITH(f, "K\x00\x8a\x01\xff" FRAMES "\x87");
     assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has a negative number for its size");
     FILE_WITH(f, "K\x00\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01" FRAMES "\x87");
-    assert_refused(f, TM_ERROR_CORRUPT, "stands a number which is too large");
+    assert_refused(f, TM_ERROR_CORRUPT, "a number is too large");
     FILE_WITH(f, "K\x00K\x0a]\x87");
     assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has a list for its traceback");
     FILE_WITH(f, "K\x00K\x0a)\x87");
@@ -492,7 +492,7 @@ static void test_misused_opcodes(void **state)
     } cases[] = {
         {".", "finds too little on the stack"},
         {"(.", "finds too little on the stack"},
-        {"N(.", "finds too little on the stack"}, // what is below a mark is not to be had
+        {"N(.", "finds too little on the stack"}, // what is below a mark is out of reach
         {"\x85", "finds too little on the stack"},
         {"N(\x85", "finds too little on the stack"},
         {")", "no object of the class Snapshot"}, // a tuple of nothing, on a stack of nothing
@@ -501,21 +501,21 @@ static void test_misused_opcodes(void **state)
         {"e", "finds no mark"},
         {"u", "finds no mark"},
         {"(e", "finds too little on the stack"},
-        {"N(Ne", "what is no list"},
-        {"}Na", "what is no list"},
-        {"]NNs", "what is no dict"},
+        {"N(Ne", "what is not a list"},
+        {"}Na", "what is not a list"},
+        {"]NNs", "what is not a dict"},
         {"}(Nu", "a key has no value"},
-        {"\x8c\x01xN\x93", "named by what is no string"},
-        {"NN\x81", "made of what is no class"},
-        {SNAPSHOT ")\x81", "made of what is no class"}, // of an object
+        {"\x8c\x01xN\x93", "the name of a class is not a string"},
+        {"NN\x81", "made of what is not a class"},
+        {SNAPSHOT ")\x81", "made of what is not a class"}, // of an object
         {"ctracemalloc\nSnapshot\nN\x85\x81", "made with arguments"},
-        {"N}b", "what is no object"},
-        {SNAPSHOT "Nb", "it is no dict"},
-        {"h\x05", "not in it"},
+        {"N}b", "what is not an object"},
+        {SNAPSHOT "Nb", "a state is not a dict"},
+        {"h\x05", "nothing under this index"},
         {"Nr\x05\x01\x02\x03", "impossible index"},
         {"\x94", "finds too little on the stack"},
-        {"h\x05", "not in it"},
-        {"Nq\x02h\x01", "not in it"},
+        {"h\x05", "nothing under this index"},
+        {"Nq\x02h\x01", "nothing under this index"},
         {"\x8c\x01\xff", "not UTF-8"},
         {"\x8c\x02\xc3(", "not UTF-8"},
     };
@@ -539,11 +539,11 @@ static void test_huge_lengths(void **state)
     FILE_OF(f, "\x80\x04X\xff\xff\xff\xff...");
     assert_refused(f, TM_ERROR_CORRUPT, "ends too early");
     FILE_OF(f, "\x80\x04\x8b\xff\xff\xff\x7f...");
-    assert_refused(f, TM_ERROR_CORRUPT, "a number which is too large");
+    assert_refused(f, TM_ERROR_CORRUPT, "a number is too large");
     FILE_OF(f, "\x80\x04\x8b\xff\xff\x00\x00...");
     assert_refused(f, TM_ERROR_CORRUPT, "ends too early");
     FILE_OF(f, "\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff...");
-    assert_refused(f, TM_ERROR_CORRUPT, "a frame which is cut short");
+    assert_refused(f, TM_ERROR_CORRUPT, "a frame is cut short");
     FILE_OF(f, "\x80\x04Nr\xff\xff\xff\xff.");
     assert_refused(f, TM_ERROR_CORRUPT, "impossible index");
     // A string larger than any file name, though it is there.
@@ -551,18 +551,18 @@ static void test_huge_lengths(void **state)
     char *filling = calloc(1, 0x200002);
     tm_text_bytes(&f->file, filling, 0x200002);
     free(filling);
-    assert_refused(f, TM_ERROR_CORRUPT, "a string which is too long");
+    assert_refused(f, TM_ERROR_CORRUPT, "a string is too long");
     FILE_OF(f, "\x80\x02"
                "c");
     for (int i = 0; i < 1000; i++)
         tm_text_add(&f->file, "x");
-    assert_refused(f, TM_ERROR_CORRUPT, "a name which is too long");
+    assert_refused(f, TM_ERROR_CORRUPT, "a name is too long");
 }
 
 static void test_cycles_and_depth(void **state)
 {
     struct fixture *f = *state;
-    // A list which holds itself, a trace which is its own list, a frame which is its own traceback's list.
+    // A list that contains itself, a trace that is its own list, a frame that is its own traceback's list.
     FILE_OF(f, "\x80\x04]\x94h\x00"
                "a.");
     assert_refused(f, TM_ERROR_CORRUPT, "no object of the class Snapshot");
@@ -572,7 +572,7 @@ static void test_cycles_and_depth(void **state)
     assert_refused(f, TM_ERROR_CORRUPT, "trace 0 has a list for its frame");
     FILE_OF(f, "\x80\x04" SNAPSHOT "}\x8c\x06tracesh\x03sb.");
     assert_refused(f, TM_ERROR_CORRUPT, "no object of the class _Traces");
-    // A million tuples in each other, and marks without end.
+    // A million nested tuples, and marks without end.
     for (int kind = 0; kind < 2; kind++) {
         FILE_OF(f, "\x80\x04N");
         char *deep = malloc(1000000);
@@ -600,7 +600,7 @@ static void test_frames_are_not_multiplied(void **state)
         tm_text_bytes(&f->file, trace, sizeof(trace) - 1);
     }
     tm_text_bytes(&f->file, END, sizeof(END) - 1);
-    assert_refused(f, TM_ERROR_CORRUPT, "its tracebacks repeat more frames than it holds");
+    assert_refused(f, TM_ERROR_CORRUPT, "its tracebacks have more frames than the file can contain");
 }
 
 // A file cut at any byte is refused: STOP is its last one.
@@ -627,7 +627,7 @@ static void test_every_byte_bent(void **state)
         char good = f->file.bytes[at];
         for (int bend = 1; bend < 256; bend++) {
             f->file.bytes[at] = (char)(good ^ bend);
-            (void)load(f); // an answer or a reason, and the sanitizers content
+            (void)load(f); // an answer or a reason, and no complaint of the sanitizers
             assert_true(f->message || f->snapshot.count <= 3);
         }
         f->file.bytes[at] = good;
@@ -637,7 +637,7 @@ static void test_every_byte_bent(void **state)
 static void test_random_programs(void **state)
 {
     struct fixture *f = *state;
-    // Opcodes which work, so that machines get far.
+    // Opcodes that work, so that machines get far.
     static const char *const words[] = {"(",
                                         ")",
                                         "]",
@@ -732,7 +732,7 @@ static void test_what_a_file_does_not_tell(void **state)
     for (size_t i = 0; i < 3; i++) {
         assert_non_null(errors[i]);
         assert_int_equal(tm_error_code(errors[i]), TM_ERROR_UNSUPPORTED);
-        assert_non_null(strstr(tm_error_message(errors[i]), "a snapshot file does not tell"));
+        assert_non_null(strstr(tm_error_message(errors[i]), "a snapshot file does not say"));
         tm_error_destroy(errors[i]);
     }
     tm_target_destroy(target);

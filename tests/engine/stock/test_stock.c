@@ -1,8 +1,8 @@
 /**
- * The stock source on made-up images of CPython's own tracemalloc, of all versions: what is right comes out right, and what is
- * torn, bent or missing comes out as less, with a count of it, and never as another trace.
+ * The stock source on made-up images of CPython's own tracemalloc, of all versions: valid tables give the right
+ * traces, and what is torn, changed or missing gives fewer, with a count of the others, and never a wrong trace.
  *
- * Every test makes a sound table, notes down what it tells, bends something, and compares.
+ * Every test makes a valid table, notes its answer, changes something, and compares.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,8 +32,8 @@ static const struct {
     for (size_t kind_ = 0; kind_ < KINDS; kind_++) \
         for (struct fixture *f = begin(kind_); f; f = end(f))
 
-// What an answer tells of a block: all of it, as text.
-struct told {
+// An answer about all blocks, each as a line of text.
+struct answer {
     char *lines[TRACES];
     size_t count;
     struct tm_damage damage;
@@ -118,17 +118,17 @@ static struct tm_info info(struct fixture *f)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What is told
+// Answers
 
-static struct tm_error *tell(void *context, const struct tm_trace *trace)
+static struct tm_error *take_line(void *context, const struct tm_trace *trace)
 {
-    struct told *told = context;
+    struct answer *answer = context;
     const struct tm_traceback *traceback = trace->origin->traceback;
     size_t length = 100;
     for (uint32_t i = 0; i < traceback->count; i++)
         length += traceback->frames[i].file_name->length + 20;
-    assert_true(told->count < TRACES);
-    char *line = told->lines[told->count++] = calloc(length, 1), *to = line;
+    assert_true(answer->count < TRACES);
+    char *line = answer->lines[answer->count++] = calloc(length, 1), *to = line;
     to += sprintf(to, "%u %llx %llu of %u", trace->origin->domain, (unsigned long long)trace->address,
                   (unsigned long long)trace->size, traceback->total_frames);
     for (uint32_t i = 0; i < traceback->count; i++)
@@ -136,35 +136,35 @@ static struct tm_error *tell(void *context, const struct tm_trace *trace)
     return NULL;
 }
 
-static struct tm_error *ask(struct fixture *f, struct told *told)
+static struct tm_error *ask(struct fixture *f, struct answer *answer)
 {
     struct tm_source *source = NULL;
     struct tm_traces traces;
-    memset(told, 0, sizeof(*told));
+    memset(answer, 0, sizeof(*answer));
     tm_target_changed(f->target);
     struct tm_error *error = tm_source_open(f->target, &f->host, &source);
     if (!error)
-        error = tm_source_traces(source, &f->host, f->pool, tell, told, &traces);
+        error = tm_source_traces(source, &f->host, f->pool, take_line, answer, &traces);
     if (!error)
-        told->damage = traces.damage;
+        answer->damage = traces.damage;
     return error;
 }
 
-static void forget(struct told *told)
+static void forget(struct answer *answer)
 {
-    for (size_t i = 0; i < told->count; i++)
-        free(told->lines[i]);
-    told->count = 0;
+    for (size_t i = 0; i < answer->count; i++)
+        free(answer->lines[i]);
+    answer->count = 0;
 }
 
-// All that is told; no error may come.
-static struct told all(struct fixture *f)
+// The answer; there must be no error.
+static struct answer all(struct fixture *f)
 {
-    struct told told;
-    struct tm_error *error = ask(f, &told);
+    struct answer answer;
+    struct tm_error *error = ask(f, &answer);
     if (error)
         fail_msg("3.%u: %s", f->stock.minor, tm_error_message(error));
-    return told;
+    return answer;
 }
 
 static uint64_t lost(const struct tm_damage *damage)
@@ -172,18 +172,19 @@ static uint64_t lost(const struct tm_damage *damage)
     return damage->unreadable_records + damage->corrupt_records + damage->torn_records;
 }
 
-static struct told sound(struct fixture *f)
+static struct answer valid(struct fixture *f)
 {
-    struct told told = all(f);
-    assert_int_equal(lost(&told.damage), 0);
-    assert_int_equal(told.damage.first_address, 0);
-    return told;
+    struct answer answer = all(f);
+    assert_int_equal(lost(&answer.damage), 0);
+    assert_int_equal(answer.damage.first_address, 0);
+    return answer;
 }
 
-// What is told now is a part of what was, and what is not is counted; `most` may be missing. Frees both; how many are missing.
-static size_t assert_part(struct fixture *f, struct told *whole, size_t most)
+// The answer now is a part of the answer before, and the rest is counted; `most` may be missing. Frees both; returns
+// how many are missing.
+static size_t assert_part(struct fixture *f, struct answer *whole, size_t most)
 {
-    struct told part = all(f);
+    struct answer part = all(f);
     size_t at = 0;
     for (size_t i = 0; i < part.count; i++, at++) {
         while (at < whole->count && strcmp(part.lines[i], whole->lines[at]) != 0)
@@ -199,10 +200,10 @@ static size_t assert_part(struct fixture *f, struct told *whole, size_t most)
     return missing;
 }
 
-static void assert_line(const struct told *told, size_t index, const char *line)
+static void assert_line(const struct answer *answer, size_t index, const char *line)
 {
-    assert_true(index < told->count);
-    assert_string_equal(told->lines[index], line);
+    assert_true(index < answer->count);
+    assert_string_equal(answer->lines[index], line);
 }
 
 static uint64_t one_traceback(struct fixture *f, const char *name, uint32_t line)
@@ -212,7 +213,7 @@ static uint64_t one_traceback(struct fixture *f, const char *name, uint32_t line
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What is right
+// Valid tables
 
 static void test_every_version_tells_what_is_there(void **state)
 {
@@ -226,16 +227,16 @@ static void test_every_version_tells_what_is_there(void **state)
         stock_image_trace(stock, 0, HEAP, UINT64_C(5) << 30, stock_image_traceback(stock, frames, 1, 1));
         stock_image_trace(stock, NUMPY, HEAP + 0x30, 0, stock_image_traceback(stock, frames + 1, 1, 1));
         stock_image_trace(stock, 5, UINT64_MAX, 1, stock_image_traceback(stock, frames + 1, 1, 1));
-        struct told told = sound(f);
-        assert_int_equal(told.count, 4);
-        assert_line(&told, 0, "0 7f7000000000 5368709120 of 1 inner.py:3");
-        // 3.8 does not tell how many frames there were.
-        assert_line(&told, 1,
+        struct answer answer = valid(f);
+        assert_int_equal(answer.count, 4);
+        assert_line(&answer, 0, "0 7f7000000000 5368709120 of 1 inner.py:3");
+        // 3.8 does not record how many frames there were.
+        assert_line(&answer, 1,
                     stock->minor == 8 ? "0 7f7000000030 100 of 2 outer.py:70000 inner.py:3"
                                       : "0 7f7000000030 100 of 9 outer.py:70000 inner.py:3");
-        assert_line(&told, 2, "389047 7f7000000030 0 of 1 outer.py:70000");
-        assert_line(&told, 3, "5 ffffffffffffffff 1 of 1 outer.py:70000");
-        forget(&told);
+        assert_line(&answer, 2, "389047 7f7000000030 0 of 1 outer.py:70000");
+        assert_line(&answer, 3, "5 ffffffffffffffff 1 of 1 outer.py:70000");
+        forget(&answer);
     }
 }
 
@@ -263,7 +264,7 @@ static void test_facts_are_found_with_symbols_and_by_search(void **state)
             assert_int_equal(facts.lock, TM_LOCK_FREE);
             bool knows = symbols || f->stock.layout->in_runtime;
             assert_int_equal(facts.has_peak, knows);
-            // Else by a traceback which was cut; 3.8 does not tell of that, and the made-up ones contradict each other.
+            // Else by a traceback that was cut; 3.8 does not record that, and the made-up ones contradict each other.
             if (knows)
                 assert_int_equal(facts.frame_limit, 7);
             assert_int_equal(facts.has_frame_limit, knows || f->stock.minor > 8);
@@ -291,7 +292,7 @@ static void test_the_lock_is_read(void **state)
     }
 }
 
-// In the places where a str object keeps its characters, in each width, and with no UTF-8 of its own.
+// In each place where a str object keeps its characters, in each width, and without UTF-8 of its own.
 static void test_names_of_every_kind(void **state)
 {
     (void)state;
@@ -317,13 +318,13 @@ static void test_names_of_every_kind(void **state)
                     stock_image_name(&f->stock, string, names[i].characters, names[i].count), 8};
                 stock_image_trace(&f->stock, 0, HEAP + 16 * i, 1, stock_image_traceback(&f->stock, &frame, 1, 1));
             }
-            struct told told = sound(f);
+            struct answer answer = valid(f);
             for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
                 char line[80];
                 snprintf(line, sizeof(line), "0 %llx 1 of 1 %s:8", (unsigned long long)HEAP + 16 * i, names[i].utf8);
-                assert_line(&told, i, line);
+                assert_line(&answer, i, line);
             }
-            forget(&told);
+            forget(&answer);
         }
     }
 }
@@ -347,7 +348,7 @@ static void test_blocks_are_found_by_an_address_inside(void **state)
             struct tm_error *error =
                 tm_source_find(open_source(f), &f->host, f->pool, HEAP + asked[i].offset, blocks, 4, &count, &damage);
             assert_null(error);
-            // A small number of another domain's is found with the address alone.
+            // A small number of another domain is found with the address alone.
             assert_true(count == asked[i].count || (asked[i].offset == 8 && count == 1));
             if (count) {
                 assert_int_equal(blocks[0].address, HEAP + asked[i].start);
@@ -358,7 +359,7 @@ static void test_blocks_are_found_by_an_address_inside(void **state)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What is bent
+// Changed tables
 
 static uint64_t head_of(const struct fixture *f, uint64_t bucket)
 {
@@ -367,7 +368,7 @@ static uint64_t head_of(const struct fixture *f, uint64_t bucket)
     return array + 8 * bucket;
 }
 
-// The first entry of a chain which has another behind it.
+// The first entry of a chain with a second one.
 static uint64_t long_chain(const struct fixture *f)
 {
     for (uint64_t bucket = 0; bucket < BUCKETS; bucket++) {
@@ -385,7 +386,7 @@ static void test_chains_may_run_in_circles_and_into_each_other(void **state)
     EVERY_KIND(f)
     {
         stock_image_fill(&f->stock);
-        struct told whole = sound(f);
+        struct answer whole = valid(f);
         uint64_t first = long_chain(f), second = *stock_image_word(&f->stock, first), other = 0;
         for (uint64_t bucket = BUCKETS; bucket-- > 0 && !other;)
             other = *stock_image_word(&f->stock, head_of(f, bucket));
@@ -411,7 +412,7 @@ static void test_a_wrong_number_of_buckets_makes_no_trace_up(void **state)
     {
         stock_image_fill(&f->stock);
         stock_image_tell_symbols(&f->stock);
-        struct told whole = sound(f);
+        struct answer whole = valid(f);
         uint64_t *count = stock_image_word(&f->stock, f->stock.traces + (f->stock.minor == 8 ? 0 : 8));
         static const uint64_t powers[] = {32, 128, 1024, UINT64_C(1) << 20, UINT64_C(1) << 33};
         for (size_t i = 0; i < sizeof(powers) / sizeof(powers[0]); i++) {
@@ -442,20 +443,20 @@ static void test_repeated_keys(void **state)
         stock_image_trace(&f->stock, 0, HEAP, 10, traceback);
         stock_image_trace(&f->stock, 0, HEAP + 0x200, 11, traceback);
         stock_image_trace(&f->stock, 0, HEAP + 0x200, 11, traceback);
-        struct told told = all(f);
-        assert_int_equal(told.count, 2);
-        forget(&told);
+        struct answer answer = all(f);
+        assert_int_equal(answer.count, 2);
+        forget(&answer);
         stock_image_trace(&f->stock, 0, HEAP + 0x200, 11, other);
-        told = all(f);
-        assert_int_equal(told.count, 1);
-        assert_line(&told, 0, "0 7f7000000000 10 of 1 a.py:1");
-        assert_true(told.damage.corrupt_records > 0);
-        forget(&told);
+        answer = all(f);
+        assert_int_equal(answer.count, 1);
+        assert_line(&answer, 0, "0 7f7000000000 10 of 1 a.py:1");
+        assert_true(answer.damage.corrupt_records > 0);
+        forget(&answer);
     }
 }
 
-// A str whose state, length or characters are none.
-static void test_a_name_which_is_none_takes_its_tracebacks_with_it(void **state)
+// A str whose state, length or characters are invalid.
+static void test_an_invalid_name_takes_its_tracebacks_with_it(void **state)
 {
     (void)state;
     EVERY_KIND(f)
@@ -469,7 +470,7 @@ static void test_a_name_which_is_none_takes_its_tracebacks_with_it(void **state)
         const struct stock_image_frame frames[] = {{name, 1}, {ascii, 2}};
         stock_image_trace(&f->stock, 0, HEAP, 1, stock_image_traceback(&f->stock, frames, 1, 1));
         stock_image_trace(&f->stock, 0, HEAP + 16, 1, stock_image_traceback(&f->stock, frames + 1, 1, 1));
-        struct told whole = sound(f);
+        struct answer whole = valid(f);
         const struct {
             uint64_t address;
             uint32_t value;
@@ -479,7 +480,7 @@ static void test_a_name_which_is_none_takes_its_tracebacks_with_it(void **state)
                     {name + string->length + 4, 0x80000000},
                     {name + string->compact, 0x110000},
                     {name + string->compact, UINT32_MAX},
-                    {name + string->hash, 12345}, // it is not the name which the traceback was made of
+                    {name + string->hash, 12345}, // not the name that the traceback was made of
                     {ascii + string->ascii, 0x8061}};
         for (size_t i = 0; i < sizeof(bent) / sizeof(bent[0]); i++) {
             uint32_t *word = image_at(f->image, bent[i].address, 4), old = *word;
@@ -506,19 +507,19 @@ static void test_utf8_names_end_with_their_memory(void **state)
         memcpy(image_at(f->image, room + 4096 - 5, 5), "a.py", 5);
         for (size_t i = 0; i < 3; i++)
             stock_image_trace(&f->stock, 0, HEAP + 16 * i, 1, stock_image_traceback(&f->stock, frames + i, 1, 1));
-        struct told told = sound(f);
-        assert_line(&told, 0, "0 7f7000000000 1 of 1 a.py:1");
-        assert_line(&told, 1, "0 7f7000000010 1 of 1 .py:2");
+        struct answer answer = valid(f);
+        assert_line(&answer, 0, "0 7f7000000000 1 of 1 a.py:1");
+        assert_line(&answer, 1, "0 7f7000000010 1 of 1 .py:2");
         *(char *)image_at(f->image, room + 4095, 1) = 'y'; // nothing ends them now
-        struct told none = all(f);
+        struct answer none = all(f);
         assert_int_equal(none.count, 0);
         assert_int_equal(none.damage.unreadable_records, 3);
-        forget(&told);
+        forget(&answer);
         end(f);
     }
 }
 
-// The name of what has no frames is in the executable, which a core need not hold.
+// The name of a block without frames is in the executable, which a core need not contain.
 static void test_the_unknown_name_of_3_15_needs_no_memory(void **state)
 {
     (void)state;
@@ -529,15 +530,15 @@ static void test_the_unknown_name_of_3_15_needs_no_memory(void **state)
             uint64_t empty = *stock_image_word(&f->stock, f->stock.state + TM_STOCK_EMPTY_TRACEBACK);
             memcpy(image_at(f->image, empty + TM_STOCK_FRAMES, 8), &frame.name, 8);
             stock_image_trace(&f->stock, 0, HEAP, 1, stock_image_traceback(&f->stock, &frame, 1, 1));
-            struct told told = sound(f);
-            assert_line(&told, 0, "0 7f7000000000 1 of 1 <unknown>:0");
-            forget(&told);
+            struct answer answer = valid(f);
+            assert_line(&answer, 0, "0 7f7000000000 1 of 1 <unknown>:0");
+            forget(&answer);
         }
         end(f);
     }
 }
 
-// Each word of all that was made, bent in some ways: what is told stays a part.
+// Each word of all that was made, changed in some ways: the answer stays a part.
 static void test_any_word_may_be_wrong(void **state)
 {
     (void)state;
@@ -545,13 +546,13 @@ static void test_any_word_may_be_wrong(void **state)
     {
         stock_image_fill(&f->stock);
         stock_image_tell_symbols(&f->stock);
-        struct told whole = sound(f);
-        uint64_t step = 8 * 307; // tables, entries, traces, tracebacks and names are all met
+        struct answer whole = valid(f);
+        uint64_t step = 8 * 307; // tables, entries, traces, tracebacks and names all get their turn
         for (uint64_t at = STOCK_IMAGE_HEAP + kind_ * 8 * 29; at < f->stock.heap_end; at += step) {
             uint64_t *word = stock_image_word(&f->stock, at), old = *word;
             const uint64_t values[] = {0, 1, UINT64_MAX, old + 8, old ^ 0x100, at, f->stock.traces};
             for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-                struct told part;
+                struct answer part;
                 *word = values[i];
                 tm_error_destroy(ask(f, &part));
                 forget(&part);
@@ -563,7 +564,7 @@ static void test_any_word_may_be_wrong(void **state)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What is missing
+// Missing memory
 
 static void test_each_page_may_be_missing(void **state)
 {
@@ -576,10 +577,10 @@ static void test_each_page_may_be_missing(void **state)
         }
         stock_image_tell_symbols(&f->stock);
         image_set_why_missing(f->image, "it rained");
-        struct told whole = sound(f);
+        struct answer whole = valid(f);
         size_t parts = 0, refused = 0;
         for (uint64_t page = STOCK_IMAGE_HEAP; page < f->stock.heap_end; page += 4096) {
-            struct told part;
+            struct answer part;
             image_hide(f->image, page, 4096);
             struct tm_error *error = ask(f, &part);
             forget(&part);
@@ -589,7 +590,7 @@ static void test_each_page_may_be_missing(void **state)
             } else {
                 size_t missing = assert_part(f, &whole, 400);
                 struct tm_info facts = info(f);
-                // What is read while the lock is missing is torn, perhaps.
+                // While the lock is missing, what is read may be torn.
                 assert_true(lost(&facts.damage) >= missing);
                 if (missing && !facts.damage.torn_records)
                     assert_true(facts.damage.unreadable_records && facts.damage.first_address);
@@ -606,7 +607,7 @@ static void test_each_page_may_be_missing(void **state)
     }
 }
 
-// What is behind a hole in the array of buckets is told.
+// Buckets after a hole in the array are read.
 static void test_a_hole_in_the_buckets_hides_only_its_own(void **state)
 {
     (void)state;
@@ -615,7 +616,7 @@ static void test_a_hole_in_the_buckets_hides_only_its_own(void **state)
         uint64_t traceback = one_traceback(f, "a.py", 1);
         for (uint32_t i = 0; i < 64; i++)
             stock_image_trace(&f->stock, 0, HEAP + i * 16 * 128, i, traceback);
-        struct told whole = sound(f);
+        struct answer whole = valid(f);
         image_hide(f->image, (head_of(f, 0) + 4095) / 4096 * 4096, 8192);
         assert_int_equal(assert_part(f, &whole, 8), 8);
         forget(&whole);
@@ -624,7 +625,7 @@ static void test_a_hole_in_the_buckets_hides_only_its_own(void **state)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// What is torn: CPython's rehash, step by step
+// Torn tables: CPython's rehash, step by step
 
 static void move_one(struct fixture *f, uint64_t entry, uint64_t array, uint64_t buckets)
 {
@@ -643,10 +644,10 @@ static void test_every_state_of_a_rehash_tells_a_part(void **state)
         uint64_t traceback = one_traceback(f, "a.py", 1), other = one_traceback(f, "b.py", 2);
         for (uint32_t i = 0; i < 33; i++) // more than half: it grows
             stock_image_trace(stock, 0, HEAP + 16 * 12 * i, i, i % 2 ? traceback : other);
-        struct told whole = sound(f);
+        struct answer whole = valid(f);
         uint64_t new = stock_image_allocate(stock, 8 * 2 * BUCKETS), old = head_of(f, 0), partial = 0;
         *stock_image_word(stock, stock->lock) ^= 1;
-        if (is_3_8) { // the new array stands in the table and fills
+        if (is_3_8) { // the table has the new array already, which fills
             *stock_image_word(stock, stock->traces) = 2 * BUCKETS;
             *stock_image_word(stock, stock->traces + 16) = new;
         }
@@ -674,17 +675,17 @@ static void test_it_can_be_interrupted_anywhere(void **state)
     (void)state;
     for (size_t kind = 0; kind < KINDS; kind++) {
         struct fixture *f = begin(kind);
-        struct told told;
+        struct answer answer;
         stock_image_fill(&f->stock);
-        struct tm_error *error = ask(f, &told);
+        struct tm_error *error = ask(f, &answer);
         assert_null(error);
-        forget(&told);
+        forget(&answer);
         uint64_t questions = f->asked;
         assert_true(questions > 4);
         for (f->stop_after = 1; f->stop_after <= questions; f->stop_after++) {
             f->asked = 0;
-            error = ask(f, &told);
-            forget(&told);
+            error = ask(f, &answer);
+            forget(&answer);
             assert_non_null(error);
             assert_int_equal(tm_error_code(error), TM_ERROR_INTERRUPTED);
             tm_error_destroy(error);
@@ -705,7 +706,7 @@ static void test_started_and_stopped(void **state)
     }
 }
 
-// From 3.13 on there can be tables though nobody ever started; before, nothing tells that from a stop.
+// From 3.13 on there can be tables though tracing was never started; before, that looks like a stop.
 static void test_loaded_and_not_started(void **state)
 {
     (void)state;
@@ -733,7 +734,7 @@ static void test_never_started(void **state)
     }
 }
 
-// What cannot be read does not say that there was nothing.
+// Memory that cannot be read does not mean that there was nothing.
 static void test_missing_variables_are_not_called_never_started(void **state)
 {
     (void)state;
@@ -753,7 +754,7 @@ static void test_without_symbols_and_tables_nothing_is_claimed(void **state)
     EVERY_KIND(f)
     {
         *stock_image_word(&f->stock, f->stock.traces_at) = 0;
-        assert_open_fails(f, TM_ERROR_FAULT, "there are no symbols which tell");
+        assert_open_fails(f, TM_ERROR_FAULT, "without symbols nothing shows which");
         assert_open_fails(f, TM_ERROR_FAULT, "file PATH");
         memset(image_at(f->image, STOCK_IMAGE_MODULE, STOCK_IMAGE_MODULE_SIZE), 0, STOCK_IMAGE_MODULE_SIZE);
         assert_open_fails(f, TM_ERROR_NO_TABLE, "not a Python process");
@@ -773,7 +774,7 @@ static void test_an_unknown_version(void **state)
     }
 }
 
-// Memory is missing in which our tracer's table may be: CPython's tables count if there are traces in them.
+// Memory that may contain our tracer's table is missing: CPython's tables count if they have traces.
 static void test_an_incomplete_core_has_the_tables_which_it_has(void **state)
 {
     (void)state;
@@ -783,13 +784,14 @@ static void test_an_incomplete_core_has_the_tables_which_it_has(void **state)
         image_hide(f->image, HEAP, 65536);
         assert_open_fails(f, TM_ERROR_INCOMPLETE, "65536 bytes of the process's memory are missing");
         stock_image_fill(&f->stock);
-        struct told told = sound(f);
-        assert_int_equal(told.count, 24);
-        forget(&told);
+        struct answer answer = valid(f);
+        assert_int_equal(answer.count, 24);
+        forget(&answer);
     }
 }
 
-// Our tracer has births told to it by a table of CPython's which stays empty, and whose look-up function it replaces.
+// Our tracer learns of births (objects that CPython creates from a free list) by a table of CPython's that stays
+// empty, and whose look-up function it replaces.
 static void test_an_empty_table_which_serves_our_tracer_is_no_answer(void **state)
 {
     (void)state;
@@ -812,7 +814,7 @@ int main(void)
         cmocka_unit_test(test_chains_may_run_in_circles_and_into_each_other),
         cmocka_unit_test(test_a_wrong_number_of_buckets_makes_no_trace_up),
         cmocka_unit_test(test_repeated_keys),
-        cmocka_unit_test(test_a_name_which_is_none_takes_its_tracebacks_with_it),
+        cmocka_unit_test(test_an_invalid_name_takes_its_tracebacks_with_it),
         cmocka_unit_test(test_utf8_names_end_with_their_memory),
         cmocka_unit_test(test_the_unknown_name_of_3_15_needs_no_memory),
         cmocka_unit_test(test_any_word_may_be_wrong),

@@ -1,9 +1,11 @@
-// The test double of the seam in source.h. Aborts where a test misuses it.
+// The test double of the interface in source.h. Aborts where a test misuses it.
 
 #include "support/fake_source.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/target/private.h"
 
 struct fake_frame {
     char *name;
@@ -39,9 +41,12 @@ struct fake {
     uint64_t started;
     uint32_t python_version;
     bool has_functions, has_churn, codes_full;
+    uint32_t frame_limit;
+    struct tm_private private;
+    uint64_t table_bytes;
 };
 
-// Room for one more item: a list which has had its first doubles when it is full.
+// Room for one more item: the capacity of a list that is not empty doubles when it is full.
 static void *grown(void *items, size_t count, size_t size)
 {
     if (items && (count & (count - 1)))
@@ -57,8 +62,9 @@ struct fake *fake_create(void)
     struct fake *fake = grown(NULL, 0, sizeof(*fake));
     memset(fake, 0, sizeof(*fake));
     fake->tracing = true;
+    fake->frame_limit = 25;
     fake->info = (struct tm_info){.source = "fake",
-                                  .found_by = "being told",
+                                  .found_by = "the test",
                                   .python_version = "3.11.7",
                                   .state = 1,
                                   .has_tracer = true,
@@ -164,6 +170,18 @@ void fake_set_python_version(struct fake *fake, uint32_t version)
     fake->python_version = version;
 }
 
+void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit)
+{
+    fake->frame_limit = frame_limit;
+}
+
+void fake_set_private(struct fake *fake, int kind, uint64_t size, uint64_t table_bytes)
+{
+    fake->private = (struct tm_private){(enum tm_private_kind)kind, size};
+    fake->table_bytes = table_bytes;
+    fake->info.tracer.own_bytes = table_bytes;
+}
+
 struct tm_info *fake_info(struct fake *fake)
 {
     return &fake->info;
@@ -179,6 +197,12 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
     if (fake->open_error)
         return tm_error_create((enum tm_error_code)fake->open_error, "%s", fake->open_message);
     *result = (struct tm_source *)fake;
+    return NULL;
+}
+
+struct tm_error *tm_target_private(const struct tm_target *target, struct tm_private *result)
+{
+    *result = ((const struct fake *)target)->private;
     return NULL;
 }
 
@@ -219,10 +243,11 @@ static struct tm_error *take_snapshot(struct tm_source *source, struct tm_pool *
 {
     const struct fake *fake = (const struct fake *)source;
     *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
-                                   .frame_limit = 25,
                                    .has_functions = fake->has_functions,
                                    .has_churn = fake->has_churn,
                                    .codes_full = fake->codes_full,
+                                   .frame_limit = fake->frame_limit,
+                                   .table_bytes = fake->table_bytes,
                                    .in_flight = fake->info.tracer.in_flight,
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
@@ -281,7 +306,8 @@ struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *
     return error;
 }
 
-// The block which comes after `*last` by its address, or after none; of the same address in the order they were added.
+// The block after `*last` by its address, or the first one; those of the same address in the order in which they were
+// added.
 static const struct fake_block *next_block(const struct fake *fake, const struct fake_block *last)
 {
     const struct fake_block *best = NULL;
@@ -305,7 +331,7 @@ struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host
 
     (void)host;
     memset(origins, 0, (fake->group_count + 1) * sizeof(*origins));
-    *result = (struct tm_traces){25, fake->python_version, fake->damage};
+    *result = (struct tm_traces){fake->frame_limit, fake->python_version, fake->damage};
     for (const struct fake_block *block = next_block(fake, NULL); block && !error; block = next_block(fake, block)) {
         struct tm_origin *origin = &origins[block->group];
         origin->domain = block->block.domain;

@@ -1,6 +1,6 @@
 /**
- * A source which answers what a test tells it to: stands in for everything below src/engine/source.h, so that the
- * upper half of the engine is tested without a table. A fake is also the `struct tm_target` it is found in.
+ * A source that answers what a test set. It replaces everything below src/engine/open.h, so that the upper half of
+ * the engine is tested without a table. A fake is also the `struct tm_target` that it is found in.
  *
  * Functions take plain numbers and strings, so that ctypes can call them too.
  */
@@ -18,7 +18,7 @@ struct tm_target *fake_target(struct fake *fake);
 /** A group with `count` blocks; frames are oldest first. All is copied. */
 void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t count, uint32_t total_frames,
                     uint32_t frames, const char *const *names, const uint32_t *lengths, const uint32_t *lines);
-/** The usual one: a block or more, allocated at one line of one file. */
+/** A group of one or more blocks, allocated at one line of one file: what most tests need. */
 void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size, uint64_t count);
 /** The functions of the frames of the group added last, oldest first; NULL: not known. */
 void fake_set_functions(struct fake *fake, const char *const *functions);
@@ -26,7 +26,7 @@ void fake_set_functions(struct fake *fake, const char *const *functions);
 void fake_set_churn(struct fake *fake, uint64_t allocated, uint64_t allocations, uint64_t freed, uint64_t frees);
 /** The group added last: the code object of its newest frame is not recorded, or its oldest frames are missing. */
 void fake_set_lacks(struct fake *fake, bool not_recorded, bool shortened);
-/** A block that is found by any address inside it and visited, with the traceback of the group added last. */
+/** A block with the traceback of the group added last. Any address inside it finds it, and it is visited. */
 void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing);
 
 void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t unreadable_bytes,
@@ -35,6 +35,9 @@ void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t un
 void fake_set_open_error(struct fake *fake, int code, const char *message);
 void fake_set_tracing(struct fake *fake, bool tracing);
 void fake_set_python_version(struct fake *fake, uint32_t version);
+void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit);
+/** What the process is said to have; 0: unknown. */
+void fake_set_private(struct fake *fake, int kind, uint64_t size, uint64_t table_bytes);
 void fake_set_started(struct fake *fake, uint64_t nanoseconds);
 struct tm_info *fake_info(struct fake *fake);
 

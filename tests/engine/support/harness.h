@@ -1,5 +1,6 @@
 /**
- * What the tests of the engine's upper half share: a session whose output is kept, and one line to run a command.
+ * What the tests of the engine's upper half share: a session that keeps its output, and a function to run a command
+ * line.
  */
 #ifndef TRACEMORTEM_TESTS_HARNESS_H
 #define TRACEMORTEM_TESTS_HARNESS_H
@@ -25,8 +26,8 @@ struct harness {
     char *message;         // of the last error, or NULL
     enum tm_error_code code;
     struct tm_text written; // to the file of the last run
-    size_t write_limit;     // bytes after which writing fails; 0: none
-    int stop_after;         // the question for Ctrl-C which is answered with yes; 0: none
+    size_t write_limit;     // bytes after which writing fails; 0: it does not
+    int stop_after;         // which question for Ctrl-C is answered with yes; 0: none
     int asked;
 };
 
@@ -35,8 +36,9 @@ int harness_setup(void **state);
 int harness_teardown(void **state);
 
 /**
- * Run a command line with the current target and return its output, or NULL after an error. The first core is `other`,
- * a second one the current target; an expression's value is `address`. A file which is written is kept in `written`.
+ * Run a command line with the current target and return its output, or NULL after an error. The first core is
+ * `other`, a second one the current target; an expression's value is `address`. A file that is written is kept in
+ * `written`.
  */
 const char *harness_run_with(struct harness *harness, const char *command, const char *line, uint64_t address);
 const char *harness_run(struct harness *harness, const char *command, const char *line);
@@ -47,7 +49,7 @@ const char *harness_run(struct harness *harness, const char *command, const char
             fail_msg("\"%s\" is not in \"%s\"", (part), (text) ? (text) : "(null)"); \
     } while (0)
 
-/** The command line fails with this code and says this. */
+/** The command line fails with this code and a message that contains this. */
 #define assert_fails(harness, command, line, expected_code, part) \
     do {                                                          \
         assert_null(harness_run(harness, command, line));         \

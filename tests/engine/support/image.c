@@ -302,7 +302,7 @@ static tm_position add_bytes(struct image_table *table, const void *bytes, uint6
     uint64_t index;
     unsigned chunk = chunk_of(array, array->count, &index);
     uint64_t room = (UINT64_C(1) << (array->first_shift + chunk)) - index;
-    while (length > room) { // what is left of the chunk stays unused
+    while (length > room) { // the rest of the chunk stays unused
         array->count += room;
         room = UINT64_C(1) << (array->first_shift + ++chunk);
     }
@@ -397,7 +397,7 @@ uint32_t image_code(struct image_table *table, const char *file_name, int32_t fi
     return id;
 }
 
-// What a record refers to, or NULL where that is not inside of one chunk.
+// What a record refers to, or NULL where that is not inside one chunk.
 static const void *bytes_of(struct image_table *table, const struct tm_root *arrays, tm_position position,
                             uint64_t length)
 {

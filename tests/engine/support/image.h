@@ -1,8 +1,10 @@
 /**
- * Made-up targets for tests of the engine: memory which holds what a test puts there, and a builder of trace tables.
+ * Made-up targets for tests of the engine: memory that contains what a test puts there, and a builder of trace
+ * tables.
  *
- * An image is a set of mappings with holes; a table in it is written through the layout header alone, as the tracer
- * would, and can then be bent through image_at() and image_record(). Everything here aborts on a mistake of the test.
+ * An image is a set of mappings with holes. A table in it is written through the layout header alone, as the tracer
+ * would write it; then a test changes it through image_at() and image_record(). Everything here aborts on a mistake
+ * of the test.
  */
 #ifndef TRACEMORTEM_TESTS_IMAGE_H
 #define TRACEMORTEM_TESTS_IMAGE_H
@@ -21,27 +23,27 @@ void *image_map(struct image *image, uint64_t address, uint64_t length, const ch
 uint64_t image_map_anywhere(struct image *image, uint64_t length);
 /** The bytes behind an address. */
 void *image_at(const struct image *image, uint64_t address, uint64_t length);
-/** Make memory unreadable, as if a core did not hold it; its region stays. */
+/** Make memory unreadable, as if a core did not contain it; its region stays. */
 void image_hide(struct image *image, uint64_t address, uint64_t length);
 /** Make all readable again. */
 void image_show_all(struct image *image);
 void image_set_symbol(struct image *image, const char *name, uint64_t address);
-/** Regions are told or not (they are by default). */
+/** Whether the target reports regions (by default it does). */
 void image_tell_regions(struct image *image, bool tell);
 /** The process's id, 0 (not known) by default. */
 void image_set_process(struct image *image, uint32_t process);
 /** Why mapped memory is missing, NULL (not known) by default. */
 void image_set_why_missing(struct image *image, const char *why);
 
-/** A target which reads the image; the image owns it. Every call makes a new one. */
+/** A target that reads the image; the image owns it. Every call makes a new one. */
 struct tm_target *image_target(struct image *image);
 /** The same, owned by the caller. */
 struct tm_target *image_new_target(struct image *image);
 
-/** What was asked of the image: calls of read, and the longest of them. */
+/** How often read was called, and the longest read. */
 uint64_t image_reads(const struct image *image);
 uint64_t image_longest_read(const struct image *image);
-/** Bytes that were had from it. */
+/** Bytes that were read. */
 uint64_t image_bytes_read(const struct image *image);
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -58,7 +60,7 @@ struct image_table {
 /** log2 of the slots in the index of tracked blocks. */
 #define IMAGE_INDEX_SHIFT 12
 
-/** An empty table which is tracing with a limit of 25 frames, found by search alone. Chunks begin with 16 records. */
+/** An empty table that is tracing with a limit of 25 frames; only a search finds it. Chunks begin with 16 records. */
 void image_table_create(struct image_table *table, struct image *image, uint64_t address);
 
 uint32_t image_string(struct image_table *table, const char *bytes, uint32_t length);
@@ -66,8 +68,8 @@ uint32_t image_string(struct image_table *table, const char *bytes, uint32_t len
 uint32_t image_code(struct image_table *table, const char *file_name, int32_t first_line, uint8_t kind,
                     const void *lines, uint32_t lines_length, uint32_t code_length);
 /**
- * After records were changed: the hashes which a writer would have given what they hold now. `arrays` is the root, or a copy of
- * it from before it was bent. A record which refers to bytes out of reach keeps its hash.
+ * After a test changed records: set the hashes that a writer would give their present contents. `arrays` is the root,
+ * or a copy of it from before the change. A record that refers to bytes out of reach keeps its hash.
  */
 void image_rehash(struct image_table *table, const struct tm_root *arrays);
 uint32_t image_node(struct image_table *table, uint32_t parent, uint32_t code, int32_t instruction);
@@ -89,9 +91,9 @@ uint64_t image_leaf(struct image_table *table, uint64_t address);
 uint32_t image_track(struct image_table *table, uint32_t domain, uint64_t address, uint64_t size, uint32_t site);
 
 /**
- * Something of everything, for tests which bend a table at any place: odd names, all kinds of line tables, tracebacks with
- * common frames, blocks of every form from `heap` (a multiple of 8 GiB) on, a watched code object, tracked blocks of
- * domains 389047 and 0. Sites 1 to 6 have blocks.
+ * Something of everything, for tests that change a table at any place: odd names, all kinds of line tables,
+ * tracebacks with common frames, blocks of every form from `heap` (a multiple of 8 GiB) on, a watched code object,
+ * tracked blocks of domains 389047 and 0. Sites 1 to 6 have blocks.
  */
 void image_table_fill(struct image_table *table, uint64_t heap);
 

@@ -1,5 +1,5 @@
 /**
- * A writer of CPython's own tracemalloc tables: what its C code leaves in memory, told by the layouts of stock_layout.h.
+ * A writer of CPython's own tracemalloc tables: what its C code leaves in memory, by the layouts of stock/layout.h.
  */
 #include "support/stock_image.h"
 
@@ -85,7 +85,7 @@ uint64_t stock_image_allocate(struct stock_image *stock, uint64_t length)
 // ---------------------------------------------------------------------------------------------------------------
 // Tables
 
-// Their heads. 3.8 knows no destroying functions, the others no sizes.
+// Their heads. 3.8 has no destroying functions, the others have no sizes.
 static uint64_t make_table(struct stock_image *stock, uint64_t buckets, enum function hash, enum function compare,
                            enum function key_destroy, enum function value_destroy)
 {
@@ -104,7 +104,7 @@ static uint64_t make_table(struct stock_image *stock, uint64_t buckets, enum fun
         put(stock, table, head, sizeof(head));
         return table;
     }
-    // HASH_POINTER stands for no function here.
+    // HASH_POINTER is not a function here.
     const uint64_t head[] = {0,
                              buckets,
                              array,
@@ -156,7 +156,7 @@ static void make_tables(struct stock_image *stock, uint64_t buckets)
 {
     const enum function none = HASH_POINTER;
     stock->traces = make_table(stock, buckets, HASH_POINTER, COMPARE_DIRECT, none, FREE_TRACE);
-    // The function which frees tracebacks was given for the values before 3.13.
+    // Before 3.13 the function that frees tracebacks was given for the values.
     stock->tracebacks = stock->minor < 13
                             ? make_table(stock, LARGE_TABLE, HASH_TRACEBACK, COMPARE_TRACEBACK, none, FREE_TRACE)
                             : make_table(stock, LARGE_TABLE, HASH_TRACEBACK, COMPARE_TRACEBACK, FREE_TRACE, none);
@@ -168,7 +168,7 @@ static void make_tables(struct stock_image *stock, uint64_t buckets)
 // ---------------------------------------------------------------------------------------------------------------
 // Variables
 
-// A semaphore in a block of glibc's malloc(); its value is 1 while nobody holds it.
+// A semaphore in a block of glibc's malloc(); its value is 1 while it is free.
 static uint64_t make_semaphore(struct stock_image *stock)
 {
     uint64_t block = stock_image_allocate(stock, 48);
@@ -193,7 +193,7 @@ static void make_statics(struct stock_image *stock)
     put_word(stock, stock->state + 48, stock->domains);
 }
 
-// 3.15: the traceback of what has no frames; its name is in the executable.
+// 3.15: the traceback of a block without frames; its name is in the executable.
 static uint64_t make_empty_traceback(struct stock_image *stock)
 {
     uint64_t name = STOCK_IMAGE_MODULE + 0x100, traceback = STOCK_IMAGE_MODULE + 0x140;
@@ -360,7 +360,7 @@ uint64_t stock_image_traceback(struct stock_image *stock, const struct stock_ima
 // ---------------------------------------------------------------------------------------------------------------
 // Traces
 
-// 3.8, when the first trace of another domain than 0 comes: a new table, whose keys have the domain in them.
+// 3.8, when the first trace of a domain other than 0 comes: a new table, whose keys contain the domain.
 static void give_keys_domains(struct stock_image *stock)
 {
     uint64_t old = stock->traces, count, array = stock_image_buckets(stock, old, &count);

@@ -1,8 +1,8 @@
 /**
  * Made-up tables of CPython's own tracemalloc, of every version's kind, in an image.
  *
- * They are sound when they are made, as a process has them between two operations; a test then bends them through
- * image_at(). Tables do not grow by themselves: how many buckets there are is told when they are made.
+ * They are valid when they are made, as a process has them between two operations; then a test changes them through
+ * image_at(). Tables do not grow: how many buckets they have is fixed when they are made.
  */
 #ifndef TRACEMORTEM_TESTS_STOCK_IMAGE_H
 #define TRACEMORTEM_TESTS_STOCK_IMAGE_H
@@ -28,7 +28,7 @@ struct stock_image {
     uint64_t heap_end;                               // so far
 };
 
-/** How a str object stands in memory. */
+/** The kinds of str objects in memory. */
 enum stock_image_string {
     STOCK_IMAGE_ASCII = 0,
     STOCK_IMAGE_LATIN_1 = 1,
@@ -43,21 +43,26 @@ struct stock_image_frame {
     uint32_t line;
 };
 
-/** Empty tables of CPython 3.`minor`, tracing with `limit` frames; no symbol tells of them. `buckets`: of the table of traces. */
+/**
+ * Empty tables of CPython 3.`minor`, tracing with `limit` frames, without symbols. `buckets`: of the table of traces.
+ */
 void stock_image_create(struct stock_image *stock, struct image *image, unsigned minor, bool free_threaded,
                         uint32_t limit, uint64_t buckets);
-/** Let the symbols tell which a build with a symbol table has. */
+/** Add the symbols that a build with a symbol table has. */
 void stock_image_tell_symbols(struct stock_image *stock);
 
 /** Room in the heap, zeroed, aligned to 16. */
 uint64_t stock_image_allocate(struct stock_image *stock, uint64_t length);
-/** The addresses of names: of UTF-8 with a NUL behind from 3.15 on, whatever the kind; else of a str object. */
+/** The addresses of names: from 3.15 on of UTF-8 with a NUL at the end, whatever the kind; else of a str object. */
 uint64_t stock_image_name(struct stock_image *stock, unsigned kind, const uint32_t *characters, size_t count);
 uint64_t stock_image_ascii(struct stock_image *stock, const char *text);
 /** The most recent frame first. The traceback is in the table of tracebacks too. */
 uint64_t stock_image_traceback(struct stock_image *stock, const struct stock_image_frame *frames, uint16_t count,
                                uint16_t total);
-/** A live block, counted; the address of its entry. Of 3.8 the first in a domain other than 0 changes what keys are. */
+/**
+ * A live block, counted; returns the address of its entry. In 3.8 the first one in a domain other than 0 changes the
+ * keys.
+ */
 uint64_t stock_image_trace(struct stock_image *stock, uint32_t domain, uint64_t address, uint64_t size,
                            uint64_t traceback);
 /** The domain's table, 0: none yet. In 3.8 all are in one. */
@@ -68,7 +73,7 @@ uint64_t stock_image_buckets(const struct stock_image *stock, uint64_t table, ui
 /** A word of the target. */
 uint64_t *stock_image_word(const struct stock_image *stock, uint64_t address);
 
-/** Something of everything, for tests which bend it anywhere: names of every kind, domains 0 and 389047, chains. */
+/** Something of everything, for tests that change it anywhere: names of every kind, domains 0 and 389047, chains. */
 void stock_image_fill(struct stock_image *stock);
 
 #endif

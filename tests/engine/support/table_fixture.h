@@ -1,7 +1,7 @@
 /**
  * What tests of the table share: an image with a small valid table, the questions, and the checks of the answers.
  *
- * A test bends one thing of the table and looks at the answer.
+ * A test changes one thing of the table and looks at the answer.
  */
 #ifndef TRACEMORTEM_TESTS_TABLE_FIXTURE_H
 #define TRACEMORTEM_TESTS_TABLE_FIXTURE_H
@@ -19,7 +19,7 @@
 #include "engine/open.h"
 #include "support/image.h"
 
-#define HEAP UINT64_C(0x7f7000000000) // of the traced program; the image holds none of it: it is never read
+#define HEAP UINT64_C(0x7f7000000000) // of the traced program; the image does not contain it, and nothing reads it
 #define KIB UINT64_C(1024)
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
@@ -39,12 +39,12 @@ struct fixture {
     uint32_t first_site, second_site;
 };
 
-/** For cmocka: make a fixture, and destroy it. The image must not have been asked for more than TM_READ_LIMIT at once. */
+/** For cmocka: make a fixture, and destroy it. No read of the image may have been longer than TM_READ_LIMIT. */
 int table_setup(void **state);
 int table_teardown(void **state);
 /** The source, of a table which must open. */
 struct tm_source *open_source(struct fixture *f);
-/** These read the target anew. */
+/** These read the target again. */
 struct tm_snapshot take_snapshot(struct fixture *f);
 struct tm_info take_info(struct fixture *f);
 /** The error's code has to be this and its message has to contain `part`. Destroys it. */
@@ -54,7 +54,7 @@ bool undamaged(const struct tm_damage *damage);
 /** How many blocks contain the address; the search must not fail. */
 size_t find_blocks(struct fixture *f, uint64_t address, struct tm_block *blocks, size_t capacity,
                    struct tm_damage *damage);
-/** Exactly one block contains the address, this one; or none does. Nothing is damaged. */
+/** Exactly one block contains the address, this one; or no block does. Nothing is damaged. */
 void assert_found(struct fixture *f, uint64_t address, uint64_t start, uint64_t size);
 void assert_not_found(struct fixture *f, uint64_t address);
 void assert_frame(const struct tm_traceback *traceback, uint32_t index, const char *file_name, uint32_t line);

@@ -9,7 +9,7 @@ static void test_find_small_blocks(void **state)
         image_block(&f->table, HEAP + size * 64, size, f->first_site);
     for (uint64_t size = 0; size <= 17; size++) {
         uint64_t start = HEAP + size * 64;
-        assert_found(f, start, start, size); // a block of no bytes holds its own address
+        assert_found(f, start, start, size); // a block of no bytes contains its own address
         for (uint64_t offset = 1; offset < 40; offset++) {
             if (offset < size)
                 assert_found(f, start + offset, start, size);
@@ -114,7 +114,7 @@ static void test_find_reads_little(void **state)
         assert_frame(block.traceback, 24, "/usr/lib/python3/module24.py", 3);
         assert_true(tm_target_bytes_read(f->target) - before < 32 * KIB);
     }
-    // Inside of a block of 100 KiB, and where nothing is.
+    // Inside a block of 100 KiB, and where nothing is.
     image_block(&f->table, HEAP + 64 * MIB, 100 * KIB, site);
     const uint64_t more[] = {HEAP + 64 * MIB + 99 * KIB, HEAP - GIB, 0x1000, HEAP + 65 * MIB};
     for (size_t i = 0; i < 4; i++) {
@@ -124,7 +124,7 @@ static void test_find_reads_little(void **state)
         f->root->tracked.count = 1;
         uint64_t before = tm_target_bytes_read(f->target);
         assert_int_equal(find_blocks(f, more[i], &block, 1, &damage), i == 0);
-        // The last one stands a MiB behind the nearest block: the parts between are not in use.
+        // The last one is a MiB after the nearest block: the parts between are not in use.
         assert_true(tm_target_bytes_read(f->target) - before < 64 * KIB);
     }
 }
@@ -147,12 +147,12 @@ static void test_find_gives_up_in_an_endless_map(void **state)
     size_t count;
     uint64_t before = tm_target_bytes_read(f->target);
     assert_error(tm_source_find(open_source(f), &f->host, f->pool, HEAP + 500, &block, 1, &count, &damage),
-                 TM_ERROR_NOT_FOUND, "given up");
+                 TM_ERROR_NOT_FOUND, "the search stopped there");
     assert_true(tm_target_bytes_read(f->target) - before < 70 * MIB);
     f->stop_after = f->asked + 10;
     assert_error(tm_source_find(open_source(f), &f->host, f->pool, HEAP + 500, &block, 1, &count, &damage),
                  TM_ERROR_INTERRUPTED, "");
-    // With honest counters the walk ends by itself.
+    // With true counters the search ends on its own.
     f->stop_after = 0;
     f->root->owned.peak = 1000;
     tm_target_changed(f->target);
@@ -191,7 +191,7 @@ static void test_damaged_slots(void **state)
         assert_int_equal(find_blocks(f, HEAP, &block, 1, &damage), 0);
         assert_int_equal(damage.corrupt_records, 1);
     }
-    // The very last slot has none behind it for a size.
+    // No slot follows the very last one, so its size is out of reach.
     struct tm_block block;
     struct tm_damage damage;
     *image_slot(&f->table, last) = TM_SLOT_START | f->first_site;
@@ -222,7 +222,7 @@ static void test_slots_between_missing_pages(void **state)
     image_block(&f->table, HEAP, 80 * KIB, f->first_site);
     image_hide(f->image, leaf + 4096, 8192); // of the slots of HEAP + 16 KiB to HEAP + 48 KiB
     assert_found(f, HEAP + 100, HEAP, 80 * KIB);
-    // The start is met beyond the hole, and what is in the hole is told.
+    // The search reaches the start beyond the hole, and the hole is counted.
     assert_int_equal(find_blocks(f, HEAP + 70 * KIB, &block, 1, &damage), 1);
     assert_int_equal(block.address, HEAP);
     assert_int_not_equal(damage.unreadable_records, 0);

@@ -10,7 +10,7 @@ static void test_info(void **state)
     image_free_block(&f->table, HEAP + 160, 7);
     uint32_t foreign = image_site(&f->table, f->first_node, 389047, 0);
     image_track(&f->table, 389047, 12345, 1000, foreign);
-    f->root->owned.traced += 50; // one side's wrap is undone by the other's
+    f->root->owned.traced += 50; // one side wraps, and the other one undoes it
     f->root->shared.traced = (uint64_t)-50;
     f->root->shared.peak = 5000;
     f->root->flags = TM_ROOT_DEBUG_BUILD | TM_ROOT_REUSE_EXACT;

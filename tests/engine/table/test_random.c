@@ -1,4 +1,4 @@
-// Tables bent at random: each answer is sound, or an error, or counted damage.
+// Tables changed at random: each answer is sound, or an error, or counted damage.
 
 #include "support/table_fixture.h"
 
@@ -13,7 +13,7 @@ struct area {
 
 enum { AREAS = 10 };
 
-// Where there is something to bend, told before anything is bent.
+// Where there is something to change, found before anything is changed.
 static void find_areas(struct fixture *f, struct area *areas)
 {
     const struct tm_root *root = f->root;

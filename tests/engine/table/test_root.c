@@ -1,4 +1,4 @@
-// Finding the table: what is right is found, and what is wrong comes out as an error, never as a wrong table.
+// Finding the table: the right one is found, and what is wrong gives an error, never a wrong table.
 
 #include "engine/table/table.h"
 #include "support/table_fixture.h"
@@ -28,7 +28,7 @@ static void found_by_name(const char *name)
 {
     struct image *image = image_create();
     struct image_table table;
-    // The tracer's mappings may have become one region, in which the root is not the first candidate.
+    // The kernel may have merged the tracer's mappings into one region, in which the root is not the first candidate.
     image_map(image, IMAGE_ROOT - 2 * MIB, 2 * MIB, name, TM_REGION_READABLE | TM_REGION_WRITABLE);
     image_map(image, IMAGE_ROOT + 4096, MIB, name, TM_REGION_READABLE);
     image_table_create(&table, image, IMAGE_ROOT);
@@ -37,7 +37,7 @@ static void found_by_name(const char *name)
     struct tm_target *target = image_target(image);
     assert_null(tm_source_open(target, NULL, &source));
     assert_null(tm_source_info(source, NULL, &facts));
-    assert_string_equal(facts.found_by, "search"); // the region which holds it has no name here
+    assert_string_equal(facts.found_by, "search"); // the region that contains it has no name here
     image_destroy(image);
 
     image = image_create();
@@ -96,7 +96,7 @@ static void test_wrong_symbol_then_search(void **state)
 static void test_decoy_is_refused(void **state)
 {
     struct fixture *f = *state;
-    // A copy of the root stands before it, and the symbol leads there.
+    // A copy of the root is before it, and the symbol leads there.
     void *decoy = image_map(f->image, IMAGE_ROOT - MIB, sizeof(struct tm_root), "[anon:tracemortem]",
                             TM_REGION_READABLE | TM_REGION_WRITABLE);
     memcpy(decoy, f->root, sizeof(struct tm_root));
@@ -106,7 +106,7 @@ static void test_decoy_is_refused(void **state)
     assert_open_fails(f, TM_ERROR_NO_TABLE, "no trace table");
 }
 
-// A second root which knows its own address, as an old core of the program has one which was mapped where it came from.
+// A second root that knows its own address: an old core of the program, mapped where it came from, has one.
 static struct tm_root *second_root(struct fixture *f, uint64_t address, uint32_t pid)
 {
     struct tm_root *root =
@@ -121,7 +121,7 @@ static void test_of_two_tables_the_process_owns_one(void **state)
 {
     struct fixture *f = *state;
     f->root->pid = 100;
-    second_root(f, IMAGE_ROOT - MIB, 99); // met first
+    second_root(f, IMAGE_ROOT - MIB, 99); // found first
     second_root(f, IMAGE_ROOT + MIB, 101);
     image_set_process(f->image, 100);
     assert_found_by(f, "search");
@@ -171,7 +171,7 @@ static void test_newer_major_is_unsupported(void **state)
     f->root->layout_major = TM_LAYOUT_MAJOR + 1;
     f->root->layout_minor = 3;
     assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.3; this tracemortem reads 2.x");
-    // It is told even where the symbol leads to nothing.
+    // The version is reported even where the symbol leads to nothing.
     root_variable(f, MIB);
     assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.3");
 }
@@ -179,7 +179,7 @@ static void test_newer_major_is_unsupported(void **state)
 static void test_newer_minor_with_larger_records_is_read(void **state)
 {
     struct fixture *f = *state;
-    // The sites again, as a later minor version might have them: larger.
+    // The sites again, larger, as a later minor version might have them.
     const uint32_t size = sizeof(struct tm_site) + 24;
     struct tm_array grown = {.count = f->root->sites.count, .record_size = size, .first_shift = 4};
     grown.chunk[0] = image_map_anywhere(f->image, 16 * size);
@@ -317,7 +317,7 @@ static void test_a_core_without_anonymous_memory(void **state)
     struct tm_source *source = NULL;
     image_map(image, IMAGE_ROOT, 4096, "", TM_REGION_READABLE);
     assert_error(tm_source_open(target, NULL, &source), TM_ERROR_INCOMPLETE,
-                 "the memory in which it would be is missing");
+                 "the memory that would contain it is missing");
     image_map(image, IMAGE_ROOT + MIB, 4096, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
     assert_error(tm_source_open(target, NULL, &source), TM_ERROR_NO_TABLE, "coredump_filter");
     image_set_symbol(image, TM_ROOT_SYMBOL, IMAGE_ROOT + 2 * MIB); // its page is missing
@@ -364,7 +364,7 @@ static void test_named_mapping_missing_from_core(void **state)
     assert_open_fails(f, TM_ERROR_FAULT, "0x7f5500a00000");
 }
 
-static void test_other_version_is_told_before_damage(void **state)
+static void test_another_version_is_reported_before_damage(void **state)
 {
     struct fixture *f = *state;
     for (int64_t side = -1; side <= 1; side += 2) { // before and after the damaged one
@@ -397,7 +397,7 @@ static void test_tracing_off(void **state)
 static void test_search_is_cheap_and_can_be_stopped(void **state)
 {
     struct fixture *f = *state;
-    // What is searched before the table: 512 MiB which are not even there.
+    // What is searched before the table: 512 MiB that are not even there.
     f->root->magic[0] = 0;
     image_map(f->image, IMAGE_ROOT + 16 * MIB, 64 * MIB, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
     uint64_t before = tm_target_bytes_read(f->target);
@@ -455,7 +455,7 @@ int main(void)
         TEST(test_tracer_without_table),
         TEST(test_table_missing_from_core),
         TEST(test_named_mapping_missing_from_core),
-        TEST(test_other_version_is_told_before_damage),
+        TEST(test_another_version_is_reported_before_damage),
         TEST(test_tracing_off),
         TEST(test_search_is_cheap_and_can_be_stopped),
         TEST(test_source_is_kept_until_the_target_changes),

@@ -1,4 +1,4 @@
-// Snapshots: what is right comes out right, and what is wrong comes out as counted damage, never as a wrong answer.
+// Snapshots: valid tables give the right groups, and what is wrong gives counted damage, never a wrong answer.
 
 #include "support/table_fixture.h"
 
@@ -7,7 +7,7 @@ static void test_snapshot(void **state)
     struct fixture *f = *state;
     image_block(&f->table, HEAP, 100, f->first_site);
     image_block(&f->table, HEAP + 256, 200, f->first_site);
-    image_block(&f->table, HEAP + 512, 0, f->second_site); // of no bytes, and live all the same
+    image_block(&f->table, HEAP + 512, 0, f->second_site); // of no bytes, but live
     struct tm_snapshot snapshot = take_snapshot(f);
     assert_true(undamaged(&snapshot.damage));
     assert_int_equal(snapshot.frame_limit, 25);
@@ -63,7 +63,7 @@ static void test_unknown_frames(void **state)
     tm_snapshot_deinit(&snapshot);
 }
 
-// Paths share their beginnings in every way: longer after shorter, shorter after longer, side branches.
+// Tracebacks share their beginnings in every way: longer after shorter, shorter after longer, side branches.
 static void test_paths_do_not_leak_into_each_other(void **state)
 {
     struct fixture *f = *state;
@@ -120,14 +120,14 @@ static void test_lines_come_from_the_table(void **state)
         struct tm_block block;
         struct tm_damage damage;
         assert_frame(snapshot.groups[i].traceback, 0, "lines.py", expected[i].line);
-        tm_target_changed(f->target); // without what the snapshot has loaded
+        tm_target_changed(f->target); // without what the snapshot loaded
         assert_int_equal(find_blocks(f, HEAP + i * 256, &block, 1, &damage), 1);
         assert_frame(block.traceback, 0, "lines.py", expected[i].line);
     }
     tm_snapshot_deinit(&snapshot);
 }
 
-// A table longer than what is read of it at first, and long enough for checkpoints.
+// A table longer than the first read of it, and long enough for checkpoints.
 static void long_line_table(struct fixture *f, uint8_t kind)
 {
     enum { ENTRIES = 3000, NODES = 41 };
@@ -155,7 +155,7 @@ static void long_line_table(struct fixture *f, uint8_t kind)
     for (uint32_t i = 0; i < NODES; i++) {
         const struct tm_site *site = site_record(f, (uint32_t)f->root->sites.count - NODES + i);
         uint32_t entry = (uint32_t)node_record(f, site->node)->instruction / 2, line = 1;
-        // A pair of lnotab moves the line where its range begins, the others before theirs.
+        // A pair of lnotab changes the line at the start of its range, the other formats before it.
         for (uint32_t j = 0; j < entry + (kind != TM_LINES_LNOTAB); j++)
             line += j % 3;
         assert_frame(snapshot.groups[i].traceback, 0, "long.py", line);
@@ -182,7 +182,7 @@ static void test_long_location_table(void **state)
     long_line_table(*state, TM_LINES_LOCATIONS);
 }
 
-// Bend something, and the first site has to be left out and counted, the second one has to stay.
+// Changes something: the first site must be left out and counted, the second one must stay.
 static void assert_first_is_left_out(struct fixture *f, bool corrupt)
 {
     struct tm_snapshot snapshot = take_snapshot(f);
@@ -193,7 +193,7 @@ static void assert_first_is_left_out(struct fixture *f, bool corrupt)
     assert_int_equal(snapshot.damage.unreadable_bytes != 0, !corrupt);
     assert_int_not_equal(snapshot.damage.first_address, 0);
     tm_snapshot_deinit(&snapshot);
-    // And by its address: the block is not given with a wrong traceback.
+    // And by its address: the block does not get a wrong traceback.
     struct tm_block block;
     struct tm_damage damage;
     tm_target_changed(f->target);
@@ -217,7 +217,7 @@ static void test_bad_links_leave_the_group_out(void **state)
     const uint8_t more[300] = {0};
     image_code(&f->table, "more.py", 1, TM_LINES_3_10, more, sizeof(more), 1); // `bytes` has a second chunk
     struct tm_string *string = image_record(&f->table, &f->root->strings, own_name);
-    // By its hash, and where an enemy has made that right, too, each field by itself.
+    // By its hash, and, with the hash made right too, each field alone.
     for (int enemy = 0; enemy < 2; enemy++) {
 #define BENT(place, value)                    \
     do {                                      \
@@ -240,7 +240,7 @@ static void test_bad_links_leave_the_group_out(void **state)
         BENT(node->parent, f->main_node);   // a level is missing
         BENT(node->parent, UINT32_MAX);
         BENT(node->depth, 0);
-        BENT(node->depth, 1); // a shorter path, which would look right
+        BENT(node->depth, 1); // a shorter traceback, which would look right
         BENT(node->depth, 2);
         BENT(node->depth, 4);
         BENT(node->depth, UINT16_MAX);
@@ -269,7 +269,7 @@ static void test_bad_links_leave_the_group_out(void **state)
     tm_snapshot_deinit(&snapshot);
 }
 
-// A page of zeros in the place of one which was lost: whatever stood there is not taken for names and lines.
+// A page of zeros in place of a lost one: its zeros do not pass for names and lines.
 static void test_zeros_in_the_place_of_records_are_damage(void **state)
 {
     struct fixture *f = *state;
@@ -361,7 +361,7 @@ static void test_missing_pages_of_sites(void **state)
 {
     struct fixture *f = *state;
     add_sites(f, 60000);
-    // One page in the middle of the chunk of 32768 sites: all but the sites which touch it are there.
+    // One page in the middle of the chunk of 32768 sites: all sites that do not touch it are there.
     uint64_t chunk = f->root->sites.chunk[11], hole = chunk + 40 * 4096, lost = 0, sum = 0;
     image_hide(f->image, hole, 4096);
     for (uint64_t id = 1; id < f->root->sites.count; id++) {
@@ -389,7 +389,7 @@ static void test_truncated_core(void **state)
 {
     struct fixture *f = *state;
     add_sites(f, 60000);
-    uint64_t chunk = f->root->sites.chunk[11]; // holds ids from 32752 on
+    uint64_t chunk = f->root->sites.chunk[11]; // contains ids from 32752 on
     image_hide(f->image, chunk + 4 * 4096, 64 * MIB);
     struct tm_snapshot snapshot = take_snapshot(f);
     uint64_t there = 32752 - 1 - 2 + 4 * 4096 / 48;
@@ -559,7 +559,7 @@ static void test_huge_counts_cost_nothing(void **state)
             assert_int_equal(snapshot.damage.corrupt_records != 0, i == 0);
             assert_true(tm_target_bytes_read(f->target) - bytes < 64 * KIB);
             tm_snapshot_deinit(&snapshot);
-            // More than 26 chunks of the others can hold is told as well.
+            // A count of more records than 26 chunks can contain is reported as well.
             bool beyond = j >= 2 || (j == 1 && i != 4);
             assert_int_equal(take_info(f).damage.corrupt_records != 0, i == 0 || beyond);
         }
@@ -612,7 +612,7 @@ static void test_snapshot_can_be_stopped(void **state)
 {
     struct fixture *f = *state;
     add_sites(f, 60000);
-    image_hide(f->image, f->root->sites.chunk[9] + 5 * 4096, 4096); // what is lost must not be counted twice
+    image_hide(f->image, f->root->sites.chunk[9] + 5 * 4096, 4096); // the lost bytes must not be counted twice
     image_hide(f->image, f->root->sites.chunk[11] + 100 * 4096, 4096);
     f->host.callbacks.should_stop = stop_once;
     struct tm_snapshot whole = take_snapshot(f), snapshot;
@@ -625,13 +625,13 @@ static void test_snapshot_can_be_stopped(void **state)
         struct tm_source *source = open_source(f);
         f->stop_after = f->asked + stop;
         struct tm_error *error = tm_source_snapshot(source, &f->host, f->pool, &snapshot);
-        if (f->asked < f->stop_after) // it was over before
+        if (f->asked < f->stop_after) // it had finished before
             assert_null(error);
         else
             assert_error(error, TM_ERROR_INTERRUPTED, "");
         if (!error)
             tm_snapshot_deinit(&snapshot);
-        // And once more without a stop: nothing half read was kept.
+        // And again without a stop: nothing half read was kept.
         f->stop_after = 0;
         assert_null(tm_source_snapshot(source, &f->host, f->pool, &snapshot));
         assert_int_equal(snapshot.count, whole.count);
@@ -641,7 +641,7 @@ static void test_snapshot_can_be_stopped(void **state)
     tm_snapshot_deinit(&whole);
 }
 
-// Far more is missing than is worth a search for single pages: what stands behind it is used all the same.
+// So much is missing that single pages are not searched for; what is after it is used anyway.
 static void test_sites_behind_a_large_hole(void **state)
 {
     struct fixture *f = *state;

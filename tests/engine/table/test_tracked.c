@@ -11,10 +11,10 @@ static void test_find_tracked(void **state)
     struct tm_damage damage;
     image_block(&f->table, HEAP, 100, f->first_site);
     image_track(&f->table, 389047, HEAP + 16, 50, foreign);
-    image_track(&f->table, 5, HEAP + 18, 20, other); // these overlap: a domain of mere numbers
+    image_track(&f->table, 5, HEAP + 18, 20, other); // these overlap: the addresses of this domain are only numbers
     image_track(&f->table, 5, HEAP + 20, 10, other);
     image_track(&f->table, 5, HEAP + 19, 15, other);
-    image_track(&f->table, 0, HEAP + 3, 90, f->first_site);   // overlaps a block of the map, which counts
+    image_track(&f->table, 0, HEAP + 3, 90, f->first_site);   // overlaps a block of the map, which takes precedence
     image_track(&f->table, 0, HEAP + 1003, 7, f->first_site); // no multiple of 16
     assert_int_equal(find_blocks(f, HEAP + 20, blocks, 4, &damage), 3);
     assert_true(undamaged(&damage));
@@ -33,7 +33,7 @@ static void test_find_tracked(void **state)
     assert_int_equal(blocks[0].domain, 0);
     assert_int_equal(find_blocks(f, HEAP + 1010, blocks, 4, &damage), 0);
     assert_true(undamaged(&damage));
-    // A record which is free again is none, whatever else it says.
+    // A record that is free again does not count, whatever else it says.
     ((struct tm_tracked *)image_record(&f->table, &f->root->tracked, f->root->tracked.count - 1))->site = 0;
     assert_int_equal(find_blocks(f, HEAP + 1009, blocks, 4, &damage), 0);
     assert_true(undamaged(&damage));
@@ -60,7 +60,7 @@ static void test_find_in_many_tracked(void **state)
         assert_true(undamaged(&damage));
     }
     assert_int_equal(find_blocks(f, UINT64_MAX - 1, &block, 1, &damage), 1);
-    // One of the core's domain is found by its exact address without reading all.
+    // A block of the core's domain is found by its exact address without reading all.
     image_track(&f->table, 0, HEAP - 4096 + 3, 40, f->first_site);
     for (uint64_t i = 0; i < 1000; i++)
         image_track(&f->table, 389047, HEAP + GIB + i * 4096 + 8, 4000, foreign);
@@ -69,7 +69,7 @@ static void test_find_in_many_tracked(void **state)
     uint64_t before = tm_target_bytes_read(f->target);
     assert_int_equal(find_blocks(f, HEAP - 4096 + 3, &block, 1, &damage), 1);
     assert_true(tm_target_bytes_read(f->target) - before < 32 * KIB);
-    // A record which is free again is none, whatever else it says.
+    // A record that is free again does not count, whatever else it says.
     struct tm_tracked *record = image_record(&f->table, &f->root->tracked, last);
     record->site = 0;
     assert_int_equal(find_blocks(f, UINT64_MAX - 10, &block, 1, &damage), 0);
@@ -79,7 +79,7 @@ static void test_find_in_many_tracked(void **state)
     assert_int_equal(damage.corrupt_records, 1);
 }
 
-// Found by a look at all, and by the index.
+// Found by reading all, and by the index.
 static void test_an_overwritten_tracked_block_is_left_out(void **state)
 {
     struct fixture *f = *state;
@@ -103,7 +103,7 @@ static void test_an_overwritten_tracked_block_is_left_out(void **state)
     }
 }
 
-// Updates in flight are counted by a site before the whole counts them, and never the other way round.
+// A site counts an update in flight before the root does, never the other way round.
 static void test_a_whole_of_more_than_its_sites_is_damage(void **state)
 {
     struct fixture *f = *state;
@@ -134,7 +134,7 @@ static void test_damaged_tracked_index(void **state)
     uint64_t address = HEAP + 1500 * 4096, index = f->root->tracked_index;
     struct tm_tracked_index *head = image_at(f->image, index, sizeof(*head) + 4096 * 4);
     const uint32_t shifts[] = {0, 41, 64, UINT32_MAX, 40};
-    for (size_t i = 0; i < 5; i++) { // the thorough search finds it still
+    for (size_t i = 0; i < 5; i++) { // the thorough search still finds it
         head->shift = shifts[i];
         assert_int_equal(find_blocks(f, address, &block, 1, &damage), 1);
     }
@@ -189,7 +189,7 @@ static void test_block_inside_realloc(void **state)
     }
     assert_not_found(f, HEAP + 1500);
     assert_not_found(f, HEAP + 999);
-    // Where both say something, the map does: the new block is there already.
+    // Where both have something, the map counts: the new block is there already.
     image_block(&f->table, HEAP + 1008 - 16, 64, f->first_site);
     tm_target_changed(f->target);
     struct tm_block blocks[4];

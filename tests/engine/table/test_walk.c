@@ -1,6 +1,6 @@
 /**
- * All blocks of a table, on made-up images: those which are there come out once each and in order, what contradicts itself
- * or cannot be read is counted, and a hostile table keeps nobody busy.
+ * All blocks of a table, on made-up images: each block comes once and in order, what contradicts itself or cannot be
+ * read is counted, and a hostile table takes bounded time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -170,7 +170,7 @@ static void test_sizes(void **state)
     }
 }
 
-// Sizes stand behind the start: at ends of parts, of leaves, of branches.
+// Sizes come after the start: at ends of parts, of leaves, of branches.
 static void test_sizes_across_borders(void **state)
 {
     struct fixture *f = *state;
@@ -195,7 +195,7 @@ static void test_sizes_across_borders(void **state)
     }
 }
 
-// A part which is not said to hold starts is not looked at, and the others are.
+// A part that is not marked as having starts is not read; the others are.
 static void test_parts(void **state)
 {
     struct fixture *f = *state;
@@ -248,7 +248,7 @@ static void untrack(struct fixture *f, uint32_t id)
     tracked->site = 0;
 }
 
-static void test_tracked_and_resizing_blocks_stand_in_order(void **state)
+static void test_tracked_and_resizing_blocks_are_in_order(void **state)
 {
     struct fixture *f = *state;
     image_block(&f->table, HEAP, 100, f->site);
@@ -290,7 +290,7 @@ static void test_a_resize_record_is_void_where_its_block_is_shown(void **state)
     assert_true(!f->seen[0].resizing && !f->seen[1].resizing);
 }
 
-// What each site counts is compared with its blocks which are found: no slot leads to another site unnoticed.
+// What each site counts is compared with its blocks that are found: a slot that leads to another site is noticed.
 static void test_blocks_beyond_what_their_site_counts_are_damage(void **state)
 {
     struct fixture *f = *state;
@@ -312,7 +312,7 @@ static void test_blocks_beyond_what_their_site_counts_are_damage(void **state)
     visit(f);
     assert_undamaged(f);
     f->root->owned.traced += 1;
-    // Of threads without the lock an earlier stop() may have left blocks behind, but no block too few.
+    // An earlier stop() may have left blocks of threads without the lock, but never one too few.
     image_put_block(&f->table, HEAP, 100, f->site);
     image_put_block(&f->table, HEAP + 0x300, 100, f->site);
     visit(f);
@@ -326,7 +326,7 @@ static void test_blocks_beyond_what_their_site_counts_are_damage(void **state)
     assert_undamaged(f);
 }
 
-// More tracked blocks than are sorted at once, told in the worst order.
+// More tracked blocks than are sorted at once, in the worst order.
 static void test_many_tracked_blocks(void **state)
 {
     struct fixture *f = *state;
@@ -343,7 +343,7 @@ static void test_many_tracked_blocks(void **state)
         f->root->owned.traced += i;
     }
     image_rehash(&f->table, f->root);
-    visit(f); // see() looks at the order
+    visit(f); // see() checks the order
     assert_undamaged(f);
     assert_int_equal(f->count, count);
     assert_int_equal(f->seen[(count - 1) % MOST].address, 40000);
@@ -378,7 +378,7 @@ static void test_blocks_are_read_in_bulk(void **state)
 static void test_a_missing_page_leaves_out_its_blocks_only(void **state)
 {
     struct fixture *f = *state;
-    // A page of a leaf stands for 16 KiB.
+    // A page of a leaf covers 16 KiB.
     for (uint64_t i = 0; i < 8; i++)
         image_block(&f->table, HEAP + i * 0x2000, 50, f->site);
     uint64_t leaf = image_leaf(&f->table, HEAP);
@@ -408,7 +408,7 @@ static void test_a_missing_size(void **state)
     assert_int_equal(f->traces.damage.corrupt_records, 0);
     assert_int_equal(f->traces.damage.unreadable_bytes, 8192);
     assert_int_equal(f->traces.damage.unreadable_records, 2 * 1024 + 1);
-    // At a leaf's end, where the size is read by itself.
+    // At a leaf's end, where the size is read separately.
     image_show_all(f->image);
     image_free_block(&f->table, HEAP + 0x8000 - 32, 0x40000000);
     image_block(&f->table, HEAP + MIB - 16, 500, f->site);
@@ -454,7 +454,7 @@ static void test_missing_tracked_records(void **state)
     struct fixture *f = *state;
     for (uint64_t i = 0; i < 10; i++)
         image_track(&f->table, 7, i, 1, f->foreign_site);
-    f->root->tracked.count = 1000000; // more than there are chunks of
+    f->root->tracked.count = 1000000; // more than its chunks have
     visit(f);
     assert_int_equal(f->count, 10);
     assert_true(f->traces.damage.corrupt_records > 900000);
@@ -476,7 +476,7 @@ static void test_a_missing_site(void **state)
     assert_int_equal(f->traces.damage.unreadable_records, 2);
 }
 
-// The tree leads to more memory which is not there than anyone should ask for.
+// The tree leads to more missing memory than should ever be tried.
 static void test_a_tree_of_nothing_is_given_up(void **state)
 {
     struct fixture *f = *state;
@@ -509,7 +509,7 @@ static void test_a_block_inside_another(void **state)
     assert_corrupt(f, 1, 3);
     assert_seen(f, 0, HEAP + 96, 20, 30);
     assert_int_equal(f->traces.damage.first_address, HEAP);
-    // One wrong size does not hide all that follows.
+    // One wrong size does not hide everything after it.
     image_put_block(&f->table, HEAP, 1ULL << 40, f->site);
     visit(f);
     assert_corrupt(f, 1, 3);
@@ -527,8 +527,8 @@ static void test_bad_slots(void **state)
         {31u << TM_SLOT_SMALL_SHIFT, 0, 0},               //
         {0, 16, 0},                                       // which would be small
         {0, 0, 0},                                        //
-        {0, TM_SIZE_ESCAPE | 5, 0},                       // small all the same
-        {0, TM_SIZE_ESCAPE | 5, TM_SIZE_ESCAPE | 1},      // goes on where nothing does
+        {0, TM_SIZE_ESCAPE | 5, 0},                       // small, in spite of the second slot
+        {0, TM_SIZE_ESCAPE | 5, TM_SIZE_ESCAPE | 1},      // the second slot has the escape bit, too
         {0, TM_SIZE_ESCAPE | TM_SIZE_MASK, TM_SIZE_MASK}, // leaves the map
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -541,9 +541,9 @@ static void test_bad_slots(void **state)
     }
     *image_slot(&f->table, HEAP) = TM_SLOT_START | f->site;
     *image_slot(&f->table, HEAP + 16) = TM_SLOT_START | 17u << TM_SLOT_SMALL_SHIFT | f->site;
-    visit(f); // a start where the size should be: only the second is believed
+    visit(f); // a start where the size should be: only the second block is accepted
     assert_corrupt(f, 1, 2);
-    // Watched, and without a start: not a block.
+    // Watched, but without a start: not a block.
     *image_slot(&f->table, HEAP) = TM_SLOT_WATCHED | 77;
     *image_slot(&f->table, HEAP + 16) = TM_SLOT_WATCHED | 78;
     visit(f);
@@ -590,7 +590,7 @@ static void test_a_site_whose_traceback_is_corrupt(void **state)
     assert_corrupt(f, 5, 5);
 }
 
-// The same memory may not be read as two parts of the tree, and what was read once is not read again.
+// The same memory may not be two parts of the tree, and nothing is read twice.
 static void test_nothing_is_read_twice(void **state)
 {
     struct fixture *f = *state;
@@ -711,7 +711,7 @@ int main(void)
         WALK_TEST(test_sizes_across_borders),
         WALK_TEST(test_parts),
         WALK_TEST(test_order_over_the_whole_address_space),
-        WALK_TEST(test_tracked_and_resizing_blocks_stand_in_order),
+        WALK_TEST(test_tracked_and_resizing_blocks_are_in_order),
         WALK_TEST(test_a_resize_record_is_void_where_its_block_is_shown),
         WALK_TEST(test_blocks_beyond_what_their_site_counts_are_damage),
         WALK_TEST(test_many_tracked_blocks),

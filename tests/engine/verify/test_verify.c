@@ -1,6 +1,6 @@
 /**
- * tm-verify on made-up images: a sound table is healthy, each kind of record which is bent is named with its address and
- * what is wrong, an update in flight is told apart from damage, and nothing that is bent at random does any harm.
+ * tm-verify on made-up images: a valid table is healthy; each kind of damaged record is named with its address and
+ * what is wrong; an update in flight is not damage; and random damage does no harm.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -245,13 +245,13 @@ static void test_a_damaged_root_is_named(void **state)
     struct fixture *f = *state;
     f->root->_reserved1[1] = 1;
     f->root->shared._reserved[0] = 1;
-    assert_named(f, "root at 0x%llx: what is reserved is not 0", IMAGE_ROOT + offsetof(struct tm_root, _reserved0));
+    assert_named(f, "root at 0x%llx: a reserved field is not 0", IMAGE_ROOT + offsetof(struct tm_root, _reserved0));
     f->root->_reserved1[1] = f->root->shared._reserved[0] = 0;
     f->root->flags = 0x80;
     assert_named(f, "root at 0x%llx: unknown flags: 0x80", IMAGE_ROOT + offsetof(struct tm_root, flags));
     f->root->flags = 0;
     f->root->started = 0;
-    assert_named(f, "root at 0x%llx: it is tracing, and was never started", IMAGE_ROOT + 152);
+    assert_named(f, "root at 0x%llx: it is tracing but was never started", IMAGE_ROOT + 152);
     f->root->started = 1;
     f->root->python_text[60] = 'x';
     assert_named(f, "root at 0x%llx: CPython's version is no text", IMAGE_ROOT + 56);
@@ -270,16 +270,16 @@ static void test_damaged_arrays_are_named(void **state)
     struct fixture *f = *state;
     uint64_t chunk = f->root->nodes.chunk[0];
     f->root->nodes.count = 17; // as if chunk 1 were there
-    assert_named(f, "nodes at 0x%llx: chunk 1, from record 16 on, is not there", IMAGE_ROOT + 1056);
+    assert_named(f, "nodes at 0x%llx: chunk 1, from record 16 on, is missing", IMAGE_ROOT + 1056);
     f->root->nodes.count = 8;
     f->root->nodes.chunk[7] = chunk + 4096;
     assert_named(f, "nodes at 0x%llx: chunk 7 is at 0x", IMAGE_ROOT + 1056);
     f->root->nodes.chunk[7] = 0;
     f->root->nodes.chunk[1] = f->root->sites.chunk[0] + 8;
-    assert_named(f, "nodes at 0x%llx: the memory is also that of: sites, at 0x", f->root->sites.chunk[0] + 8);
+    assert_named(f, "nodes at 0x%llx: it shares its memory with: sites at 0x", f->root->sites.chunk[0] + 8);
     f->root->nodes.chunk[1] = 0;
     f->root->nodes.count = UINT64_MAX;
-    assert_named(f, "nodes at 0x%llx: 18446744073709551615 of them, which are more than can be", IMAGE_ROOT + 1056);
+    assert_named(f, "nodes at 0x%llx: its count is 18446744073709551615, more than is possible", IMAGE_ROOT + 1056);
     f->root->nodes.count = 8;
     assert_healthy(f);
 }
@@ -292,16 +292,15 @@ static void test_damaged_strings_are_named(void **state)
     assert_named(f, "string 3 at 0x%llx: its 1073741824 bytes, from position", string_at(f, 3));
     *STRING(f, 3) = good;
     STRING(f, 3)->position = UINT64_MAX;
-    assert_named(f,
-                 "string 3 at 0x%llx: its 13 bytes, from position 18446744073709551615 on, are not inside of a chunk",
+    assert_named(f, "string 3 at 0x%llx: its 13 bytes, from position 18446744073709551615 on, are not inside a chunk",
                  string_at(f, 3));
     *STRING(f, 3) = good;
     unsigned char *byte = image_at(f->image, image_record_address(&f->table, &f->root->bytes, good.position), 1);
     *byte = 0xff;
-    assert_named(f, "string 3 at 0x%llx: its bytes, or its hash, are not what they were", string_at(f, 3));
+    assert_named(f, "string 3 at 0x%llx: its bytes or its hash changed after it was written", string_at(f, 3));
     image_rehash(&f->table, f->root);
     assert_named(f, "string 3 at 0x%llx: it is not UTF-8", string_at(f, 3));
-    // The site whose frame has this name: its blocks, and those whose tracebacks go through it.
+    // The site whose frame has this name: its blocks, and those whose tracebacks contain it.
     assert_contains(f->output.bytes, "hidden: up to 14 blocks of ");
     *byte = '\x1b';
     *STRING(f, 3) = good;
@@ -337,15 +336,15 @@ static void test_damaged_code_objects_are_named(void **state)
                  code_at(f, 4));
     *CODE(f, 4) = good;
     CODE(f, 4)->line_table_length--;
-    assert_named(f, "code object 4 at 0x%llx: it, or its line table, is not what it was", code_at(f, 4));
+    assert_named(f, "code object 4 at 0x%llx: it or its line table changed after it was written", code_at(f, 4));
     image_rehash(&f->table, f->root);
     assert_named(f, "code object 4 at 0x%llx: its line table does not decode", code_at(f, 4));
     *CODE(f, 4) = good;
     CODE(f, 4)->_reserved[2] = 1;
-    assert_named(f, "code object 4 at 0x%llx: what is reserved is not 0", code_at(f, 4));
+    assert_named(f, "code object 4 at 0x%llx: a reserved field is not 0", code_at(f, 4));
     *CODE(f, 4) = good;
     CODE(f, TM_CODE_UNKNOWN)->filename = 2;
-    assert_named(f, "code object 1 at 0x%llx: it is not the one of <unknown>", code_at(f, 1));
+    assert_named(f, "code object 1 at 0x%llx: it is not that of <unknown>", code_at(f, 1));
 }
 
 static void test_damaged_location_tables_are_named(void **state)
@@ -374,9 +373,9 @@ static void test_damaged_nodes_are_named(void **state)
     struct fixture *f = *state;
     const struct tm_node good = *NODE(f, 4);
     NODE(f, 4)->parent = 4; // a cycle
-    assert_named(f, "node 4 at 0x%llx: its parent, node 4, is no older one", node_at(f, 4));
+    assert_named(f, "node 4 at 0x%llx: its parent, node 4, is not older", node_at(f, 4));
     NODE(f, 4)->parent = 7;
-    assert_named(f, "node 4 at 0x%llx: its parent, node 7, is no older one", node_at(f, 4));
+    assert_named(f, "node 4 at 0x%llx: its parent, node 7, is not older", node_at(f, 4));
     *NODE(f, 4) = good;
     NODE(f, 4)->depth = 9;
     assert_named(f, "node 4 at 0x%llx: its depth is 9, and its parent's 2", node_at(f, 4));
@@ -388,7 +387,7 @@ static void test_damaged_nodes_are_named(void **state)
     assert_named(f, "node 4 at 0x%llx: its instruction is at 40 of 40 bytes of code object 4", node_at(f, 4));
     *NODE(f, 4) = good;
     NODE(f, TM_NODE_UNKNOWN)->code = 2;
-    assert_named(f, "node 1 at 0x%llx: it is not the one of <unknown>", node_at(f, 1));
+    assert_named(f, "node 1 at 0x%llx: it is not that of <unknown>", node_at(f, 1));
 }
 
 static void test_damaged_sites_are_named(void **state)
@@ -407,15 +406,15 @@ static void test_damaged_sites_are_named(void **state)
     *SITE(f, 2) = good;
     SITE(f, 2)->domain = 5;
     assert_named(f, "site 2 at 0x%llx: an allocator of CPython's, 3, in domain 5", site_at(f, 2));
-    assert_contains(f->output.bytes, "its site, 2, is of another domain than CPython's");
+    assert_contains(f->output.bytes, "its site, 2, belongs to another domain than CPython's");
     *SITE(f, 2) = good;
     SITE(f, 2)->flags = 4;
-    assert_named(f, "site 2 at 0x%llx: it is not what it was", site_at(f, 2));
+    assert_named(f, "site 2 at 0x%llx: it changed after it was written", site_at(f, 2));
     image_rehash(&f->table, f->root);
-    assert_named(f, "site 2 at 0x%llx: what is reserved is not 0", site_at(f, 2));
+    assert_named(f, "site 2 at 0x%llx: a reserved field is not 0", site_at(f, 2));
     *SITE(f, 2) = good;
     SITE(f, 2)->total_frames = 9;
-    assert_named(f, "site 2 at 0x%llx: it is not what it was", site_at(f, 2));
+    assert_named(f, "site 2 at 0x%llx: it changed after it was written", site_at(f, 2));
     assert_contains(f->output.bytes, "hidden: up to 5 blocks of 5120 MiB (5368709290) have no usable traceback");
     *SITE(f, 2) = good;
     SITE(f, 2)->allocations += 1000;
@@ -434,13 +433,13 @@ static void test_damaged_slots_are_named(void **state)
     *image_slot(&f->table, block) = (good & ~TM_SLOT_SITE_MASK) | 77;
     assert_named(f, "block at 0x%llx: its site is 77 of 6", block);
     *image_slot(&f->table, block) = good | 30u << TM_SLOT_SMALL_SHIFT;
-    assert_named(f, "block at 0x%llx: its slots hold no size", block);
+    assert_named(f, "block at 0x%llx: its slots contain no size", block);
     *image_slot(&f->table, block) = good;
     *image_slot(&f->table, block + 16) = 97;
-    assert_named(f, "block at 0x%llx: another one begins inside of it", block);
+    assert_named(f, "block at 0x%llx: another block begins inside it", block);
     *image_slot(&f->table, block + 16) = 50;
     *image_slot(&f->table, HEAP + 18 * 96 + 32) = 8; // of the watched one
-    assert_named(f, "block at 0x%llx: the code object in it is known as 8 of 7", HEAP + 18 * 96);
+    assert_named(f, "block at 0x%llx: its code object is number 8 of 7", HEAP + 18 * 96);
     *image_slot(&f->table, HEAP + 18 * 96 + 32) = 2;
     assert_healthy(f);
 }
@@ -460,7 +459,7 @@ static void test_a_damaged_tree_is_named(void **state)
     uint64_t *entry = branch_entry(f, HEAP), *other = branch_entry(f, HEAP + 4096 + 9 * GIB), good = *entry;
     uint64_t leaf = good & ~TM_LEAF_PARTS_MASK;
     *entry = good & ~TM_LEAF_PARTS_MASK; // its parts are no longer marked
-    assert_named(f, "leaf at 0x%llx: blocks start in a part which is not marked to be in use", leaf);
+    assert_named(f, "leaf at 0x%llx: blocks start in a part that is not marked as used", leaf);
     *entry = good + 0x10000;
     assert_named(f, "leaf at 0x%llx: it is not aligned", leaf + 0x10000);
     uint64_t other_good = *other;
@@ -472,7 +471,7 @@ static void test_a_damaged_tree_is_named(void **state)
     *branch = 12345;
     assert_named(f, "branch at 0x%llx: it is not aligned", 12345);
     *branch = f->root->sites.chunk[0];
-    assert_named(f, "branch at 0x%llx: the memory is also that of: sites", f->root->sites.chunk[0]);
+    assert_named(f, "branch at 0x%llx: it shares its memory with: sites", f->root->sites.chunk[0]);
     *branch = 0;
     assert_healthy(f);
 }
@@ -486,10 +485,10 @@ static void test_damaged_tracked_blocks_are_named(void **state)
     *TRACKED(f, 3) = good;
     TRACKED(f, 3)->domain = 7;
     assert_named(f, "tracked block 3 at 0x%llx: its domain is 7, and its site's is 389047", tracked_at(f, 3));
-    assert_contains(f->output.bytes, "a search for tracked block 3 ends before it");
+    assert_contains(f->output.bytes, "a search for tracked block 3 would end before it");
     *TRACKED(f, 3) = good;
     TRACKED(f, 3)->size ^= 1;
-    assert_named(f, "tracked block 3 at 0x%llx: it is not what it was", tracked_at(f, 3));
+    assert_named(f, "tracked block 3 at 0x%llx: it changed after it was written", tracked_at(f, 3));
 }
 
 static void test_a_damaged_index_is_named(void **state)
@@ -499,17 +498,17 @@ static void test_a_damaged_index_is_named(void **state)
     unsigned fourth = index_position(f, 4), fifth = index_position(f, 5);
     uint32_t *slots = index_slots(f);
     slots[fourth] = 1000;
-    assert_named(f, "index of tracked blocks at 0x%llx: it leads to tracked block 1000, which there is not",
+    assert_named(f, "index of tracked blocks at 0x%llx: it leads to tracked block 1000, which does not exist",
                  slot_address(f, fourth));
     slots[fourth] = 5;
-    assert_named(f, "index of tracked blocks at 0x%llx: it leads to tracked block 5 once more",
+    assert_named(f, "index of tracked blocks at 0x%llx: it leads to tracked block 5 a second time",
                  slot_address(f, fourth > fifth ? fourth : fifth));
     slots[fourth] = slots[fifth] = TM_TRACKED_REMOVED;
     assert_named(f, "tracked block 5 at 0x%llx: it is not in the index", tracked_at(f, 5));
     slots[fourth] = 4;
     slots[fifth] = 5;
     index->_reserved[1] = 1;
-    assert_named(f, "index of tracked blocks at 0x%llx: what is reserved is not 0", f->root->tracked_index);
+    assert_named(f, "index of tracked blocks at 0x%llx: a reserved field is not 0", f->root->tracked_index);
     index->_reserved[1] = 0;
     index->shift = 50;
     assert_named(f, "index of tracked blocks at 0x%llx: it has 2^50 slots", f->root->tracked_index);
@@ -522,7 +521,7 @@ static void test_a_damaged_index_is_named(void **state)
 static void test_a_run_across_the_end_of_the_index_is_sound(void **state)
 {
     struct fixture *f = *state;
-    // Blocks whose search begins at the last slot: all but one of them stand at the beginning.
+    // Blocks whose search begins at the last slot: all but one of them are at the beginning.
     const uint64_t last = (1u << IMAGE_INDEX_SHIFT) - 1;
     unsigned found = 0;
     for (uint64_t number = 1000000; found < 5; number++) {
@@ -533,7 +532,7 @@ static void test_a_run_across_the_end_of_the_index_is_sound(void **state)
     }
     assert_healthy(f);
     index_slots(f)[0] = 0;
-    assert_named(f, "index of tracked blocks at 0x%llx: a search for tracked block 24 ends before it",
+    assert_named(f, "index of tracked blocks at 0x%llx: a search for tracked block 24 would end before it",
                  slot_address(f, 1));
 }
 
@@ -589,7 +588,7 @@ static void share(struct fixture *f, uint32_t site)
     image_rehash(&f->table, f->root);
 }
 
-// As a page of zeros among the slots leaves it: no order of the stores does.
+// A page of zeros among the slots, which no order of the stores leaves.
 static void test_a_block_which_vanished_is_damage(void **state)
 {
     struct fixture *f = *state;
@@ -687,13 +686,13 @@ static void test_a_peak_which_lags_behind_is_in_flight(void **state)
 {
     struct fixture *f = *state;
     f->root->owned.peak -= 100;
-    verify(f, "--strict"); // two sides which grow at once may leave it so
+    verify(f, "--strict"); // two counters that grow at once may leave it so
     assert_int_equal(f->code, 0);
     assert_contains(f->output.bytes, "the peak is 5368712268 bytes, less than the 5368712368 traced now");
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Missing memory, limits, Ctrl-C, enemies
+// Missing memory, limits, Ctrl-C, hostile tables
 
 static void test_missing_pages_are_incomplete_and_no_damage(void **state)
 {
