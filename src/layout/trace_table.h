@@ -227,17 +227,6 @@ struct tm_resize {
 #define TM_RESIZES 32
 
 // ---------------------------------------------------------------------------------------------------------------
-// Bounds
-//
-// How long the arrays get, their placeholders included, with a root's record_limit; sites: as many as it says. The last
-// quarter of the sites and of the nodes is for tracebacks without callers.
-
-#define TM_STRINGS_LIMIT(record_limit) ((record_limit) / 4)
-#define TM_CODES_LIMIT(record_limit) ((record_limit) / 4)
-#define TM_NODES_LIMIT(record_limit) ((record_limit) / 2 * 4)
-#define TM_BYTES_LIMIT(record_limit) ((record_limit)*32)
-
-// ---------------------------------------------------------------------------------------------------------------
 // The root
 
 enum tm_state {

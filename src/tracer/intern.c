@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layout/bounds.h"
 #include "layout/hash.h"
 #include "layout/lines.h"
 #include "pages.h"

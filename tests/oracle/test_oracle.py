@@ -126,7 +126,8 @@ def expected_text(query, answer):
     for row, detail in answer["rows"]:
         lines += [escape(row)] + [escape_detail(line) for line in detail]
     if answer["others"]:
-        lines.append("%d other: %s" % (answer["others"], kib(answer["other"], is_difference)))
+        other = "" if query["cumulative"] else ": " + kib(answer["other"], is_difference)
+        lines.append("%d other%s" % (answer["others"], other))
     lines.append("Total allocated size: " + kib(answer["total"], is_difference))
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@
 #include "engine/base/set.h"
 #include "engine/table/answers.h"
 #include "engine/table/sites.h"
+#include "layout/bounds.h"
 
 // Copies text of the target. A version is printable ASCII only; anything else becomes "?".
 static void copy_text(char *to, size_t capacity, const char *from, size_t length)

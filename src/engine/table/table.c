@@ -8,6 +8,7 @@
 #include "engine/base/advice.h"
 #include "engine/base/number.h"
 #include "engine/table/answers.h"
+#include "layout/bounds.h"
 
 // Ids are numbers of 32 bits. Positions in `bytes` could be larger, but no program has a TiB of names.
 #define ID_LIMIT (UINT64_C(1) << 32)
