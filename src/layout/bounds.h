@@ -9,6 +9,6 @@
 #define TM_STRINGS_LIMIT(record_limit) ((record_limit) / 4)
 #define TM_CODES_LIMIT(record_limit) ((record_limit) / 4)
 #define TM_NODES_LIMIT(record_limit) ((record_limit) / 2 * 4)
-#define TM_BYTES_LIMIT(record_limit) ((record_limit) * 32)
+#define TM_BYTES_LIMIT(record_limit) ((record_limit)*32)
 
 #endif

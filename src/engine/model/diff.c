@@ -10,25 +10,23 @@
 static struct tm_error *add(struct tm_differences *differences, const struct tm_statistic *before,
                             const struct tm_statistic *after)
 {
+    static const struct tm_statistic none;
     struct tm_difference *difference = tm_arena_allocate(&differences->arena, sizeof(*difference));
     if (!difference)
         return tm_error_no_memory();
 
-    *difference = (struct tm_difference){0};
-    difference->place = after ? after->place : before->place;
-    difference->mixed = (after && after->mixed) || (before && before->mixed) ||
-                        (after && before && !tm_places_same_functions(&after->place, &before->place));
-    difference->size = after ? after->size : 0;
-    difference->count = after ? after->count : 0;
-    if (after) {
-        difference->churn = after->churn;
-        difference->not_recorded = after->not_recorded;
-        difference->shortened = after->shortened;
-    }
-    if (before)
-        difference->old_churn = before->churn;
-    difference->old_size = before ? before->size : 0;
-    difference->old_count = before ? before->count : 0;
+    bool mixed = before && after && !tm_places_same_functions(&after->place, &before->place);
+    const struct tm_statistic *old = before ? before : &none, *now = after ? after : &none;
+    *difference = (struct tm_difference){.place = after ? now->place : old->place,
+                                         .size = now->size,
+                                         .old_size = old->size,
+                                         .count = now->count,
+                                         .old_count = old->count,
+                                         .churn = now->churn,
+                                         .old_churn = old->churn,
+                                         .not_recorded = now->not_recorded,
+                                         .shortened = now->shortened,
+                                         .mixed = mixed || now->mixed || old->mixed};
     differences->items[differences->count++] = difference;
     return NULL;
 }
