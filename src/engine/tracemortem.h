@@ -111,8 +111,8 @@ struct tm_target_callbacks {
     uint32_t (*process)(void *context);
     /**
      * How many bytes of memory the process has that are no part of a file: private anonymous memory and shared memory,
-     * whoever allocated them. *kind is set to the enum tm_private_kind that says what was counted. It is 0 before the
-     * call, which means unknown; then the engine adds up the regions.
+     * of any allocator. *kind is set to the enum tm_private_kind that says what was counted. It is 0 before the call,
+     * which means unknown; then the engine adds up the regions.
      */
     uint64_t (*private_memory)(void *context, uint32_t *kind);
 };

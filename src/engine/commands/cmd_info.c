@@ -418,7 +418,7 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     const struct tm_host *host = &request->session->host;
     struct tm_source *source;
     struct tm_footprint footprint;
-    struct tm_info info;
+    struct tm_info info = {0};
 
     struct tm_error *error = tm_source_open(current, host, &source);
     if (!error)
