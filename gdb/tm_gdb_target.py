@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import Any, Iterator, List, Set, Tuple
+from typing import Any, Iterator, List, NamedTuple, Set, Tuple
 
 import gdb
 from tracemortem.debugger.engine import Bytes, Mapping, Memory
 from tracemortem.debugger.expression import ExpressionError
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
+from tracemortem.debugger.header import PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process, parse_info_proc_mappings
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
@@ -96,6 +97,9 @@ class _Process(_Reader, Memory):
     def process(self) -> int:
         return self._local.process() if self._local else int(self._inferior.pid)
 
+    def private_memory(self) -> Tuple[PrivateKind, int]:
+        return self._local.private_memory() if self._local else super().private_memory()
+
     def file_root(self) -> str:
         return self._local.file_root() if self._local else ""
 
@@ -113,12 +117,36 @@ def _execute(command: str) -> str:
     return str(gdb.execute(command, to_string=True))
 
 
+class _Connection(NamedTuple):
+    """What gdb calls so from 11 on: what an inferior gets its memory from."""
+
+    num: int
+    type: str
+
+
+def _connection(inferior: Any) -> Any:
+    """The inferior's connection, or None."""
+    if hasattr(inferior, "connection"):  # gdb 11
+        return inferior.connection
+    return next(iter(_listed_connections(str(inferior.num))), None)
+
+
+def _listed_connections(which: str = "") -> List[_Connection]:
+    """The connections in the list that gdb 10 prints of its inferiors."""
+    with _settings(("width", None)):
+        lines = _execute("info inferiors " + which)
+    found = re.findall(r"^[* ] \d+ +(?:process \d+|\S+).*? (\d+) \((\w+)[^)\n]*\)", lines, re.MULTILINE)
+    return [_Connection(int(number), kind) for number, kind in found]
+
+
 def _is_local(inferior: Any) -> bool:
-    return inferior.connection is not None and inferior.connection.type == "native"
+    connection = _connection(inferior)
+    return connection is not None and connection.type == "native"
 
 
 def _is_core(inferior: Any) -> bool:
-    return inferior.connection is not None and inferior.connection.type == "core"
+    connection = _connection(inferior)
+    return connection is not None and connection.type == "core"
 
 
 class _OpenedCore(OpenedCore):
@@ -128,10 +156,11 @@ class _OpenedCore(OpenedCore):
 
     def __init__(self, inferior: Any) -> None:
         self._reader = _Reader(inferior)
-        self.key = inferior.connection.num
+        self.key = _connection(inferior).num
 
     def all_keys(self) -> Set[int]:
-        return {connection.num for connection in gdb.connections()}
+        every = gdb.connections() if hasattr(gdb, "connections") else _listed_connections()
+        return {connection.num for connection in every}
 
     def read(self, address: int, length: int) -> Bytes | None:
         return self._reader.read(address, length)
@@ -156,8 +185,8 @@ def watch_cores(shell: Shell) -> None:
 
     def note() -> None:
         inferior = gdb.selected_inferior()
-        if _is_core(inferior) and inferior.connection.num not in noted:
-            noted.add(inferior.connection.num)
+        if _is_core(inferior) and _connection(inferior).num not in noted:
+            noted.add(_connection(inferior).num)
             shell.note_core(_OpenedCore(inferior))
 
     note()

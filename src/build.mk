@@ -3,22 +3,32 @@
 ENGINE := $(BUILD)/lib/libtracemortem.so
 PACKAGE := $(BUILD)/python/tracemortem
 TRACER := $(PACKAGE)/_tracer.abi3.so
+# The number changes when a program that was linked with an older engine no longer works with this one.
+soname := $(notdir $(ENGINE)).0
 
 layout_sources := $(sort $(wildcard src/layout/*.c))
 engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
 # Of debug builds alone: the tracer then contains the engine, which checks its table.
 selfcheck_sources := src/tracer/selfcheck.c
 tracer_sources := $(filter-out $(selfcheck_sources),$(sort $(wildcard src/tracer/*.c)))
-package_sources := $(sort $(wildcard src/python/tracemortem/*.py src/python/tracemortem/*/*.py))
+package_sources := $(sort $(wildcard $(addprefix src/python/tracemortem/,*.py *.pyi */*.py py.typed)))
 
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
 common_flags := -std=gnu11 $(warnings) -fPIC -fvisibility=hidden -fstack-protector-strong -Isrc
 hardening := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-engine_flags := $(common_flags) $(hardening)
+# What is built in one folder has the same bytes as what is built in another.
+same_bytes := -ffile-prefix-map='$(CURDIR)'=.
+engine_flags := $(common_flags) $(hardening) $(same_bytes) -include src/packaging/old_glibc.h
 # Every allocation of the traced program goes through the tracer. With initial-exec it reaches its thread-local
 # variables without a call, and without interposition it calls its own functions directly.
-tracer_flags = $(common_flags) $(hardening) -ftls-model=initial-exec -fno-semantic-interposition \
+tracer_flags = $(engine_flags) -ftls-model=initial-exec -fno-semantic-interposition \
     -DTRACEMORTEM_VERSION='"$(version)"' $(python_include)
+
+# In an old glibc some functions are in these; in a new one they are empty. They are needed by name, so that they are
+# loaded into every program that the tracer is preloaded into. Only glibc has them.
+old_libraries = $(if $(shell $(CC) $(CPPFLAGS) -dM -E -include features.h -x c /dev/null | grep __GLIBC__), \
+    -Wl$(comma)--push-state$(comma)--no-as-needed -l:libdl.so.2 -l:libpthread.so.0 -Wl$(comma)--pop-state, -lpthread)
+comma := ,
 
 ifdef DEBUG
 tracer_sources += $(selfcheck_sources)
@@ -64,10 +74,12 @@ $(BUILD)/obj/layout/%.o: src/layout/%.c $(prepared)
 $(BUILD)/obj/engine/%.o: src/engine/%.c $(prepared)
 	$(compile) $(engine_flags) -c -o $@ $<
 
+# The link beside it is the name by which a program that was linked with the engine loads it.
 $(ENGINE): $(call objects,$(engine_sources) $(layout_sources))
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^
+	@ln -sf $(@F) $(@D)/$(soname)
 
 $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
 	$(compile) $(tracer_flags) -c -o $@ $<
@@ -76,12 +88,12 @@ $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
 $(TRACER): $(call objects,$(tracer_sources) $(layout_sources)) $(tracer_checker)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(tracer_link_flags) $(LDFLAGS) -o $@ $^ -lpthread
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(tracer_link_flags) $(LDFLAGS) -o $@ $^ $(old_libraries)
 
 $(BUILD)/lib/libchecker.a: $(call objects,$(engine_sources))
 	$(archive)
 
-$(BUILD)/python/%.py: src/python/%.py
+$(BUILD)/python/%: src/python/%
 	@mkdir -p $(@D)
 	@cp $< $@
 

@@ -1,4 +1,4 @@
-# Checks the sources: `make check-deps check`.
+# Checks the sources: `make deps check`.
 
 c_sources := $(selfcheck_sources) $(layout_sources) $(engine_sources) \
     $(filter-out $(selfcheck_sources),$(tracer_sources)) $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
@@ -7,8 +7,8 @@ python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
 # Not the programs that tests trace: there the number of a line is part of the test.
 formatted_files = $(filter-out tests/torn/corpus.py,$(shell find gdb lldb src tests -name '*.py' -not -path '*/programs/*'))
 
-.PHONY: check check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words format
-check: check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words
+.PHONY: check check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words check-glibc format
+check: check-format check-gcc check-clang check-cppcheck check-python check-rooms check-words check-glibc
 
 black := black --quiet --line-length 120 --target-version py38
 check-format:
@@ -38,12 +38,17 @@ check-cppcheck:
 check-python:
 	$(TEST_PYTHON) tests/support/check_syntax.py $(python_files)
 	$(TEST_PYTHON) -m flake8
-	$(if $(wildcard .mypy.ini),mypy)
+	mypy
 
 # Includes point from higher folders to lower ones only.
 check-rooms:
-	$(if $(wildcard tests/support/check_rooms.py),$(TEST_PYTHON) tests/support/check_rooms.py)
+	$(TEST_PYTHON) tests/support/check_rooms.py
 
 # Texts are in plain English.
 check-words:
-	$(if $(wildcard tests/support/check_words.py),$(TEST_PYTHON) tests/support/check_words.py)
+	$(TEST_PYTHON) tests/support/check_words.py
+
+# The tracer loads into programs of old systems; gdb and lldb there load the engine.
+check-glibc: $(TRACER) $(ENGINE)
+	$(TEST_PYTHON) src/packaging/glibc_needs.py --at-most 2.17 $(TRACER)
+	$(TEST_PYTHON) src/packaging/glibc_needs.py --at-most 2.28 $(ENGINE)

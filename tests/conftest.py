@@ -5,6 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
 
+import pytest  # noqa: E402
 import selection  # noqa: E402
 
 # The files that take longest. They come first, so that no worker has one of them left when the others are done.
@@ -14,9 +15,10 @@ LONGEST = [
     "snapshot/test_saving",
     "stock/test_stock",
     "frontend/test_commands",
-]
-LONGEST += ["e2e/test_refusals", "e2e/test_launch", "engine/commands/test_against_tracemalloc", "frontend/test_opened"]
-LONGEST += [
+    "e2e/test_refusals",
+    "e2e/test_launch",
+    "engine/commands/test_against_tracemalloc",
+    "frontend/test_opened",
     "tracer/test_threads",
     "tracer/test_sanitized",
     "tracer/test_selfcheck",
@@ -49,4 +51,24 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         (chosen if wanted(item) else others).append(item)
     items[:] = chosen
-    config.hook.pytest_deselected(items=others)  # counted in pytest's last line
+    config.hook.pytest_deselected(items=others)
+    config.tm_left_out = len(others)
+
+
+# pytest's own count of deselected tests does not come from the workers of pytest-xdist.
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left out"] = getattr(session.config, "tm_left_out", 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    node.config.tm_left_out = getattr(node, "workeroutput", {}).get("left out", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    left_out = getattr(config, "tm_left_out", 0)
+    if left_out:
+        terminalreporter.write_line("%d tests are left to `make test-all` (pytest --all)" % left_out)

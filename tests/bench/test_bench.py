@@ -49,7 +49,7 @@ def test_the_tables_have_a_figure_for_each_mode(page):
         assert float(row[2]) > 0
 
 
-def test_each_target_is_told_met_or_not_or_not_measured(page):
+def test_each_target_is_met_or_not_or_not_measured(page):
     rows = tables(section(page, "targets"))[0][2:]
     assert len(rows) > 15
     assert {row[-1] for row in rows} <= {"met", "**not met**", "–"}

@@ -140,7 +140,8 @@ def gdb(directory, script, *arguments):
 def lldb(directory, script):
     """Run lldb with the commands of `script`; it echoes them itself."""
     steps = os.path.join(directory, "steps.lldb")
-    program = shutil.which("lldb-19") or shutil.which("lldb") or sys.exit("no lldb: try `make deps`")
+    found = filter(None, map(shutil.which, ("lldb-19", "lldb-16", "lldb")))  # as `make deps demo` installs it
+    program = next(found, None) or sys.exit("no lldb: try `make deps demo`")
     return run([program, "-x", "-b", "-s", steps], steps, "command script import lldb/tm_lldb.py\n" + script)
 
 

@@ -95,7 +95,7 @@ def test_reads_are_the_same_bytes(states, plain_process, plain_core, probe):
     assert "refused\n" not in answers and len(set(answers)) > 3
 
 
-def test_symbols_are_the_same_and_unknown_ones_are_none(states, probe):
+def test_symbols_are_the_same_and_unknown_ones_have_no_address(states, probe):
     commands = ["tm-symbol numbers", "tm-symbol chain", "tm-symbol no_such_symbol", "tm-symbol environ"]
     numbers, chain, none, environ = (int(text, 16) for text in only(everywhere(commands, states, probe)))
     assert numbers and chain and environ and not none

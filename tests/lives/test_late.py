@@ -108,7 +108,7 @@ def test_the_tracer_can_be_imported_in_such_a_host(python, folder, way, before):
 def test_what_is_out_of_reach_is_said_and_runs_untraced(python, folder):
     command, environment = host(python, folder, "namespace")
     with debuggers.start_process(command, environment=preloaded(environment)) as process:
-        (text,) = debuggers.answers("gdb", ["tm-info"], pid=process.pid, check=False)
+        text = debuggers.run_debugger("gdb", ["tm-info"], pid=process.pid).stderr
         assert "the tracer is loaded in this process" in text and "LD_PRELOAD" not in text
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0
@@ -132,8 +132,7 @@ int main(void)
 def test_plug_ins_are_looked_for_along_the_hosts_own_search_path(tmp_path):
     """The interpreter is in the executable, so the tracer changes the executable's slots."""
     python = "/usr/bin/python3"
-    names = ("LIBPL", "LIBRARY")
-    include, folder, library = configuration(python, *names)
+    include, folder, library = configuration(python, "LIBPL", "LIBRARY")
     archive = os.path.join(folder, library)
     if not os.path.exists(archive):
         pytest.skip("%s has no static library" % python)
@@ -143,7 +142,7 @@ def test_plug_ins_are_looked_for_along_the_hosts_own_search_path(tmp_path):
     (tmp_path / "plugin.c").write_text("int plugin;")
     compile_c(tmp_path / "plugins" / "libplugin_of_host.so", tmp_path / "plugin.c", "-shared", "-fPIC")
     (tmp_path / "host.c").write_text(EMBEDDING)
-    search = ["-Wl,--enable-new-dtags,-rpath,%s" % (tmp_path / "plugins"), "-rdynamic", "-I" + include]
+    search = ["-Wl,--enable-new-dtags,-rpath,%s" % (tmp_path / "plugins"), "-rdynamic", "-no-pie", "-I" + include]
     compile_c(tmp_path / "host", tmp_path / "host.c", *search, archive, *libraries)
     environment = preloaded(dict(os.environ))
     run = subprocess.run([str(tmp_path / "host")], env=environment, stderr=subprocess.PIPE, timeout=debuggers.PATIENCE)

@@ -17,7 +17,8 @@ LEFT_OUT = ("tests/fuzz/corpus", "tests/support/check_words.py", "tests/support/
 
 # A pattern, and what to write instead. A space matches all blanks, also the end of a line and the comment sign or quote
 # that begins the next. An underscore is a blank, for names of tests. Python's None is no match for "none". Allowed are
-# "stands for", "stands in for" and "are told apart", and words of which these are only a part, such as "understands".
+# "stands for", "stands in for", "are told apart" and "there is none", and words that only contain one of these, such as
+# "understands".
 WORDS = (
     (r"[Tt]old of", '"knows", "hears of", or name who says it'),
     (r"[Tt]ells? of", '"says", "reports", "is about"'),
@@ -25,7 +26,7 @@ WORDS = (
     (r"([Ss]tand|[Ss]tands|[Ss]tood)(?! (in )?for)", '"is", "are", "was"'),
     (r"[Aa]new", '"again", "new"'),
     (r"[Ww]hoever", '"the thread that", "the caller that", "code that"'),
-    (r"(is|are|was|were) none", '"is not there", "there is no …"'),
+    (r"(?<!there\x20)(is|are|was|were) none", '"is not there", "there is no …"'),
     (r"asks nobody", "say what it does"),
     (r"[Nn]obody listens", "say what is missing"),
     (r"[Ff]or want of", '"without", "because there is no …"'),

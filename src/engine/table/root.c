@@ -19,7 +19,7 @@
 #include "engine/table/records.h"
 #include "engine/target/target.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they stand: little-endian hosts only");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they are: little-endian hosts only");
 
 // A root is a page or less; a later minor version may add to it.
 #define ROOT_SIZE_LIMIT 65536u

@@ -22,12 +22,15 @@ see `help tm-top`, `help tm-traceback` and `help tm-diff` in gdb or lldb.
 
   -f NFRAME, --frames=NFRAME  keep NFRAME frames for each traceback, 1 to 65535;
                               the default is 1, which costs least
+  --gdb, --lldb               show the line that loads the commands into gdb or
+                              lldb
   -h, --help                  show this help
   -V, --version               show the version
 
 Examples:
   python3 -m tracemortem service.py --port 8000
   python3 -m tracemortem -f 25 -m pytest -q
+  gdb -ex "$(python3 -m tracemortem --gdb)" -p PID
 """
 
 
@@ -48,6 +51,9 @@ def parse(argv: List[str]) -> Tuple[int, List[str]]:
             sys.exit(0)
         elif option in ("-V", "--version"):
             print("tracemortem %s" % __version__)
+            sys.exit(0)
+        elif option in ("--gdb", "--lldb"):
+            print(loading_line(option[2:]))
             sys.exit(0)
         elif option == "--":
             break
@@ -71,6 +77,21 @@ def parse(argv: List[str]) -> Tuple[int, List[str]]:
     if rest[0] in ("-m", "-c") and len(rest) == 1:
         fail("%s needs an argument" % rest[0])
     return int(limit), rest
+
+
+def loading_line(debugger: str) -> str:
+    """What to type in gdb or lldb to load the commands there."""
+    package = os.path.dirname(os.path.realpath(__file__))
+    try:
+        # The installer wrote this file.
+        with open(os.path.join(package, "front_ends_path.txt"), encoding="utf-8", errors="surrogateescape") as file:
+            folder = os.path.join(package, file.read().strip())
+    except OSError:  # a build
+        folder = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(package))), debugger)
+    script = os.path.join(folder, "tm_%s.py" % debugger)
+    if debugger == "gdb":
+        return "source %s" % script
+    return 'command script import "%s"' % script.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def interpreter_options() -> List[str]:

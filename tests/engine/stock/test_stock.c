@@ -456,7 +456,7 @@ static void test_repeated_keys(void **state)
 }
 
 // A str whose state, length or characters are invalid.
-static void test_a_name_which_is_none_takes_its_tracebacks_with_it(void **state)
+static void test_an_invalid_name_takes_its_tracebacks_with_it(void **state)
 {
     (void)state;
     EVERY_KIND(f)
@@ -814,7 +814,7 @@ int main(void)
         cmocka_unit_test(test_chains_may_run_in_circles_and_into_each_other),
         cmocka_unit_test(test_a_wrong_number_of_buckets_makes_no_trace_up),
         cmocka_unit_test(test_repeated_keys),
-        cmocka_unit_test(test_a_name_which_is_none_takes_its_tracebacks_with_it),
+        cmocka_unit_test(test_an_invalid_name_takes_its_tracebacks_with_it),
         cmocka_unit_test(test_utf8_names_end_with_their_memory),
         cmocka_unit_test(test_the_unknown_name_of_3_15_needs_no_memory),
         cmocka_unit_test(test_any_word_may_be_wrong),

@@ -366,7 +366,7 @@ static void test_named_mapping_missing_from_core(void **state)
     assert_open_fails(f, TM_ERROR_FAULT, "0x7f5500a00000");
 }
 
-static void test_other_version_is_told_before_damage(void **state)
+static void test_another_version_is_reported_before_damage(void **state)
 {
     struct fixture *f = *state;
     for (int64_t side = -1; side <= 1; side += 2) { // before and after the damaged one
@@ -457,7 +457,7 @@ int main(void)
         TEST(test_tracer_without_table),
         TEST(test_table_missing_from_core),
         TEST(test_named_mapping_missing_from_core),
-        TEST(test_other_version_is_told_before_damage),
+        TEST(test_another_version_is_reported_before_damage),
         TEST(test_tracing_off),
         TEST(test_search_is_cheap_and_can_be_stopped),
         TEST(test_source_is_kept_until_the_target_changes),

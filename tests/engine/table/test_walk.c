@@ -248,7 +248,7 @@ static void untrack(struct fixture *f, uint32_t id)
     tracked->site = 0;
 }
 
-static void test_tracked_and_resizing_blocks_stand_in_order(void **state)
+static void test_tracked_and_resizing_blocks_are_in_order(void **state)
 {
     struct fixture *f = *state;
     image_block(&f->table, HEAP, 100, f->site);
@@ -711,7 +711,7 @@ int main(void)
         WALK_TEST(test_sizes_across_borders),
         WALK_TEST(test_parts),
         WALK_TEST(test_order_over_the_whole_address_space),
-        WALK_TEST(test_tracked_and_resizing_blocks_stand_in_order),
+        WALK_TEST(test_tracked_and_resizing_blocks_are_in_order),
         WALK_TEST(test_a_resize_record_is_void_where_its_block_is_shown),
         WALK_TEST(test_blocks_beyond_what_their_site_counts_are_damage),
         WALK_TEST(test_many_tracked_blocks),
