@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "environment.h"
 #include "interpreter.h"
 #include "pages.h"
 
@@ -24,8 +25,7 @@ static birth_callback watching = ignore;
 
 bool birth_events_wanted(void)
 {
-    const char *wanted = getenv("TRACEMORTEM_REUSE");
-    return wanted == NULL || strcmp(wanted, "0") != 0;
+    return environment_reuse();
 }
 
 // ---------------------------------------------------------------------------------------------------------------

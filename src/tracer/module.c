@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "environment.h"
 #include "interpreter.h"
 #include "recording.h"
 #include "table.h"
@@ -18,6 +19,16 @@ static PyObject *none(void)
     return Py_None;
 }
 
+static PyObject *start(unsigned limit)
+{
+    const char *problem = tracing_start(limit);
+    if (problem != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "tracemortem: %s", problem);
+        return NULL;
+    }
+    return none();
+}
+
 static PyObject *module_start(PyObject *module, PyObject *arguments)
 {
     int limit = 1;
@@ -28,12 +39,14 @@ static PyObject *module_start(PyObject *module, PyObject *arguments)
         PyErr_Format(PyExc_ValueError, "the number of frames must be in range [1; %i]", FRAME_LIMIT_MAX);
         return NULL;
     }
-    const char *problem = tracing_start((unsigned)limit);
-    if (problem != NULL) {
-        PyErr_Format(PyExc_RuntimeError, "tracemortem: %s", problem);
-        return NULL;
-    }
-    return none();
+    return environment_is_sound() ? start((unsigned)limit) : none();
+}
+
+static PyObject *module_start_as_asked(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    unsigned limit = tracing_on() ? 0 : environment_frame_limit();
+    return limit == 0 ? none() : start(limit);
 }
 
 static PyObject *module_stop(PyObject *module, PyObject *unused)
@@ -99,6 +112,8 @@ static PyObject *module_get_object_traceback(PyObject *module, PyObject *object)
 static PyMethodDef functions[] = {
     {"start", module_start, METH_VARARGS,
      "start($module, nframe=1, /)\n--\n\nStart tracing, with up to nframe frames for each memory block."},
+    {"_start_as_asked", module_start_as_asked, METH_NOARGS,
+     "_start_as_asked($module, /)\n--\n\nStart tracing if TRACEMORTEM in the environment says so."},
     {"stop", module_stop, METH_NOARGS, "stop($module, /)\n--\n\nStop tracing and forget all traces."},
     {"is_tracing", module_is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while tracing."},
     {"clear_traces", module_clear_traces, METH_NOARGS, "clear_traces($module, /)\n--\n\nForget all traces so far."},

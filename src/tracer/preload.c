@@ -5,46 +5,17 @@
 // for, it says so in one line on stderr.
 
 #define _GNU_SOURCE
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "birth_events.h"
+#include "environment.h"
 #include "interpreter.h"
 #include "module.h"
 #include "recording.h"
 #include "table.h"
 #include "tracing.h"
-
-#define ENV_LIMIT "TRACEMORTEM"
-// What LD_PRELOAD was before. Set by `python3 -m tracemortem`, which preloads us for one process only.
-#define ENV_RESTORE "TRACEMORTEM_LD_PRELOAD"
-
-/** 0: not a number from 1 to FRAME_LIMIT_MAX. */
-static unsigned parse_limit(const char *text)
-{
-    char *end;
-    errno = 0;
-    unsigned long limit = strtoul(text, &end, 10);
-    bool number = *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
-    return number && limit <= FRAME_LIMIT_MAX ? (unsigned)limit : 0;
-}
-
-static void restore_environment(void)
-{
-    const char *before = getenv(ENV_RESTORE);
-    if (before == NULL)
-        return;
-    if (*before != '\0')
-        setenv("LD_PRELOAD", before, 1);
-    else
-        unsetenv("LD_PRELOAD");
-    unsetenv(ENV_RESTORE);
-    unsetenv(ENV_LIMIT);
-}
 
 // With PYTHONMALLOC and -X dev the interpreter replaces its allocators after we hooked them, and births can be watched only
 // once it has a thread. These built-in modules are among the first things it makes then, so we look again when it does. The
@@ -104,16 +75,8 @@ static void take_built_in_modules(void)
 /** The interpreter is loaded, and has not begun. */
 static void begin(void)
 {
-    const char *asked = getenv(ENV_LIMIT);
-    unsigned frame_limit = asked == NULL ? 0 : parse_limit(asked);
-    if (asked != NULL && frame_limit == 0) {
-        fprintf(stderr,
-                "tracemortem: %s=%s: not a number of frames from 1 to %d; set it to 1, or 25 for deeper tracebacks, "
-                "or unset it\n",
-                ENV_LIMIT, asked, FRAME_LIMIT_MAX);
-        _exit(2);
-    }
-    restore_environment();
+    unsigned frame_limit = environment_frame_limit();
+    environment_restore();
     const char *problem = cpython_attach();
     if (problem == NULL)
         problem = table_create();
