@@ -14,6 +14,7 @@ import gdb
 from tracemortem.debugger.engine import Bytes, Mapping, Memory
 from tracemortem.debugger.expression import ExpressionError
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
+from tracemortem.debugger.header import PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process, parse_info_proc_mappings
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
@@ -95,6 +96,9 @@ class _Process(_Reader, Memory):
 
     def process(self) -> int:
         return self._local.process() if self._local else int(self._inferior.pid)
+
+    def private_memory(self) -> Tuple[PrivateKind, int]:
+        return self._local.private_memory() if self._local else super().private_memory()
 
     def file_root(self) -> str:
         return self._local.file_root() if self._local else ""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Any, Iterator, List, Set
+from typing import Any, Iterator, List, Set, Tuple
 
 import lldb
 from tracemortem.debugger import expression
 from tracemortem.debugger.engine import Bytes, Mapping, Memory
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
-from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE
+from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
@@ -156,6 +156,9 @@ class _Process(_Reader, Memory):
 
     def process(self) -> int:
         return self._local.process() if self._local else int(self._process.GetProcessID()) & 0xFFFFFFFF
+
+    def private_memory(self) -> Tuple[PrivateKind, int]:
+        return self._local.private_memory() if self._local else super().private_memory()
 
     def file_root(self) -> str:
         return self._local.file_root() if self._local else ""

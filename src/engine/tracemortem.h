@@ -79,6 +79,14 @@ struct tm_region {
 #define TM_REGION_FILE 4u   // mapped from a file
 #define TM_REGION_ABSENT 8u // the process had this memory, but the dump does not hold it
 
+/** Which part of a process's private memory is counted. */
+enum tm_private_kind {
+    TM_PRIVATE_UNKNOWN = 0,
+    TM_PRIVATE_RESIDENT = 1, // what is in memory or swapped out, as the kernel counts it
+    TM_PRIVATE_IN_CORE = 2,  // what a core holds; pages that were never used may be in it as zeros
+    TM_PRIVATE_MAPPED = 3,   // what is mapped; pages that were never used count too
+};
+
 /** How the engine sees a stopped process or a core. `context` belongs to the front end. */
 struct tm_target_callbacks {
     /**
@@ -96,11 +104,17 @@ struct tm_target_callbacks {
     size_t (*regions)(void *context, struct tm_region *regions, size_t capacity);
     /**
      * Why the byte at `address` cannot be read, in a few printable words for the user; NULL if unknown. The string must
-     * stay valid as long as the target. This callback and the next may be NULL.
+     * stay valid as long as the target. This callback and the next ones may be NULL.
      */
     const char *(*why_missing)(void *context, uint64_t address);
     /** The id of the process in its own pid namespace; 0 if unknown. */
     uint32_t (*process)(void *context);
+    /**
+     * How many bytes of memory the process has that are no part of a file: private anonymous memory and shared memory,
+     * of any allocator. *kind is set to the enum tm_private_kind that says what was counted. It is 0 before the call,
+     * which means unknown; then the engine adds up the regions.
+     */
+    uint64_t (*private_memory)(void *context, uint32_t *kind);
 };
 #define TM_READ_LIMIT (UINT64_C(1) << 20)
 

@@ -188,7 +188,7 @@ def header(machine=62, kind=4, word_size=2, byte_order=1):
 FOREIGN = 183 if os.uname().machine == "x86_64" else 62
 
 BAD_CORES = {
-    "missing": (None, "cannot open the core file {}: No such file or directory"),
+    "missing": (None, "cannot open {}: No such file or directory\nGive a core, or a snapshot file of tm-save"),
     "empty": (b"", "{} is empty, so not a core file"),
     "text": (b"no core at all\n", "{} is not a core file: it does not begin as an ELF file does\n"),
     "program": (header(kind=3), "{} is a program or a shared library, not a core file\n"),
@@ -230,9 +230,23 @@ def test_a_core_of_nothing_traced_is_named(plain, plain_core, core, python):
 
 
 def test_an_address_that_is_not_traced(service, core, python):
-    live = same_failure("tm-traceback 0x10", pid=service.pid)
-    assert "no traced block contains 0x10;" in live and "tracing began" in live
-    assert live.strip() == same_failure("tm-traceback 0x10", program=python, core=core).strip()
+    live = same_failure("tm-traceback 0x1010", pid=service.pid)
+    assert "no traced block contains 0x1010;" in live and "tracing began" in live
+    assert live.strip() == same_failure("tm-traceback 0x1010", program=python, core=core).strip()
+
+
+def test_a_null_pointer_is_called_one(service):
+    assert "the address is 0: this is NULL" in same_failure("tm-traceback 0", pid=service.pid)
+    assert "0x18 is 24 bytes past NULL" in same_failure("tm-traceback (char *)0 + 24", pid=service.pid)
+
+
+def test_each_command_shows_its_help_on_request():
+    """Without a target, and the same bytes in both debuggers."""
+    for option in ("--help", "-h"):
+        commands = ["%s %s" % (name, option) for name in ENGINE.commands()]
+        wanted = [ENGINE.help(name) for name in ENGINE.commands()]
+        for debugger in debuggers.DEBUGGERS:
+            assert debuggers.answers(debugger, commands) == wanted
 
 
 def test_the_same_answer_four_times(service, core, python):

@@ -99,6 +99,34 @@ def test_notes_say_which_process_and_what_was_mapped_from_files(core):
     assert [flags for _, _, flags, _ in CoreMemory(made).regions()] == [3, 3 | REGION_FILE]
 
 
+def test_private_memory_is_what_is_no_part_of_a_file(core):
+    shared = struct.pack("<QQ3Q", 1, PAGE, 0x11000, 0x12000, 0) + b"/dev/zero (deleted)\0"
+    assert core(with_notes(b"")).private_bytes() == 2 * PAGE
+    assert core(with_notes(note(0x46494C45, FILES_NOTE))).private_bytes() == PAGE
+    assert core(with_notes(note(0x46494C45, shared))).private_bytes() == 2 * PAGE
+    assert core(elf([(0x10000, PAGE, b"a" * PAGE, 4), (0x11000, 9 * PAGE, b"b" * 100, 6)])).private_bytes() == 100
+
+
+def test_holes_of_a_sparse_core_are_no_private_memory(tmp_path, monkeypatch):
+    path = tmp_path / "sparse.core"
+    path.write_bytes(elf([(0x10000, 64 * PAGE, b"", 6)]))
+    # The segment's data: 16 pages, a hole of 32, 16 pages.
+    head = bytearray(path.read_bytes())
+    struct.pack_into("<QQQ", head, 64 + 8, 16 * PAGE, 0x10000, 0)
+    struct.pack_into("<Q", head, 64 + 32, 64 * PAGE)
+    with open(path, "wb") as file:
+        file.write(head)
+        for at in (16, 64):
+            file.seek(at * PAGE)
+            file.write(b"x" * 16 * PAGE)
+    found = CoreFile(str(path)).private_bytes()
+    if os.stat(path).st_blocks * 512 >= 64 * PAGE:
+        pytest.skip("this file system has no holes")
+    assert found == 32 * PAGE
+    monkeypatch.setattr(core_file, "MOST_HOLES", 1)
+    assert CoreFile(str(path)).private_bytes() == 64 * PAGE  # a bound: the rest counts as data
+
+
 def test_notes_may_be_anything(core):
     process, files = bytes(24) + struct.pack("<I", 77), FILES_NOTE
     for data in (

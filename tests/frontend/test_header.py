@@ -15,7 +15,11 @@ from tracemortem.debugger import header
 
 SOURCE = os.path.join(debuggers.ROOT, "src")
 PATH = os.path.join(SOURCE, "engine", "tracemortem.h")
-ENUMS = {"tm_error_code": header.ErrorCode, "tm_operand": header.Operand}
+ENUMS = {
+    "tm_error_code": header.ErrorCode,
+    "tm_operand": header.Operand,
+    "tm_private_kind": header.PrivateKind,
+}
 STRUCTS = {
     "tm_region": header.Region,
     "tm_target_callbacks": header.TargetCallbacks,

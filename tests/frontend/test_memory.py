@@ -2,8 +2,9 @@
 
 import os
 import subprocess
+import sys
 
-from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE
+from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
 from tracemortem.debugger.memory import LocalProcess, has_ended, local_process, parse_info_proc_mappings, parse_maps
 
 
@@ -70,8 +71,25 @@ def test_an_exit_status_is_no_process():
     assert has_ended(child.pid)
 
 
+def test_private_memory_is_what_the_kernel_counts():
+    """Memory of both kinds: private, and shared with nobody."""
+    code = "import mmap, sys; kept = [bytearray(b'x') * (48 << 20), mmap.mmap(-1, 48 << 20)]; kept[1].write(kept[0]);"
+    code += "print(flush=True); sys.stdin.read()"
+    sizes = []
+    for program in ("import sys; print(flush=True); sys.stdin.read()", code):
+        command = [sys.executable, "-c", program]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            child.stdout.readline()
+            kind, size = LocalProcess(child.pid).private_memory()
+            child.stdin.close()
+        assert kind == PrivateKind.RESIDENT
+        sizes.append(size)
+    assert 96 << 20 <= sizes[1] - sizes[0] < 104 << 20
+
+
 def test_a_process_says_its_own_id_and_root():
     process = LocalProcess(os.getpid())
     assert (process.process(), process.file_root()) == (os.getpid(), "")
     gone = LocalProcess(1 << 22)
+    assert gone.private_memory() == (PrivateKind.UNKNOWN, 0)
     assert (gone.process(), gone.file_root(), gone.regions()) == (1 << 22, "", [])

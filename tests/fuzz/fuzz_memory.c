@@ -290,6 +290,10 @@ static const char *const lines[] = {
     "file --force",
     "file --traces 3.8",
     "-n 0",
+    "--mine *main* --json",
+    "--mine main.py:3 -n 2",
+    "core --mine *",
+    "--help",
 };
 
 static const char *pick_command(uint8_t choice)

@@ -110,6 +110,26 @@ def test_the_workers_of_a_server_go_on_alone(python):
 
 
 @each_python
+def test_a_core_of_the_master_is_the_snapshot_to_compare_a_worker_with(python, tmp_path):
+    """It was not taken before the fork, and no worker was asked before."""
+    with started(python, "prefork.py") as process:
+        pids = [int(process.first_line)] + [int(process.ready()) for _ in range(3)]
+        with open(program("prefork.py")) as file:
+            lines = {text: n for n, line in enumerate(file, 1) for text in ("data = [", "requests = [") if text in line}
+        core = debuggers.gcore(process.pid, tmp_path / "master.core")
+        changes = []
+        for pid in set(pids) - {process.pid}:
+            command = "tm-diff %s --json --include '*/prefork.py' -n 100" % core
+            rows = json.loads(debuggers.answers("gdb", [command], pid=pid)[0])["statistics"]
+            found = {row["lineno"]: row["count_diff"] for row in rows}
+            changes.append((found.get(lines["data = ["], 0), found.get(lines["requests = ["], 0)))
+        # The lists have a block or two of their own. The third worker runs another program.
+        (_, other), (freed_twice, new_twice), (freed, new) = sorted(changes)
+        assert other == 0 and -22 <= freed <= -20 and 10 <= new <= 14
+        assert -43 <= freed_twice <= -40 and 20 <= new_twice <= 24
+
+
+@each_python
 @pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
 def test_a_child_of_multiprocessing_has_its_own_table(python, way):
     with started(python, "processes.py", way) as process:

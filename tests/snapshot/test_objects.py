@@ -6,6 +6,7 @@ import json
 
 import debuggers
 import pytest
+from selection import light
 
 WAYS = [(debugger, kind) for debugger in debuggers.DEBUGGERS for kind in ("live", "core")]
 
@@ -44,6 +45,7 @@ def targets(newest, newest_core):
     return {"live": {"pid": newest.pid}, "core": {"core": newest_core, "program": newest.python}}
 
 
+@light(lambda debugger, kind: (debugger == "gdb") == (kind == "live"))
 @pytest.mark.parametrize("debugger, kind", WAYS)
 def test_a_snapshot_is_what_the_commands_say(debugger, kind, targets, tmp_path):
     commands = ["tm-traces -s address -n 1000000 --json"]
@@ -60,6 +62,7 @@ def test_a_snapshot_is_what_the_commands_say(debugger, kind, targets, tmp_path):
     assert len(found["traces"]) > 5000
 
 
+@light(lambda debugger, kind: (debugger == "gdb") == (kind == "live"))
 @pytest.mark.parametrize("debugger, kind", WAYS)
 def test_the_traceback_of_an_address(debugger, kind, targets, newest, tmp_path):
     text = debuggers.answers(debugger, ["tm-traceback --json %d" % newest.target], **targets[kind])[0]

@@ -11,7 +11,7 @@ import cores
 import debuggers
 import pytest
 import pythons
-from selection import is_one_of_its_version, light
+from selection import is_newest, is_one_of_its_version, light
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -126,6 +126,7 @@ def traces_of(debugger, core):
     return rows, answer["missing"]
 
 
+@light(lambda python: is_newest(python))
 @pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
 def test_a_core_which_lacks_pages_gives_a_part_and_says_how_much_is_missing(python, tmp_path):
     code = "def make(n):\n    return [bytes(n)] * (n % 9)\nkept = [make(i % 300) for i in range(20000)]\n"

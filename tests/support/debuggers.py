@@ -258,8 +258,12 @@ def command_line(debugger, commands, pid=None, core=None, program=None, load=Tru
         yield words + ["-x", script]
 
 
-def answers(debugger, commands, **options):
-    """What each of these commands printed, exactly, on its standard output; none of them may fail."""
+def answers(debugger, commands, private=False, **options):
+    """What each of these commands printed, exactly, on its standard output; none of them may fail.
+
+    Without `private` the answers lack what they say about private memory. A process and its core differ in it, and a
+    debugger that attaches changes it: it writes breakpoints.
+    """
     marker = "@@ answer %d @@"
     print_marker = {"gdb": "echo %s\\n", "lldb": "script print('%s')"}[debugger]
     lines = [print_marker % marker % 0]
@@ -271,7 +275,14 @@ def answers(debugger, commands, **options):
     parts = re.split("^%s\n" % marker.replace("%d", r"(\d+)"), run.stdout, flags=re.MULTILINE)
     assert parts[1::2] == list(map(str, range(len(commands) + 1))), run.stdout + run.stderr
     texts = parts[2:-1:2]
-    return [_without_echo(text) if debugger == "lldb" else text for text in texts]
+    texts = [_without_echo(text) if debugger == "lldb" else text for text in texts]
+    return texts if private else list(map(without_private, texts))
+
+
+def without_private(text):
+    """An answer without what it says about private memory."""
+    text = re.sub(r"^(Private memory: |private memory: +)\S.*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r'"private(_old)?": \{[^}]*\}, ', "", text)
 
 
 def _without_echo(text):

@@ -132,6 +132,8 @@ static void find_syscall(struct places *places, const struct process *process)
 // ---------------------------------------------------------------------------------------------------------------
 // Letting a thread run
 
+enum { TICK = 4000 }; // microseconds
+
 // Each tick interrupts waitpid(), so that we notice a thread that waits for another one.
 static void on_tick(int number)
 {
@@ -141,7 +143,7 @@ static void on_tick(int number)
 static void start_ticking(void)
 {
     struct sigaction action = {.sa_handler = on_tick};
-    struct itimerval tick = {{0, 4000}, {0, 4000}};
+    struct itimerval tick = {{0, TICK}, {0, TICK}};
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &tick, NULL);
 }
@@ -341,9 +343,41 @@ static void resume(struct thread *thread, bool step)
     ptrace(step ? PTRACE_SINGLESTEP : PTRACE_CONT, thread->tid, NULL, (void *)(intptr_t)signal);
 }
 
+static bool read_task_file(pid_t tid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", tid, name);
+    FILE *file = fopen(path, "r");
+    size_t length = file == NULL ? 0 : fread(text, 1, size - 1, file);
+    text[length] = '\0';
+    if (file != NULL)
+        fclose(file);
+    return length > 0;
+}
+
+/** Nanoseconds for which it had a processor; 0 if the kernel does not count them. */
+static uint64_t time_run(pid_t tid)
+{
+    char text[128];
+    return read_task_file(tid, "schedstat", text, sizeof text) ? strtoull(text, NULL, 10) : 0;
+}
+
+// Whether a thread waits for another one: asleep, or by running for two ticks. The clock does not tell: on a loaded machine
+// a thread gets no processor for longer than that. Interrupted then, it would never come to its next instruction.
+static bool waits_for_another(pid_t tid, uint64_t run_before, int ticks)
+{
+    char text[512];
+    const char *name_end = read_task_file(tid, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+    bool sleeps = name_end != NULL && name_end[1] == ' ' && name_end[2] == 'S';
+    return sleeps || time_run(tid) > run_before + 2000u * TICK || (run_before == 0 && ticks > 250);
+}
+
 void tracee_go_on(struct tracee *tracee, struct thread *thread, struct stop *stop)
 {
-    int status, ticks = 0;
+    int status;
+    uint64_t run_before = 0;
+    int ticks = 0;
+    bool interrupted = false;
     bool step = steps(thread) && !thread->process->let_go;
     *stop = (struct stop){.event = EVENT_OUTSIDE};
     thread->waits = false;
@@ -355,8 +389,12 @@ void tracee_go_on(struct tracee *tracee, struct thread *thread, struct stop *sto
     while (waitpid(thread->tid, &status, __WALL) < 0) {
         if (errno != EINTR)
             fail("waitpid");
-        if (++ticks == 2)
+        if (ticks++ == 0) {
+            run_before = time_run(thread->tid);
+        } else if (!interrupted && waits_for_another(thread->tid, run_before, ticks)) {
             ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+            interrupted = true;
+        }
     }
     if (!WIFSTOPPED(status)) {
         thread->ended = true;

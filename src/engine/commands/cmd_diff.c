@@ -3,47 +3,49 @@
 #include <string.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/hints.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 #include "engine/model/diff.h"
 
-#define DIFF_OPTIONS(X) TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+#define DIFF_OPTIONS(X) \
+    TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("Show what grew and what shrank between two cores or snapshots.", "tm-diff OLD [NEW] [KEY] [OPTION]...",
-            "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
-            "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
-            "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
-            "and line. If a file has the name of a key, write its directory too (./lineno).\n"
-            "No code in a snapshot file is run: a file that holds more than traces is\n"
-            "refused.\n"
-            "\n"
-            "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
-            "first. Below it is the source line, if the file can be read here. With key\n"
-            "traceback, all frames are below it. Then come the sum of the other rows and the\n"
-            "total, each with its difference.\n"
-            "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
-            DIFF_OPTIONS,
-            "Examples:\n"
-            "  tm-diff before.core\n"
-            "  tm-diff before.core after.core -n 5\n"
-            "  tm-diff before.snapshot after.core filename\n"
-            "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
-            "\n"
-            "The JSON object has:\n"
-            "  command, key, cumulative, limit\n" TM_HELP_JSON_FILTERS
-            "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
-            "                first); filename and lineno (keys lineno, and filename with\n"
-            "                lineno 0); size, size_diff, count, count_diff\n"
-            "  other         the rows not shown: statistics (how many), size, size_diff,\n"
-            "                count, count_diff\n"
-            "  total_size, total_size_diff, total_count, total_count_diff\n"
-            "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
-            "  in_flight_old the same for OLD\n"
-            "  missing       for NEW:\n"
-            "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
+static const char help[] = TM_HELP(
+    "Show what grew and what shrank between two cores or snapshots.", "tm-diff OLD [NEW] [KEY] [OPTION]...",
+    "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
+    "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
+    "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
+    "and line. If a file has the name of a key, write its directory too (./lineno).\n"
+    "No code in a snapshot file is run: a file that holds more than traces is\n"
+    "refused.\n"
+    "\n"
+    "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
+    "first. Below it is the source line, if the file can be read here. With key\n"
+    "traceback, all frames are below it. Then come the sum of the other rows and the\n"
+    "total, each with its difference.\n"
+    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+    DIFF_OPTIONS,
+    "Examples:\n"
+    "  tm-diff before.core\n"
+    "  tm-diff before.core after.core -n 5\n"
+    "  tm-diff before.snapshot after.core filename\n"
+    "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
+    "\n"
+    "The JSON object has:\n"
+    "  command, key, cumulative, limit\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE "  unmatched_old the same for OLD\n"
+    "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
+    "                first); filename and lineno (keys lineno, and filename with\n"
+    "                lineno 0); size, size_diff, count, count_diff\n"
+    "  other         the rows not shown: statistics (how many), size, size_diff,\n"
+    "                count, count_diff\n"
+    "  total_size, total_size_diff, total_count, total_count_diff\n"
+    "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
+    "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE "  private_old   the same for OLD\n" TM_HELP_JSON_HINTS
+    "  missing       for NEW:\n"
+    "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -74,7 +76,9 @@ struct answer {
     struct tm_query before, after;
     struct tm_differences differences;
     size_t shown;
-    struct tm_difference other; // its place is unused
+    struct tm_difference other;     // these two have no place
+    struct tm_difference unmatched; // of --mine
+    const struct tm_fits *fits;     // of the patterns, in both
 };
 
 static void split(struct answer *answer, size_t limit)
@@ -104,6 +108,14 @@ static void add_sum(struct tm_text *out, const struct tm_difference *sum)
     tm_text_add(out, ")\n");
 }
 
+// A pattern needs to fit one side only.
+static void add_hints(const struct tm_request *request, const struct answer *answer, struct tm_text *hints)
+{
+    tm_hint_patterns(hints, request, answer->fits);
+    tm_hint_frame_limit(hints, "OLD: ", &answer->before);
+    tm_hint_frame_limit(hints, "NEW: ", &answer->after);
+}
+
 static struct tm_error *write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
 {
     const struct tm_host *host = &request->session->host;
@@ -121,9 +133,16 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         tm_text_printf(out, "%zu other: ", answer->differences.count - answer->shown);
         add_sum(out, &answer->other);
     }
+    if (answer->unmatched.count > 0 || answer->unmatched.old_count > 0) {
+        tm_text_add(out, "no frame matches");
+        tm_format_growth(out, &answer->unmatched);
+        tm_text_add(out, "\n");
+    }
     tm_text_add(out, "Total allocated size: ");
     add_sum(out, &answer->differences.total);
+    tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
     tm_report_filters(out, request);
+    add_hints(request, answer, out);
     tm_report_in_flight(out, "OLD: ", answer->before.in_flight);
     tm_report_in_flight(out, "NEW: ", answer->after.in_flight);
     tm_report_damage_of_side(out, "OLD: ", &answer->before.damage,
@@ -163,6 +182,7 @@ static void write_json(const struct tm_request *request, const struct answer *an
 {
     const struct tm_difference *total = &answer->differences.total;
     struct tm_json json = {out, false};
+    struct tm_text hints = TM_TEXT_EMPTY;
 
     tm_json_begin_object(&json, NULL);
     tm_json_word(&json, "command", request->command->name);
@@ -171,6 +191,10 @@ static void write_json(const struct tm_request *request, const struct answer *an
     tm_json_number(&json, "limit", tm_request_limit(request));
     tm_report_filters_json(&json, request);
     write_rows_json(request, answer, &json);
+    if (tm_mine_count(&request->settings.mine) > 0) {
+        tm_report_unmatched_json(&json, "unmatched", &answer->after.unmatched);
+        tm_report_unmatched_json(&json, "unmatched_old", &answer->before.unmatched);
+    }
     tm_json_number(&json, "total_size", total->size);
     tm_json_signed(&json, "total_size_diff", total->size < total->old_size, tm_distance(total->old_size, total->size));
     tm_json_number(&json, "total_count", total->count);
@@ -178,6 +202,11 @@ static void write_json(const struct tm_request *request, const struct answer *an
                    tm_distance(total->old_count, total->count));
     tm_json_number(&json, "in_flight", answer->after.in_flight);
     tm_json_number(&json, "in_flight_old", answer->before.in_flight);
+    tm_report_footprint_json(&json, "private", &answer->after.footprint);
+    tm_report_footprint_json(&json, "private_old", &answer->before.footprint);
+    add_hints(request, answer, &hints);
+    tm_hints_write_json(&json, &hints);
+    tm_text_deinit(&hints);
     tm_report_damage_json(&json, "missing", &answer->after.damage);
     tm_report_damage_json(&json, "missing_old", &answer->before.damage);
     tm_json_end_object(&json);
@@ -220,6 +249,12 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
         error = tm_differences_sort(&answer->differences, host, tm_request_limit(request));
     if (!error)
         split(answer, tm_request_limit(request));
+    tm_fits_merge(&answer->after.fits, &answer->before.fits);
+    answer->fits = &answer->after.fits;
+    answer->unmatched.size = answer->after.unmatched.size;
+    answer->unmatched.count = answer->after.unmatched.count;
+    answer->unmatched.old_size = answer->before.unmatched.size;
+    answer->unmatched.old_count = answer->before.unmatched.count;
     return error;
 }
 

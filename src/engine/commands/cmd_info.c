@@ -19,7 +19,8 @@ static const char help[] =
             "the table.\n"
             "\n"
             "If the program runs under CPython's own tracemalloc instead of the tracer, the\n"
-            "command reads tracemalloc's tables and leaves out what they do not hold.\n",
+            "command reads tracemalloc's tables and leaves out what they do not hold.\n"
+            "\n" TM_HELP_PRIVATE,
             INFO_OPTIONS,
             "Examples:\n"
             "  tm-info\n"
@@ -55,12 +56,12 @@ static const char help[] =
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
             "  source        \"tracemortem\": the tracer's table; \"stock\": the tables of\n"
             "                CPython's own tracemalloc\n"
-            "  found_by, table_address, layout_major, layout_minor\n"
+            "  found_by, table_address, layout_major, layout_minor\n" TM_HELP_JSON_PRIVATE
             "  missing       " TM_HELP_JSON_MISSING "\n"
             "If the source is \"stock\", there are only: command, state, tracing,\n"
             "traced_memory, blocks, sites_live, domains, python_version, free_threaded,\n"
             "source, found_by, table_address, missing; where known, traceback_limit and\n"
-            "peak_traced_memory; and, where known,\n"
+            "peak_traced_memory, private; and, where known,\n"
             "  locked        whether the tables' lock was held: a thread was changing them\n");
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -143,7 +144,8 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "frame limit");
     if (info->has_frame_limit) {
         tm_report_count(out, info->frame_limit, "frame");
-        tm_text_add(out, " per traceback\n");
+        tm_text_add(out, " per traceback");
+        tm_text_add(out, info->frame_limit == 1 ? "; 10 or more would name the callers\n" : "\n");
     } else {
         tm_text_add(out, "unknown\n");
     }
@@ -153,7 +155,7 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     }
 }
 
-static void write_memory(const struct tm_info *info, struct tm_text *out)
+static void write_memory(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
 {
     const struct tm_tracer_info *tracer = &info->tracer;
     begin_fact(out, "traced memory");
@@ -165,6 +167,11 @@ static void write_memory(const struct tm_info *info, struct tm_text *out)
         tm_text_add(out, "\n");
     }
 
+    if (footprint->kind != TM_PRIVATE_UNKNOWN) {
+        begin_fact(out, "private memory");
+        tm_report_footprint_facts(out, footprint);
+        tm_text_add(out, "\n");
+    }
     begin_fact(out, "blocks");
     tm_text_printf(out, "%" PRIu64 " live", info->blocks);
     if (tracer->resizing)
@@ -244,10 +251,10 @@ static void write_origin(const struct tm_info *info, struct tm_text *out)
     tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
 }
 
-static void write_text(const struct tm_info *info, struct tm_text *out)
+static void write_text(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
 {
     write_state(info, out);
-    write_memory(info, out);
+    write_memory(info, footprint, out);
     if (info->has_tracer)
         write_tracer(info, out);
     write_origin(info, out);
@@ -329,7 +336,8 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
     tm_json_word(json, "tracer_version", tracer->version);
 }
 
-static void write_json(const struct tm_request *request, const struct tm_info *info, struct tm_text *out)
+static void write_json(const struct tm_request *request, const struct tm_info *info,
+                       const struct tm_footprint *footprint, struct tm_text *out)
 {
     struct tm_json json = {out, false};
 
@@ -349,6 +357,7 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
     tm_json_word(&json, "source", info->source);
     tm_json_word(&json, "found_by", info->found_by);
     tm_json_number(&json, "table_address", info->table_address);
+    tm_report_footprint_json(&json, "private", footprint);
     tm_report_damage_json(&json, "missing", &info->damage);
     tm_json_end_object(&json);
     tm_text_add(out, "\n");
@@ -358,17 +367,20 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
 {
     const struct tm_host *host = &request->session->host;
     struct tm_source *source;
-    struct tm_info info;
+    struct tm_footprint footprint;
+    struct tm_info info = {0};
 
     struct tm_error *error = tm_source_open(current, host, &source);
     if (!error)
         error = tm_source_info(source, host, &info);
+    if (!error)
+        error = tm_footprint_init(&footprint, current, info.traced, info.tracer.own_bytes);
     if (error)
         return error;
     if (request->settings.json)
-        write_json(request, &info, out);
+        write_json(request, &info, &footprint, out);
     else
-        write_text(&info, out);
+        write_text(&info, &footprint, out);
     return NULL;
 }
 

@@ -1,36 +1,40 @@
 // tm-top: the places that hold the most traced memory.
 
 #include "engine/commands/command.h"
+#include "engine/commands/hints.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 
-#define TOP_OPTIONS(X) TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+#define TOP_OPTIONS(X) \
+    TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TOP_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP("Show the places that hold the most traced memory.", "tm-top [KEY] [OPTION]...",
-                                   "Each row is str() of a tracemalloc.Statistic, largest size first. Below it is\n"
-                                   "the source line, if the file can be read here. With key traceback, all frames\n"
-                                   "are below it. Then come the sum of the other rows and the total.\n"
-                                   "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
-                                   TOP_OPTIONS,
-                                   "Examples:\n"
-                                   "  tm-top\n"
-                                   "  tm-top filename -n 5\n"
-                                   "  tm-top traceback --include '*/views.py' --all-frames\n"
-                                   "  tm-top --exclude '<frozen *>' --cumulative\n"
-                                   "\n"
-                                   "The JSON object has:\n"
-                                   "  command, key, cumulative, limit\n"
-                                   "  traceback_limit\n"
-                                   "                frames kept for each block\n" TM_HELP_JSON_FILTERS
-                                   "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
-                                   "                first); filename and lineno (keys lineno, and filename with\n"
-                                   "                lineno 0); size, count\n"
-                                   "  other         the rows not shown: statistics (how many), size, count\n"
-                                   "  total_size, total_count\n"
-                                   "  in_flight     bytes in blocks that were being recorded or freed\n"
-                                   "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] = TM_HELP(
+    "Show the places that hold the most traced memory.", "tm-top [KEY] [OPTION]...",
+    "Each row is str() of a tracemalloc.Statistic, largest size first. Below it is\n"
+    "the source line, if the file can be read here. With key traceback, all frames\n"
+    "are below it. Then come the sum of the other rows and the total.\n"
+    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+    TOP_OPTIONS,
+    "Examples:\n"
+    "  tm-top\n"
+    "  tm-top filename -n 5\n"
+    "  tm-top --mine /srv/shop\n"
+    "  tm-top traceback --include '*/views.py' --all-frames\n"
+    "  tm-top --exclude '<frozen *>' --cumulative\n"
+    "\n"
+    "The JSON object has:\n"
+    "  command, key, cumulative, limit\n"
+    "  traceback_limit\n"
+    "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
+    "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
+    "                first); filename and lineno (keys lineno, and filename with\n"
+    "                lineno 0); size, count\n"
+    "  other         the rows not shown: statistics (how many), size, count\n"
+    "  total_size, total_count\n"
+    "  in_flight     bytes in blocks that were being recorded or freed\n" TM_HELP_JSON_PRIVATE TM_HELP_JSON_HINTS
+    "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -80,10 +84,17 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         tm_format_kib(out, false, top.other_size, false);
         tm_text_add(out, "\n");
     }
+    if (query->unmatched.count > 0) {
+        tm_text_add(out, "no frame matches");
+        tm_format_amount(out, query->unmatched.size, query->unmatched.count);
+        tm_text_add(out, "\n");
+    }
     tm_text_add(out, "Total allocated size: ");
     tm_format_kib(out, false, statistics->total_size, false);
     tm_text_add(out, "\n");
+    tm_report_footprint(out, &query->footprint);
     tm_report_filters(out, request);
+    tm_hint(out, request, query);
     tm_report_in_flight(out, "", query->in_flight);
     tm_report_damage(out, &query->damage);
     return NULL;
@@ -113,6 +124,7 @@ static void write_rows_json(const struct tm_request *request, const struct tm_st
 static void write_json(const struct tm_request *request, const struct tm_query *query, struct tm_text *out)
 {
     struct tm_json json = {out, false};
+    struct tm_text hints = TM_TEXT_EMPTY;
     struct top top = split(&query->statistics, tm_request_limit(request));
 
     tm_json_begin_object(&json, NULL);
@@ -123,9 +135,15 @@ static void write_json(const struct tm_request *request, const struct tm_query *
     tm_json_number(&json, "traceback_limit", query->frame_limit);
     tm_report_filters_json(&json, request);
     write_rows_json(request, &query->statistics, &top, &json);
+    if (tm_mine_count(&request->settings.mine) > 0)
+        tm_report_unmatched_json(&json, "unmatched", &query->unmatched);
     tm_json_number(&json, "total_size", query->statistics.total_size);
     tm_json_number(&json, "total_count", query->statistics.total_count);
     tm_json_number(&json, "in_flight", query->in_flight);
+    tm_report_footprint_json(&json, "private", &query->footprint);
+    tm_hint(&hints, request, query);
+    tm_hints_write_json(&json, &hints);
+    tm_text_deinit(&hints);
     tm_report_damage_json(&json, "missing", &query->damage);
     tm_json_end_object(&json);
     tm_text_add(out, "\n");

@@ -142,11 +142,27 @@ static void write_json(const struct tm_request *request, const struct answer *an
 // ---------------------------------------------------------------------------------------------------------------
 // Running
 
+// No system gives memory to a program there.
+enum { FIRST_PAGE = 4096 };
+
+static struct tm_error *null_pointer(uint64_t address)
+{
+    if (address == 0)
+        return tm_error_create(TM_ERROR_NOT_FOUND, "the address is 0: this is NULL, a pointer to no object\n"
+                                                   "Ask for the pointer itself where it is stored: &VARIABLE.");
+    return tm_error_create(TM_ERROR_NOT_FOUND,
+                           "0x%" PRIx64 " is %" PRIu64 " bytes past NULL: a member of an object that is NULL, or no "
+                           "pointer at all\nAsk for an address of memory, such as 0x7f0123456780.",
+                           address, address);
+}
+
 static struct tm_error *not_found(const struct tm_source *source, const struct answer *answer)
 {
     struct tm_text text = TM_TEXT_EMPTY;
     uint64_t started = tm_source_started(source);
 
+    if (answer->address < FIRST_PAGE)
+        return null_pointer(answer->address);
     tm_text_printf(&text, "no traced block contains 0x%" PRIx64 "; ", answer->address);
     tm_text_add(&text, started ? "tracing began at " : "when tracing began is unknown");
     if (started)

@@ -6,40 +6,46 @@
 
 #include "engine/base/grow.h"
 #include "engine/commands/command.h"
+#include "engine/commands/hints.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 
 #define TRACES_OPTIONS(X) \
-    TM_OPTIONS_LIMIT(X) TM_OPTIONS_SORT(X) TM_OPTIONS_TRACEBACK(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+    TM_OPTIONS_LIMIT(X)   \
+    TM_OPTIONS_SORT(X) TM_OPTIONS_TRACEBACK(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TRACES_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
-                                   "Each row is a block: its address, its size, its domain, and the line that\n"
-                                   "allocated it (the most recent frame). Then come the sum of the other blocks and\n"
-                                   "the total. To see the whole traceback of a block, give its address to\n"
-                                   "tm-traceback, or use --traceback.\n"
-                                   "\n"
-                                   "With --sort site, blocks with the same traceback are listed together, largest\n"
-                                   "first. The sites are in the order of tm-top traceback.\n"
-                                   "\n" TM_HELP_FILTERS,
-                                   TRACES_OPTIONS,
-                                   "Examples:\n"
-                                   "  tm-traces\n"
-                                   "  tm-traces -n 3 --traceback\n"
-                                   "  tm-traces --sort address --include '*/views.py:120'\n"
-                                   "  tm-traces --domain 389047\n"
-                                   "\n"
-                                   "The JSON object has:\n"
-                                   "  command, sort, limit\n"
-                                   "  traceback_limit\n"
-                                   "                frames kept for each block\n" TM_HELP_JSON_FILTERS
-                                   "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
-                                   "                row is the block before it), total_nframe, traceback (frames\n"
-                                   "                with filename and lineno, oldest first)\n"
-                                   "  other         the blocks not shown: traces (how many), size\n"
-                                   "  total_size, total_count\n"
-                                   "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] =
+    TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
+            "Each row is a block: its address, its size, its domain, and the line that\n"
+            "allocated it (the most recent frame). Then come the sum of the other blocks and\n"
+            "the total. To see the whole traceback of a block, give its address to\n"
+            "tm-traceback, or use --traceback.\n"
+            "\n"
+            "With --sort site, blocks with the same traceback are listed together, largest\n"
+            "first. The sites are in the order of tm-top traceback.\n"
+            "\n"
+            "With --mine, a row names the most recent frame that matches, and blocks\n"
+            "without one are left out and counted in one row at the end.\n"
+            "\n" TM_HELP_FILTERS,
+            TRACES_OPTIONS,
+            "Examples:\n"
+            "  tm-traces\n"
+            "  tm-traces -n 3 --traceback\n"
+            "  tm-traces --sort address --include '*/views.py:120'\n"
+            "  tm-traces --domain 389047\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command, sort, limit\n"
+            "  traceback_limit\n"
+            "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
+            "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
+            "                row is the block before it), total_nframe, traceback (frames\n"
+            "                with filename and lineno, oldest first); with --mine also\n"
+            "                filename and lineno\n"
+            "  other         the blocks not shown: traces (how many), size\n"
+            "  total_size, total_count\n" TM_HELP_JSON_HINTS "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -51,14 +57,16 @@ struct row {
     uint64_t address;
     uint64_t size;
     const struct tm_traceback *traceback;
-    const struct tm_statistic *site; // NULL: not wanted, or unknown
+    const struct tm_traceback *named; // up to the frame that the row names: with --mine not all of it
+    const struct tm_statistic *site;  // NULL: not wanted, or unknown
     uint32_t domain;
     bool resizing;
 };
 
 struct answer {
-    struct tm_query sites; // only with --sort site
+    struct tm_query sites; // only where it is needed: see collect()
     bool by_site;
+    bool by_mine;
     struct tm_traces traces;
     enum tm_sort sort;
     struct row *rows; // those to show; until they are sorted a heap, with the last in the order at its top
@@ -67,6 +75,8 @@ struct answer {
     size_t limit;
     uint64_t total_size;
     uint64_t total_count;
+    uint64_t unmatched_size;
+    uint64_t unmatched_count;
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -74,7 +84,7 @@ struct answer {
 
 static int compare_sites(const struct row *a, const struct row *b)
 {
-    const struct tm_place a_place = {.traceback = a->traceback}, b_place = {.traceback = b->traceback};
+    const struct tm_place a_place = {.traceback = a->named}, b_place = {.traceback = b->named};
     if (a->site && b->site)
         return a->site == b->site ? 0 : -tm_statistics_compare(a->site, b->site);
     if (a->site || b->site)
@@ -154,7 +164,7 @@ static struct tm_error *sort_rows(struct answer *answer, const struct tm_host *h
 
 static void add_row(struct tm_text *out, const struct row *row)
 {
-    const struct tm_place place = {.frame = row->traceback->frames[row->traceback->count - 1]};
+    const struct tm_place place = {.frame = row->named->frames[row->named->count - 1]};
     tm_text_printf(out, "0x%" PRIx64 ": size=", row->address);
     tm_format_size(out, false, row->size, false);
     tm_text_printf(out, ", domain %" PRIu32 ", ", row->domain);
@@ -162,13 +172,18 @@ static void add_row(struct tm_text *out, const struct row *row)
     tm_text_add(out, row->resizing ? "; being resized: this is its state before that\n" : "\n");
 }
 
-// The size of the blocks that are not shown.
+// The size of the blocks that are not shown, but for those that --mine leaves out.
 static uint64_t other_size(const struct answer *answer)
 {
-    uint64_t shown = 0;
+    uint64_t shown = answer->unmatched_size;
     for (size_t i = 0; i < answer->count; i++)
         shown = tm_add_saturating(shown, answer->rows[i].size);
     return answer->total_size - shown;
+}
+
+static uint64_t other_count(const struct answer *answer)
+{
+    return answer->total_count - answer->unmatched_count - answer->count;
 }
 
 static struct tm_error *write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
@@ -184,15 +199,21 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         if (request->settings.traceback)
             tm_format_frames(out, host, traceback->frames, 0, traceback->count);
     }
-    if (answer->count < answer->total_count) {
-        tm_text_printf(out, "%" PRIu64 " other: ", answer->total_count - answer->count);
+    if (other_count(answer) > 0) {
+        tm_text_printf(out, "%" PRIu64 " other: ", other_count(answer));
         tm_format_kib(out, false, other_size(answer), false);
+        tm_text_add(out, "\n");
+    }
+    if (answer->unmatched_count > 0) {
+        tm_text_add(out, "no frame matches");
+        tm_format_amount(out, answer->unmatched_size, answer->unmatched_count);
         tm_text_add(out, "\n");
     }
     tm_text_add(out, "Total allocated size: ");
     tm_format_kib(out, false, answer->total_size, false);
     tm_text_add(out, "\n");
     tm_report_filters(out, request);
+    tm_hint(out, request, &answer->sites);
     tm_report_damage(out, &answer->traces.damage);
     return NULL;
 }
@@ -212,6 +233,8 @@ static struct tm_error *write_rows_json(const struct tm_host *host, const struct
         tm_json_bool(json, "resizing", row->resizing);
         tm_json_number(json, "total_nframe", row->traceback->total_frames);
         tm_report_frames_json(json, row->traceback->frames, 0, row->traceback->count);
+        if (answer->by_mine)
+            tm_report_frame_json(json, &row->named->frames[row->named->count - 1]);
         tm_json_end_object(json);
     }
     tm_json_end_array(json);
@@ -221,6 +244,7 @@ static struct tm_error *write_rows_json(const struct tm_host *host, const struct
 static struct tm_error *write_json(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
 {
     struct tm_json json = {out, false};
+    struct tm_text hints = TM_TEXT_EMPTY;
 
     tm_json_begin_object(&json, NULL);
     tm_json_word(&json, "command", request->command->name);
@@ -230,11 +254,16 @@ static struct tm_error *write_json(const struct tm_request *request, const struc
     tm_report_filters_json(&json, request);
     struct tm_error *error = write_rows_json(&request->session->host, answer, &json);
     tm_json_begin_object(&json, "other");
-    tm_json_number(&json, "traces", answer->total_count - answer->count);
+    tm_json_number(&json, "traces", other_count(answer));
     tm_json_number(&json, "size", other_size(answer));
     tm_json_end_object(&json);
+    if (answer->by_mine)
+        tm_report_unmatched_json(&json, "unmatched", &answer->sites.unmatched);
     tm_json_number(&json, "total_size", answer->total_size);
     tm_json_number(&json, "total_count", answer->total_count);
+    tm_hint(&hints, request, &answer->sites);
+    tm_hints_write_json(&json, &hints);
+    tm_text_deinit(&hints);
     tm_report_damage_json(&json, "missing", &answer->traces.damage);
     tm_json_end_object(&json);
     tm_text_add(out, "\n");
@@ -250,7 +279,7 @@ static const char no_site;
 static const struct tm_statistic *site_of(const struct answer *answer, struct tm_origin *origin)
 {
     if (!origin->mark) {
-        const struct tm_place place = {.traceback = origin->traceback};
+        const struct tm_place place = {.traceback = answer->by_mine ? origin->mine : origin->traceback};
         const struct tm_statistic *site = tm_statistics_find(&answer->sites.statistics, &place);
         origin->mark = site ? (const void *)site : &no_site;
     }
@@ -261,16 +290,23 @@ static struct tm_error *visit(void *context, const struct tm_trace *trace)
 {
     struct answer *answer = context;
     struct tm_origin *origin = trace->origin;
+
+    answer->total_size = tm_add_saturating(answer->total_size, trace->size);
+    answer->total_count++;
+    if (answer->by_mine && !origin->mine) {
+        answer->unmatched_size = tm_add_saturating(answer->unmatched_size, trace->size);
+        answer->unmatched_count++;
+        return NULL;
+    }
     const struct row row = {
         .address = trace->address,
         .size = trace->size,
         .traceback = origin->traceback,
+        .named = answer->by_mine ? origin->mine : origin->traceback,
         .site = answer->by_site ? site_of(answer, origin) : NULL,
         .domain = origin->domain,
         .resizing = trace->resizing,
     };
-    answer->total_size = tm_add_saturating(answer->total_size, trace->size);
-    answer->total_count++;
     return consider(answer, &row);
 }
 
@@ -278,13 +314,17 @@ static struct tm_error *collect(const struct tm_request *request, struct tm_targ
                                 struct answer *answer)
 {
     struct tm_error *error = NULL;
+    answer->by_mine = tm_mine_count(&request->settings.mine) > 0;
     answer->sort = request->settings.sort;
     answer->limit = tm_request_limit(request);
     answer->by_site = answer->sort == TM_SORT_SITE;
-    if (answer->by_site)
+    // The sites give the order, or say why nothing is found. They cost little beside all blocks, or nothing is shown.
+    if (answer->by_site || answer->by_mine)
         error = tm_query_init(&answer->sites, request, current, pool);
     if (!error)
         error = tm_query_traces(request, current, pool, visit, answer, &answer->traces);
+    if (!error && answer->total_count == 0 && !answer->by_site && !answer->by_mine)
+        error = tm_query_init(&answer->sites, request, current, pool);
     if (!error)
         error = sort_rows(answer, &request->session->host);
     return error;

@@ -26,5 +26,7 @@ const char *tm_command_name(size_t index)
 const char *tm_command_help(const char *name)
 {
     const struct tm_command *command = tm_command_find(name);
+    if (name && strcmp(name, "tracemortem") == 0)
+        return tm_help_topic;
     return command ? command->help : NULL;
 }

@@ -29,6 +29,9 @@ extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;
 extern const struct tm_command tm_command_verify;
 
+/** The help for the topic "tracemortem": the commands by task, and the words that answers use. */
+extern const char tm_help_topic[];
+
 /** NULL if there is no such command. */
 const struct tm_command *tm_command_find(const char *name);
 /** For complete(): list the keys. */
@@ -43,6 +46,9 @@ void tm_complete_keys(struct tm_text *candidates);
     "  lineno     file name and line number of the allocation (the default)\n" \
     "  filename   file name\n"                                                 \
     "  traceback  the whole traceback\n"
+#define TM_HELP_MINE                                                                \
+    "With --mine, blocks without a frame that matches are one row at the end. It\n" \
+    "needs tracebacks that reach to your files: 10 frames or more.\n"
 #define TM_HELP_FILTERS                                                                 \
     "Filters work as in tracemalloc's Snapshot.filter_traces(). If there are\n"         \
     "inclusive filters, a block must match at least one of them. It must match no\n"    \
@@ -51,6 +57,21 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_FILTERS                                                            \
     "  filters       the filters applied: number (of tm-filter, or null), inclusive,\n" \
     "                filename_pattern, lineno, all_frames, domain\n"
+#define TM_HELP_JSON_MINE                                                           \
+    "  mine          with --mine: its patterns, as in filters\n"                    \
+    "  unmatched     with --mine: size and count of the blocks of which no frame\n" \
+    "                matches; cut_size, cut_count: those whose traceback was cut\n"
+#define TM_HELP_JSON_HINTS "  hints         if there are any: why a pattern or --mine finds less than it may\n"
+#define TM_HELP_PRIVATE                                                                  \
+    "\"Private memory\" is about the whole process, whatever the filters are:\n"         \
+    "what is no part of a file, and whether it is traced. \"Other\" is memory that no\n" \
+    "Python allocator returned: C libraries', mmap's, stacks, and free memory that\n"    \
+    "allocators keep. If it grows and traced memory does not, the leak is not in\n"      \
+    "Python objects. A process says what is resident or swapped out. A core says\n"      \
+    "what is in it, with pages that were never used. A snapshot does not know it.\n"
+#define TM_HELP_JSON_PRIVATE                                                                 \
+    "  private       where known: kind (\"resident\", \"in the core\", \"mapped\"), size,\n" \
+    "                and its parts traced, tracer (at most), other\n"
 #define TM_HELP_JSON_MISSING                                                     \
     "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
     "                torn_records (lost because the table was being changed),\n" \

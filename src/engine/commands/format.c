@@ -119,18 +119,22 @@ static void append_average(struct tm_text *text, uint64_t size, uint64_t count)
     append_scaled(text, tm_divide(size, count));
 }
 
+void tm_format_amount(struct tm_text *text, uint64_t size, uint64_t count)
+{
+    tm_text_add(text, ": size=");
+    tm_format_size(text, false, size, false);
+    tm_text_printf(text, ", count=%" PRIu64, count);
+    append_average(text, size, count);
+}
+
 void tm_format_statistic(struct tm_text *text, const struct tm_statistic *statistic)
 {
     tm_format_place(text, &statistic->place);
-    tm_text_add(text, ": size=");
-    tm_format_size(text, false, statistic->size, false);
-    tm_text_printf(text, ", count=%" PRIu64, statistic->count);
-    append_average(text, statistic->size, statistic->count);
+    tm_format_amount(text, statistic->size, statistic->count);
 }
 
-void tm_format_difference(struct tm_text *text, const struct tm_difference *difference)
+void tm_format_growth(struct tm_text *text, const struct tm_difference *difference)
 {
-    tm_format_place(text, &difference->place);
     tm_text_add(text, ": size=");
     tm_format_size(text, false, difference->size, false);
     tm_text_add(text, " (");
@@ -140,6 +144,12 @@ void tm_format_difference(struct tm_text *text, const struct tm_difference *diff
                    difference->count < difference->old_count ? "-" : "+",
                    tm_distance(difference->old_count, difference->count));
     append_average(text, difference->size, difference->count);
+}
+
+void tm_format_difference(struct tm_text *text, const struct tm_difference *difference)
+{
+    tm_format_place(text, &difference->place);
+    tm_format_growth(text, difference);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

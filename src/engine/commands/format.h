@@ -18,6 +18,10 @@ void tm_format_kib(struct tm_text *text, bool negative, uint64_t magnitude, bool
 
 /** str(Traceback), which is its oldest frame. */
 void tm_format_place(struct tm_text *text, const struct tm_place *place);
+/** ": size=531 KiB, count=9, average=59 B" */
+void tm_format_amount(struct tm_text *text, uint64_t size, uint64_t count);
+/** ": size=531 KiB (+12 KiB), count=9 (+1), average=59 B"; the place is not used. */
+void tm_format_growth(struct tm_text *text, const struct tm_difference *difference);
 void tm_format_statistic(struct tm_text *text, const struct tm_statistic *statistic);
 void tm_format_difference(struct tm_text *text, const struct tm_difference *difference);
 

@@ -12,6 +12,7 @@ enum { LONGEST_COMPARED = 32, LARGEST_TABLE = 16 };
 void tm_settings_deinit(struct tm_settings *settings)
 {
     tm_filter_list_deinit(&settings->filters);
+    tm_mine_deinit(&settings->mine);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -75,6 +76,14 @@ const char *tm_nearest(const char *word, const char *const *candidates, size_t c
     return nearest;
 }
 
+static const struct tm_option *find_letter(const struct tm_option_table *table, char letter)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->items[i].letter && table->items[i].letter == letter)
+            return &table->items[i];
+    return NULL;
+}
+
 static struct tm_error *unknown_option(const char *command, const struct tm_option_table *table, const char *word)
 {
     const char *names[LARGEST_TABLE];
@@ -85,6 +94,11 @@ static struct tm_error *unknown_option(const char *command, const struct tm_opti
     for (size_t i = 0; i < table->count && i < LARGEST_TABLE; i++)
         names[i] = table->items[i].name;
     snprintf(name, sizeof(name), "%.*s", (int)(length < LONGEST_COMPARED ? length : LONGEST_COMPARED), word);
+    // As head and tail have it.
+    if (find_letter(table, 'n') && word[1] && strspn(word + 1, "0123456789") == strlen(word + 1)) {
+        snprintf(after, sizeof(after), "\"; did you mean -n %.20s?", word + 1);
+        return tm_usage_error(command, "unknown option \"", word, after);
+    }
     const char *nearest = tm_nearest(name, names, table->count < LARGEST_TABLE ? table->count : LARGEST_TABLE);
     snprintf(after, sizeof(after), nearest ? "\"; did you mean %s?" : "\"", nearest);
     return tm_usage_error(command, "unknown option \"", word, after);
@@ -101,14 +115,6 @@ bool tm_option_is(const char *word)
 static bool takes_value(const struct tm_option *option)
 {
     return option->value_name[0] != '\0';
-}
-
-static const struct tm_option *find_letter(const struct tm_option_table *table, char letter)
-{
-    for (size_t i = 0; i < table->count; i++)
-        if (table->items[i].letter && table->items[i].letter == letter)
-            return &table->items[i];
-    return NULL;
 }
 
 // `value` is set to the text after "=", or NULL.
@@ -262,6 +268,17 @@ static struct tm_error *add_pattern_filter(const char *command, const struct tm_
     return add_filter(settings, error, &filter);
 }
 
+static struct tm_error *add_mine(const char *command, const struct tm_option *option, const char *value,
+                                 struct tm_settings *settings)
+{
+    struct tm_filter filter = {0};
+    struct tm_error *error = tm_filter_parse(command, option->name, value, true, &filter);
+    if (!error)
+        error = tm_mine_add(&settings->mine, &filter);
+    tm_filter_deinit(&filter);
+    return error;
+}
+
 // `value` is NULL for an option without one.
 static struct tm_error *apply(const char *command, const struct tm_option *option, const char *value,
                               struct tm_settings *settings)
@@ -276,6 +293,8 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return add_pattern_filter(command, option, value, settings);
     case TM_OPTION_DOMAIN:
         return add_domain_filter(command, option, value, settings);
+    case TM_OPTION_MINE:
+        return add_mine(command, option, value, settings);
     case TM_OPTION_FILTER_DOMAIN:
         settings->has_domain = true;
         return parse_domain(command, option, value, &settings->domain);
@@ -290,6 +309,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return NULL;
     case TM_OPTION_JSON:
         settings->json = true;
+        return NULL;
+    case TM_OPTION_HELP:
+        settings->help = true;
         return NULL;
     case TM_OPTION_SORT:
         return parse_sort(command, option, value, &settings->sort);

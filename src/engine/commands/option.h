@@ -5,7 +5,7 @@
 #ifndef TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
 #define TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
 
-#include "engine/model/filter.h"
+#include "engine/model/mine.h"
 
 enum tm_option_id {
     TM_OPTION_LIMIT,
@@ -17,7 +17,9 @@ enum tm_option_id {
     TM_OPTION_ALL_FRAMES,
     TM_OPTION_DOMAIN,
     TM_OPTION_FILTER_DOMAIN,
+    TM_OPTION_MINE,
     TM_OPTION_JSON,
+    TM_OPTION_HELP,
     TM_OPTION_SORT,
     TM_OPTION_TRACEBACK,
     TM_OPTION_FORCE,
@@ -49,7 +51,15 @@ enum tm_option_id {
       "Count only blocks of this domain (0: CPython's own). This is an\n"            \
       "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n" \
       "        match is enough.")
-#define TM_OPTIONS_JSON(X) X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.")
+#define TM_OPTIONS_MINE(X)                                                           \
+    X(TM_OPTION_MINE, 0, "    ", "--mine", " PATTERN[:LINENO]",                      \
+      "Group by the most recent frame in a file that matches PATTERN, as if\n"       \
+      "        that line had allocated what the libraries allocate that it calls.\n" \
+      "        PATTERN may be a folder. May be repeated.")
+// Every command has these.
+#define TM_OPTIONS_JSON(X)                                                            \
+    X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
+    X(TM_OPTION_HELP, 'h', "-h, ", "--help", "", "Show this help and do nothing else.")
 
 #define TM_OPTIONS_SORT(X)                                                       \
     X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
@@ -111,6 +121,7 @@ struct tm_settings {
     int64_t limit;
     bool cumulative;
     bool json;
+    bool help;
     bool exclusive;
     bool all_frames;
     bool has_domain; // TM_OPTION_FILTER_DOMAIN
@@ -121,6 +132,7 @@ struct tm_settings {
     enum tm_form form;
     bool strict;
     struct tm_filter_list filters;
+    struct tm_mine mine;
 };
 void tm_settings_deinit(struct tm_settings *settings);
 

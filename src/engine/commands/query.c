@@ -2,9 +2,9 @@
 
 #include "engine/commands/query.h"
 
-#include "engine/open.h"
-
 #include <string.h>
+
+#include "engine/open.h"
 
 static struct tm_error *open_source(const struct tm_host *host, struct tm_target *target, struct tm_source **result)
 {
@@ -25,6 +25,54 @@ static struct tm_error *take_snapshot(const struct tm_host *host, struct tm_targ
     return error;
 }
 
+// An empty snapshot says nothing about patterns.
+static struct tm_error *find_fits(struct tm_fits *fits, const struct tm_request *request,
+                                  const struct tm_snapshot *snapshot)
+{
+    const struct tm_host *host = &request->session->host;
+
+    if (snapshot->count == 0)
+        return NULL;
+    struct tm_error *error = tm_fits_add_filters(fits, &request->session->filters, host, snapshot);
+    if (!error)
+        error = tm_fits_add_filters(fits, &request->settings.filters, host, snapshot);
+    if (!error)
+        error = tm_fits_add_mine(fits, &request->settings.mine, host, snapshot);
+    return error;
+}
+
+static struct tm_error *select_groups(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                      struct tm_snapshot *snapshot)
+{
+    const struct tm_host *host = &request->session->host;
+
+    struct tm_error *error = find_fits(&query->fits, request, snapshot);
+    if (!error)
+        error = tm_filter_list_apply(&request->session->filters, host, snapshot);
+    if (!error)
+        error = tm_filter_list_apply(&request->settings.filters, host, snapshot);
+    if (!error)
+        error = tm_mine_apply(&request->settings.mine, host, pool, snapshot, &query->unmatched);
+    return error;
+}
+
+static struct tm_error *measure(struct tm_query *query, const struct tm_target *target,
+                                const struct tm_snapshot *snapshot)
+{
+    uint64_t traced = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++)
+        traced = tm_add_saturating(traced, snapshot->groups[i].size);
+    return tm_footprint_init(&query->footprint, target, traced, snapshot->table_bytes);
+}
+
+static void add_unmatched(struct tm_query *query)
+{
+    struct tm_statistics *statistics = &query->statistics;
+    statistics->total_size = tm_add_saturating(statistics->total_size, query->unmatched.size);
+    statistics->total_count = tm_add_saturating(statistics->total_count, query->unmatched.count);
+}
+
 struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
                                struct tm_pool *pool)
 {
@@ -35,21 +83,26 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
     struct tm_error *error = take_snapshot(host, target, pool, &snapshot);
     if (error)
         return error;
-    error = tm_filter_list_apply(&request->session->filters, host, &snapshot);
+    error = measure(query, target, &snapshot);
     if (!error)
-        error = tm_filter_list_apply(&request->settings.filters, host, &snapshot);
+        error = select_groups(query, request, pool, &snapshot);
     if (!error)
         error = tm_statistics_init(&query->statistics, host, &snapshot, request->key, request->settings.cumulative);
+    if (!error)
+        add_unmatched(query);
     query->damage = snapshot.damage;
     query->in_flight = snapshot.in_flight;
     query->frame_limit = snapshot.frame_limit;
     tm_snapshot_deinit(&snapshot);
+    if (error)
+        tm_query_deinit(query);
     return error;
 }
 
 void tm_query_deinit(struct tm_query *query)
 {
     tm_statistics_deinit(&query->statistics);
+    tm_fits_deinit(&query->fits);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -60,6 +113,7 @@ enum { VERDICT_UNKNOWN, VERDICT_KEEP, VERDICT_DROP };
 struct sifter {
     struct tm_sieve session;
     struct tm_sieve own;
+    struct tm_cutter cutter;
     tm_trace_visitor visit;
     void *context;
 };
@@ -70,6 +124,8 @@ static struct tm_error *judge(struct sifter *sifter, struct tm_origin *origin)
     struct tm_error *error = tm_sieve_keeps(&sifter->session, origin->domain, origin->traceback, &keep);
     if (!error && keep)
         error = tm_sieve_keeps(&sifter->own, origin->domain, origin->traceback, &keep);
+    if (!error && keep)
+        error = tm_cutter_cut(&sifter->cutter, origin->traceback, &origin->mine);
     if (!error)
         origin->verdict = keep ? VERDICT_KEEP : VERDICT_DROP;
     return error;
@@ -100,8 +156,11 @@ struct tm_error *tm_query_traces(const struct tm_request *request, struct tm_tar
     if (!error)
         error = tm_sieve_init(&sifter.own, &request->settings.filters);
     if (!error)
+        error = tm_cutter_init(&sifter.cutter, &request->settings.mine, pool);
+    if (!error)
         error = tm_source_traces(source, host, pool, sift, &sifter, result);
     tm_sieve_deinit(&sifter.session);
     tm_sieve_deinit(&sifter.own);
+    tm_cutter_deinit(&sifter.cutter);
     return error;
 }

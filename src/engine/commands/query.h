@@ -5,9 +5,14 @@
 #define TRACEMORTEM_ENGINE_COMMANDS_QUERY_H
 
 #include "engine/commands/request.h"
+#include "engine/model/fit.h"
+#include "engine/model/footprint.h"
 
 struct tm_query {
-    struct tm_statistics statistics;
+    struct tm_statistics statistics; // with --mine the totals count the unmatched blocks too
+    struct tm_unmatched unmatched;   // of --mine
+    struct tm_fits fits;             // of all patterns: the session's filters, the command's, --mine
+    struct tm_footprint footprint;   // of the process, whatever the filters are
     struct tm_damage damage;
     uint64_t in_flight; // tm_snapshot's
     uint32_t frame_limit;
@@ -18,7 +23,10 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
                                struct tm_pool *pool);
 void tm_query_deinit(struct tm_query *query);
 
-/** Visit the traces that the filters keep, as tm_source_traces() does. */
+/**
+ * Visit the traces that the filters keep, as tm_source_traces() does. With --mine each origin's `mine` is set: its
+ * traceback up to the most recent own frame, or NULL if it has none.
+ */
 struct tm_error *tm_query_traces(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
                                  tm_trace_visitor visit, void *context, struct tm_traces *result);
 

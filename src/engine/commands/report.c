@@ -27,7 +27,20 @@ static void add_filters(struct tm_text *text, const struct tm_filter_list *list)
     }
 }
 
-void tm_report_filters(struct tm_text *text, const struct tm_request *request)
+static void report_mine(struct tm_text *text, const struct tm_mine *mine)
+{
+    for (size_t i = 0; i < tm_mine_count(mine); i++) {
+        const struct tm_filter *pattern = tm_mine_get(mine, i);
+        tm_text_add(text, i > 0 ? ", " : "mine: ");
+        tm_text_escape(text, pattern->pattern_text, pattern->pattern_length);
+        if (pattern->has_line)
+            tm_text_printf(text, ":%" PRIu32, pattern->line);
+    }
+    if (tm_mine_count(mine) > 0)
+        tm_text_add(text, "\n");
+}
+
+static void report_filters(struct tm_text *text, const struct tm_request *request)
 {
     const struct tm_filter_list *session = &request->session->filters;
     const struct tm_filter_list *own = &request->settings.filters;
@@ -40,6 +53,12 @@ void tm_report_filters(struct tm_text *text, const struct tm_request *request)
         tm_text_add(text, "; of this command: ");
     add_filters(text, own);
     tm_text_add(text, "\n");
+}
+
+void tm_report_filters(struct tm_text *text, const struct tm_request *request)
+{
+    report_filters(text, request);
+    report_mine(text, &request->settings.mine);
 }
 
 void tm_report_count(struct tm_text *text, uint64_t count, const char *noun)
@@ -109,6 +128,87 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
                       "shows whether it is damage\n");
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Private memory
+
+static const char *private_kind(enum tm_private_kind kind)
+{
+    switch (kind) {
+    case TM_PRIVATE_RESIDENT:
+        return "resident";
+    case TM_PRIVATE_IN_CORE:
+        return "in the core";
+    case TM_PRIVATE_MAPPED:
+        return "mapped";
+    case TM_PRIVATE_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
+// "143 MiB (+5 MiB) traced"; `old` is NULL where there is nothing to compare with.
+static void add_part(struct tm_text *text, uint64_t size, const uint64_t *old, const char *what)
+{
+    tm_format_size(text, false, size, false);
+    if (old) {
+        tm_text_add(text, " (");
+        tm_format_size(text, size < *old, tm_distance(*old, size), true);
+        tm_text_add(text, ")");
+    }
+    tm_text_add(text, what);
+}
+
+static void add_parts(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *now)
+{
+    add_part(text, now->size, old ? &old->size : NULL, " ");
+    tm_text_add(text, private_kind(now->kind));
+    tm_text_add(text, ": ");
+    add_part(text, now->traced, old ? &old->traced : NULL, " traced, ");
+    if (now->tracer || (old && old->tracer))
+        add_part(text, now->tracer, old ? &old->tracer : NULL, " the tracer's, ");
+    add_part(text, now->other, old ? &old->other : NULL, " other");
+}
+
+void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint)
+{
+    add_parts(text, NULL, footprint);
+}
+
+void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint)
+{
+    if (footprint->kind == TM_PRIVATE_UNKNOWN)
+        return;
+    tm_text_add(text, "Private memory: ");
+    add_parts(text, NULL, footprint);
+    tm_text_add(text, "\n");
+}
+
+void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint)
+{
+    if (footprint->kind == TM_PRIVATE_UNKNOWN)
+        return;
+    tm_text_add(text, "Private memory: ");
+    add_parts(text, old->kind == TM_PRIVATE_UNKNOWN ? NULL : old, footprint);
+    if (old->kind == TM_PRIVATE_UNKNOWN)
+        tm_text_add(text, "; unknown of OLD");
+    else if (old->kind != footprint->kind)
+        tm_text_add(text, "; OLD is what its core holds, which may include unused pages");
+    tm_text_add(text, "\n");
+}
+
+void tm_report_footprint_json(struct tm_json *json, const char *key, const struct tm_footprint *footprint)
+{
+    if (footprint->kind == TM_PRIVATE_UNKNOWN)
+        return;
+    tm_json_begin_object(json, key);
+    tm_json_word(json, "kind", private_kind(footprint->kind));
+    tm_json_number(json, "size", footprint->size);
+    tm_json_number(json, "traced", footprint->traced);
+    tm_json_number(json, "tracer", footprint->tracer);
+    tm_json_number(json, "other", footprint->other);
+    tm_json_end_object(json);
+}
+
 void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)
 {
     time_t seconds = (time_t)(nanoseconds / 1000000000u);
@@ -131,13 +231,18 @@ void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)
 // ---------------------------------------------------------------------------------------------------------------
 // JSON
 
+void tm_report_frame_json(struct tm_json *json, const struct tm_frame *frame)
+{
+    tm_json_string(json, "filename", frame->file_name->bytes, frame->file_name->length);
+    tm_json_number(json, "lineno", frame->line);
+}
+
 void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end)
 {
     tm_json_begin_array(json, "traceback");
     for (uint32_t i = first; i < end; i++) {
         tm_json_begin_object(json, NULL);
-        tm_json_string(json, "filename", frames[i].file_name->bytes, frames[i].file_name->length);
-        tm_json_number(json, "lineno", frames[i].line);
+        tm_report_frame_json(json, &frames[i]);
         tm_json_end_object(json);
     }
     tm_json_end_array(json);
@@ -151,20 +256,26 @@ void tm_report_place_json(struct tm_json *json, const struct tm_place *place, en
     tm_report_frames_json(json, frames, 0, count);
     if (key == TM_KEY_TRACEBACK)
         return;
-    tm_json_string(json, "filename", frames[0].file_name->bytes, frames[0].file_name->length);
-    tm_json_number(json, "lineno", frames[0].line);
+    tm_report_frame_json(json, &frames[0]);
 }
 
 void tm_report_filters_json(struct tm_json *json, const struct tm_request *request)
 {
     const struct tm_filter_list *session = &request->session->filters;
     const struct tm_filter_list *own = &request->settings.filters;
+    const struct tm_mine *mine = &request->settings.mine;
 
     tm_json_begin_array(json, "filters");
     for (size_t i = 0; i < session->count; i++)
         tm_filter_write_json(&session->items[i], json);
     for (size_t i = 0; i < own->count; i++)
         tm_filter_write_json(&own->items[i], json);
+    tm_json_end_array(json);
+    if (tm_mine_count(mine) == 0)
+        return;
+    tm_json_begin_array(json, "mine");
+    for (size_t i = 0; i < tm_mine_count(mine); i++)
+        tm_filter_write_json(tm_mine_get(mine, i), json);
     tm_json_end_array(json);
 }
 
@@ -181,5 +292,15 @@ void tm_report_damage_json(struct tm_json *json, const char *key, const struct t
         tm_json_null(json, "first_address");
     if (damage->why)
         tm_json_word(json, "why", damage->why);
+    tm_json_end_object(json);
+}
+
+void tm_report_unmatched_json(struct tm_json *json, const char *key, const struct tm_unmatched *unmatched)
+{
+    tm_json_begin_object(json, key);
+    tm_json_number(json, "size", unmatched->size);
+    tm_json_number(json, "count", unmatched->count);
+    tm_json_number(json, "cut_size", unmatched->cut_size);
+    tm_json_number(json, "cut_count", unmatched->cut_count);
     tm_json_end_object(json);
 }

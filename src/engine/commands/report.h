@@ -8,10 +8,11 @@
 #include "engine/base/json.h"
 #include "engine/commands/format.h"
 #include "engine/commands/request.h"
+#include "engine/model/footprint.h"
 
 /** Below a row: the source line for the key lineno, the whole traceback for the key traceback. */
 void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key);
-/** A line "filters: …", if the session or the command has filters. */
+/** A line "filters: …", if the session or the command has filters, and a line "mine: …", if it has --mine. */
 void tm_report_filters(struct tm_text *text, const struct tm_request *request);
 /** If anything is missing from the answer: a line that says what, and what this means for the answer. */
 void tm_report_damage(struct tm_text *text, const struct tm_damage *damage);
@@ -26,10 +27,23 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes);
 /** Member "traceback"; for keys with a single frame, also "filename" and "lineno". */
 void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key);
 void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end);
-/** Member "filters". */
+/** Members "filename" and "lineno". */
+void tm_report_frame_json(struct tm_json *json, const struct tm_frame *frame);
+/** Member "filters", and member "mine" if the command has --mine. */
 void tm_report_filters_json(struct tm_json *json, const struct tm_request *request);
+/** A member with size, count, cut_size and cut_count. */
+void tm_report_unmatched_json(struct tm_json *json, const char *key, const struct tm_unmatched *unmatched);
 /** A member with all counts, also those that are 0. */
 void tm_report_damage_json(struct tm_json *json, const char *key, const struct tm_damage *damage);
+
+/** A line that says how much private memory the process has beside its traced memory, if that is known. */
+void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint);
+/** The same with the differences from `old`. */
+void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint);
+/** Only the numbers: "143 MiB resident: 106 MiB traced, 31.5 MiB the tracer's, 5320 KiB other". */
+void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint);
+/** A member with kind, size, traced, tracer and other, if they are known. */
+void tm_report_footprint_json(struct tm_json *json, const char *key, const struct tm_footprint *footprint);
 
 /** "1 block", "2 blocks". */
 void tm_report_count(struct tm_text *text, uint64_t count, const char *noun);

@@ -41,6 +41,8 @@ void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind,
         request->unresolved[request->unresolved_count++] = (struct tm_unresolved){.kind = kind, .text = text};
 }
 
+static const char number_as_key[] = "\": -n takes the number of rows, as in -n 5";
+
 struct tm_error *tm_request_set_key(struct tm_request *request, const char *word)
 {
     const char *names[TM_KEYS];
@@ -50,6 +52,9 @@ struct tm_error *tm_request_set_key(struct tm_request *request, const char *word
         return NULL;
     for (unsigned i = 0; i < TM_KEYS; i++)
         names[i] = tm_key_name((enum tm_key)i);
+    uint64_t number;
+    if (tm_word_number(word, &number))
+        return tm_usage_error(request->command->name, "unknown key \"", word, number_as_key);
     const char *nearest = tm_nearest(word, names, TM_KEYS);
     snprintf(after, sizeof(after),
              nearest ? "\": the keys are %s, %s, %s; did you mean %s?" : "\": the keys are %s, %s, %s", names[0],
@@ -62,6 +67,9 @@ struct tm_error *tm_request_check_cumulative(const struct tm_request *request)
     if (request->settings.cumulative && request->key == TM_KEY_TRACEBACK)
         return tm_usage_error(request->command->name, "cumulative mode cannot be used with key ",
                               tm_key_name(request->key), "; it is for lineno and filename");
+    if (request->settings.cumulative && tm_mine_count(&request->settings.mine) > 0)
+        return tm_usage_error(request->command->name, "cumulative mode cannot be used with ", "--mine",
+                              ": the one counts a block for each of its frames, the other for one of them");
     return NULL;
 }
 
@@ -171,7 +179,10 @@ struct tm_error *tm_request_create(struct tm_session *session, const char *name,
     tm_text_deinit(&word);
     if (!error) {
         tm_settings_finish(&request->settings);
-        error = command->prepare(request);
+        if (request->settings.help)
+            request->needs_target = false;
+        else
+            error = command->prepare(request);
     }
     if (error) {
         tm_request_destroy(request);
@@ -280,7 +291,9 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
     struct tm_text out = TM_TEXT_EMPTY;
 
     struct tm_error *error = check_operands(request, current);
-    if (!error)
+    if (!error && request->settings.help)
+        tm_text_add(&out, request->command->help);
+    else if (!error)
         error = request->command->run(request, current, &out);
     if (!error)
         error = tm_text_check(&out);

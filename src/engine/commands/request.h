@@ -56,7 +56,7 @@ struct tm_request {
 void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind, const char *text);
 /** For prepare(): set the key that this word names. TM_ERROR_USAGE if it names no key. */
 struct tm_error *tm_request_set_key(struct tm_request *request, const char *word);
-/** For prepare(): TM_ERROR_USAGE if --cumulative cannot be used with the key. */
+/** For prepare(): TM_ERROR_USAGE if --cumulative cannot be used with the key or with --mine. */
 struct tm_error *tm_request_check_cumulative(const struct tm_request *request);
 /** For prepare(): TM_ERROR_USAGE if there are more words than `most`. */
 struct tm_error *tm_request_check_words(const struct tm_request *request, size_t most);

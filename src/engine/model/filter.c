@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "engine/base/grow.h"
-#include "engine/base/set.h"
 
 // tracemalloc's _normalize_filename(): the length of the name without the "c" of ".pyc".
 static size_t normalized_length(const char *name, size_t length)
@@ -68,15 +67,15 @@ void tm_filter_list_deinit(struct tm_filter_list *list)
 // ---------------------------------------------------------------------------------------------------------------
 // Matching
 
-// A filter at work, with the file names it has seen. The item of each name is one of the two answers.
-struct tm_matcher {
-    const struct tm_filter *filter;
-    struct tm_set seen;
-};
-
+// The item of each name that was seen is one of these answers.
 static const char name_matches, name_differs;
 
-static struct tm_error *match_name(struct tm_matcher *matcher, const struct tm_name *name, bool *result)
+void tm_matcher_deinit(struct tm_matcher *matcher)
+{
+    tm_set_deinit(&matcher->seen);
+}
+
+struct tm_error *tm_matcher_name(struct tm_matcher *matcher, const struct tm_name *name, bool *result)
 {
     if (!tm_set_reserve(&matcher->seen))
         return tm_error_no_memory();
@@ -92,7 +91,18 @@ static struct tm_error *match_name(struct tm_matcher *matcher, const struct tm_n
     return NULL;
 }
 
-// Filter._match_frame_impl(), for the most recent frame or any.
+// Filter._match_frame_impl().
+static struct tm_error *match_frame(struct tm_matcher *matcher, const struct tm_frame *frame, bool *result)
+{
+    const struct tm_filter *filter = matcher->filter;
+
+    *result = false;
+    if (filter->has_line && frame->line != filter->line)
+        return NULL;
+    return tm_matcher_name(matcher, frame->file_name, result);
+}
+
+// The same for the most recent frame or any.
 static struct tm_error *match_frames(struct tm_matcher *matcher, const struct tm_traceback *traceback, bool *result)
 {
     const struct tm_filter *filter = matcher->filter;
@@ -100,10 +110,7 @@ static struct tm_error *match_frames(struct tm_matcher *matcher, const struct tm
 
     *result = false;
     for (uint32_t i = first; i < traceback->count && !*result; i++) {
-        const struct tm_frame *frame = &traceback->frames[i];
-        if (filter->has_line && frame->line != filter->line)
-            continue;
-        struct tm_error *error = match_name(matcher, frame->file_name, result);
+        struct tm_error *error = match_frame(matcher, &traceback->frames[i], result);
         if (error)
             return error;
     }
@@ -143,7 +150,7 @@ struct tm_error *tm_sieve_init(struct tm_sieve *sieve, const struct tm_filter_li
 void tm_sieve_deinit(struct tm_sieve *sieve)
 {
     for (size_t i = 0; i < sieve->count; i++)
-        tm_set_deinit(&sieve->matchers[i].seen);
+        tm_matcher_deinit(&sieve->matchers[i]);
     free(sieve->matchers);
     *sieve = (struct tm_sieve){NULL, 0};
 }
@@ -168,6 +175,17 @@ struct tm_error *tm_sieve_keeps(struct tm_sieve *sieve, uint32_t domain, const s
         included = included || (inclusive && matches);
     }
     *result = included || !any_inclusive;
+    return NULL;
+}
+
+struct tm_error *tm_sieve_names(struct tm_sieve *sieve, const struct tm_frame *frame, bool *result)
+{
+    *result = false;
+    for (size_t i = 0; i < sieve->count && !*result; i++) {
+        struct tm_error *error = match_frame(&sieve->matchers[i], frame, result);
+        if (error)
+            return error;
+    }
     return NULL;
 }
 

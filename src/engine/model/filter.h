@@ -8,6 +8,7 @@
 #include "engine/base/host.h"
 #include "engine/base/json.h"
 #include "engine/base/match.h"
+#include "engine/base/set.h"
 #include "engine/model/source.h"
 
 /** With a pattern a tracemalloc.Filter, without one a DomainFilter. */
@@ -47,7 +48,16 @@ void tm_filter_list_deinit(struct tm_filter_list *list);
 struct tm_error *tm_filter_list_apply(const struct tm_filter_list *list, const struct tm_host *host,
                                       struct tm_snapshot *snapshot);
 
-/** A list at work on one origin of blocks after the other: it remembers what it found out about file names. */
+/** A filter at work: it remembers which file names its pattern matches. All zero but `filter` at first. */
+struct tm_matcher {
+    const struct tm_filter *filter;
+    struct tm_set seen;
+};
+void tm_matcher_deinit(struct tm_matcher *matcher);
+/** Whether the filter's pattern, which it must have, matches this file name. */
+struct tm_error *tm_matcher_name(struct tm_matcher *matcher, const struct tm_name *name, bool *result);
+
+/** A list at work on one origin of blocks after the other. */
 struct tm_sieve {
     struct tm_matcher *matchers;
     size_t count;
@@ -58,6 +68,8 @@ void tm_sieve_deinit(struct tm_sieve *sieve);
 /** Whether snapshot.filter_traces(list) keeps traces with this domain and traceback. */
 struct tm_error *tm_sieve_keeps(struct tm_sieve *sieve, uint32_t domain, const struct tm_traceback *traceback,
                                 bool *result);
+/** Whether one of the filters, all of which have patterns, names this frame by its file and its line. */
+struct tm_error *tm_sieve_names(struct tm_sieve *sieve, const struct tm_frame *frame, bool *result);
 
 /** For humans: "include *.py:12 (all frames, domain 3)", "exclude domain 3". Escaped. */
 void tm_filter_describe(const struct tm_filter *filter, struct tm_text *text);

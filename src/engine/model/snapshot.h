@@ -21,6 +21,7 @@ struct tm_snapshot {
     size_t count;
     size_t capacity;
     uint32_t frame_limit;
+    uint64_t table_bytes; // that the table takes of the target's memory, at most; 0: not known
     uint64_t in_flight; // bytes of blocks which were being stored, freed or moved: sizes and counts may be off by them
     struct tm_damage damage;
 };

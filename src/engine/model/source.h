@@ -24,7 +24,8 @@ struct tm_block {
 struct tm_origin {
     const struct tm_traceback *traceback;
     uint32_t domain;
-    unsigned verdict; // these two are the visitors' own, of the filters and of the command: 0 and NULL at first
+    unsigned verdict; // these are the visitors' own, of the filters and of the command: 0 and NULL at first
+    const struct tm_traceback *mine;
     const void *mark;
 };
 
@@ -71,6 +72,7 @@ struct tm_tracer_info {
     uint64_t allocations, allocated; // ever since started or cleared
     uint64_t strings, codes, nodes;
     uint64_t table_bytes; // used by the arrays
+    uint64_t own_bytes;   // used by all of the table, at most
     uint64_t leaves;      // of the shadow map, tm_leaf each
     uint64_t mapped;      // address space mapped by the tracer
     uint64_t lost_blocks, lost_frames;

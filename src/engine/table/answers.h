@@ -23,6 +23,9 @@ static inline struct tm_table *tm_table_of(struct tm_source *source)
     return (struct tm_table *)source;
 }
 
+/** How many bytes of memory the whole table takes, at most: its arrays and the shadow map. */
+uint64_t tm_table_own_bytes(const struct tm_table *table);
+
 /** Load all that tracebacks are made of, and the sites. */
 struct tm_error *tm_table_load_sites(struct tm_table *table, const struct tm_host *host);
 

@@ -60,16 +60,31 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
         info->tracer.resizing += root->resize[i].state == TM_RESIZE_BUSY;
 }
 
+static uint64_t array_bytes(const struct tm_records *array)
+{
+    return array->count * array->array.record_size; // below 2^52
+}
+
+uint64_t tm_table_own_bytes(const struct tm_table *table)
+{
+    const struct tm_root *root = &table->place.root;
+    uint64_t leaves = root->leaves < UINT32_MAX ? root->leaves : UINT32_MAX;
+    uint64_t bytes = leaves * sizeof(tm_leaf) + array_bytes(&table->bytes) + array_bytes(&table->strings) +
+                     array_bytes(&table->codes) + array_bytes(&table->nodes) + array_bytes(&table->sites) +
+                     array_bytes(&table->tracked);
+    return bytes < root->mapped ? bytes : root->mapped;
+}
+
 static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
 {
     const struct tm_records *arrays[] = {&table->bytes, &table->strings, &table->codes,
                                          &table->nodes, &table->sites,   &table->tracked};
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
-        uint64_t used = arrays[i]->count * arrays[i]->array.record_size; // below 2^52
-        info->tracer.table_bytes = tm_add_saturating(info->tracer.table_bytes, used);
+        info->tracer.table_bytes = tm_add_saturating(info->tracer.table_bytes, array_bytes(arrays[i]));
         if (arrays[i] != &table->sites) // whose damage is already there, with this in it
             tm_damage_merge(&info->damage, &arrays[i]->claimed);
     }
+    info->tracer.own_bytes = tm_table_own_bytes(table);
     info->tracer.strings = table->strings.count - 1;
     info->tracer.codes = table->codes.count - 1;
     info->tracer.nodes = table->nodes.count - 1;

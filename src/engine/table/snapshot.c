@@ -49,6 +49,7 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
     if (error)
         return error;
     result->frame_limit = table->place.root.frame_limit;
+    result->table_bytes = tm_table_own_bytes(table);
     // What is missing from the other arrays matters only where a site needs it, and is counted with the site.
     result->damage = table->sites.damage;
     error = tm_table_tracebacks(table, pool, host, &tracebacks);

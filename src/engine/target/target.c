@@ -136,6 +136,12 @@ uint32_t tm_target_process(const struct tm_target *target)
     return target->callbacks.process ? target->callbacks.process(target->context) : 0;
 }
 
+uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind)
+{
+    *kind = 0;
+    return target->callbacks.private_memory ? target->callbacks.private_memory(target->context, kind) : 0;
+}
+
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count)
 {
     *result = NULL;

@@ -32,6 +32,9 @@ const char *tm_target_why_missing(const struct tm_target *target, uint64_t addre
 /** The process's id as it sees itself, 0 if it is not known. */
 uint32_t tm_target_process(const struct tm_target *target);
 
+/** What the front end says of private memory: bytes, and the kind of them, of which 0 is unknown. */
+uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind);
+
 /**
  * All regions, in a new array that the caller frees; *count 0: not known. Names are terminated; the order may be
  * wrong.

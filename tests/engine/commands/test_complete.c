@@ -31,10 +31,10 @@ static void test_options(void **state)
 {
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
-          "--limit\n--cumulative\n--include\n--exclude\n--all-frames\n--domain\n--json\n-n\n-c\n");
+          "--limit\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--json\n--help\n-n\n-c\n-h\n");
     check(harness, "tm-top", "lineno --c", "--cumulative\n");
     check(harness, "tm-top", "--limit", "--limit\n");
-    check(harness, "tm-traceback", "-", "--limit\n--json\n-n\n");
+    check(harness, "tm-traceback", "-", "--limit\n--json\n--help\n-n\n-h\n");
     check(harness, "tm-traceback", "a -", ""); // inside an expression
     check(harness, "tm-traces", "--s", "--sort\n");
     check(harness, "tm-traces", "--t", "--traceback\n");

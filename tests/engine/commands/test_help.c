@@ -38,6 +38,33 @@ static void test_help_has_its_shape(void **state)
     }
 }
 
+static void test_the_topic_names_each_command_and_explains_words(void **state)
+{
+    const char *help = tm_command_help("tracemortem");
+    (void)state;
+    for (size_t i = 0; tm_command_name(i); i++)
+        assert_contains(help, tm_command_name(i));
+    assert_contains(help, "\n  site  ");
+    assert_contains(help, "\n  domain  ");
+    assert_contains(help, "\n  <unknown>  ");
+    assert_contains(help, "\nTo get an address:\n");
+    for (const char *line = help; *line; line = strchr(line, '\n') + 1)
+        assert_true(strcspn(line, "\n") <= 80);
+    assert_int_equal(strchr(help, '\n')[-1], '.'); // the first line is a summary
+}
+
+// In a line with anything else that can be parsed, and without a target.
+static void test_help_is_an_option(void **state)
+{
+    static const char *const lines[] = {"-h", "--help", "--json -h", "-h a b c d"};
+    struct harness *harness = *state;
+    harness->no_target = true;
+    for (size_t i = 0; tm_command_name(i); i++)
+        for (size_t j = 0; j < sizeof(lines) / sizeof(lines[0]); j++)
+            assert_string_equal(harness_run(harness, tm_command_name(i), lines[j]),
+                                tm_command_help(tm_command_name(i)));
+}
+
 // Each option that completion offers is in the help, and the parser knows it.
 static void test_offered_options_are_known(void **state)
 {
@@ -83,6 +110,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commands_are_in_the_order_of_a_manual),
         cmocka_unit_test(test_help_has_its_shape),
+        cmocka_unit_test(test_the_topic_names_each_command_and_explains_words),
+        TEST(test_help_is_an_option),
         TEST(test_offered_options_are_known),
         TEST(test_listed_options_are_offered),
     };

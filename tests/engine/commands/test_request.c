@@ -80,6 +80,8 @@ static void test_wrong_options_are_named(void **state)
     assert_fails(harness, "tm-top", "--cumul", TM_ERROR_USAGE, "did you mean --cumulative?");
     assert_fails(harness, "tm-top", "--lim=3", TM_ERROR_USAGE, "did you mean --limit?");
     assert_fails(harness, "tm-top", "--frobnicate", TM_ERROR_USAGE, "unknown option \"--frobnicate\"\n");
+    assert_fails(harness, "tm-top", "-10", TM_ERROR_USAGE, "unknown option \"-10\"; did you mean -n 10?");
+    assert_fails(harness, "tm-info", "-10", TM_ERROR_USAGE, "unknown option \"-10\"\n");
     assert_fails(harness, "tm-top", "-x", TM_ERROR_USAGE, "unknown option \"-x\"");
     assert_fails(harness, "tm-top", "-cx", TM_ERROR_USAGE, "unknown option \"-cx\"");
     assert_fails(harness, "tm-info", "-n 3", TM_ERROR_USAGE, "unknown option \"-n\"");
@@ -121,6 +123,8 @@ static void test_patterns_may_have_colons(void **state)
 static void test_keys(void **state)
 {
     struct harness *harness = *state;
+    assert_fails(harness, "tm-top", "5", TM_ERROR_USAGE,
+                 "unknown key \"5\": -n takes the number of rows, as in -n 5\n");
     assert_fails(harness, "tm-top", "linen", TM_ERROR_USAGE,
                  "unknown key \"linen\": the keys are lineno, filename, traceback; did you mean lineno?");
     assert_fails(harness, "tm-top", "size", TM_ERROR_USAGE, "the keys are lineno, filename, traceback\n");

@@ -131,7 +131,8 @@ static void test_filters(void **state)
                         "filters: 1 exclude b.py; of this command: include *.py\n");
     assert_string_equal(harness_run(harness, "tm-traces", "--include main.py"),
                         "Total allocated size: 0.0 KiB\n"
-                        "filters: 1 exclude b.py; of this command: include main.py\n");
+                        "filters: 1 exclude b.py; of this command: include main.py\n"
+                        "\"main.py\" matches no line that allocated, only lines that called one: add --all-frames\n");
     assert_contains(harness_run(harness, "tm-traces", "--include main.py --all-frames --sort site"),
                     "0x5000: size=64 B, domain 5, c.py:3\nTotal");
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/target/private.h"
+
 struct fake_frame {
     char *name;
     uint32_t length;
@@ -35,6 +37,9 @@ struct fake {
     bool tracing;
     uint64_t started;
     uint32_t python_version;
+    uint32_t frame_limit;
+    struct tm_private private;
+    uint64_t table_bytes;
 };
 
 // Room for one more item: the capacity of a list that is not empty doubles when it is full.
@@ -53,6 +58,7 @@ struct fake *fake_create(void)
     struct fake *fake = grown(NULL, 0, sizeof(*fake));
     memset(fake, 0, sizeof(*fake));
     fake->tracing = true;
+    fake->frame_limit = 25;
     fake->info = (struct tm_info){.source = "fake",
                                   .found_by = "the test",
                                   .python_version = "3.11.7",
@@ -135,6 +141,18 @@ void fake_set_python_version(struct fake *fake, uint32_t version)
     fake->python_version = version;
 }
 
+void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit)
+{
+    fake->frame_limit = frame_limit;
+}
+
+void fake_set_private(struct fake *fake, int kind, uint64_t size, uint64_t table_bytes)
+{
+    fake->private = (struct tm_private){(enum tm_private_kind)kind, size};
+    fake->table_bytes = table_bytes;
+    fake->info.tracer.own_bytes = table_bytes;
+}
+
 struct tm_info *fake_info(struct fake *fake)
 {
     return &fake->info;
@@ -150,6 +168,12 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
     if (fake->open_error)
         return tm_error_create((enum tm_error_code)fake->open_error, "%s", fake->open_message);
     *result = (struct tm_source *)fake;
+    return NULL;
+}
+
+struct tm_error *tm_target_private(const struct tm_target *target, struct tm_private *result)
+{
+    *result = ((const struct fake *)target)->private;
     return NULL;
 }
 
@@ -188,7 +212,8 @@ struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_ho
     (void)host;
     *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
                                    .count = fake->group_count,
-                                   .frame_limit = 25,
+                                   .frame_limit = fake->frame_limit,
+                                   .table_bytes = fake->table_bytes,
                                    .in_flight = fake->info.tracer.in_flight,
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
@@ -251,7 +276,7 @@ struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host
 
     (void)host;
     memset(origins, 0, (fake->group_count + 1) * sizeof(*origins));
-    *result = (struct tm_traces){25, fake->python_version, fake->damage};
+    *result = (struct tm_traces){fake->frame_limit, fake->python_version, fake->damage};
     for (const struct fake_block *block = next_block(fake, NULL); block && !error; block = next_block(fake, block)) {
         struct tm_origin *origin = &origins[block->group];
         origin->domain = block->block.domain;

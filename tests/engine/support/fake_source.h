@@ -29,6 +29,9 @@ void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t un
 void fake_set_open_error(struct fake *fake, int code, const char *message);
 void fake_set_tracing(struct fake *fake, bool tracing);
 void fake_set_python_version(struct fake *fake, uint32_t version);
+void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit);
+/** What the process is said to have; 0: unknown. */
+void fake_set_private(struct fake *fake, int kind, uint64_t size, uint64_t table_bytes);
 void fake_set_started(struct fake *fake, uint64_t nanoseconds);
 struct tm_info *fake_info(struct fake *fake);
 

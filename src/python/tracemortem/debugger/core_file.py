@@ -7,6 +7,7 @@ out what a core holds. It reads only the headers and the notes of the file. It k
 from __future__ import annotations
 
 import bisect
+import errno
 import os
 import platform
 import stat
@@ -59,6 +60,11 @@ MOST_SEGMENTS = 1 << 20
 # Bytes of notes to read. More notes than that would only add details.
 MOST_NOTES = 64 << 20
 
+# Holes of a sparse file to look for. Beyond that all counts as data.
+MOST_HOLES = 1 << 20
+# Files that only memory has: shared anonymous memory, memfd_create(), shm_open(), shmget().
+MEMORY_FILES = (b"/dev/zero", b"/memfd:", b"/dev/shm/", b"/SYSV")
+
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _NOTE = struct.Struct("<III")
@@ -96,6 +102,28 @@ class FileBytes:
         except OSError:
             return 0
 
+    def count_data(self, ranges: Iterable[Tuple[int, int]]) -> int:
+        """How many bytes of these ranges of the file are not in holes."""
+        total, steps = 0, 0
+        for at, end in ranges:
+            while at < end:
+                steps += 1
+                begin, at = self._next_data(at, end) if steps < MOST_HOLES else (at, end)
+                total += at - begin
+        return total
+
+    def _next_data(self, at: int, end: int) -> Tuple[int, int]:
+        """The first range of data in this range."""
+        try:
+            begin = os.lseek(self._file.fileno(), at, os.SEEK_DATA)
+            hole = os.lseek(self._file.fileno(), begin, os.SEEK_HOLE)
+        except OSError as error:
+            # ENXIO: only a hole is left. Anything else: this system does not know holes.
+            return (end, end) if error.errno == errno.ENXIO else (at, end)
+        if not at <= begin < end:
+            return end, end
+        return begin, max(begin + 1, min(end, hole))
+
     def is_changed(self) -> bool:
         """Whether the file was written to since it was opened."""
         return self._look() != self.identity
@@ -113,9 +141,10 @@ class FileBytes:
 
 class Segment:
     """A range [start, end) of the dumped process. The file holds [start, held_end) of it, from `offset` on. It would
-    hold up to `file_end` if it were not truncated. `is_file`: the range was mapped from a file."""
+    hold up to `file_end` if it were not truncated. `is_file`: the range was mapped from a file. `is_memory`: this file
+    is one that only memory has, such as shared memory."""
 
-    __slots__ = ("start", "end", "held_end", "file_end", "offset", "readable", "writable", "is_file")
+    __slots__ = ("start", "end", "held_end", "file_end", "offset", "readable", "writable", "is_file", "is_memory")
 
     def __init__(self, start: int, end: int, held_end: int, file_end: int, offset: int, flags: int) -> None:
         self.start = start
@@ -126,6 +155,7 @@ class Segment:
         self.readable = bool(flags & PF_READ)
         self.writable = bool(flags & PF_WRITE)
         self.is_file = False
+        self.is_memory = False
 
 
 class ProgramHeader(NamedTuple):
@@ -154,6 +184,7 @@ class CoreFile:
         self.missing = 0
         self.process = 0
         self.segments: List[Segment] = []
+        self._private_bytes: int | None = None
         notes: List[Note] = []
         notes_left = MOST_NOTES
         try:
@@ -192,17 +223,29 @@ class CoreFile:
         self.segments.append(Segment(start, end, held_end, file_end, header.offset, header.flags))
 
     def _learn(self, notes: Iterable[Note]) -> None:
-        files: List[Tuple[int, int]] = []
+        files: List[FileRange] = []
         for kind, data in notes:
             if kind == NT_PRPSINFO and len(data) >= _PROCESS.size:
                 self.process = _PROCESS.unpack_from(data)[0]
             elif kind == NT_FILE:
                 files += _file_ranges(data)
         files.sort()
-        starts = [start for start, _ in files]
+        starts = [start for start, _, _ in files]
         for segment in self.segments:
             index = bisect.bisect_right(starts, segment.start) - 1
             segment.is_file = index >= 0 and segment.start < files[index][1]
+            segment.is_memory = segment.is_file and files[index][2].startswith(MEMORY_FILES)
+
+    def private_bytes(self) -> int:
+        """How much memory the file holds that was no part of a file. Holes of a sparse file do not count: the kernel
+        leaves out pages that were never used."""
+        if self._private_bytes is None:
+            parts = [segment for segment in self.segments if segment.writable]
+            parts = [segment for segment in parts if segment.is_memory or not segment.is_file]
+            self._private_bytes = self.bytes.count_data(
+                (segment.offset, segment.offset + segment.held_end - segment.start) for segment in parts
+            )
+        return self._private_bytes
 
     def holds(self, address: int, length: int) -> bool:
         """Whether the file holds all these bytes of the process."""
@@ -243,6 +286,7 @@ class CoreFile:
 
 
 Note = Tuple[int, bytes]  # type, data
+FileRange = Tuple[int, int, bytes]  # start, end, the file's name
 
 
 def host_machine() -> int | None:
@@ -332,13 +376,15 @@ def _parse_notes(data: bytes) -> Iterator[Note]:
         at = begin + (data_size + 3) // 4 * 4
 
 
-def _file_ranges(data: bytes) -> List[Tuple[int, int]]:
-    """(start, end) of the mappings that an NT_FILE note lists."""
+def _file_ranges(data: bytes) -> List[FileRange]:
+    """The mappings that an NT_FILE note lists."""
     if len(data) < _FILES_HEAD.size:
         return []
     count = min(_FILES_HEAD.unpack_from(data)[0], (len(data) - _FILES_HEAD.size) // _FILE_ROW.size)
-    rows = data[_FILES_HEAD.size : _FILES_HEAD.size + count * _FILE_ROW.size]
-    return [(start, end) for start, end, _ in _FILE_ROW.iter_unpack(rows)]
+    rows_end = _FILES_HEAD.size + count * _FILE_ROW.size
+    rows = _FILE_ROW.iter_unpack(data[_FILES_HEAD.size : rows_end])
+    names = data[rows_end:].split(b"\0", count) + [b""] * count
+    return [(start, end, name) for (start, end, _), name in zip(rows, names)]
 
 
 def _joined(segments: Iterable[Segment]) -> Tuple[List[int], List[int]]:

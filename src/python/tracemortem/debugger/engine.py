@@ -85,6 +85,10 @@ class Memory:
         """The process's id as the process sees it, or 0."""
         return 0
 
+    def private_memory(self) -> Tuple[header.PrivateKind, int]:
+        """How many bytes of memory that is no part of a file the process has, and what was counted."""
+        return header.PrivateKind.UNKNOWN, 0
+
     def file_root(self) -> str:
         """The folder that is the process's root directory here; "" if it is ours too."""
         return ""
@@ -278,6 +282,7 @@ class Target:
             regions=wrap(header.REGIONS, self._list, 0),
             why_missing=wrap(header.WHY_MISSING, self._why_missing, None),
             process=wrap(header.PROCESS, self._memory.process, 0),
+            private_memory=wrap(header.PRIVATE_MEMORY, self._private_memory, 0),
         )
         self.pointer: ctypes.c_void_p | None = self._create(ctypes.byref(self._struct))
 
@@ -314,6 +319,11 @@ class Target:
                 end = min(end, _ADDRESS_SPACE - 1)
                 places[place] = header.Region(start, end, flags, 0, name[:_LONGEST_NAME])
         return len(self._regions)
+
+    def _private_memory(self, kind: Any) -> int:
+        found, size = self._memory.private_memory()
+        kind[0] = found
+        return min(size, _ADDRESS_SPACE - 1)
 
     def _why_missing(self, address: int) -> int | None:
         reason = self._memory.why_missing(address)

@@ -36,6 +36,15 @@ class Operand(enum.IntEnum):
     REPLACE = 4
 
 
+class PrivateKind(enum.IntEnum):
+    """enum tm_private_kind: which part of a process's private memory is counted."""
+
+    UNKNOWN = 0
+    RESIDENT = 1
+    IN_CORE = 2
+    MAPPED = 3
+
+
 # TM_REGION_*: plain numbers, since a process can have 65530 regions.
 REGION_READABLE = 1
 REGION_WRITABLE = 2
@@ -54,6 +63,7 @@ SYMBOL = CFUNCTYPE(c_uint64, c_void_p, c_char_p)
 REGIONS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
 WHY_MISSING = CFUNCTYPE(c_void_p, c_void_p, c_uint64)
 PROCESS = CFUNCTYPE(c_uint32, c_void_p)
+PRIVATE_MEMORY = CFUNCTYPE(c_uint64, c_void_p, POINTER(c_uint32))
 OUTPUT_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -78,6 +88,7 @@ class TargetCallbacks(ctypes.Structure):
         ("regions", REGIONS),
         ("why_missing", WHY_MISSING),
         ("process", PROCESS),
+        ("private_memory", PRIVATE_MEMORY),
     ]
 
 

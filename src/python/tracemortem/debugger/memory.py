@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Callable, List
+from typing import Callable, List, Tuple
 
 from .core_file import CoreFile
 from .engine import Bytes, Mapping, Memory
-from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE
+from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
 
 
 class CoreMemory(Memory):
@@ -45,6 +45,9 @@ class CoreMemory(Memory):
 
     def process(self) -> int:
         return self._core.process
+
+    def private_memory(self) -> Tuple[PrivateKind, int]:
+        return PrivateKind.IN_CORE, self._core.private_bytes()
 
     def read(self, address: int, length: int) -> Bytes | None:
         data = bytearray(length)
@@ -96,6 +99,13 @@ class LocalProcess:
         """The process's id as the process sees it, in its own namespace."""
         return int(_status(self._pid, rb"NSpid:.*\s(\d+)$") or self._pid)
 
+    def private_memory(self) -> Tuple[PrivateKind, int]:
+        """What the kernel counts: resident or swapped out, and of shared memory this process's part."""
+        counted = _sum_of_sizes(self._pid, "smaps_rollup", rb"Anonymous|Pss_Shmem|Swap")
+        if counted is None:
+            counted = _sum_of_sizes(self._pid, "status", rb"RssAnon|RssShmem|VmSwap")
+        return (PrivateKind.UNKNOWN, 0) if counted is None else (PrivateKind.RESIDENT, counted)
+
     def file_root(self) -> str:
         """The folder that is the process's root directory here, if it is not ours: it may be in a container."""
         root = "/proc/%d/root" % self._pid
@@ -145,6 +155,16 @@ def _status(pid: int | str, pattern: bytes) -> bytes | None:
     except OSError:
         return None
     return match.group(1) if match else None
+
+
+def _sum_of_sizes(pid: int, file_name: str, names: bytes) -> int | None:
+    """The sum of these lines, "NAME:  123 kB", of a file in /proc/PID; None if there is none."""
+    try:
+        with open("/proc/%d/%s" % (pid, file_name), "rb") as file:
+            sizes = re.findall(rb"^(?:%s):\s*(\d+) kB$" % names, file.read(), re.MULTILINE)
+    except OSError:
+        return None
+    return sum(map(int, sizes)) * 1024 if sizes else None
 
 
 _MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ (\d+) *(.*)")

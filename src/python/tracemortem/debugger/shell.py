@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Union
 
 from . import source_lines
-from .core_file import CoreError, CoreFile, host_machine
+from .core_file import CoreError, CoreFile, host_machine, printable
 from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Session, Target
 from .expression import ExpressionError, refuse_side_effects
 from .front_end import INTERRUPTED, CommandError, Debugger
@@ -228,6 +228,7 @@ class Shell(Host):
     def _open_side(self, debugger: Debugger, text: str, stack: contextlib.ExitStack) -> Target:
         """The engine's target for one side of a comparison: a core or a snapshot file."""
         path = os.path.abspath(os.path.expanduser(text))
+        _require_file(path)
         if is_snapshot(path):
             return stack.enter_context(FileTarget(self._session, stack.enter_context(SnapshotFile(path))))
         core = stack.enter_context(CoreFile(path))
@@ -252,6 +253,18 @@ class Shell(Host):
 
     def source_line(self, file_name: str, line: int) -> str:
         return source_lines.source_line(file_name, line, self._file_root)
+
+
+def _require_file(path: str) -> None:
+    """Raise CommandError if there is no such file: nobody knows whether it would have been a core or a snapshot."""
+    try:
+        os.stat(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(
+            "cannot open %s: %s\nGive a core, or a snapshot file of tm-save or of tracemalloc"
+            % (printable(path), reason)
+        ) from None
 
 
 def _traceback_of(block: Dict[str, Any]) -> tracemalloc.Traceback:
