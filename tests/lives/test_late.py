@@ -8,10 +8,9 @@ import os
 import shlex
 import subprocess
 
+import debuggers
 import pytest
 from test_lives import HERE, blocks, configuration, each_python
-
-import debuggers
 
 WAYS = ["global", "local", "deep", "again", "plugin", "twice"]
 
@@ -56,11 +55,15 @@ def host(python, folder, way, code=""):
     plugins = folder / version
     if not plugins.exists():
         plugins.mkdir()
-        (plugins / "plugin.c").write_text("extern int Py_IsInitialized(void); int plugin(void) { return Py_IsInitialized(); }")
+        (plugins / "plugin.c").write_text(
+            "extern int Py_IsInitialized(void); int plugin(void) { return Py_IsInitialized(); }"
+        )
         compile_c(plugins / "libplugin.so", plugins / "plugin.c", "-shared", "-fPIC", library)
         search = "-Wl,--enable-new-dtags,-rpath,%s:%s" % (plugins, os.path.dirname(library))
         compile_c(plugins / "late_host", os.path.join(HERE, "late_host.c"), search, "-ldl")
-    home = subprocess.check_output([python, "-c", "import sys; print(sys.base_prefix, end='')"], universal_newlines=True)
+    home = subprocess.check_output(
+        [python, "-c", "import sys; print(sys.base_prefix, end='')"], universal_newlines=True
+    )
     environment = {"PYTHONHOME": home, "LD_LIBRARY_PATH": os.path.dirname(library)}
     return [plugins / "late_host", os.path.realpath(library), way, SCRIPT % code], environment
 
