@@ -11,6 +11,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -68,20 +69,17 @@ def variables(folder, way):
 
 @contextlib.contextmanager
 def running(command, folder, way):
-    """A server, until it is left: it ends at SIGINT or is killed."""
+    """A server and its workers, until it is left. They are killed: uwsgi's threads sometimes miss the order to end."""
+    words = [str(word) for word in command]
     with open(folder / "log", "wb") as log:
         server = subprocess.Popen(
-            [str(word) for word in command], env=variables(folder, way), stdout=log, stderr=log, cwd=str(folder)
+            words, env=variables(folder, way), stdout=log, stderr=log, cwd=str(folder), start_new_session=True
         )
     try:
         yield server
     finally:
-        server.terminate()
-        try:
-            server.wait(60)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def get(connect, path):
