@@ -6,6 +6,7 @@ host has the interpreter in its executable and loads plug-ins along its own RUNP
 
 import os
 import shlex
+import shutil
 import subprocess
 
 import debuggers
@@ -105,6 +106,16 @@ def test_the_tracer_can_be_imported_in_such_a_host(python, folder, way, before):
         assert blocks(process.pid, "imported.py")[1, 700] == 33
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0
+
+
+@each_python
+def test_the_second_of_two_interpreters_runs_untraced_and_an_import_says_so(python, folder, tmp_path):
+    command, environment = host(python, folder, "copy", IMPORT)
+    environment["TM_COPY"] = shutil.copy(command[1], tmp_path)
+    with debuggers.start_process(command, environment=preloaded(environment)) as process:
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0
+        assert "this process has another CPython" in process.stderr()
 
 
 @each_python
