@@ -12,7 +12,7 @@ from typing import Any, Iterator, List, Set, Tuple
 
 import lldb
 from tracemortem.debugger import expression
-from tracemortem.debugger.engine import Bytes, Mapping, Memory
+from tracemortem.debugger.engine import Bytes, Mapping, Memory, Screen
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process
@@ -40,6 +40,14 @@ class Lldb(Debugger):
         self._memory: Memory | None = None
         self.pieces: List[str] = []
         self.warnings: List[str] = []
+
+    def screen(self) -> Screen | None:
+        output = self._debugger.GetOutputFileHandle()
+        interactive = self._debugger.GetCommandInterpreter().IsInteractive()
+        if not interactive or output is None or not output.isatty():
+            return None
+        styled = hasattr(self._debugger, "GetUseColor") and self._debugger.GetUseColor()  # lldb 12
+        return Screen(self._debugger.GetTerminalWidth(), bool(styled))
 
     def write(self, text: str) -> None:
         self.pieces.append(text)

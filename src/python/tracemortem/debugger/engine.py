@@ -10,7 +10,7 @@ import ctypes
 import os
 import sys
 from types import TracebackType
-from typing import Any, Callable, List, Tuple, Type, Union
+from typing import Any, Callable, List, NamedTuple, Tuple, Type, Union
 
 from . import header
 from .header import READ_LIMIT
@@ -37,6 +37,13 @@ class EngineMissing(Exception):
     """The engine's library cannot be loaded: str() tells the user why and what to do."""
 
 
+class Screen(NamedTuple):
+    """The terminal that shows the answers."""
+
+    width: int  # columns; 0: lines may have any length
+    styled: bool  # with colours
+
+
 class Host:
     """The user's side: what an engine session needs of a front end."""
 
@@ -53,6 +60,10 @@ class Host:
     def source_line(self, file_name: str, line: int) -> str:
         """The line of the source file as linecache.getline() gives it, or ""."""
         return ""
+
+    def screen(self) -> Screen | None:
+        """The terminal that the answer goes to; None if it goes elsewhere."""
+        return None
 
 
 class Memory:
@@ -232,6 +243,7 @@ class Session:
             write=wrap(header.WRITE, self._write, None),
             progress=wrap(header.PROGRESS, self._progress, None),
             source_line=wrap(header.SOURCE_LINE, self._source_line, None),
+            screen=wrap(header.SCREEN, self._screen, 0),
         )
         create = engine.library.tm_session_create
         self.pointer: ctypes.c_void_p | None = engine.create(create, ctypes.byref(self._struct), None)
@@ -265,6 +277,14 @@ class Session:
             return None
         self._line = ctypes.create_string_buffer(text.encode("utf-8", "surrogatepass"))  # valid until the next call
         return ctypes.addressof(self._line)
+
+    def _screen(self, address: int) -> int:
+        screen = self._host.screen()
+        if screen is None:
+            return 0
+        result = header.Screen.from_address(address)
+        result.width, result.styled = screen.width, int(screen.styled)
+        return 1
 
 
 class Target:
