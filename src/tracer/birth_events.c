@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "environment.h"
+#include "interpreter.h"
 #include "pages.h"
 
 static void ignore(uintptr_t object)
@@ -23,8 +25,7 @@ static birth_callback watching = ignore;
 
 bool birth_events_wanted(void)
 {
-    const char *wanted = getenv("TRACEMORTEM_REUSE");
-    return wanted == NULL || strcmp(wanted, "0") != 0;
+    return environment_reuse();
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -260,8 +261,8 @@ static bool call_stock(PyObject *module, const char *method)
 static bool widen_stock_keys(void)
 {
     int (*track)(unsigned, uintptr_t, size_t), (*untrack)(unsigned, uintptr_t);
-    *(void **)&track = cpython_function("PyTraceMalloc_Track");
-    *(void **)&untrack = cpython_function("PyTraceMalloc_Untrack");
+    *(void **)&track = interpreter_function("PyTraceMalloc_Track");
+    *(void **)&untrack = interpreter_function("PyTraceMalloc_Untrack");
     return track != NULL && untrack != NULL && track(1, 16, 0) == 0 && untrack(1, 16) == 0;
 }
 

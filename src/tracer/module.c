@@ -4,6 +4,10 @@
 
 #include "module.h"
 
+#include <stdio.h>
+
+#include "environment.h"
+#include "interpreter.h"
 #include "recording.h"
 #include "table.h"
 #include "traces.h"
@@ -13,6 +17,16 @@ static PyObject *none(void)
 {
     Py_IncRef(Py_None);
     return Py_None;
+}
+
+static PyObject *start(unsigned limit)
+{
+    const char *problem = tracing_start(limit);
+    if (problem != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "tracemortem: %s", problem);
+        return NULL;
+    }
+    return none();
 }
 
 static PyObject *module_start(PyObject *module, PyObject *arguments)
@@ -25,12 +39,14 @@ static PyObject *module_start(PyObject *module, PyObject *arguments)
         PyErr_Format(PyExc_ValueError, "the number of frames must be in range [1; %i]", FRAME_LIMIT_MAX);
         return NULL;
     }
-    const char *problem = tracing_start((unsigned)limit);
-    if (problem != NULL) {
-        PyErr_Format(PyExc_RuntimeError, "tracemortem: %s", problem);
-        return NULL;
-    }
-    return none();
+    return environment_is_sound() ? start((unsigned)limit) : none();
+}
+
+static PyObject *module_start_as_asked(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    unsigned limit = tracing_on() ? 0 : environment_frame_limit();
+    return limit == 0 ? none() : start(limit);
 }
 
 static PyObject *module_stop(PyObject *module, PyObject *unused)
@@ -96,6 +112,8 @@ static PyObject *module_get_object_traceback(PyObject *module, PyObject *object)
 static PyMethodDef functions[] = {
     {"start", module_start, METH_VARARGS,
      "start($module, nframe=1, /)\n--\n\nStart tracing, with up to nframe frames for each memory block."},
+    {"_start_as_asked", module_start_as_asked, METH_NOARGS,
+     "_start_as_asked($module, /)\n--\n\nStart tracing if TRACEMORTEM in the environment says so."},
     {"stop", module_stop, METH_NOARGS, "stop($module, /)\n--\n\nStop tracing and forget all traces."},
     {"is_tracing", module_is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while tracing."},
     {"clear_traces", module_clear_traces, METH_NOARGS, "clear_traces($module, /)\n--\n\nForget all traces so far."},
@@ -149,24 +167,50 @@ static PyObject *create(struct definition *definition)
     return module;
 }
 
-static PyObject *init(struct definition *definition)
+/** An ImportError of the interpreter that contains `caller`, which need not be the one that we know. Returns NULL. */
+static PyObject *refuse(const void *caller, const char *problem)
 {
-    const char *problem = cpython_attach();
+    char text[200];
+    PyObject **error = interpreter_function_at(caller, "PyExc_ImportError");
+    void (*set)(PyObject *, const char *);
+    *(void **)&set = interpreter_function_at(caller, "PyErr_SetString");
+    snprintf(text, sizeof text, "tracemortem cannot trace this Python: %s", problem);
+    if (set != NULL && error != NULL)
+        set(*error, text);
+    return NULL;
+}
+
+static const char *find_interpreter(const void *caller)
+{
+    switch (interpreter_connect(caller)) {
+    case INTERPRETER_OURS:
+        return NULL;
+    case INTERPRETER_SECOND:
+        return INTERPRETER_SECOND_TEXT;
+    case INTERPRETER_UNREACHABLE:
+        return INTERPRETER_UNREACHABLE_TEXT;
+    case INTERPRETER_ABSENT:
+        break;
+    }
+    return "it does not export its symbols";
+}
+
+static PyObject *init(struct definition *definition, const void *caller)
+{
+    const char *problem = find_interpreter(caller);
+    if (problem == NULL)
+        problem = cpython_attach();
     if (problem == NULL)
         problem = table_create();
-    if (problem != NULL) {
-        PyErr_Format(PyExc_ImportError, "tracemortem cannot trace this Python: %s", problem);
-        return NULL;
-    }
-    return create(definition);
+    return problem == NULL ? create(definition) : refuse(caller, problem);
 }
 
 PyObject *module_init_tracemalloc(void)
 {
-    return init(&as_tracemalloc);
+    return init(&as_tracemalloc, __builtin_return_address(0));
 }
 
 PyMODINIT_FUNC PyInit__tracer(void)
 {
-    return init(&as_tracer);
+    return init(&as_tracer, __builtin_return_address(0));
 }

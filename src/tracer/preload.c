@@ -1,48 +1,21 @@
-// The preloaded tracer: tracing begins before the interpreter's first allocation, as TRACEMORTEM in the environment says.
+// The preloaded tracer: tracing begins before the interpreter's first allocation, as TRACEMORTEM in the environment says. The
+// interpreter is there when the program starts, or comes later by dlopen().
 //
 // In a program that is no Python nothing happens, and it costs nothing. If the tracer cannot do what the environment asks
 // for, it says so in one line on stderr.
 
 #define _GNU_SOURCE
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "birth_events.h"
+#include "environment.h"
+#include "interpreter.h"
 #include "module.h"
 #include "recording.h"
 #include "table.h"
 #include "tracing.h"
-
-#define ENV_LIMIT "TRACEMORTEM"
-// What LD_PRELOAD was before. Set by `python3 -m tracemortem`, which preloads us for one process only.
-#define ENV_RESTORE "TRACEMORTEM_LD_PRELOAD"
-
-/** 0: not a number from 1 to FRAME_LIMIT_MAX. */
-static unsigned parse_limit(const char *text)
-{
-    char *end;
-    errno = 0;
-    unsigned long limit = strtoul(text, &end, 10);
-    bool number = *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
-    return number && limit <= FRAME_LIMIT_MAX ? (unsigned)limit : 0;
-}
-
-static void restore_environment(void)
-{
-    const char *before = getenv(ENV_RESTORE);
-    if (before == NULL)
-        return;
-    if (*before != '\0')
-        setenv("LD_PRELOAD", before, 1);
-    else
-        unsetenv("LD_PRELOAD");
-    unsetenv(ENV_RESTORE);
-    unsetenv(ENV_LIMIT);
-}
 
 // With PYTHONMALLOC and -X dev the interpreter replaces its allocators after we hooked them, and births can be watched only
 // once it has a thread. These built-in modules are among the first things it makes then, so we look again when it does. The
@@ -99,21 +72,11 @@ static void take_built_in_modules(void)
     }
 }
 
-static __attribute__((constructor)) void preloaded(void)
+/** The interpreter is loaded, and has not begun. */
+static void begin(void)
 {
-    // If it was imported as a module, the program starts tracing itself.
-    if (!cpython_present() || Py_IsInitialized())
-        return;
-    const char *asked = getenv(ENV_LIMIT);
-    unsigned frame_limit = asked == NULL ? 0 : parse_limit(asked);
-    if (asked != NULL && frame_limit == 0) {
-        fprintf(stderr,
-                "tracemortem: %s=%s: not a number of frames from 1 to %d; set it to 1, or 25 for deeper tracebacks, "
-                "or unset it\n",
-                ENV_LIMIT, asked, FRAME_LIMIT_MAX);
-        _exit(2);
-    }
-    restore_environment();
+    unsigned frame_limit = environment_frame_limit();
+    environment_restore();
     const char *problem = cpython_attach();
     if (problem == NULL)
         problem = table_create();
@@ -130,4 +93,39 @@ static __attribute__((constructor)) void preloaded(void)
     problem = tracing_start(frame_limit);
     if (problem != NULL)
         complain("cannot trace", problem);
+}
+
+static bool loaded; // our constructor has run: what we need is relocated, and libc is ready
+
+static __attribute__((constructor)) void preloaded(void)
+{
+    loaded = true;
+    // If it was imported as a module, the program starts tracing itself.
+    if (interpreter_present() && !Py_IsInitialized())
+        begin();
+}
+
+/**
+ * Called by the initialization code of each module that is loaded after us, where that code is glibc's crti.o: it calls
+ * a function of this name if there is one, for the sake of gprof. The module is relocated, its constructors have not run, and
+ * the call comes from dlopen() in the loading thread. A module finds us in whatever scope it is loaded, except in a namespace
+ * of its own (dlmopen()). So we need no dlopen() of our own, which would look for libraries by our search path and not by the
+ * caller's.
+ */
+__attribute__((visibility("default"))) void __gmon_start__(void);
+void __gmon_start__(void)
+{
+    if (!loaded || interpreter_present())
+        return;
+    switch (interpreter_connect(__builtin_return_address(0))) {
+    case INTERPRETER_OURS:
+        begin();
+        break;
+    case INTERPRETER_UNREACHABLE:
+        complain("cannot trace this Python", INTERPRETER_UNREACHABLE_TEXT);
+        break;
+    case INTERPRETER_ABSENT:
+    case INTERPRETER_SECOND:
+        break;
+    }
 }

@@ -4,11 +4,11 @@
 #include "table.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "layout/hash.h"
 #include "pages.h"
 
@@ -185,16 +185,6 @@ static bool create_unknown(void)
            table_publish(&table->nodes) == TM_NODE_UNKNOWN;
 }
 
-/** The limit for the number of sites, from the environment. */
-static uint64_t record_limit(void)
-{
-    const char *wanted = getenv("TRACEMORTEM_RECORDS");
-    uint64_t limit = wanted == NULL ? 0 : strtoull(wanted, NULL, 10);
-    if (limit == 0)
-        return RECORDS_DEFAULT;
-    return limit < RECORDS_LEAST ? RECORDS_LEAST : limit > RECORDS_MOST ? RECORDS_MOST : limit;
-}
-
 static void describe(struct tm_root *root)
 {
     root->byte_order = TM_BYTE_ORDER;
@@ -210,7 +200,7 @@ static void describe(struct tm_root *root)
     root->flags =
         (cpython.debug_build ? TM_ROOT_DEBUG_BUILD : 0) | (cpython.facts->free_threaded ? TM_ROOT_FREE_THREADED : 0);
     root->python_version = cpython.version_hex;
-    root->record_limit = record_limit();
+    root->record_limit = environment_records();
     const char *text = Py_GetVersion();
     memcpy(root->python_text, text, strnlen(text, sizeof root->python_text - 1));
     char *space = memchr(root->python_text, ' ', sizeof root->python_text);

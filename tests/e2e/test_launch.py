@@ -52,12 +52,59 @@ def test_an_imported_tracer_waits_to_be_started(any_python):
     assert outcome.stdout == "False 1 None []\nTrue 3 None []\n"
 
 
-@pytest.mark.parametrize("value", ["0", "65536", "-1", "x", "1x", "", " 1", "99999999999999999999"])
-def test_a_senseless_number_of_frames_stops_the_program_before_it_starts(any_python, value):
-    outcome = run([any_python, "-c", "print('ran')"], LD_PRELOAD=debuggers.TRACER, TRACEMORTEM=value)
-    assert (outcome.returncode, outcome.stdout) == (2, "")
-    assert "TRACEMORTEM=%s" % value in outcome.stderr and "1 to 65535" in outcome.stderr
-    outcome = run([any_python, "-m", "tracemortem", "-f", value, "-c", "print('ran')"])
+RAN = "import tracemortem; print('ran', tracemortem.is_tracing())"
+AS_PRELOADED = {"LD_PRELOAD": debuggers.TRACER}
+
+
+@pytest.fixture(params=["preloaded", "by the start-up hook"])
+def way_in(request):
+    """(variables, code before the program): the ways by which the environment alone starts tracing."""
+    if request.param == "preloaded":
+        return AS_PRELOADED, ""
+    with open(os.path.join(debuggers.ROOT, "src", "packaging", "tracemortem.pth")) as hook:
+        return {}, hook.read()
+
+
+@pytest.mark.parametrize("value", ["", "0", "00"])
+def test_zero_or_nothing_switches_tracing_off(any_python, way_in, value):
+    variables, hook = way_in
+    outcome = run([any_python, "-c", hook + RAN], TRACEMORTEM=value, **variables)
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "ran False\n", "")
+
+
+NONSENSE = [("TRACEMORTEM", value) for value in ("65536", "-1", "x", "1x", " 1", "+1", "9" * 20, "1\n2", "x" * 9999)]
+NONSENSE += [("TRACEMORTEM_REUSE", value) for value in ("2", "no")]
+NONSENSE += [("TRACEMORTEM_RECORDS", value) for value in ("0", "1023", "9" * 20, "many")]
+
+
+@pytest.mark.parametrize("name, value", NONSENSE)
+def test_nonsense_in_a_variable_is_one_line_and_the_program_runs_untraced(python, way_in, name, value):
+    variables, hook = way_in
+    outcome = run([python, "-c", hook + RAN], **dict({"TRACEMORTEM": "1", name: value}, **variables))
+    assert (outcome.returncode, outcome.stdout) == (0, "ran False\n")
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith("tracemortem: %s=%s" % (name, value[:40].replace("\n", "?"))) and len(line) < 160
+    assert line.endswith("; continuing without tracing")
+
+
+def test_a_variable_that_does_not_matter_is_not_looked_at(python):
+    for variables in ({"TRACEMORTEM": "0"}, {}):
+        outcome = run([python, "-c", RAN], TRACEMORTEM_RECORDS="many", **dict(variables, **AS_PRELOADED))
+        assert (outcome.stdout, outcome.stderr) == ("ran False\n", "")
+    outcome = run([python, "-c", "import tracemortem; tracemortem.start(3); " + STATE], TRACEMORTEM="many")
+    assert (outcome.stdout, outcome.stderr) == ("True 3 None []\n", "")
+
+
+def test_a_program_that_starts_tracing_itself_runs_untraced_with_nonsense(python):
+    code = "import tracemortem; tracemortem.start(); tracemortem.start(3); " + RAN
+    outcome = run([python, "-c", code], TRACEMORTEM_RECORDS="many")
+    assert (outcome.returncode, outcome.stdout) == (0, "ran False\n")
+    assert len(outcome.stderr.splitlines()) == 1 and "TRACEMORTEM_RECORDS=many" in outcome.stderr
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "-1", "x", ""])
+def test_a_senseless_number_on_the_command_line_is_refused(python, value):
+    outcome = run([python, "-m", "tracemortem", "-f", value, "-c", "print('ran')"])
     assert (outcome.returncode, outcome.stdout) == (2, "")
     assert "1 to 65535" in outcome.stderr
 

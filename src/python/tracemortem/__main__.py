@@ -106,10 +106,10 @@ def main() -> None:
     from . import _tracer
 
     environment = dict(os.environ)
-    preloaded = environment.get("LD_PRELOAD", "")
-    environment["TRACEMORTEM"] = str(limit)
-    environment["TRACEMORTEM_LD_PRELOAD"] = preloaded
-    environment["LD_PRELOAD"] = " ".join(filter(None, [os.path.realpath(_tracer.__file__), preloaded]))
+    # The tracer removes both again: its own path is up to the first colon.
+    environment["TRACEMORTEM_LAUNCH"] = str(limit)
+    tracer = os.path.realpath(_tracer.__file__)
+    environment["LD_PRELOAD"] = ":".join([tracer] + [environment[name] for name in ["LD_PRELOAD"] if name in environment])
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable] + interpreter_options() + rest, environment)
 

@@ -1,29 +1,24 @@
 """Starts tracing if the environment asks for it: TRACEMORTEM=NFRAME python3 ..., after `make install`.
 
 The start-up hook tracemortem.pth imports this module while the interpreter's `site` module runs. By then a preloaded
-tracer is already tracing.
+tracer is already tracing. The tracer itself reads the variables (src/tracer/environment.c), so both ways in go by the
+same rules. Nothing here keeps the program from starting.
 """
 
 import os
 import sys
 
 
-def start(text: str) -> None:
-    """Trace with `text` as the number of frames. End the program if it is not a valid number."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        sys.stderr.write(
-            "tracemortem: TRACEMORTEM=%s: not a number of frames from 1 to 65535; "
-            "set it to 1, or 25 for deeper tracebacks, or unset it\n" % text
-        )
-        sys.stderr.flush()
-        os._exit(2)
+def start() -> None:
+    """Load the tracer; it looks at the environment."""
     try:
         from . import _tracer
 
-        _tracer.start(int(text))
+        _tracer._start_as_asked()
     except (ImportError, RuntimeError) as error:
-        sys.stderr.write("tracemortem: %s; continuing without tracing\n" % error)
+        if sys.stderr is not None:
+            sys.stderr.write("tracemortem: %s; continuing without tracing\n" % error)
 
 
-if "TRACEMORTEM" in os.environ:
-    start(os.environ["TRACEMORTEM"])
+if os.environ.get("TRACEMORTEM", "") not in ("", "0"):
+    start()

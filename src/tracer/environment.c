@@ -1,0 +1,153 @@
+// Reads our variables, and removes those of the launcher `python3 -m tracemortem`. Knows nothing of Python.
+
+#define _GNU_SOURCE
+#include "environment.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "table.h"
+#include "tracing.h"
+
+// ---------------------------------------------------------------------------------------------------------------
+// Numbers
+
+struct variable {
+    const char *name;
+    uint64_t least, most, preset;
+    const char *meaning, *note;
+};
+
+static const struct variable frame_limit = {"TRACEMORTEM", 0, FRAME_LIMIT_MAX, 0, "a number of frames", " (0: off)"};
+static const struct variable reuse = {"TRACEMORTEM_REUSE", 0, 1, 1, "a switch", ""};
+static const struct variable records = {"TRACEMORTEM_RECORDS", RECORDS_LEAST,       RECORDS_MOST,
+                                        RECORDS_DEFAULT,       "a number of sites", ""};
+// The launcher asks for tracing by a variable of its own. So TRACEMORTEM remains as it was.
+static const struct variable launch = {"TRACEMORTEM_LAUNCH", 1, FRAME_LIMIT_MAX, 0, "a number of frames", ""};
+
+/** False: the variable is nonsense, and `value` its default. */
+static bool read_number(const struct variable *variable, uint64_t *value)
+{
+    const char *text = getenv(variable->name);
+    *value = variable->preset;
+    if (text == NULL || *text == '\0')
+        return true;
+    uint64_t number = 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9')
+            return false;
+        number = number * 10 + (uint64_t)(*at - '0');
+        if (number > variable->most)
+            return false;
+    }
+    if (number < variable->least)
+        return false;
+    *value = number;
+    return true;
+}
+
+/** One line, whatever the value contains. */
+static void complain(const struct variable *variable)
+{
+    static bool said;
+    if (__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+        return;
+    char shown[48];
+    const char *text = getenv(variable->name);
+    snprintf(shown, sizeof shown, "%s", text == NULL ? "" : text);
+    for (char *at = shown; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            *at = '?';
+    fprintf(stderr, "tracemortem: %s=%s: not %s from %llu to %llu%s; continuing without tracing\n", variable->name,
+            shown, variable->meaning, (unsigned long long)variable->least, (unsigned long long)variable->most,
+            variable->note);
+}
+
+static uint64_t number_of(const struct variable *variable)
+{
+    uint64_t value;
+    read_number(variable, &value);
+    return value;
+}
+
+static bool is_sound(const struct variable *variable)
+{
+    uint64_t value;
+    if (read_number(variable, &value))
+        return true;
+    complain(variable);
+    return false;
+}
+
+bool environment_is_sound(void)
+{
+    return is_sound(&reuse) && is_sound(&records);
+}
+
+unsigned environment_frame_limit(void)
+{
+    const struct variable *asked = getenv(launch.name) == NULL ? &frame_limit : &launch;
+    uint64_t limit = number_of(asked);
+    if (!is_sound(asked) || limit == 0)
+        return 0;
+    return environment_is_sound() ? (unsigned)limit : 0;
+}
+
+bool environment_reuse(void)
+{
+    return number_of(&reuse) != 0;
+}
+
+uint64_t environment_records(void)
+{
+    return number_of(&records);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The launcher's traces
+
+// Where LD_PRELOAD would split the tracer's path, the launcher names it by a link in a folder that begins so.
+#define LINK_FOLDER "/tracemortem-"
+
+/** Remove the launcher's link and its folder; nothing if the path is another. */
+static void remove_link(char *path)
+{
+    char target;
+    char *name = strrchr(path, '/');
+    if (name == NULL || readlink(path, &target, 1) < 0)
+        return;
+    *name = '\0';
+    char *folder = strrchr(path, '/');
+    bool ours = folder != NULL && strncmp(folder, LINK_FOLDER, strlen(LINK_FOLDER)) == 0;
+    *name = '/';
+    if (!ours)
+        return;
+    unlink(path);
+    *name = '\0';
+    rmdir(path);
+}
+
+void environment_restore(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    if (getenv(launch.name) == NULL)
+        return;
+    unsetenv(launch.name);
+    if (preloaded == NULL)
+        return;
+    // Our path is the first, and a colon divides it from what LD_PRELOAD was before.
+    char *first = strdup(preloaded);
+    if (first == NULL)
+        return;
+    char *rest = strchr(first, ':');
+    if (rest == NULL) {
+        unsetenv("LD_PRELOAD");
+    } else {
+        *rest = '\0';
+        setenv("LD_PRELOAD", rest + 1, 1);
+    }
+    remove_link(first);
+    free(first);
+}

@@ -1,0 +1,26 @@
+/**
+ * What the environment asks of the tracer: the one place that reads our variables. Each of them may be absent or empty, which
+ * means its default. Nonsense in one is said in one line on stderr, once a process, and then nothing is traced.
+ */
+#ifndef TRACEMORTEM_TRACER_ENVIRONMENT_H
+#define TRACEMORTEM_TRACER_ENVIRONMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** How many frames to keep, if tracing is wanted from the start. 0: it is not, or some variable is nonsense. */
+unsigned environment_frame_limit(void);
+
+/** Whether the variables that say how to trace make sense. If not, this says so. */
+bool environment_is_sound(void);
+
+/** TRACEMORTEM_REUSE: whether to watch objects created in memory from free lists. The default if it is nonsense. */
+bool environment_reuse(void);
+
+/** TRACEMORTEM_RECORDS: at most how many sites. The default if it is nonsense. */
+uint64_t environment_records(void);
+
+/** Undo what `python3 -m tracemortem` did to the environment, unless it is to stay for child processes. */
+void environment_restore(void);
+
+#endif
