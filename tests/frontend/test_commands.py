@@ -110,11 +110,13 @@ def test_every_command_is_listed_once_and_no_other():
 def test_gdb_completes_keys_options_and_files(tmp_path):
     (tmp_path / "one.core").write_text("")
     asked = ["tm-top l", "tm-top file", "tm-top --cum", "tm-diff %s/o" % tmp_path, "tm-filter a"]
-    asked += ["tm-save %s/o" % tmp_path, "tm-traces --so"]
+    asked += ["tm-save %s/o" % tmp_path, "tm-traces --so", "tm-traces --sort si", "tm-top lineno --sort=al"]
     found = [answer.splitlines() for answer in debuggers.answers("gdb", ["complete %s" % line for line in asked])]
     assert found[0] == ["tm-top lineno"] and found[1] == ["tm-top filename"] and found[2] == ["tm-top --cumulative"]
     assert found[3] == ["tm-diff %s/one.core" % tmp_path] and found[4] == ["tm-filter add"]
     assert found[5] == ["tm-save %s/one.core" % tmp_path] and found[6] == ["tm-traces --sort"]
+    assert found[7] == ["tm-traces --sort site", "tm-traces --sort size"]
+    assert found[8] == ["tm-top lineno --sort=allocated"]
 
 
 # -- bad input

@@ -157,8 +157,12 @@ void tm_settings_deinit(struct tm_settings *settings);
 
 /** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
-/** Whether the word after this option's word is its value. */
-bool tm_option_wants_word(const struct tm_option_table *table, const char *word);
+/** The option whose value is the word after this option's word, or NULL. */
+const struct tm_option *tm_option_wanting_word(const struct tm_option_table *table, const char *word);
+/** The option whose value is in this option's own word, "--name=VALUE", or NULL. */
+const struct tm_option *tm_option_with_value(const struct tm_option_table *table, const char *word);
+/** For completion: list the values that the option has, each after `before`, one a line. */
+void tm_option_list_values(const struct tm_option *option, const char *before, struct tm_text *candidates);
 
 /**
  * Parses an option's word into `settings`. If the option's value is not in the same word, the next word of the line is
