@@ -18,7 +18,7 @@ try:
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
     from tracemortem.debugger.header import Operand
-    from tracemortem.debugger.shell import FILES, Shell
+    from tracemortem.debugger.shell import FILES, TOPIC, Shell
 except ImportError as error:
     _missing = error
 
@@ -64,6 +64,18 @@ class Command(gdb.Command):
         return gdb.COMPLETE_EXPRESSION if kind == Operand.EXPRESSION else gdb.COMPLETE_NONE
 
 
+class Topic(gdb.Command):
+    """The command "tracemortem", which shows its help: the commands by task."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.__doc__ = shell.help(TOPIC)
+        super().__init__(TOPIC, gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
+
+    def invoke(self, line: str, from_tty: bool) -> None:
+        self.dont_repeat()
+        gdb.write(self.__doc__ or "")
+
+
 def _file_names(begun: str) -> List[str]:
     """The names of files that begin so. A name that needs quotes is left out."""
     folder, start = os.path.split(begun)
@@ -86,6 +98,7 @@ def register() -> None:
         return _say(str(error))
     for name in shell.commands():
         Command(shell, name)
+    Topic(shell)
     _shells.append(shell)
     tm_gdb_target.watch_cores(shell)
 

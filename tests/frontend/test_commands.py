@@ -107,6 +107,22 @@ def test_every_command_is_listed_once_and_no_other():
     assert sorted(re.findall(r"^  (tm-\w+)", lldb, re.MULTILINE)) == sorted(COMMANDS)
 
 
+def test_the_topic_shows_the_commands_by_task_in_80_columns():
+    topic = ENGINE.help("tracemortem")
+    for debugger in debuggers.DEBUGGERS:
+        asked, shown = debuggers.answers(debugger, ["help tracemortem", "tracemortem"])
+        assert shown == topic
+        for line in topic.strip().splitlines():
+            assert line.strip() in asked
+        assert max(map(len, asked.splitlines())) <= 80
+
+
+def test_apropos_finds_the_commands():
+    for debugger, question in {"gdb": "apropos memory leak", "lldb": 'apropos "memory leak"'}.items():
+        (found,) = debuggers.answers(debugger, [question])
+        assert {"tm-diff", "tracemortem"} <= set(re.findall(r"tm-\w+|tracemortem", found))
+
+
 def test_gdb_completes_keys_options_and_files(tmp_path):
     (tmp_path / "one.core").write_text("")
     asked = ["tm-top l", "tm-top file", "tm-top --cum", "tm-diff %s/o" % tmp_path, "tm-filter a"]

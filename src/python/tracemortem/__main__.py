@@ -109,7 +109,9 @@ def main() -> None:
     # The tracer removes both again: its own path is up to the first colon.
     environment["TRACEMORTEM_LAUNCH"] = str(limit)
     tracer = os.path.realpath(_tracer.__file__)
-    environment["LD_PRELOAD"] = ":".join([tracer] + [environment[name] for name in ["LD_PRELOAD"] if name in environment])
+    environment["LD_PRELOAD"] = ":".join(
+        [tracer] + [environment[name] for name in ["LD_PRELOAD"] if name in environment]
+    )
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable] + interpreter_options() + rest, environment)
 

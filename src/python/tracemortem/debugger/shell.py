@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = (Operand.OUTPUT, Operand.REPLACE, Operand.ANSWER)
 FILES = (Operand.CORE,) + OUTPUTS  # operands that are names of files
+TOPIC = "tracemortem"  # its help shows the commands by task
 _CURSOR = "tm-cursor"  # no operand ends so, unless it is where the cursor is
 Output = Union[OutputFile, NoOutput]
 
