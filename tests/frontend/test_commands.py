@@ -74,9 +74,17 @@ def same_messages(commands, **options):
 
 
 def test_the_contracts_commands_are_there():
-    assert {"tm-info", "tm-top", "tm-traceback", "tm-traces", "tm-diff", "tm-save", "tm-filter", "tm-verify"} <= set(
-        COMMANDS
-    )
+    assert {
+        "tm-info",
+        "tm-top",
+        "tm-traceback",
+        "tm-traces",
+        "tm-diff",
+        "tm-save",
+        "tm-filter",
+        "tm-set",
+        "tm-verify",
+    } <= set(COMMANDS)
 
 
 @pytest.fixture(scope="module")
@@ -342,3 +350,22 @@ def test_gdb_completes_the_names_of_files_for_output(tmp_path):
     asked = ["tm-top --output %s/o" % tmp_path, "tm-diff --json %s/o" % tmp_path, "tm-top lineno --output=x file"]
     found = [answer.splitlines() for answer in debuggers.answers("gdb", ["complete %s" % line for line in asked])]
     assert found == [["tm-top --output %s/one.json" % tmp_path], ["tm-diff --json %s/one.json" % tmp_path], []]
+
+
+def test_settings_last_for_the_session(service, core, python):
+    commands = [
+        "tm-set limit 1",
+        "tm-set source off",
+        "tm-top --include '*/service.py'",
+        "tm-set frames 1",
+        "tm-traceback %#x" % service.block,
+    ]
+    commands += ["tm-set", "tm-set --json limit default", "tm-set plain maybe"]
+    found = []
+    for debugger in debuggers.DEBUGGERS:
+        (said,) = asking.ask(debugger, [((core, python), commands)])
+        assert [bool(answer.error) for answer in said] == [False] * 7 + [True]
+        found.append([answer.output for answer in said])
+        assert re.match(r"%s:2: .*\n\d+ other" % re.escape(service.script), said[2].output)
+        assert said[5].output == "limit:   1\nframes:  1\nplain:   off\nsource:  off\n"
+    assert found[0] == found[1]
