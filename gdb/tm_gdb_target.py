@@ -18,6 +18,7 @@ from tracemortem.debugger.header import PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process, parse_info_proc_mappings
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
+from tracemortem.debugger.source_files import SourceFiles
 
 
 class Gdb(Debugger):
@@ -107,8 +108,8 @@ class _Process(_Reader, Memory):
     def private_memory(self) -> Tuple[PrivateKind, int]:
         return self._local.private_memory() if self._local else super().private_memory()
 
-    def file_root(self) -> str:
-        return self._local.file_root() if self._local else ""
+    def source_files(self) -> SourceFiles:
+        return self._local.source_files() if self._local else SourceFiles()
 
     def regions(self) -> List[Mapping]:
         if self._local:

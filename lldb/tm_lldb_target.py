@@ -18,6 +18,7 @@ from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRI
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
+from tracemortem.debugger.source_files import SourceFiles
 
 _NOTHING_THERE = (lldb.eStateInvalid, lldb.eStateUnloaded, lldb.eStateConnected, lldb.eStateDetached, lldb.eStateExited)
 _STOPPED = (lldb.eStateStopped, lldb.eStateCrashed, lldb.eStateSuspended)
@@ -168,8 +169,8 @@ class _Process(_Reader, Memory):
     def private_memory(self) -> Tuple[PrivateKind, int]:
         return self._local.private_memory() if self._local else super().private_memory()
 
-    def file_root(self) -> str:
-        return self._local.file_root() if self._local else ""
+    def source_files(self) -> SourceFiles:
+        return self._local.source_files() if self._local else SourceFiles()
 
     def read(self, address: int, length: int) -> Bytes | None:
         data = self._local.read(address, length) if self._local else None

@@ -165,6 +165,8 @@ TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *
                                               struct tm_target **result);
 /** Bytes requested from `read` since the target was created. */
 TM_API uint64_t tm_target_bytes_read(const struct tm_target *target);
+/** When tracing began, in nanoseconds since 1970; 0: unknown, or no request has found it out yet. */
+TM_API uint64_t tm_target_started(const struct tm_target *target);
 
 // ---------------------------------------------------------------------------------------------------------------
 // Commands

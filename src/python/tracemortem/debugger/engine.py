@@ -14,6 +14,7 @@ from typing import Any, Callable, List, NamedTuple, Tuple, Type, Union
 
 from . import header
 from .header import READ_LIMIT
+from .source_files import SourceFiles
 
 LIBRARY = "libtracemortem.so"
 
@@ -100,9 +101,9 @@ class Memory:
         """How many bytes of memory that is no part of a file the process has, and what was counted."""
         return header.PrivateKind.UNKNOWN, 0
 
-    def file_root(self) -> str:
-        """The folder that is the process's root directory here; "" if it is ours too."""
-        return ""
+    def source_files(self) -> SourceFiles:
+        """Where the program's source files are."""
+        return SourceFiles()
 
 
 def library_path() -> str:
@@ -315,6 +316,11 @@ class Target:
     def __exit__(self, *_: Any) -> None:
         self.engine.library.tm_target_destroy(self.pointer)
         self.pointer = None
+
+    def started(self) -> int:
+        """When tracing began, in nanoseconds since 1970; 0 if no request has found it out."""
+        time: int = self.engine.library.tm_target_started(self.pointer)
+        return time
 
     def bytes_read(self) -> int:
         count: int = self.engine.library.tm_target_bytes_read(self.pointer)

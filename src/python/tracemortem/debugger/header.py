@@ -126,6 +126,7 @@ FUNCTIONS = {
     "tm_target_changed": (None, c_void_p),
     "tm_target_destroy": (None, c_void_p),
     "tm_target_bytes_read": (c_uint64, c_void_p),
+    "tm_target_started": (c_uint64, c_void_p),
     "tm_command_name": (c_char_p, c_size_t),
     "tm_command_help": (c_char_p, c_char_p),
     "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p),
