@@ -40,7 +40,7 @@ class Command(gdb.Command):
     def invoke(self, line: str, from_tty: bool) -> None:
         self.dont_repeat()
         try:
-            self._shell.run(tm_gdb_target.Gdb(), self._name, line)
+            self._shell.run(tm_gdb_target.Gdb(from_tty), self._name, line)
         except CommandError as error:
             raise gdb.GdbError(str(error)) from None
         except KeyboardInterrupt:

@@ -11,13 +11,14 @@ import re
 from typing import Any, Iterator, List, NamedTuple, Set, Tuple
 
 import gdb
-from tracemortem.debugger.engine import Bytes, Mapping, Memory
+from tracemortem.debugger.engine import Bytes, Mapping, Memory, Screen
 from tracemortem.debugger.expression import ExpressionError
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.debugger.header import PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process, parse_info_proc_mappings
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
+from tracemortem.debugger.source_files import SourceFiles
 
 
 class Gdb(Debugger):
@@ -25,8 +26,15 @@ class Gdb(Debugger):
 
     example = "(PyObject *)$rdi, &variable or *(void **)($sp + 8)"
 
-    def __init__(self) -> None:
+    def __init__(self, typed: bool = False) -> None:
+        self._typed = typed  # at gdb's prompt: not by a script, nor by Python that wants the text
         self._machine: int | None = None
+
+    def screen(self) -> Screen | None:
+        redirected = _parameter("logging enabled") and _parameter("logging redirect")
+        if not self._typed or redirected or not os.isatty(1):
+            return None
+        return Screen(gdb.parameter("width") or 0, bool(_parameter("style enabled")))
 
     def write(self, text: str) -> None:
         gdb.write(text)
@@ -100,8 +108,8 @@ class _Process(_Reader, Memory):
     def private_memory(self) -> Tuple[PrivateKind, int]:
         return self._local.private_memory() if self._local else super().private_memory()
 
-    def file_root(self) -> str:
-        return self._local.file_root() if self._local else ""
+    def source_files(self) -> SourceFiles:
+        return self._local.source_files() if self._local else SourceFiles()
 
     def regions(self) -> List[Mapping]:
         if self._local:
@@ -111,6 +119,14 @@ class _Process(_Reader, Memory):
                 return parse_info_proc_mappings(_execute("info proc mappings"))
         except gdb.error:
             return []  # this target has no such command
+
+
+def _parameter(name: str) -> Any:
+    """A setting of gdb; None if this gdb has no such setting."""
+    try:
+        return gdb.parameter(name)
+    except RuntimeError:
+        return None
 
 
 def _execute(command: str) -> str:

@@ -12,12 +12,13 @@ from typing import Any, Iterator, List, Set, Tuple
 
 import lldb
 from tracemortem.debugger import expression
-from tracemortem.debugger.engine import Bytes, Mapping, Memory
+from tracemortem.debugger.engine import Bytes, Mapping, Memory, Screen
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
+from tracemortem.debugger.source_files import SourceFiles
 
 _NOTHING_THERE = (lldb.eStateInvalid, lldb.eStateUnloaded, lldb.eStateConnected, lldb.eStateDetached, lldb.eStateExited)
 _STOPPED = (lldb.eStateStopped, lldb.eStateCrashed, lldb.eStateSuspended)
@@ -39,6 +40,14 @@ class Lldb(Debugger):
         self._memory: Memory | None = None
         self.pieces: List[str] = []
         self.warnings: List[str] = []
+
+    def screen(self) -> Screen | None:
+        output = self._debugger.GetOutputFileHandle()
+        interactive = self._debugger.GetCommandInterpreter().IsInteractive()
+        if not interactive or output is None or not output.isatty():
+            return None
+        styled = hasattr(self._debugger, "GetUseColor") and self._debugger.GetUseColor()  # lldb 12
+        return Screen(self._debugger.GetTerminalWidth(), bool(styled))
 
     def write(self, text: str) -> None:
         self.pieces.append(text)
@@ -160,8 +169,8 @@ class _Process(_Reader, Memory):
     def private_memory(self) -> Tuple[PrivateKind, int]:
         return self._local.private_memory() if self._local else super().private_memory()
 
-    def file_root(self) -> str:
-        return self._local.file_root() if self._local else ""
+    def source_files(self) -> SourceFiles:
+        return self._local.source_files() if self._local else SourceFiles()
 
     def read(self, address: int, length: int) -> Bytes | None:
         data = self._local.read(address, length) if self._local else None

@@ -71,3 +71,9 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
     *result = tm_target_owned(target);
     return NULL;
 }
+
+uint64_t tm_target_started(const struct tm_target *target)
+{
+    const struct tm_source *source = tm_target_owned(target);
+    return source ? tm_source_started(source) : 0;
+}

@@ -111,12 +111,18 @@ struct tm_target_callbacks {
     uint32_t (*process)(void *context);
     /**
      * How many bytes of memory the process has that are no part of a file: private anonymous memory and shared memory,
-     * whoever allocated them. *kind is set to the enum tm_private_kind that says what was counted. It is 0 before the
-     * call, which means unknown; then the engine adds up the regions.
+     * of any allocator. *kind is set to the enum tm_private_kind that says what was counted. It is 0 before the call,
+     * which means unknown; then the engine adds up the regions.
      */
     uint64_t (*private_memory)(void *context, uint32_t *kind);
 };
 #define TM_READ_LIMIT (UINT64_C(1) << 20)
+
+/** The terminal that shows the answers. */
+struct tm_screen {
+    uint32_t width;  // columns; 0: lines may have any length
+    uint32_t styled; // not 0: it understands ANSI escape sequences for colours, and the user wants them
+};
 
 /** How the engine sees the user's side. */
 struct tm_host_callbacks {
@@ -131,6 +137,11 @@ struct tm_host_callbacks {
      * `file_name` is UTF-8; a lone surrogate in it takes three bytes. The string must stay valid until the next call.
      */
     const char *(*source_line)(void *context, const char *file_name, uint32_t line);
+    /**
+     * If the text of the next `write` goes to a terminal, fill `screen` and return anything but 0. Return 0 if it goes
+     * to a file, a pipe or another program: rows then have tracemalloc's form. The callback may be NULL, which is 0.
+     */
+    int (*screen)(void *context, struct tm_screen *screen);
 };
 
 /** The callbacks are copied. `context` must outlive the session. */
@@ -154,6 +165,8 @@ TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *
                                               struct tm_target **result);
 /** Bytes requested from `read` since the target was created. */
 TM_API uint64_t tm_target_bytes_read(const struct tm_target *target);
+/** When tracing began, in nanoseconds since 1970; 0: unknown, or no request has found it out yet. */
+TM_API uint64_t tm_target_started(const struct tm_target *target);
 
 // ---------------------------------------------------------------------------------------------------------------
 // Commands

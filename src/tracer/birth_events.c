@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "environment.h"
+#include "interpreter.h"
 #include "pages.h"
 
 static void ignore(uintptr_t object)
@@ -260,8 +261,8 @@ static bool call_stock(PyObject *module, const char *method)
 static bool widen_stock_keys(void)
 {
     int (*track)(unsigned, uintptr_t, size_t), (*untrack)(unsigned, uintptr_t);
-    *(void **)&track = cpython_function("PyTraceMalloc_Track");
-    *(void **)&untrack = cpython_function("PyTraceMalloc_Untrack");
+    *(void **)&track = interpreter_function("PyTraceMalloc_Track");
+    *(void **)&untrack = interpreter_function("PyTraceMalloc_Untrack");
     return track != NULL && untrack != NULL && track(1, 16, 0) == 0 && untrack(1, 16) == 0;
 }
 

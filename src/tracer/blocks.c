@@ -50,7 +50,7 @@ struct taken_block block_take_slowly(uintptr_t address)
     count_out_of_whole(block.counters, block.size);
     // A thread that clears all traces may be faster.
     if (!__atomic_compare_exchange_n(slot, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        count_out_of_whole(block.counters, -block.size);
+        count_out_of_whole_undo(block.counters, block.size);
         return (struct taken_block){0};
     }
     if (block.size > TM_SIZE_MASK)

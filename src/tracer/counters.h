@@ -7,6 +7,9 @@
  * first the whole gets less, then the site. So the sites together count more bytes than the whole while an update is in
  * flight, and only then; a reader from outside sees how many. During a step, a site may show the bytes of a block that it
  * does not count yet, or no longer counts.
+ *
+ * A forked child must know whether an update of another thread was in flight. Only threads without the lock change shared
+ * counters while others run, so their updates are noted: in notes that many threads share, but few at a time.
  */
 #ifndef TRACEMORTEM_TRACER_COUNTERS_H
 #define TRACEMORTEM_TRACER_COUNTERS_H
@@ -21,6 +24,25 @@ static inline void counter_add(uint64_t *counter, uint64_t amount)
 static inline uint64_t counter_read(const uint64_t *counter)
 {
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+enum { COUNTER_NOTES = 16 };
+
+/** How many updates of shared counters have begun and not ended. */
+struct counter_note {
+    int64_t in_flight;
+} __attribute__((aligned(64)));
+extern struct counter_note counter_notes[COUNTER_NOTES];
+extern __thread char counter_thread; // its address distinguishes threads
+
+/** Note that an update of shared counters begins (1) or ends (-1). Without a global lock, writers.h knows. */
+static inline void counter_note(int64_t change)
+{
+    if (cpython.facts->free_threaded)
+        return;
+    // The thread-local memory of two threads is pages apart.
+    size_t note = (size_t)((uint64_t)((uintptr_t)&counter_thread >> 12) * UINT64_C(0x9E3779B97F4A7C15) >> 60);
+    __atomic_fetch_add(&counter_notes[note].in_flight, change, __ATOMIC_SEQ_CST);
 }
 
 static inline bool counters_are_shared(const struct tm_site *site)
@@ -49,6 +71,7 @@ static inline void count_in_whole_shared(uint64_t size)
 static inline void count_in_site(struct tm_site *site, uint64_t size)
 {
     if (counters_are_shared(site)) {
+        counter_note(1);
         counter_add(&site->allocated, size);
         counter_add(&site->allocations, 1);
     } else {
@@ -64,6 +87,8 @@ static inline void count_in_site_undo(struct tm_site *site, uint64_t size)
 {
     counter_add(&site->allocations, (uint64_t)-1);
     counter_add(&site->allocated, -size);
+    if (counters_are_shared(site))
+        counter_note(-1);
 }
 
 /** Second step: the block is published. */
@@ -72,6 +97,7 @@ static inline void count_in_whole(const struct tm_site *site, uint64_t size)
     counter_fence();
     if (counters_are_shared(site)) {
         count_in_whole_shared(size);
+        counter_note(-1);
         return;
     }
     table->owned.traced += size;
@@ -80,13 +106,27 @@ static inline void count_in_whole(const struct tm_site *site, uint64_t size)
         table->owned.peak = whole;
 }
 
-/** A block goes, first step: it is still published. With `-size` this takes the step back. */
+/** A block goes, first step: it is still published. */
 static inline void count_out_of_whole(const struct tm_site *site, uint64_t size)
 {
-    if (counters_are_shared(site))
+    if (counters_are_shared(site)) {
+        counter_note(1);
         counter_add(&table->shared.traced, -size);
-    else
+    } else {
         table->owned.traced -= size;
+    }
+    counter_fence();
+}
+
+/** Take that step back. */
+static inline void count_out_of_whole_undo(const struct tm_site *site, uint64_t size)
+{
+    if (counters_are_shared(site)) {
+        counter_add(&table->shared.traced, size);
+        counter_note(-1);
+    } else {
+        table->owned.traced += size;
+    }
     counter_fence();
 }
 
@@ -97,6 +137,7 @@ static inline void count_out_of_site(struct tm_site *site, uint64_t size)
     if (counters_are_shared(site)) {
         counter_add(&site->frees, 1);
         counter_add(&site->freed, size);
+        counter_note(-1);
     } else {
         site->frees++;
         counter_fence();

@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #include "cpython.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,12 +14,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-struct cpython cpython;
+#include "interpreter.h"
+#include "modules.h"
 
-bool cpython_present(void)
-{
-    return Py_GetVersion != NULL && PyMem_SetAllocator != NULL;
-}
+struct cpython cpython;
 
 /** "3.13.0rc2 (main, …" as PY_VERSION_HEX; 0 if the text has another form. */
 static uint32_t parse_version(const char *text)
@@ -124,6 +121,7 @@ static const char *refuse_version(void)
 
 const char *cpython_attach(void)
 {
+    interpreter_find();
     const char *text = Py_GetVersion();
     cpython.version_hex = parse_version(text);
     uint32_t version = cpython.version_hex >> 16;
@@ -296,7 +294,7 @@ static bool frames_become_known(const PyThreadState *thread)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Threads, and functions
+// Threads
 
 // From 3.12 on the current thread state is in a thread-local variable. If CPython is a shared library, its function asks the
 // dynamic linker for the variable at each call; we ask once a thread. It is the only thread-local variable that holds a
@@ -310,21 +308,12 @@ static struct {
 
 extern void *__tls_get_addr(void *index);
 
-static bool module_holds(const struct dl_phdr_info *module, uintptr_t address)
-{
-    for (int i = 0; i < module->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
-        if (segment->p_type == PT_LOAD && address - (module->dlpi_addr + segment->p_vaddr) < segment->p_memsz)
-            return true;
-    }
-    return false;
-}
-
 /** Look for the thread state that `context` points to in the thread-local memory of CPython's module. */
 static int search_thread_locals(struct dl_phdr_info *module, size_t size, void *context)
 {
     const PyThreadState *thread = context;
-    if (size < sizeof *module || !module_holds(module, (uintptr_t)cpython.current_thread))
+    struct module elf;
+    if (size < sizeof *module || !module_init(&elf, module) || !module_contains(&elf, (void *)cpython.current_thread))
         return 0;
     const char *memory = module->dlpi_tls_data;
     unsigned long found = 0, offset = 0;
@@ -376,11 +365,4 @@ bool cpython_own_frames_are_known(void)
     bool may_run_another = cpython.facts->lock_is_global && PyInterpreterState_Head() != PyInterpreterState_Main();
     // While the interpreter finalizes, a thread state may be gone.
     return cpython_frames_are_known() && !may_run_another && !is_finalizing();
-}
-
-void *cpython_function(const char *name)
-{
-    // A preloaded tracer comes before the interpreter. The symbols of an imported one are not among the program's.
-    void *function = dlsym(RTLD_NEXT, name);
-    return function != NULL ? function : dlsym(RTLD_DEFAULT, name);
 }

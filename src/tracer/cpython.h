@@ -2,7 +2,7 @@
  * CPython as the tracer sees it: the few functions it calls, and the few interpreter fields it reads.
  *
  * All symbols of CPython are weak. In a program that is no Python, into which the tracer was preloaded, they are NULL and
- * the tracer does nothing. The offsets of the fields are facts (facts.h). A test compares them with the real headers, and
+ * the tracer does nothing, until an interpreter comes (interpreter.h). The offsets of the fields are facts (facts.h). A test compares them with the real headers, and
  * cpython_attach() compares them with the running interpreter, and refuses one that it does not know.
  */
 #ifndef TRACEMORTEM_TRACER_CPYTHON_H
@@ -163,9 +163,6 @@ struct cpython {
 };
 extern struct cpython cpython;
 
-/** Whether this process is a Python at all. */
-bool cpython_present(void);
-
 /**
  * Find the facts of the running interpreter, and compare them with what it says about itself before it has any frame.
  * NULL, or why it cannot be traced (a static text).
@@ -202,9 +199,6 @@ static inline bool cpython_frames_are_known(void)
 /** Whether the calling thread, which may not hold the lock, runs what its own thread state says. */
 bool cpython_own_frames_are_known(void);
 #define CPYTHON_STRANGE_FRAMES "the frames of this CPython differ from those of its version (a modified build?)"
-
-/** CPython's own function, even where one of ours hides it. NULL: there is none. */
-void *cpython_function(const char *name);
 
 /** Read up to a page of memory that may be absent. False: it is absent, or the system cannot say. */
 bool cpython_read(const void *address, void *buffer, size_t length);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layout/bounds.h"
 #include "layout/hash.h"
 #include "layout/lines.h"
 #include "pages.h"
@@ -89,7 +90,8 @@ static void *append(struct tm_array *array, uint64_t limit)
 
 static bool append_bytes(const char *bytes, uint32_t length, tm_position *position)
 {
-    return table->bytes.count + length <= table->record_limit * 32 && table_append_bytes(bytes, length, position);
+    return table->bytes.count + length <= TM_BYTES_LIMIT(table->record_limit) &&
+           table_append_bytes(bytes, length, position);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -111,7 +113,7 @@ static uint32_t intern_string(const char *bytes, uint32_t length)
             return id;
     }
     tm_position position;
-    struct tm_string *string = append(&table->strings, table->record_limit / 4);
+    struct tm_string *string = append(&table->strings, TM_STRINGS_LIMIT(table->record_limit));
     if (string == NULL || !index_reserve(&strings) || !append_bytes(bytes, length, &position))
         return 0;
     *string = (struct tm_string){.position = position, .length = length, .hash = hash};
@@ -223,7 +225,7 @@ static uint32_t intern_code_contents(const void *object)
     for (INDEX_PROBE(&codes, code.hash, id))
         if (same_code(TABLE_CODE(id), &code, lines))
             return id;
-    struct tm_code *record = append(&table->codes, table->record_limit / 4);
+    struct tm_code *record = append(&table->codes, TM_CODES_LIMIT(table->record_limit));
     if (record == NULL || !index_reserve(&codes) || !append_bytes(lines, code.line_table_length, &code.line_table))
         return 0;
     *record = code;
@@ -443,7 +445,7 @@ uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction)
         if (node->parent == parent && node->code == code && node->instruction == instruction)
             return id;
     }
-    struct tm_node *node = append(&table->nodes, table->record_limit / 2 * (parent == 0 ? 4 : 3));
+    struct tm_node *node = append(&table->nodes, TM_NODES_LIMIT(table->record_limit) / 4 * (parent == 0 ? 4 : 3));
     if (node == NULL || !index_reserve(&nodes))
         return 0;
     uint16_t depth = parent == 0 ? 1 : (uint16_t)(TABLE_NODE(parent)->depth + 1);

@@ -4,7 +4,10 @@
 
 #include "module.h"
 
+#include <stdio.h>
+
 #include "environment.h"
+#include "interpreter.h"
 #include "recording.h"
 #include "table.h"
 #include "traces.h"
@@ -164,24 +167,50 @@ static PyObject *create(struct definition *definition)
     return module;
 }
 
-static PyObject *init(struct definition *definition)
+/** An ImportError of the interpreter that contains `caller`, which need not be the one that we know. Returns NULL. */
+static PyObject *refuse(const void *caller, const char *problem)
 {
-    const char *problem = cpython_attach();
+    char text[200];
+    PyObject **error = interpreter_function_at(caller, "PyExc_ImportError");
+    void (*set)(PyObject *, const char *);
+    *(void **)&set = interpreter_function_at(caller, "PyErr_SetString");
+    snprintf(text, sizeof text, "tracemortem cannot trace this Python: %s", problem);
+    if (set != NULL && error != NULL)
+        set(*error, text);
+    return NULL;
+}
+
+static const char *find_interpreter(const void *caller)
+{
+    switch (interpreter_connect(caller)) {
+    case INTERPRETER_OURS:
+        return NULL;
+    case INTERPRETER_SECOND:
+        return INTERPRETER_SECOND_TEXT;
+    case INTERPRETER_UNREACHABLE:
+        return INTERPRETER_UNREACHABLE_TEXT;
+    case INTERPRETER_ABSENT:
+        break;
+    }
+    return "it does not export its symbols";
+}
+
+static PyObject *init(struct definition *definition, const void *caller)
+{
+    const char *problem = find_interpreter(caller);
+    if (problem == NULL)
+        problem = cpython_attach();
     if (problem == NULL)
         problem = table_create();
-    if (problem != NULL) {
-        PyErr_Format(PyExc_ImportError, "tracemortem cannot trace this Python: %s", problem);
-        return NULL;
-    }
-    return create(definition);
+    return problem == NULL ? create(definition) : refuse(caller, problem);
 }
 
 PyObject *module_init_tracemalloc(void)
 {
-    return init(&as_tracemalloc);
+    return init(&as_tracemalloc, __builtin_return_address(0));
 }
 
 PyMODINIT_FUNC PyInit__tracer(void)
 {
-    return init(&as_tracer);
+    return init(&as_tracer, __builtin_return_address(0));
 }

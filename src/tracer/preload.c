@@ -1,4 +1,5 @@
-// The preloaded tracer: tracing begins before the interpreter's first allocation, as TRACEMORTEM in the environment says.
+// The preloaded tracer: tracing begins before the interpreter's first allocation, as TRACEMORTEM in the environment says. The
+// interpreter is there when the program starts, or comes later by dlopen().
 //
 // In a program that is no Python nothing happens, and it costs nothing. If the tracer cannot do what the environment asks
 // for, it says so in one line on stderr.
@@ -10,6 +11,7 @@
 
 #include "birth_events.h"
 #include "environment.h"
+#include "interpreter.h"
 #include "module.h"
 #include "recording.h"
 #include "table.h"
@@ -70,11 +72,9 @@ static void take_built_in_modules(void)
     }
 }
 
-static __attribute__((constructor)) void preloaded(void)
+/** The interpreter is loaded, and has not begun. */
+static void begin(void)
 {
-    // If it was imported as a module, the program starts tracing itself.
-    if (!cpython_present() || Py_IsInitialized())
-        return;
     unsigned frame_limit = environment_frame_limit();
     environment_restore();
     const char *problem = cpython_attach();
@@ -93,4 +93,39 @@ static __attribute__((constructor)) void preloaded(void)
     problem = tracing_start(frame_limit);
     if (problem != NULL)
         complain("cannot trace", problem);
+}
+
+static bool loaded; // our constructor has run: what we need is relocated, and libc is ready
+
+static __attribute__((constructor)) void preloaded(void)
+{
+    loaded = true;
+    // If it was imported as a module, the program starts tracing itself.
+    if (interpreter_present() && !Py_IsInitialized())
+        begin();
+}
+
+/**
+ * Called by the initialization code of each module that is loaded after us, where that code is glibc's crti.o: it calls
+ * a function of this name if there is one, for the sake of gprof. The module is relocated, its constructors have not run, and
+ * the call comes from dlopen() in the loading thread. A module finds us in whatever scope it is loaded, except in a namespace
+ * of its own (dlmopen()). So we need no dlopen() of our own, which would look for libraries by our search path and not by the
+ * caller's.
+ */
+__attribute__((visibility("default"))) void __gmon_start__(void);
+void __gmon_start__(void)
+{
+    if (!loaded || interpreter_present())
+        return;
+    switch (interpreter_connect(__builtin_return_address(0))) {
+    case INTERPRETER_OURS:
+        begin();
+        break;
+    case INTERPRETER_UNREACHABLE:
+        complain("cannot trace this Python", INTERPRETER_UNREACHABLE_TEXT);
+        break;
+    case INTERPRETER_ABSENT:
+    case INTERPRETER_SECOND:
+        break;
+    }
 }

@@ -6,6 +6,7 @@
 #include "blocks.h"
 #include "caller.h"
 #include "hooks.h"
+#include "interpreter.h"
 #include "recording.h"
 #include "traces.h"
 
@@ -53,7 +54,7 @@ int track_block(unsigned domain, uintptr_t address, size_t size)
 {
     if (!tracing_on()) {
         int (*stock)(unsigned, uintptr_t, size_t);
-        *(void **)&stock = cpython_function("PyTraceMalloc_Track");
+        *(void **)&stock = interpreter_function("PyTraceMalloc_Track");
         return stock == NULL ? NOT_TRACING : stock(domain, address, size);
     }
     bool stored = true;
@@ -71,7 +72,7 @@ int untrack_block(unsigned domain, uintptr_t address)
 {
     if (!tracing_on()) {
         int (*stock)(unsigned, uintptr_t);
-        *(void **)&stock = cpython_function("PyTraceMalloc_Untrack");
+        *(void **)&stock = interpreter_function("PyTraceMalloc_Untrack");
         return stock == NULL ? NOT_TRACING : stock(domain, address);
     }
     if (enter()) {
@@ -89,7 +90,7 @@ PyObject *tracked_traceback(unsigned domain, uintptr_t address)
     PyObject *(*stock)(unsigned, uintptr_t);
     if (tracing_on())
         return traces_of_block(domain, address);
-    *(void **)&stock = cpython_function("_PyTraceMalloc_GetTraceback");
+    *(void **)&stock = interpreter_function("_PyTraceMalloc_GetTraceback");
     if (stock != NULL)
         return stock(domain, address);
     Py_IncRef(Py_None);

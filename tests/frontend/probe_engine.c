@@ -118,6 +118,12 @@ void tm_target_destroy(struct tm_target *target)
     free(target);
 }
 
+uint64_t tm_target_started(const struct tm_target *target)
+{
+    (void)target;
+    return 0;
+}
+
 uint64_t tm_target_bytes_read(const struct tm_target *target)
 {
     (void)target;

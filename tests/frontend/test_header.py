@@ -22,6 +22,7 @@ ENUMS = {
 }
 STRUCTS = {
     "tm_region": header.Region,
+    "tm_screen": header.Screen,
     "tm_target_callbacks": header.TargetCallbacks,
     "tm_host_callbacks": header.HostCallbacks,
 }

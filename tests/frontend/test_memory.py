@@ -87,9 +87,9 @@ def test_private_memory_is_what_the_kernel_counts():
     assert 96 << 20 <= sizes[1] - sizes[0] < 104 << 20
 
 
-def test_a_process_says_its_own_id_and_root():
+def test_a_process_says_its_own_id():
     process = LocalProcess(os.getpid())
-    assert (process.process(), process.file_root()) == (os.getpid(), "")
+    assert process.process() == os.getpid()
     gone = LocalProcess(1 << 22)
     assert gone.private_memory() == (PrivateKind.UNKNOWN, 0)
-    assert (gone.process(), gone.file_root(), gone.regions()) == (1 << 22, "", [])
+    assert (gone.process(), gone.source_files().find("/etc/passwd").path, gone.regions()) == (1 << 22, "", [])

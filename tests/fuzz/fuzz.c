@@ -70,10 +70,18 @@ static size_t harmless(const unsigned char *text)
     return 0;
 }
 
+static bool styled; // the text of the latest request may have colours
+
 static void check_text(const char *text, size_t length)
 {
     fuzz_require(text[length] == '\0');
     for (size_t i = 0; i < length;) {
+        if (styled && text[i] == '\x1b') { // the engine's own
+            size_t digits = text[i + 1] == '[' ? strspn(text + i + 2, "0123456789") : 0;
+            fuzz_require(text[i + 1] == '[' && text[i + 2 + digits] == 'm');
+            i += 3 + digits;
+            continue;
+        }
         size_t size = harmless((const unsigned char *)text + i);
         fuzz_require(size > 0);
         i += size;
@@ -109,9 +117,20 @@ static const char *source_line(void *context, const char *file_name, uint32_t li
                     : NULL;
 }
 
+// Every other time a terminal, narrow ones and those of any width among them.
+static int screen(void *context, struct tm_screen *screen)
+{
+    static uint32_t asked;
+    (void)context;
+    asked++;
+    styled = asked % 4 == 1;
+    *screen = (struct tm_screen){asked % 7 * 25, styled};
+    return asked % 2;
+}
+
 struct tm_session *fuzz_session_create(void)
 {
-    static const struct tm_host_callbacks callbacks = {should_stop, write_text, progress, source_line};
+    static const struct tm_host_callbacks callbacks = {should_stop, write_text, progress, source_line, screen};
     struct tm_session *session = NULL;
     steps = 0;
     fuzz_require(tm_session_create(&callbacks, NULL, &session) == NULL);

@@ -110,6 +110,16 @@ def test_the_workers_of_a_server_go_on_alone(python):
 
 
 @each_python
+def test_a_forked_child_touches_no_part_of_the_table_that_it_does_not_need(python):
+    with started(python, "many_sites.py") as process:
+        traced = int(process.first_line)
+    with debuggers.start_process([python, program("many_sites.py")]) as process:
+        untraced = int(process.first_line)
+    records = 50000 * 64 // 1024
+    assert traced - untraced < records / 2
+
+
+@each_python
 def test_a_core_of_the_master_is_the_snapshot_to_compare_a_worker_with(python, tmp_path):
     """It was not taken before the fork, and no worker was asked before."""
     with started(python, "prefork.py") as process:

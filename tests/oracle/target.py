@@ -94,13 +94,19 @@ def answer(query, old, new):
         statistics = new.compare_to(old.filter_traces(filters), query["key"], query["cumulative"])
     else:
         statistics = new.statistics(query["key"], query["cumulative"])
+    # Cumulative rows overlap, so the total is that of rows which do not.
+    all_rows = statistics
+    if query["cumulative"] and query["command"] == "tm-diff":
+        all_rows = new.compare_to(old.filter_traces(filters), query["key"])
+    elif query["cumulative"]:
+        all_rows = new.statistics(query["key"])
     attributes = ["size", "count"] + (["size_diff", "count_diff"] if query["command"] == "tm-diff" else [])
     shown, others = statistics[: query["limit"]], statistics[query["limit"] :]
     return {
         "rows": [[str(row), detail(row, query["key"])] for row in shown],
         "others": len(others),
         "other": [sum(getattr(row, name) for row in others) for name in attributes],
-        "total": [sum(getattr(row, name) for row in statistics) for name in attributes],
+        "total": [sum(getattr(row, name) for row in all_rows) for name in attributes],
         "numbers": [[frames(row.traceback)] + [getattr(row, name) for name in attributes] for row in shown],
     }
 

@@ -82,7 +82,7 @@ def pattern_words(pattern, lineno):
 def command_lines(query, old_core):
     """The lines to type for a query. The last but one gives the answer."""
     words = [query["command"]] + ([str(old_core)] if query["command"] == "tm-diff" else [])
-    words += [query["key"], "--limit", str(query["limit"])] + ["--cumulative"] * query["cumulative"]
+    words += [query["key"], "--limit", str(query["limit"])] + ["--cumulative"] * query["cumulative"] + ["--plain"]
     before = []
     for inclusive, pattern, lineno, all_frames, domain in query["filters"]:
         if query["session"]:
@@ -126,14 +126,17 @@ def expected_text(query, answer):
     for row, detail in answer["rows"]:
         lines += [escape(row)] + [escape_detail(line) for line in detail]
     if answer["others"]:
-        lines.append("%d other: %s" % (answer["others"], kib(answer["other"], is_difference)))
+        other = "" if query["cumulative"] else ": " + kib(answer["other"], is_difference)
+        lines.append("%d other%s" % (answer["others"], other))
     lines.append("Total allocated size: " + kib(answer["total"], is_difference))
     return "\n".join(lines) + "\n"
 
 
 def without_filters(text, query):
-    """The answer without its last line, which names the filters."""
+    """The answer without the line that names the filters, and without the hints about patterns below it."""
     lines = text.splitlines(keepends=True)
+    while query["filters"] and not lines[-1].startswith("filters: "):
+        assert re.match(r'".*" matches (no|file names, but no) ', lines.pop())
     assert lines[-1].startswith("filters: ") == bool(query["filters"]), lines[-1]
     return "".join(lines[:-1] if query["filters"] else lines)
 
@@ -208,7 +211,7 @@ def all_lines(stopped):
     probes = len(lines)
     for number, address in enumerate(stopped.addresses):
         limit = LIMITS[number % len(LIMITS)]
-        lines.append("tm-traceback %s 0x%x" % ("" if limit is None else "--limit %d" % limit, address))
+        lines.append("tm-traceback --plain %s 0x%x" % ("" if limit is None else "--limit %d" % limit, address))
         lines.append("tm-traceback --json 0x%x" % address)
     return lines, places, probes
 

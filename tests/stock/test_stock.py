@@ -4,6 +4,7 @@ import json
 import os
 import random
 import struct
+import subprocess
 
 import asking
 import cores
@@ -188,6 +189,64 @@ def test_the_debuggers_python_has_tracemallocs_objects_of_a_stock_process(tmp_pa
             line += "len(s.statistics('lineno')) > 1, t.get_object_traceback(%d)[-1])" % address
             (text,) = debuggers.answers(debugger, [line], pid=process.pid)
             assert text == "1 True <string>:1\n"
+
+
+# -- builds whose linker regroups the variables (-flto), as Debian's own
+
+HOST = """
+#include <dlfcn.h>
+int main(int count, char **words)
+{
+    void *library = count == 3 ? dlopen(words[1], RTLD_NOW | RTLD_GLOBAL) : 0;
+    if (!library)
+        return 1;
+    ((void (*)(int))dlsym(library, "Py_InitializeEx"))(1);
+    return ((int (*)(const char *))dlsym(library, "PyRun_SimpleString"))(words[2]);
+}
+"""
+KEPT = "kept = [bytes(70000 + i) for i in range(100)]\n"
+
+
+def start_system_python(build, folder):
+    """The system's Python under tracemalloc: its program, or a host that loads its library late."""
+    python = "/usr/bin/python3"
+    if not os.path.exists(python):
+        pytest.skip("no /usr/bin/python3")
+    ask = "import sysconfig; print(*map(sysconfig.get_config_var, ('INSTSONAME', 'LIBDIR', 'MULTIARCH')))"
+    run = subprocess.run([python, "-c", ask], stdout=subprocess.PIPE, check=True)
+    name, folder_of_libraries, machine = run.stdout.decode().split()
+    variables = {"PYTHONTRACEMALLOC": "3"}
+    if build == "program":
+        return debuggers.start_process([python, "-c", KEPT + WAIT], environment=variables)
+    name = name.replace(".a", ".so.1.0")  # what a Python that has its own copy names is the static library
+    names = [os.path.join(folder_of_libraries, name), os.path.join(folder_of_libraries, machine, name)]
+    found = [path for path in names if os.path.exists(path)]
+    if not found:
+        pytest.skip("the system has no library of its Python")
+    (folder / "host.c").write_text(HOST)
+    subprocess.run(["cc", "-o", folder / "host", folder / "host.c", "-ldl"], check=True)
+    return debuggers.start_process([folder / "host", found[0], KEPT + WAIT], environment=variables)
+
+
+@pytest.mark.parametrize("build", ["program", "library"])
+def test_tables_are_known_by_what_they_are_wherever_a_linker_put_their_variables(build, tmp_path):
+    """With whatever symbols there are, with the exported ones only, and with none."""
+    lines = ["tm-info --json", "tm-top --json -n 1"]
+    with start_system_python(build, tmp_path) as process:
+        core = debuggers.gcore(process.pid, tmp_path / "core")
+        asked = [debuggers.answers(debugger, lines, pid=process.pid) for debugger in debuggers.DEBUGGERS]
+        asked += [debuggers.answers(debugger, lines, core=core) for debugger in debuggers.DEBUGGERS]
+        without = ["set debug-file-directory /nonexistent", "attach %d" % process.pid]
+        asked += [debuggers.answers("gdb", without + lines)[2:]]
+    for info, top in asked:
+        info, top = json.loads(info), json.loads(top)
+        assert (info["source"], info["tracing"], info["locked"]) == ("stock", True, False), info
+        assert info["missing"]["first_address"] is None, info
+        (row,) = top["statistics"]
+        assert row["lineno"] == 1 and row["count"] >= 100
+        # The header of a bytes object has 33 bytes; the rest is the list's.
+        assert sum(range(70000, 70100)) + 100 * 33 <= row["size"] < sum(range(70000, 70100)) + 100 * 64
+    assert len({json.loads(info)["traced_memory"] for info, _ in asked}) == 1
 
 
 # -- refusals

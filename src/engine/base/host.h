@@ -44,6 +44,13 @@ static inline void tm_host_write(const struct tm_host *host, const char *text, s
         host->callbacks.write(host->context, text, length);
 }
 
+/** Whether text goes to a terminal, and what it is like. */
+static inline bool tm_host_screen(const struct tm_host *host, struct tm_screen *screen)
+{
+    *screen = (struct tm_screen){0, 0};
+    return host && host->callbacks.screen && host->callbacks.screen(host->context, screen) != 0;
+}
+
 /** A source line; NULL if it does not exist or cannot be read. Valid until the next call. */
 static inline const char *tm_host_source_line(const struct tm_host *host, const char *file_name, uint32_t line)
 {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "engine/commands/columns.h"
 #include "engine/commands/command.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/query.h"
@@ -9,43 +10,48 @@
 #include "engine/model/diff.h"
 
 #define DIFF_OPTIONS(X) \
-    TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+    TM_OPTIONS_LIMIT(X) \
+    TM_OPTIONS_ORDER(X) \
+    TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP(
-    "Show what grew and what shrank between two cores or snapshots.", "tm-diff OLD [NEW] [KEY] [OPTION]...",
-    "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
-    "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
-    "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
-    "and line. If a file has the name of a key, write its directory too (./lineno).\n"
-    "No code in a snapshot file is run: a file that holds more than traces is\n"
-    "refused.\n"
-    "\n"
-    "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
-    "first. Below it is the source line, if the file can be read here. With key\n"
-    "traceback, all frames are below it. Then come the sum of the other rows and the\n"
-    "total, each with its difference.\n"
-    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
-    DIFF_OPTIONS,
-    "Examples:\n"
-    "  tm-diff before.core\n"
-    "  tm-diff before.core after.core -n 5\n"
-    "  tm-diff before.snapshot after.core filename\n"
-    "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
-    "\n"
-    "The JSON object has:\n"
-    "  command, key, cumulative, limit\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE "  unmatched_old the same for OLD\n"
-    "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
-    "                first); filename and lineno (keys lineno, and filename with\n"
-    "                lineno 0); size, size_diff, count, count_diff\n"
-    "  other         the rows not shown: statistics (how many), size, size_diff,\n"
-    "                count, count_diff\n"
-    "  total_size, total_size_diff, total_count, total_count_diff\n"
-    "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
-    "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE "  private_old   the same for OLD\n" TM_HELP_JSON_HINTS
-    "  missing       for NEW:\n"
-    "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
+static const char help[] =
+    TM_HELP("Show what grew and what shrank between two cores or snapshots.", "tm-diff OLD [NEW] [KEY] [OPTION]...",
+            "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
+            "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
+            "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
+            "and line. If a file has the name of a key, write its directory too (./lineno).\n"
+            "No code in a snapshot file is run: a file that holds more than traces is\n"
+            "refused.\n"
+            "\n" TM_HELP_COLUMNS "\n"
+            "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
+            "first. Below it is the source line, if the file can be read here. With key\n"
+            "traceback, all frames are below it, with their functions. Then come the sum of\n"
+            "the other rows and the total, each with its difference.\n"
+            "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+            DIFF_OPTIONS,
+            "Examples:\n"
+            "  tm-diff before.core\n"
+            "  tm-diff before.core after.core -n 5\n"
+            "  tm-diff before.core --sort allocated\n"
+            "  tm-diff before.snapshot after.core filename\n"
+            "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command, key, cumulative, limit, sort\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
+            "  unmatched_old the same for OLD\n"
+            "  statistics    the rows: " TM_HELP_JSON_PLACES
+            "                size, size_diff, count, count_diff;\n" TM_HELP_JSON_CHURN ",\n"
+            "                each with its _diff\n"
+            "  other         the rows not shown: statistics (how many), size, size_diff,\n"
+            "                count, count_diff (null if cumulative: rows overlap)\n"
+            "  total_size, total_size_diff, total_count, total_count_diff\n"
+            "                each block once\n" TM_HELP_JSON_LACKS "                of NEW\n"
+            "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
+            "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE
+            "  private_old   the same for OLD\n" TM_HELP_JSON_HINTS "  missing       for NEW:\n"
+            "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -105,7 +111,47 @@ static void add_sum(struct tm_text *out, const struct tm_difference *sum)
     tm_format_kib(out, false, sum->size, false);
     tm_text_add(out, " (");
     tm_format_kib(out, sum->size < sum->old_size, tm_distance(sum->old_size, sum->size), true);
-    tm_text_add(out, ")\n");
+    tm_text_add(out, ")");
+}
+
+static void write_row(const struct tm_request *request, const struct tm_difference *difference, struct tm_text *out)
+{
+    tm_format_difference(out, difference);
+    if (!request->settings.plain && tm_request_wants_history(request))
+        tm_format_churn_difference(out, &difference->old_churn, &difference->churn);
+    tm_text_add(out, "\n");
+    tm_report_detail(out, request, &difference->place, difference->mixed);
+}
+
+static struct tm_error *write_rows(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
+{
+    const struct tm_differences *differences = &answer->differences;
+    struct tm_columns columns;
+    struct tm_screen screen;
+    bool in_columns = answer->shown > 0 && tm_columns_wanted(request, &screen);
+
+    if (in_columns) {
+        tm_columns_init(&columns, request, &screen, differences->total.size, true);
+        for (size_t i = 0; i < answer->shown; i++)
+            tm_columns_measure(&columns, differences->items[i]);
+        tm_columns_header(&columns, out);
+    }
+    for (size_t i = 0; i < answer->shown; i++) {
+        const struct tm_difference *difference = differences->items[i];
+        struct tm_error *error = tm_host_check(&request->session->host);
+        if (error)
+            return error;
+        if (!in_columns) {
+            write_row(request, difference, out);
+        } else {
+            tm_columns_row(&columns, difference, out);
+            if (request->key == TM_KEY_TRACEBACK)
+                tm_report_detail(out, request, &difference->place, difference->mixed);
+        }
+        if (!request->settings.plain)
+            tm_report_row_lacks(out, &difference->not_recorded, &difference->shortened);
+    }
+    return NULL;
 }
 
 // A pattern needs to fit one side only.
@@ -118,20 +164,16 @@ static void add_hints(const struct tm_request *request, const struct answer *ans
 
 static struct tm_error *write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
 {
-    const struct tm_host *host = &request->session->host;
-
-    for (size_t i = 0; i < answer->shown; i++) {
-        const struct tm_difference *difference = answer->differences.items[i];
-        struct tm_error *error = tm_host_check(host);
-        if (error)
-            return error;
-        tm_format_difference(out, difference);
-        tm_text_add(out, "\n");
-        tm_report_detail(out, host, &difference->place, request->key);
-    }
+    struct tm_error *error = write_rows(request, answer, out);
+    if (error)
+        return error;
     if (answer->shown < answer->differences.count) {
-        tm_text_printf(out, "%zu other: ", answer->differences.count - answer->shown);
-        add_sum(out, &answer->other);
+        tm_text_printf(out, "%zu other", answer->differences.count - answer->shown);
+        if (!request->settings.cumulative) { // whose rows overlap: their sum would mean nothing
+            tm_text_add(out, ": ");
+            add_sum(out, &answer->other);
+        }
+        tm_text_add(out, "\n");
     }
     if (answer->unmatched.count > 0 || answer->unmatched.old_count > 0) {
         tm_text_add(out, "no frame matches");
@@ -140,9 +182,15 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     }
     tm_text_add(out, "Total allocated size: ");
     add_sum(out, &answer->differences.total);
-    tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
+    tm_report_overlap(out, request);
+    tm_text_add(out, "\n");
+    if (!request->settings.plain)
+        tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
     tm_report_filters(out, request);
-    add_hints(request, answer, out);
+    if (!request->settings.plain)
+        add_hints(request, answer, out);
+    tm_report_lacks(out, "OLD: ", &answer->before.statistics, answer->before.codes_full);
+    tm_report_lacks(out, "NEW: ", &answer->after.statistics, answer->after.codes_full);
     tm_report_in_flight(out, "OLD: ", answer->before.in_flight);
     tm_report_in_flight(out, "NEW: ", answer->after.in_flight);
     tm_report_damage_of_side(out, "OLD: ", &answer->before.damage,
@@ -152,12 +200,37 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     return NULL;
 }
 
+static void write_change_json(struct tm_json *json, const char *key, const char *diff_key, uint64_t old, uint64_t now)
+{
+    tm_json_number(json, key, now);
+    tm_json_signed(json, diff_key, now < old, tm_distance(old, now));
+}
+
 static void write_row_json(struct tm_json *json, const struct tm_difference *row)
 {
-    tm_json_number(json, "size", row->size);
-    tm_json_signed(json, "size_diff", row->size < row->old_size, tm_distance(row->old_size, row->size));
-    tm_json_number(json, "count", row->count);
-    tm_json_signed(json, "count_diff", row->count < row->old_count, tm_distance(row->old_count, row->count));
+    write_change_json(json, "size", "size_diff", row->old_size, row->size);
+    write_change_json(json, "count", "count_diff", row->old_count, row->count);
+}
+
+static void write_churn_json(struct tm_json *json, const struct tm_difference *row)
+{
+    const struct tm_churn *old = &row->old_churn, *now = &row->churn;
+    write_change_json(json, "allocated", "allocated_diff", old->allocated, now->allocated);
+    write_change_json(json, "allocations", "allocations_diff", old->allocations, now->allocations);
+    write_change_json(json, "freed", "freed_diff", old->freed, now->freed);
+    write_change_json(json, "frees", "frees_diff", old->frees, now->frees);
+}
+
+static void write_other_json(const struct tm_request *request, struct tm_json *json, const struct tm_difference *other)
+{
+    if (!request->settings.cumulative) {
+        write_row_json(json, other);
+        return;
+    }
+    tm_json_null(json, "size");
+    tm_json_null(json, "size_diff");
+    tm_json_null(json, "count");
+    tm_json_null(json, "count_diff");
 }
 
 static void write_rows_json(const struct tm_request *request, const struct answer *answer, struct tm_json *json)
@@ -166,15 +239,18 @@ static void write_rows_json(const struct tm_request *request, const struct answe
     for (size_t i = 0; i < answer->shown; i++) {
         const struct tm_difference *difference = answer->differences.items[i];
         tm_json_begin_object(json, NULL);
-        tm_report_place_json(json, &difference->place, request->key);
+        tm_report_place_json(json, &difference->place, request->key, difference->mixed);
         write_row_json(json, difference);
+        if (tm_request_wants_history(request))
+            write_churn_json(json, difference);
+        tm_report_row_lacks_json(json, &difference->not_recorded, &difference->shortened);
         tm_json_end_object(json);
     }
     tm_json_end_array(json);
 
     tm_json_begin_object(json, "other");
     tm_json_number(json, "statistics", answer->differences.count - answer->shown);
-    write_row_json(json, &answer->other);
+    write_other_json(request, json, &answer->other);
     tm_json_end_object(json);
 }
 
@@ -189,17 +265,16 @@ static void write_json(const struct tm_request *request, const struct answer *an
     tm_json_word(&json, "key", tm_key_name(request->key));
     tm_json_bool(&json, "cumulative", request->settings.cumulative);
     tm_json_number(&json, "limit", tm_request_limit(request));
+    tm_json_word(&json, "sort", tm_order_name(request->settings.order));
     tm_report_filters_json(&json, request);
     write_rows_json(request, answer, &json);
     if (tm_mine_count(&request->settings.mine) > 0) {
         tm_report_unmatched_json(&json, "unmatched", &answer->after.unmatched);
         tm_report_unmatched_json(&json, "unmatched_old", &answer->before.unmatched);
     }
-    tm_json_number(&json, "total_size", total->size);
-    tm_json_signed(&json, "total_size_diff", total->size < total->old_size, tm_distance(total->old_size, total->size));
-    tm_json_number(&json, "total_count", total->count);
-    tm_json_signed(&json, "total_count_diff", total->count < total->old_count,
-                   tm_distance(total->old_count, total->count));
+    write_change_json(&json, "total_size", "total_size_diff", total->old_size, total->size);
+    write_change_json(&json, "total_count", "total_count_diff", total->old_count, total->count);
+    tm_report_lacks_json(&json, &answer->after.statistics);
     tm_json_number(&json, "in_flight", answer->after.in_flight);
     tm_json_number(&json, "in_flight_old", answer->before.in_flight);
     tm_report_footprint_json(&json, "private", &answer->after.footprint);
@@ -246,7 +321,7 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
     if (!error)
         error = tm_differences_init(&answer->differences, host, &answer->before.statistics, &answer->after.statistics);
     if (!error)
-        error = tm_differences_sort(&answer->differences, host, tm_request_limit(request));
+        error = tm_differences_sort(&answer->differences, host, request->settings.order, tm_request_limit(request));
     if (!error)
         split(answer, tm_request_limit(request));
     tm_fits_merge(&answer->after.fits, &answer->before.fits);

@@ -15,8 +15,9 @@ static const char help[] =
     TM_HELP("Show whether memory is traced, how much, and what could not be recorded.", "tm-info [OPTION]...",
             "This works also while tracing is off. Sizes are shown as tracemalloc shows them\n"
             "and in bytes; times are in UTC. \"not recorded\" counts allocations and frames\n"
-            "that the tracer had no room for. \"unreadable\" counts what could not be read of\n"
-            "the table.\n"
+            "that the tracer had no room for. \"room used\" shows how near the table is to its\n"
+            "bounds (TRACEMORTEM_RECORDS), \"full\" which bounds it has reached. \"unreadable\"\n"
+            "counts what could not be read of the table.\n"
             "\n"
             "If the program runs under CPython's own tracemalloc instead of the tracer, the\n"
             "command reads tracemalloc's tables and leaves out what they do not hold.\n"
@@ -44,6 +45,11 @@ static const char help[] =
             "                blocks and bytes since tracing began or traces were cleared\n"
             "  strings, codes, nodes, table_bytes\n"
             "                records of the table; bytes that all its records take\n"
+            "  bytes         bytes of names and line tables\n"
+            "  string_limit, code_limit, node_limit, byte_limit\n"
+            "                the most of them (0: unknown); of sites see record_limit\n"
+            "  full          which of them have no more room: \"code objects\", \"strings\",\n"
+            "                \"bytes\", \"nodes\", \"sites\"\n"
             "  leaves, mapped\n"
             "                leaves of the shadow map; bytes of address space that the tracer\n"
             "                mapped\n"
@@ -199,6 +205,38 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
     tm_text_add(out, "\n");
 }
 
+// "12.3% of strings", if it is known how many there can be.
+static void add_fill(struct tm_text *out, const char **comma, uint64_t count, uint64_t limit, const char *what)
+{
+    if (!limit)
+        return;
+    unsigned __int128 thousandths = (unsigned __int128)count * 1000 / limit;
+    tm_text_printf(out, "%s%" PRIu64 ".%u%% of %s", *comma, (uint64_t)(thousandths / 10), (unsigned)(thousandths % 10),
+                   what);
+    *comma = ", ";
+}
+
+static void write_fill(const struct tm_tracer_info *tracer, struct tm_text *out)
+{
+    const char *comma = "";
+    if (!tracer->record_limit)
+        return;
+    begin_fact(out, "room used");
+    add_fill(out, &comma, tracer->codes, tracer->code_limit, "code objects");
+    add_fill(out, &comma, tracer->strings, tracer->string_limit, "strings");
+    add_fill(out, &comma, tracer->bytes, tracer->byte_limit, "bytes");
+    add_fill(out, &comma, tracer->nodes, tracer->node_limit, "nodes");
+    add_fill(out, &comma, tracer->site_records, tracer->record_limit, "sites");
+    tm_text_add(out, "\n");
+}
+
+static const char *meaning_of_full(uint32_t full)
+{
+    return full & (TM_FULL_CODES | TM_FULL_STRINGS | TM_FULL_BYTES)
+               ? "functions that are new to the table are recorded as <unknown>:0"
+               : "tracebacks that are new to the table keep their newest frame only";
+}
+
 static void write_tracer(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracer's memory");
@@ -214,6 +252,12 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     tm_text_add(out, ", ");
     tm_report_count(out, info->tracer.nodes, "node");
     tm_text_add(out, "\n");
+    write_fill(&info->tracer, out);
+    if (info->tracer.full) {
+        begin_fact(out, "full");
+        tm_report_full(out, info->tracer.full);
+        tm_text_printf(out, ": %s\n", meaning_of_full(info->tracer.full));
+    }
     if (info->tracer.shortened) {
         begin_fact(out, "shortened");
         tm_report_count(out, info->tracer.shortened, "live block");
@@ -320,6 +364,11 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
                                      {"strings", tracer->strings},
                                      {"codes", tracer->codes},
                                      {"nodes", tracer->nodes},
+                                     {"bytes", tracer->bytes},
+                                     {"string_limit", tracer->string_limit},
+                                     {"code_limit", tracer->code_limit},
+                                     {"node_limit", tracer->node_limit},
+                                     {"byte_limit", tracer->byte_limit},
                                      {"table_bytes", tracer->table_bytes},
                                      {"leaves", tracer->leaves},
                                      {"mapped", tracer->mapped},
@@ -331,6 +380,7 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
                                      {"layout_major", tracer->layout_major},
                                      {"layout_minor", tracer->layout_minor}};
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
     tm_json_bool(json, "debug_build", tracer->debug_build);
     tm_json_word(json, "tracer_version", tracer->version);
@@ -368,7 +418,7 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     const struct tm_host *host = &request->session->host;
     struct tm_source *source;
     struct tm_footprint footprint;
-    struct tm_info info;
+    struct tm_info info = {0};
 
     struct tm_error *error = tm_source_open(current, host, &source);
     if (!error)

@@ -1,38 +1,48 @@
 // tm-top: the places that hold the most traced memory.
 
+#include <inttypes.h>
+
+#include "engine/commands/columns.h"
 #include "engine/commands/command.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 
-#define TOP_OPTIONS(X) \
-    TM_OPTIONS_LIMIT(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+#define TOP_OPTIONS(X)  \
+    TM_OPTIONS_LIMIT(X) \
+    TM_OPTIONS_ORDER(X) \
+    TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TOP_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] = TM_HELP(
     "Show the places that hold the most traced memory.", "tm-top [KEY] [OPTION]...",
-    "Each row is str() of a tracemalloc.Statistic, largest size first. Below it is\n"
-    "the source line, if the file can be read here. With key traceback, all frames\n"
-    "are below it. Then come the sum of the other rows and the total.\n"
-    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+    TM_HELP_COLUMNS "\n"
+                    "Each row is str() of a tracemalloc.Statistic, largest size first. Below it is\n"
+                    "the source line, if the file can be read here. With key traceback, all frames\n"
+                    "are below it, with their functions. Then come the sum of the other rows and the\n"
+                    "total.\n"
+                    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
     TOP_OPTIONS,
     "Examples:\n"
     "  tm-top\n"
     "  tm-top filename -n 5\n"
+    "  tm-top function\n"
+    "  tm-top --sort allocated\n"
     "  tm-top --mine /srv/shop\n"
     "  tm-top traceback --include '*/views.py' --all-frames\n"
     "  tm-top --exclude '<frozen *>' --cumulative\n"
     "\n"
     "The JSON object has:\n"
-    "  command, key, cumulative, limit\n"
+    "  command, key, cumulative, limit, sort\n"
     "  traceback_limit\n"
     "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
-    "  statistics    the rows: traceback (frames with filename and lineno, oldest\n"
-    "                first); filename and lineno (keys lineno, and filename with\n"
-    "                lineno 0); size, count\n"
-    "  other         the rows not shown: statistics (how many), size, count\n"
+    "  statistics    the rows: " TM_HELP_JSON_PLACES "                size, count;\n" TM_HELP_JSON_CHURN "\n"
+    "  other         the rows not shown: statistics (how many), size, count (null if\n"
+    "                cumulative: rows overlap)\n"
     "  total_size, total_count\n"
+    "                each block once; with --sort allocated or freed also\n"
+    "                total_allocated and so on\n" TM_HELP_JSON_LACKS
     "  in_flight     bytes in blocks that were being recorded or freed\n" TM_HELP_JSON_PRIVATE TM_HELP_JSON_HINTS
     "  missing       " TM_HELP_JSON_MISSING);
 
@@ -64,24 +74,90 @@ static struct top split(const struct tm_statistics *statistics, size_t limit)
     return top;
 }
 
+// A row as the columns take it: nothing was there before.
+static struct tm_difference row_of(const struct tm_statistic *statistic)
+{
+    return (struct tm_difference){.place = statistic->place,
+                                  .size = statistic->size,
+                                  .count = statistic->count,
+                                  .churn = statistic->churn,
+                                  .mixed = statistic->mixed};
+}
+
+static void write_row(const struct tm_request *request, const struct tm_statistic *statistic, struct tm_text *out)
+{
+    tm_format_statistic(out, statistic);
+    if (!request->settings.plain && tm_request_wants_history(request))
+        tm_format_churn(out, &statistic->churn);
+    tm_text_add(out, "\n");
+    tm_report_detail(out, request, &statistic->place, statistic->mixed);
+}
+
+static void write_column_row(const struct tm_request *request, const struct tm_columns *columns,
+                             const struct tm_statistic *statistic, struct tm_text *out)
+{
+    const struct tm_difference row = row_of(statistic);
+    tm_columns_row(columns, &row, out);
+    if (request->key == TM_KEY_TRACEBACK)
+        tm_report_detail(out, request, &statistic->place, statistic->mixed);
+}
+
+static struct tm_error *write_rows(const struct tm_request *request, const struct tm_statistics *statistics,
+                                   size_t shown, struct tm_text *out)
+{
+    struct tm_columns columns;
+    struct tm_screen screen;
+    bool in_columns = shown > 0 && tm_columns_wanted(request, &screen);
+
+    if (in_columns) {
+        tm_columns_init(&columns, request, &screen, statistics->total_size, false);
+        for (size_t i = 0; i < shown; i++) {
+            const struct tm_difference row = row_of(statistics->items[i]);
+            tm_columns_measure(&columns, &row);
+        }
+        tm_columns_header(&columns, out);
+    }
+    for (size_t i = 0; i < shown; i++) {
+        const struct tm_statistic *statistic = statistics->items[i];
+        struct tm_error *error = tm_host_check(&request->session->host);
+        if (error)
+            return error;
+        if (in_columns)
+            write_column_row(request, &columns, statistic, out);
+        else
+            write_row(request, statistic, out);
+        if (!request->settings.plain)
+            tm_report_row_lacks(out, &statistic->not_recorded, &statistic->shortened);
+    }
+    return NULL;
+}
+
+// What was ever allocated, where that is asked for.
+static void write_history(const struct tm_request *request, const struct tm_churn *churn, struct tm_text *out)
+{
+    if (request->settings.plain || !tm_request_wants_history(request))
+        return;
+    tm_text_add(out, "Ever allocated: ");
+    tm_format_kib(out, false, churn->allocated, false);
+    tm_text_printf(out, " in %" PRIu64 " blocks; freed: ", churn->allocations);
+    tm_format_kib(out, false, churn->freed, false);
+    tm_text_printf(out, " in %" PRIu64 " blocks\n", churn->frees);
+}
+
 static struct tm_error *write_text(const struct tm_request *request, const struct tm_query *query, struct tm_text *out)
 {
-    const struct tm_host *host = &request->session->host;
     const struct tm_statistics *statistics = &query->statistics;
     struct top top = split(statistics, tm_request_limit(request));
 
-    for (size_t i = 0; i < top.shown; i++) {
-        const struct tm_statistic *statistic = statistics->items[i];
-        struct tm_error *error = tm_host_check(host);
-        if (error)
-            return error;
-        tm_format_statistic(out, statistic);
-        tm_text_add(out, "\n");
-        tm_report_detail(out, host, &statistic->place, request->key);
-    }
+    struct tm_error *error = write_rows(request, statistics, top.shown, out);
+    if (error)
+        return error;
     if (top.shown < statistics->count) {
-        tm_text_printf(out, "%zu other: ", statistics->count - top.shown);
-        tm_format_kib(out, false, top.other_size, false);
+        tm_text_printf(out, "%zu other", statistics->count - top.shown);
+        if (!request->settings.cumulative) { // whose rows overlap: their sum would mean nothing
+            tm_text_add(out, ": ");
+            tm_format_kib(out, false, top.other_size, false);
+        }
         tm_text_add(out, "\n");
     }
     if (query->unmatched.count > 0) {
@@ -91,10 +167,15 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     }
     tm_text_add(out, "Total allocated size: ");
     tm_format_kib(out, false, statistics->total_size, false);
+    tm_report_overlap(out, request);
     tm_text_add(out, "\n");
-    tm_report_footprint(out, &query->footprint);
+    write_history(request, &statistics->total_churn, out);
+    if (!request->settings.plain)
+        tm_report_footprint(out, &query->footprint);
     tm_report_filters(out, request);
-    tm_hint(out, request, query);
+    if (!request->settings.plain)
+        tm_hint(out, request, query);
+    tm_report_lacks(out, "", statistics, query->codes_full);
     tm_report_in_flight(out, "", query->in_flight);
     tm_report_damage(out, &query->damage);
     return NULL;
@@ -107,17 +188,25 @@ static void write_rows_json(const struct tm_request *request, const struct tm_st
     for (size_t i = 0; i < top->shown; i++) {
         const struct tm_statistic *statistic = statistics->items[i];
         tm_json_begin_object(json, NULL);
-        tm_report_place_json(json, &statistic->place, request->key);
+        tm_report_place_json(json, &statistic->place, request->key, statistic->mixed);
         tm_json_number(json, "size", statistic->size);
         tm_json_number(json, "count", statistic->count);
+        if (tm_request_wants_history(request))
+            tm_report_churn_json(json, "", &statistic->churn);
+        tm_report_row_lacks_json(json, &statistic->not_recorded, &statistic->shortened);
         tm_json_end_object(json);
     }
     tm_json_end_array(json);
 
     tm_json_begin_object(json, "other");
     tm_json_number(json, "statistics", statistics->count - top->shown);
-    tm_json_number(json, "size", top->other_size);
-    tm_json_number(json, "count", top->other_count);
+    if (request->settings.cumulative) {
+        tm_json_null(json, "size");
+        tm_json_null(json, "count");
+    } else {
+        tm_json_number(json, "size", top->other_size);
+        tm_json_number(json, "count", top->other_count);
+    }
     tm_json_end_object(json);
 }
 
@@ -132,6 +221,7 @@ static void write_json(const struct tm_request *request, const struct tm_query *
     tm_json_word(&json, "key", tm_key_name(request->key));
     tm_json_bool(&json, "cumulative", request->settings.cumulative);
     tm_json_number(&json, "limit", tm_request_limit(request));
+    tm_json_word(&json, "sort", tm_order_name(request->settings.order));
     tm_json_number(&json, "traceback_limit", query->frame_limit);
     tm_report_filters_json(&json, request);
     write_rows_json(request, &query->statistics, &top, &json);
@@ -139,6 +229,9 @@ static void write_json(const struct tm_request *request, const struct tm_query *
         tm_report_unmatched_json(&json, "unmatched", &query->unmatched);
     tm_json_number(&json, "total_size", query->statistics.total_size);
     tm_json_number(&json, "total_count", query->statistics.total_count);
+    if (tm_request_wants_history(request))
+        tm_report_churn_json(&json, "total_", &query->statistics.total_churn);
+    tm_report_lacks_json(&json, &query->statistics);
     tm_json_number(&json, "in_flight", query->in_flight);
     tm_report_footprint_json(&json, "private", &query->footprint);
     tm_hint(&hints, request, query);
@@ -157,7 +250,8 @@ static struct tm_error *answer(struct tm_request *request, struct tm_target *cur
     struct tm_error *error = tm_query_init(&query, request, current, pool);
     if (error)
         return error;
-    error = tm_statistics_sort(&query.statistics, &request->session->host, tm_request_limit(request));
+    error = tm_statistics_sort(&query.statistics, &request->session->host, request->settings.order,
+                               tm_request_limit(request));
     if (!error && request->settings.json)
         write_json(request, &query, out);
     else if (!error)

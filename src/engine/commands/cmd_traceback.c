@@ -10,7 +10,7 @@
 
 enum { MOST_BLOCKS = 64 };
 
-#define TRACEBACK_OPTIONS(X) TM_OPTIONS_FRAMES(X) TM_OPTIONS_JSON(X)
+#define TRACEBACK_OPTIONS(X) TM_OPTIONS_FRAMES(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TRACEBACK_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -21,7 +21,9 @@ static const char help[] = TM_HELP("Show which block contains an address, and th
                                    "expression in the debugger's language. Options come before it, and \"--\" ends\n"
                                    "the options. Filters do not apply.\n"
                                    "\n"
-                                   "Below the block are the lines of Traceback.format(), most recent call last.\n",
+                                   "Below the block are the lines of Traceback.format(), most recent call last, each\n"
+                                   "with the function where it is known. (CPython up to 3.10 has plain names only,\n"
+                                   "and its own tracemalloc none.)\n",
                                    TRACEBACK_OPTIONS,
                                    "Examples:\n"
                                    "  tm-traceback 0x7f3a5c0e4d30\n"
@@ -31,8 +33,8 @@ static const char help[] = TM_HELP("Show which block contains an address, and th
                                    "The JSON object has:\n"
                                    "  command, address, limit (null: all frames)\n"
                                    "  blocks        each with address, size, offset (of the address in the block),\n"
-                                   "                domain, resizing, total_nframe, traceback (frames with filename\n"
-                                   "                and lineno, oldest first)\n"
+                                   "                domain, resizing, total_nframe,\n"
+                                   "                " TM_HELP_JSON_FRAMES "\n"
                                    "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -90,7 +92,7 @@ static void write_block(const struct tm_request *request, const struct answer *a
     if (end - first < traceback->total_frames)
         tm_text_printf(out, "; showing %" PRIu32 " of %" PRIu32 " frames", end - first, traceback->total_frames);
     tm_text_add(out, "):\n");
-    tm_format_frames(out, &request->session->host, traceback->frames, first, end);
+    tm_format_frames(out, &request->session->host, traceback->frames, first, end, !request->settings.plain);
 }
 
 static void write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)

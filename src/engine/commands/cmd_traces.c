@@ -12,16 +12,17 @@
 
 #define TRACES_OPTIONS(X) \
     TM_OPTIONS_LIMIT(X)   \
-    TM_OPTIONS_SORT(X) TM_OPTIONS_TRACEBACK(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+    TM_OPTIONS_SORT(X)    \
+    TM_OPTIONS_TRACEBACK(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TRACES_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] =
     TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
-            "Each row is a block: its address, its size, its domain, and the line that\n"
-            "allocated it (the most recent frame). Then come the sum of the other blocks and\n"
-            "the total. To see the whole traceback of a block, give its address to\n"
-            "tm-traceback, or use --traceback.\n"
+            "Each row is a block: its address, its size, its domain, and the line and\n"
+            "function that allocated it (the most recent frame). Then come the sum of the\n"
+            "other blocks and the total. To see the whole traceback of a block, give its\n"
+            "address to tm-traceback, or use --traceback.\n"
             "\n"
             "With --sort site, blocks with the same traceback are listed together, largest\n"
             "first. The sites are in the order of tm-top traceback.\n"
@@ -41,9 +42,9 @@ static const char help[] =
             "  traceback_limit\n"
             "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
             "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
-            "                row is the block before it), total_nframe, traceback (frames\n"
-            "                with filename and lineno, oldest first); with --mine also\n"
-            "                filename and lineno\n"
+            "                row is the block before it), total_nframe,\n"
+            "                " TM_HELP_JSON_FRAMES ";\n"
+            "                with --mine also filename, lineno and name\n"
             "  other         the blocks not shown: traces (how many), size\n"
             "  total_size, total_count\n" TM_HELP_JSON_HINTS "  missing       " TM_HELP_JSON_MISSING);
 
@@ -162,13 +163,15 @@ static struct tm_error *sort_rows(struct answer *answer, const struct tm_host *h
 // ---------------------------------------------------------------------------------------------------------------
 // Writing
 
-static void add_row(struct tm_text *out, const struct row *row)
+static void add_row(struct tm_text *out, const struct row *row, bool plain)
 {
     const struct tm_place place = {.frame = row->named->frames[row->named->count - 1]};
     tm_text_printf(out, "0x%" PRIx64 ": size=", row->address);
     tm_format_size(out, false, row->size, false);
     tm_text_printf(out, ", domain %" PRIu32 ", ", row->domain);
     tm_format_place(out, &place);
+    if (!plain)
+        tm_format_function(out, &place.frame);
     tm_text_add(out, row->resizing ? "; being resized: this is its state before that\n" : "\n");
 }
 
@@ -195,9 +198,9 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         struct tm_error *error = tm_host_check(host);
         if (error)
             return error;
-        add_row(out, &answer->rows[i]);
+        add_row(out, &answer->rows[i], request->settings.plain);
         if (request->settings.traceback)
-            tm_format_frames(out, host, traceback->frames, 0, traceback->count);
+            tm_format_frames(out, host, traceback->frames, 0, traceback->count, !request->settings.plain);
     }
     if (other_count(answer) > 0) {
         tm_text_printf(out, "%" PRIu64 " other: ", other_count(answer));

@@ -20,7 +20,9 @@ static const char help[] =
             "\n"
             "A core taken in the middle of an update is not damaged. An \"update in flight\" is\n"
             "a block that is recorded but not yet counted, or counted but not yet recorded.\n"
-            "The command fails unless the table is healthy.\n",
+            "A table that is \"full\" is consistent, but what is new to the program is recorded\n"
+            "without its place; tm-info shows how full it is. The command fails if the table\n"
+            "is damaged or incomplete.\n",
             VERIFY_OPTIONS,
             "Examples:\n"
             "  tm-verify\n"
@@ -29,10 +31,14 @@ static const char help[] =
             "\n"
             "The JSON object has:\n"
             "  command, limit, strict, table_address\n"
-            "  verdict       \"healthy\", \"incomplete\" (not all of it can be read), \"damaged\"\n"
+            "  verdict       \"healthy\", \"full\" (consistent, but without room), \"incomplete\"\n"
+            "                (not all of it can be read), \"damaged\"\n"
             "  damaged, missing, in_flight\n"
             "                records of each kind\n"
             "  unreadable_bytes\n"
+            "  full          what has no more room, as in tm-info\n"
+            "  lost_blocks, lost_frames\n"
+            "                not recorded\n"
             "  hidden_blocks, hidden_bytes\n"
             "                upper bounds of the live blocks and bytes without a usable\n"
             "                traceback\n"
@@ -100,7 +106,9 @@ static const char *verdict_of(const struct tm_verification *verification)
 {
     if (verification->records[TM_FINDING_DAMAGE])
         return "damaged";
-    return verification->records[TM_FINDING_MISSING] ? "incomplete" : "healthy";
+    if (verification->records[TM_FINDING_MISSING])
+        return "incomplete";
+    return verification->full ? "full" : "healthy";
 }
 
 static struct tm_error *make_verdict(const struct tm_verification *verification)
@@ -134,7 +142,18 @@ static void write_verdict(const struct tm_verification *verification, struct tm_
         tm_text_add(out, " is consistent");
     if (in_flight)
         tm_text_add(out, ", apart from updates in flight");
+    if (verification->full) {
+        tm_text_add(out, ", but has no more room for: ");
+        tm_report_full(out, verification->full);
+    }
     tm_text_add(out, "\n");
+    if (verification->lost_blocks || verification->lost_frames) {
+        tm_text_add(out, "not recorded: ");
+        tm_report_count(out, verification->lost_blocks, "block");
+        tm_text_add(out, ", ");
+        tm_report_count(out, verification->lost_frames, "frame");
+        tm_text_add(out, "\n");
+    }
 }
 
 static void write_findings(const struct answer *answer, enum tm_finding_kind kind, const char *of, struct tm_text *out)
@@ -231,6 +250,9 @@ static void write_json(const struct tm_request *request, const struct answer *an
     tm_json_number(&json, "missing", verification->records[TM_FINDING_MISSING]);
     tm_json_number(&json, "in_flight", verification->records[TM_FINDING_IN_FLIGHT]);
     tm_json_number(&json, "unreadable_bytes", verification->unreadable_bytes);
+    tm_report_full_json(&json, verification->full);
+    tm_json_number(&json, "lost_blocks", verification->lost_blocks);
+    tm_json_number(&json, "lost_frames", verification->lost_frames);
     tm_json_number(&json, "hidden_blocks", verification->hidden_blocks);
     tm_json_number(&json, "hidden_bytes", verification->hidden_bytes);
     write_findings_json(answer, &json);

@@ -41,11 +41,13 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP(summary, usage, body, options, after) \
     summary "\n\nUsage: " usage "\n\n" body "\nOptions:\n" options(TM_OPTION_AS_HELP) "\n" after
 
-#define TM_HELP_KEYS                                                           \
-    "KEY is what the blocks are grouped by:\n"                                 \
-    "  lineno     file name and line number of the allocation (the default)\n" \
-    "  filename   file name\n"                                                 \
-    "  traceback  the whole traceback\n"
+#define TM_HELP_KEYS                                                                \
+    "KEY is what the blocks are grouped by:\n"                                      \
+    "  lineno     file name and line number of the allocation (the default)\n"      \
+    "  filename   file name\n"                                                      \
+    "  traceback  the whole traceback\n"                                            \
+    "  function   file name and function: the qualified name, up to CPython 3.10\n" \
+    "             the plain name. tracemalloc's own tables have no functions.\n"
 #define TM_HELP_MINE                                                                \
     "With --mine, blocks without a frame that matches are one row at the end. It\n" \
     "needs tracebacks that reach to your files: 10 frames or more.\n"
@@ -54,6 +56,26 @@ void tm_complete_keys(struct tm_text *candidates);
     "inclusive filters, a block must match at least one of them. It must match no\n"    \
     "exclusive filter. The session's filters (tm-filter) are applied first, then the\n" \
     "command's filters to the rest. In PATTERN, \".pyc\" means \".py\".\n"
+#define TM_HELP_JSON_FRAMES                                  \
+    "traceback (frames, oldest first, each with filename,\n" \
+    "                lineno and, where known, name: the function's qualified name)"
+#define TM_HELP_JSON_PLACES                                                            \
+    TM_HELP_JSON_FRAMES                                                                \
+    ";\n"                                                                              \
+    "                filename, lineno and name (keys lineno, and filename and\n"       \
+    "                function with lineno 0); names_differ, if other functions have\n" \
+    "                blocks at the same lines: the name is that of most bytes;\n"
+#define TM_HELP_COLUMNS                                                                \
+    "On a terminal the rows are aligned columns, cut to its width, and \"%\" is the\n" \
+    "share of the total. Elsewhere, and with --plain, they have tracemalloc's form.\n" \
+    "The lines below the rows are the same everywhere.\n"
+#define TM_HELP_JSON_CHURN                                                          \
+    "                with --sort allocated or freed also allocated, allocations,\n" \
+    "                freed, frees (bytes and blocks, ever)"
+#define TM_HELP_JSON_LACKS                                                              \
+    "  not_recorded, shortened\n"                                                       \
+    "                size and count of the blocks whose code object or oldest frames\n" \
+    "                the table had no room for; in a row too, unless 0\n"
 #define TM_HELP_JSON_FILTERS                                                            \
     "  filters       the filters applied: number (of tm-filter, or null), inclusive,\n" \
     "                filename_pattern, lineno, all_frames, domain\n"

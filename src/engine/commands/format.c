@@ -108,7 +108,18 @@ void tm_format_place(struct tm_text *text, const struct tm_place *place)
     const struct tm_frame *frames = tm_place_frames(place, &count);
 
     tm_text_escape(text, frames[0].file_name->bytes, frames[0].file_name->length);
-    tm_text_printf(text, ":%" PRIu32, frames[0].line);
+    if (!place->by_function) {
+        tm_text_printf(text, ":%" PRIu32, frames[0].line);
+    } else if (frames[0].function) {
+        tm_text_add(text, " in ");
+        tm_text_escape(text, frames[0].function->bytes, frames[0].function->length);
+    }
+}
+
+void tm_format_average(struct tm_text *text, uint64_t size, uint64_t count)
+{
+    if (count)
+        append_scaled(text, tm_divide(size, count));
 }
 
 static void append_average(struct tm_text *text, uint64_t size, uint64_t count)
@@ -116,7 +127,7 @@ static void append_average(struct tm_text *text, uint64_t size, uint64_t count)
     if (count == 0)
         return;
     tm_text_add(text, ", average=");
-    append_scaled(text, tm_divide(size, count));
+    tm_format_average(text, size, count);
 }
 
 void tm_format_amount(struct tm_text *text, uint64_t size, uint64_t count)
@@ -144,6 +155,29 @@ void tm_format_growth(struct tm_text *text, const struct tm_difference *differen
                    difference->count < difference->old_count ? "-" : "+",
                    tm_distance(difference->old_count, difference->count));
     append_average(text, difference->size, difference->count);
+}
+
+void tm_format_churn(struct tm_text *text, const struct tm_churn *churn)
+{
+    tm_text_add(text, ", allocated=");
+    tm_format_size(text, false, churn->allocated, false);
+    tm_text_printf(text, " (%" PRIu64 "), freed=", churn->allocations);
+    tm_format_size(text, false, churn->freed, false);
+    tm_text_printf(text, " (%" PRIu64 ")", churn->frees);
+}
+
+static void append_change(struct tm_text *text, uint64_t old_size, uint64_t size, uint64_t old_count, uint64_t count)
+{
+    tm_format_size(text, size < old_size, tm_distance(old_size, size), true);
+    tm_text_printf(text, " (%s%" PRIu64 ")", count < old_count ? "-" : "+", tm_distance(old_count, count));
+}
+
+void tm_format_churn_difference(struct tm_text *text, const struct tm_churn *old, const struct tm_churn *now)
+{
+    tm_text_add(text, ", allocated=");
+    append_change(text, old->allocated, now->allocated, old->allocations, now->allocations);
+    tm_text_add(text, ", freed=");
+    append_change(text, old->freed, now->freed, old->frees, now->frees);
 }
 
 void tm_format_difference(struct tm_text *text, const struct tm_difference *difference)
@@ -175,13 +209,26 @@ void tm_format_source_line(struct tm_text *text, const struct tm_host *host, con
     tm_text_add(text, "\n");
 }
 
+void tm_format_function(struct tm_text *text, const struct tm_frame *frame)
+{
+    if (frame->not_recorded)
+        tm_text_add(text, " (its code object is not recorded)");
+    if (!frame->function)
+        return;
+    tm_text_add(text, ", in ");
+    tm_text_escape(text, frame->function->bytes, frame->function->length);
+}
+
 void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,
-                      uint32_t end)
+                      uint32_t end, bool functions)
 {
     for (uint32_t i = first; i < end; i++) {
         tm_text_add(text, "  File \"");
         tm_text_escape(text, frames[i].file_name->bytes, frames[i].file_name->length);
-        tm_text_printf(text, "\", line %" PRIu32 "\n", frames[i].line);
+        tm_text_printf(text, "\", line %" PRIu32, frames[i].line);
+        if (functions)
+            tm_format_function(text, &frames[i]);
+        tm_text_add(text, "\n");
         tm_format_source_line(text, host, &frames[i], "    ");
     }
 }

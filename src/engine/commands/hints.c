@@ -55,7 +55,8 @@ void tm_hint_patterns(struct tm_text *hints, const struct tm_request *request, c
     const struct tm_filter_list *own = &request->settings.filters;
     const struct tm_mine *mine = &request->settings.mine;
 
-    if (fits->count < session->count + own->count + tm_mine_count(mine))
+    // Without filters there are no fits, and nothing to add an offset to.
+    if (fits->count == 0 || fits->count < session->count + own->count + tm_mine_count(mine))
         return;
     hint_filters(hints, session, fits->items);
     hint_filters(hints, own, fits->items + session->count);

@@ -203,6 +203,18 @@ static struct tm_error *parse_sort(const char *command, const struct tm_option *
     return bad_value(command, option, value, "a sort order: size, address or site");
 }
 
+static struct tm_error *parse_order(const char *command, const struct tm_option *option, const char *value,
+                                    enum tm_order *result)
+{
+    for (unsigned i = 0; i < TM_ORDERS; i++) {
+        if (strcmp(value, tm_order_name((enum tm_order)i)) == 0) {
+            *result = (enum tm_order)i;
+            return NULL;
+        }
+    }
+    return bad_value(command, option, value, "a sort order: size, count, allocated or freed");
+}
+
 static struct tm_error *parse_form(const char *command, const struct tm_option *option, const char *value,
                                    enum tm_form *result)
 {
@@ -310,11 +322,16 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_JSON:
         settings->json = true;
         return NULL;
+    case TM_OPTION_PLAIN:
+        settings->plain = true;
+        return NULL;
     case TM_OPTION_HELP:
         settings->help = true;
         return NULL;
     case TM_OPTION_SORT:
         return parse_sort(command, option, value, &settings->sort);
+    case TM_OPTION_ORDER:
+        return parse_order(command, option, value, &settings->order);
     case TM_OPTION_FORM:
         return parse_form(command, option, value, &settings->form);
     case TM_OPTION_TRACEBACK:

@@ -6,6 +6,7 @@
 #define TRACEMORTEM_ENGINE_COMMANDS_OPTION_H
 
 #include "engine/model/mine.h"
+#include "engine/model/statistics.h"
 
 enum tm_option_id {
     TM_OPTION_LIMIT,
@@ -19,8 +20,10 @@ enum tm_option_id {
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
+    TM_OPTION_PLAIN,
     TM_OPTION_HELP,
     TM_OPTION_SORT,
+    TM_OPTION_ORDER,
     TM_OPTION_TRACEBACK,
     TM_OPTION_FORCE,
     TM_OPTION_FORM,
@@ -37,7 +40,7 @@ enum tm_option_id {
 #define TM_OPTIONS_CUMULATIVE(X)                                               \
     X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                   \
       "Count a block for each frame of its traceback, not only for the most\n" \
-      "        recent one (keys lineno and filename).")
+      "        recent one (all keys but traceback).")
 #define TM_OPTIONS_FILTERS(X)                                                        \
     X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                \
       "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"   \
@@ -61,6 +64,15 @@ enum tm_option_id {
     X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
     X(TM_OPTION_HELP, 'h', "-h, ", "--help", "", "Show this help and do nothing else.")
 
+#define TM_OPTIONS_PLAIN(X) \
+    X(TM_OPTION_PLAIN, 0, "    ", "--plain", "", "Show rows and frames exactly as tracemalloc does: without functions.")
+
+#define TM_OPTIONS_ORDER(X)                                                              \
+    X(TM_OPTION_ORDER, 's', "-s, ", "--sort", " ORDER",                                  \
+      "size: most live bytes first (the default); count: most live blocks;\n"            \
+      "        allocated, freed: most bytes allocated or freed since tracing began or\n" \
+      "        traces were cleared, with places that have no live block any more.\n"     \
+      "        Only tracemortem's tracer counts these two.")
 #define TM_OPTIONS_SORT(X)                                                       \
     X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
       "size: largest first (the default); address: lowest first; site: blocks\n" \
@@ -121,12 +133,14 @@ struct tm_settings {
     int64_t limit;
     bool cumulative;
     bool json;
+    bool plain;
     bool help;
     bool exclusive;
     bool all_frames;
     bool has_domain; // TM_OPTION_FILTER_DOMAIN
     uint32_t domain;
-    enum tm_sort sort;
+    enum tm_sort sort;   // TM_OPTION_SORT
+    enum tm_order order; // TM_OPTION_ORDER
     bool traceback;
     bool force;
     enum tm_form form;

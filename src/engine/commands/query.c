@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine/commands/command.h"
 #include "engine/open.h"
 
 static struct tm_error *open_source(const struct tm_host *host, struct tm_target *target, struct tm_source **result)
@@ -14,15 +15,36 @@ static struct tm_error *open_source(const struct tm_host *host, struct tm_target
     return error;
 }
 
-static struct tm_error *take_snapshot(const struct tm_host *host, struct tm_target *target, struct tm_pool *pool,
+static struct tm_error *take_snapshot(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
                                       struct tm_snapshot *result)
 {
+    const struct tm_host *host = &request->session->host;
     struct tm_source *source;
 
     struct tm_error *error = open_source(host, target, &source);
-    if (!error)
+    if (!error && tm_request_wants_history(request))
+        error = tm_source_history(source, host, pool, result);
+    else if (!error)
         error = tm_source_snapshot(source, host, pool, result);
     return error;
+}
+
+// The error if the request is about facts which the source does not record.
+static struct tm_error *require_facts(const struct tm_request *request, const struct tm_snapshot *snapshot)
+{
+    if (tm_request_wants_history(request) && !snapshot->has_churn)
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "what was allocated and freed is not counted here: only tracemortem's tracer counts it, "
+                               "and neither CPython's own tracemalloc nor a snapshot file has it\n"
+                               "Type \"%s --sort size\", or run the program under the tracer",
+                               request->command->name);
+    if (request->key != TM_KEY_FUNCTION || snapshot->has_functions)
+        return NULL;
+    return tm_error_create(TM_ERROR_UNSUPPORTED,
+                           "no functions are recorded here: only tracemortem's tracer records them, and neither "
+                           "CPython's own tracemalloc nor a snapshot file has them\n"
+                           "Type \"%s lineno\", or run the program under the tracer",
+                           request->command->name);
 }
 
 // An empty snapshot says nothing about patterns.
@@ -80,10 +102,12 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
     struct tm_snapshot snapshot;
 
     memset(query, 0, sizeof(*query));
-    struct tm_error *error = take_snapshot(host, target, pool, &snapshot);
+    struct tm_error *error = take_snapshot(request, target, pool, &snapshot);
     if (error)
         return error;
-    error = measure(query, target, &snapshot);
+    error = require_facts(request, &snapshot);
+    if (!error)
+        error = measure(query, target, &snapshot);
     if (!error)
         error = select_groups(query, request, pool, &snapshot);
     if (!error)
@@ -93,6 +117,8 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
     query->damage = snapshot.damage;
     query->in_flight = snapshot.in_flight;
     query->frame_limit = snapshot.frame_limit;
+    query->has_churn = snapshot.has_churn;
+    query->codes_full = snapshot.codes_full;
     tm_snapshot_deinit(&snapshot);
     if (error)
         tm_query_deinit(query);

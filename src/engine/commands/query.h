@@ -16,6 +16,8 @@ struct tm_query {
     struct tm_damage damage;
     uint64_t in_flight; // tm_snapshot's
     uint32_t frame_limit;
+    bool has_churn; // tm_snapshot's
+    bool codes_full;
 };
 
 /** The pool must outlive the query. */

@@ -10,8 +10,11 @@
 #include "engine/commands/request.h"
 #include "engine/model/footprint.h"
 
-/** Below a row: the source line for the key lineno, the whole traceback for the key traceback. */
-void tm_report_detail(struct tm_text *text, const struct tm_host *host, const struct tm_place *place, enum tm_key key);
+/**
+ * Below a row: the source line for the key lineno, the whole traceback for the key traceback. `mixed`: the row has
+ * blocks of other functions too.
+ */
+void tm_report_detail(struct tm_text *text, const struct tm_request *request, const struct tm_place *place, bool mixed);
 /** A line "filters: …", if the session or the command has filters, and a line "mine: …", if it has --mine. */
 void tm_report_filters(struct tm_text *text, const struct tm_request *request);
 /** If anything is missing from the answer: a line that says what, and what this means for the answer. */
@@ -21,13 +24,29 @@ void tm_report_damage_of_side(struct tm_text *text, const char *who, const struc
                               const char *meaning);
 /** Only what is missing, without `who`, the meaning and the newline. Nothing if nothing is missing. */
 void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage);
+/** After the total: that rows overlap, if they are cumulative; nothing with --plain. */
+void tm_report_overlap(struct tm_text *text, const struct tm_request *request);
+/** Lines below a row: how many of its blocks lack what the table had no room for. */
+void tm_report_row_lacks(struct tm_text *text, const struct tm_lack *not_recorded, const struct tm_lack *shortened);
+/** The same for a whole answer. `codes_full`: the table has no more room for code objects. */
+void tm_report_lacks(struct tm_text *text, const char *who, const struct tm_statistics *statistics, bool codes_full);
+/** Which arrays are full, of TM_FULL_*: "code objects, nodes". */
+void tm_report_full(struct tm_text *text, uint32_t full);
 /** A line about updates in flight; nothing if `bytes` is 0. */
 void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes);
 
-/** Member "traceback"; for keys with a single frame, also "filename" and "lineno". */
-void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key);
+/** Member "traceback"; for keys with a single frame, also "filename", "lineno" and "name". If `mixed`, "names_differ". */
+void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key, bool mixed);
 void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end);
-/** Members "filename" and "lineno". */
+/** Members "not_recorded" and "shortened", each with size and count; of a row only those that are not 0. */
+void tm_report_row_lacks_json(struct tm_json *json, const struct tm_lack *not_recorded,
+                              const struct tm_lack *shortened);
+void tm_report_lacks_json(struct tm_json *json, const struct tm_statistics *statistics);
+/** Members "allocated", "allocations", "freed" and "frees", each name after `prefix`. */
+void tm_report_churn_json(struct tm_json *json, const char *prefix, const struct tm_churn *churn);
+/** Member "full": the names of the full arrays. */
+void tm_report_full_json(struct tm_json *json, uint32_t full);
+/** Members "filename", "lineno" and, where known, "name". */
 void tm_report_frame_json(struct tm_json *json, const struct tm_frame *frame);
 /** Member "filters", and member "mine" if the command has --mine. */
 void tm_report_filters_json(struct tm_json *json, const struct tm_request *request);

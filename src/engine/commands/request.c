@@ -57,8 +57,8 @@ struct tm_error *tm_request_set_key(struct tm_request *request, const char *word
         return tm_usage_error(request->command->name, "unknown key \"", word, number_as_key);
     const char *nearest = tm_nearest(word, names, TM_KEYS);
     snprintf(after, sizeof(after),
-             nearest ? "\": the keys are %s, %s, %s; did you mean %s?" : "\": the keys are %s, %s, %s", names[0],
-             names[1], names[2], nearest);
+             nearest ? "\": the keys are %s, %s, %s, %s; did you mean %s?" : "\": the keys are %s, %s, %s, %s",
+             names[0], names[1], names[2], names[3], nearest);
     return tm_usage_error(request->command->name, "unknown key \"", word, after);
 }
 
@@ -66,7 +66,7 @@ struct tm_error *tm_request_check_cumulative(const struct tm_request *request)
 {
     if (request->settings.cumulative && request->key == TM_KEY_TRACEBACK)
         return tm_usage_error(request->command->name, "cumulative mode cannot be used with key ",
-                              tm_key_name(request->key), "; it is for lineno and filename");
+                              tm_key_name(request->key), "; it is for lineno, filename and function");
     if (request->settings.cumulative && tm_mine_count(&request->settings.mine) > 0)
         return tm_usage_error(request->command->name, "cumulative mode cannot be used with ", "--mine",
                               ": the one counts a block for each of its frames, the other for one of them");
@@ -80,6 +80,11 @@ struct tm_error *tm_request_check_words(const struct tm_request *request, size_t
     return tm_usage_error(request->command->name, "unexpected operand \"", request->words.items[most], "\"");
 }
 
+bool tm_request_wants_history(const struct tm_request *request)
+{
+    return request->settings.order == TM_ORDER_ALLOCATED || request->settings.order == TM_ORDER_FREED;
+}
+
 size_t tm_request_limit(const struct tm_request *request)
 {
     return request->settings.has_limit ? (size_t)request->settings.limit : 10;
@@ -88,23 +93,35 @@ size_t tm_request_limit(const struct tm_request *request)
 // ---------------------------------------------------------------------------------------------------------------
 // Parsing
 
-static const char json_option[] = "--json";
+// The length of an option at the end of a line of this length, which is applied; 0: there is none.
+static size_t take_last_option(struct tm_request *request, const char *line, size_t length)
+{
+    static const char *const names[] = {"--json", "--plain"};
+    bool *const settings[] = {&request->settings.json, &request->settings.plain};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t name_length = strlen(names[i]);
+        if (length <= name_length || !strchr(" \t", line[length - name_length - 1]) ||
+            memcmp(line + length - name_length, names[i], name_length) != 0)
+            continue;
+        *settings[i] = true;
+        return name_length;
+    }
+    return 0;
+}
 
 // Takes the rest of the line, without trailing blanks, as an expression. No language has an expression that ends in
-// " --json": people put options at the end, so there it is the option.
+// " --json" or " --plain": people put options at the end, so there they are options.
 static struct tm_error *take_expression(struct tm_request *request, const char *line, bool options_ended)
 {
-    const size_t option_length = sizeof(json_option) - 1;
     struct tm_text text = TM_TEXT_EMPTY;
     size_t length = strlen(line);
 
     for (;;) {
         while (length > 0 && strchr(" \t\r\n", line[length - 1]))
             length--;
-        if (options_ended || length <= option_length || !strchr(" \t", line[length - option_length - 1]) ||
-            memcmp(line + length - option_length, json_option, option_length) != 0)
+        size_t option_length = options_ended ? 0 : take_last_option(request, line, length);
+        if (option_length == 0)
             break;
-        request->settings.json = true;
         length -= option_length;
     }
     tm_text_bytes(&text, line, length);

@@ -60,6 +60,8 @@ struct tm_error *tm_request_set_key(struct tm_request *request, const char *word
 struct tm_error *tm_request_check_cumulative(const struct tm_request *request);
 /** For prepare(): TM_ERROR_USAGE if there are more words than `most`. */
 struct tm_error *tm_request_check_words(const struct tm_request *request, size_t most);
+/** Whether what was ever allocated and freed is asked for. */
+bool tm_request_wants_history(const struct tm_request *request);
 /** How many rows to show. */
 size_t tm_request_limit(const struct tm_request *request);
 

@@ -10,15 +10,23 @@
 static struct tm_error *add(struct tm_differences *differences, const struct tm_statistic *before,
                             const struct tm_statistic *after)
 {
+    static const struct tm_statistic none;
     struct tm_difference *difference = tm_arena_allocate(&differences->arena, sizeof(*difference));
     if (!difference)
         return tm_error_no_memory();
 
-    difference->place = after ? after->place : before->place;
-    difference->size = after ? after->size : 0;
-    difference->count = after ? after->count : 0;
-    difference->old_size = before ? before->size : 0;
-    difference->old_count = before ? before->count : 0;
+    bool mixed = before && after && !tm_places_same_functions(&after->place, &before->place);
+    const struct tm_statistic *old = before ? before : &none, *now = after ? after : &none;
+    *difference = (struct tm_difference){.place = after ? now->place : old->place,
+                                         .size = now->size,
+                                         .old_size = old->size,
+                                         .count = now->count,
+                                         .old_count = old->count,
+                                         .churn = now->churn,
+                                         .old_churn = old->churn,
+                                         .not_recorded = now->not_recorded,
+                                         .shortened = now->shortened,
+                                         .mixed = mixed || now->mixed || old->mixed};
     differences->items[differences->count++] = difference;
     return NULL;
 }
@@ -52,6 +60,10 @@ struct tm_error *tm_differences_init(struct tm_differences *differences, const s
     differences->total.count = after->total_count;
     differences->total.old_size = before->total_size;
     differences->total.old_count = before->total_count;
+    differences->total.churn = after->total_churn;
+    differences->total.old_churn = before->total_churn;
+    differences->total.not_recorded = after->not_recorded;
+    differences->total.shortened = after->shortened;
 
     differences->items = calloc(before->count + after->count + 1, sizeof(*differences->items));
     struct tm_error *error = differences->items ? add_all(differences, host, before, after) : tm_error_no_memory();
@@ -83,7 +95,33 @@ static int compare(const void *left, const void *right)
     return order;
 }
 
-struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host, size_t limit)
+static int compare_counts(const void *left, const void *right)
 {
-    return tm_order_greatest(differences->items, differences->count, limit, compare, host);
+    const struct tm_difference *a = left, *b = right;
+    int order = tm_compare_numbers(tm_distance(a->old_count, a->count), tm_distance(b->old_count, b->count));
+    return order == 0 ? compare(a, b) : order;
+}
+
+static int compare_allocated(const void *left, const void *right)
+{
+    const struct tm_difference *a = left, *b = right;
+    int order = tm_compare_numbers(tm_distance(a->old_churn.allocated, a->churn.allocated),
+                                   tm_distance(b->old_churn.allocated, b->churn.allocated));
+    return order == 0 ? compare(a, b) : order;
+}
+
+static int compare_freed(const void *left, const void *right)
+{
+    const struct tm_difference *a = left, *b = right;
+    int order = tm_compare_numbers(tm_distance(a->old_churn.freed, a->churn.freed),
+                                   tm_distance(b->old_churn.freed, b->churn.freed));
+    return order == 0 ? compare(a, b) : order;
+}
+
+struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host,
+                                     enum tm_order order, size_t limit)
+{
+    static int (*const comparisons[TM_ORDERS])(const void *, const void *) = {compare, compare_counts,
+                                                                              compare_allocated, compare_freed};
+    return tm_order_greatest(differences->items, differences->count, limit, comparisons[order], host);
 }

@@ -11,6 +11,9 @@ struct tm_difference {
     struct tm_place place;
     uint64_t size, old_size;
     uint64_t count, old_count;
+    struct tm_churn churn, old_churn;
+    struct tm_lack not_recorded, shortened; // as NEW's statistic has it
+    bool mixed;                             // as a statistic's, over both sides
 };
 
 struct tm_differences {
@@ -25,7 +28,11 @@ struct tm_error *tm_differences_init(struct tm_differences *differences, const s
                                      const struct tm_statistics *before, const struct tm_statistics *after);
 void tm_differences_deinit(struct tm_differences *differences);
 
-/** The greatest `limit` first, in tracemalloc's order (|size_diff|, size, |count_diff|, count, traceback). */
-struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host, size_t limit);
+/**
+ * The greatest `limit` first, in tracemalloc's order (|size_diff|, size, |count_diff|, count, traceback), or by the
+ * difference of what else is asked for.
+ */
+struct tm_error *tm_differences_sort(struct tm_differences *differences, const struct tm_host *host,
+                                     enum tm_order order, size_t limit);
 
 #endif

@@ -68,7 +68,7 @@ static uint64_t hash_frames(const struct tm_frame *frames, uint32_t count, uint3
     for (uint32_t i = 0; i < count; i++) {
         uint64_t frame = (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 44;
         hash = (hash ^ frame) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
+        hash ^= hash >> 29 ^ (uint64_t)(uintptr_t)frames[i].function << 1 ^ frames[i].not_recorded;
     }
     return tm_hash_number(hash);
 }
@@ -79,7 +79,9 @@ static bool traceback_is(const struct tm_traceback *traceback, const struct tm_f
     if (traceback->count != count || traceback->total_frames != total_frames)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (traceback->frames[i].file_name != frames[i].file_name || traceback->frames[i].line != frames[i].line)
+        const struct tm_frame *frame = &traceback->frames[i];
+        if (frame->file_name != frames[i].file_name || frame->line != frames[i].line ||
+            frame->function != frames[i].function || frame->not_recorded != frames[i].not_recorded)
             return false;
     }
     return true;
@@ -110,10 +112,12 @@ struct tm_error *tm_pool_traceback(struct tm_pool *pool, const struct tm_frame *
 }
 
 // The byte order of UTF-8 is the order of code points, which is Python's order of str.
-static int compare_names(const struct tm_name *a, const struct tm_name *b)
+int tm_names_compare(const struct tm_name *a, const struct tm_name *b)
 {
     if (a == b)
         return 0;
+    if (!a || !b)
+        return a ? 1 : -1;
     uint32_t common = a->length < b->length ? a->length : b->length;
     int order = common ? memcmp(a->bytes, b->bytes, common) : 0;
     if (order != 0)
@@ -124,7 +128,7 @@ static int compare_names(const struct tm_name *a, const struct tm_name *b)
 int tm_frames_compare(const struct tm_frame *a, uint32_t a_count, const struct tm_frame *b, uint32_t b_count)
 {
     for (uint32_t i = 0; i < a_count && i < b_count; i++) {
-        int order = compare_names(a[i].file_name, b[i].file_name);
+        int order = tm_names_compare(a[i].file_name, b[i].file_name);
         if (order == 0)
             order = (a[i].line > b[i].line) - (a[i].line < b[i].line);
         if (order != 0)

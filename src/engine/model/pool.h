@@ -18,13 +18,21 @@ struct tm_name {
     char bytes[];    // a NUL follows, for convenience
 };
 
-/** One frame as tracemalloc has it. Line 0: not known. */
+/**
+ * One frame as tracemalloc has it, and what tracemalloc does not have: the function. Line 0: not known. The function is
+ * no part of what tracemalloc compares: tm_frames_compare() does not look at it.
+ */
 struct tm_frame {
     const struct tm_name *file_name;
     uint32_t line;
+    bool not_recorded;              // "<unknown>" stands for a code object that is not in the table: it had no room
+    const struct tm_name *function; // its qualified name; NULL: not known
 };
 
-/** Oldest frame first, as in tracemalloc.Traceback. Two with the same frames and different totals are different. */
+/**
+ * Oldest frame first, as in tracemalloc.Traceback. Two with the same frames and different totals are different, and so
+ * are two whose functions differ.
+ */
 struct tm_traceback {
     uint32_t total_frames; // of the whole stack, as tracemalloc's total_nframe: at most 65535
     uint32_t count;        // at least 1
@@ -38,6 +46,8 @@ struct tm_error *tm_pool_name(struct tm_pool *pool, const char *bytes, uint32_t 
 struct tm_error *tm_pool_traceback(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
                                    uint32_t total_frames, const struct tm_traceback **result);
 
+/** Python's order of str: negative, 0, positive. NULL comes first. */
+int tm_names_compare(const struct tm_name *a, const struct tm_name *b);
 /** tracemalloc's order: frames as tuples (file name, line), the oldest first. Negative, 0, positive. */
 int tm_frames_compare(const struct tm_frame *a, uint32_t a_count, const struct tm_frame *b, uint32_t b_count);
 

@@ -5,6 +5,15 @@
 #include <stdlib.h>
 
 #include "engine/base/grow.h"
+#include "engine/base/number.h"
+
+void tm_churn_add(struct tm_churn *churn, const struct tm_churn *more)
+{
+    churn->allocated = tm_add_saturating(churn->allocated, more->allocated);
+    churn->allocations = tm_add_saturating(churn->allocations, more->allocations);
+    churn->freed = tm_add_saturating(churn->freed, more->freed);
+    churn->frees = tm_add_saturating(churn->frees, more->frees);
+}
 
 void tm_snapshot_deinit(struct tm_snapshot *snapshot)
 {

@@ -7,12 +7,21 @@
 #include "engine/model/damage.h"
 #include "engine/model/pool.h"
 
+/** What was ever allocated and freed since tracing began or traces were cleared: bytes, and how many blocks. */
+struct tm_churn {
+    uint64_t allocated, allocations;
+    uint64_t freed, frees;
+};
+void tm_churn_add(struct tm_churn *churn, const struct tm_churn *more);
+
 /** Live blocks with the same traceback, domain and allocator: what one allocation site has. */
 struct tm_group {
     const struct tm_traceback *traceback;
     uint32_t domain;
-    uint64_t size;  // bytes live, greater than 0 or count is
+    bool shortened; // the table had no room for the oldest frames of the traceback
+    uint64_t size;  // bytes live, greater than 0 or count is; but see tm_source_history()
     uint64_t count; // blocks live
+    struct tm_churn churn;
 };
 
 /** All zero is an empty snapshot. The tracebacks belong to the pool of the request. */
@@ -21,6 +30,9 @@ struct tm_snapshot {
     size_t count;
     size_t capacity;
     uint32_t frame_limit;
+    bool has_functions;   // frames have the names of their functions
+    bool has_churn;       // groups count what was ever allocated and freed
+    bool codes_full;      // the table has no room for more code objects
     uint64_t table_bytes; // that the table takes of the target's memory, at most; 0: not known
     uint64_t in_flight; // bytes of blocks which were being stored, freed or moved: sizes and counts may be off by them
     struct tm_damage damage;

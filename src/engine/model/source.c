@@ -22,14 +22,26 @@ struct tm_error *tm_source_info(struct tm_source *source, const struct tm_host *
     return source->ops->info(source, host, result);
 }
 
-struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                    struct tm_snapshot *result)
+static struct tm_error *take_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                      bool ever, struct tm_snapshot *result)
 {
     memset(result, 0, sizeof(*result));
-    struct tm_error *error = source->ops->snapshot(source, host, pool, result);
+    struct tm_error *error = source->ops->snapshot(source, host, pool, ever, result);
     if (error)
         tm_snapshot_deinit(result);
     return error;
+}
+
+struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                    struct tm_snapshot *result)
+{
+    return take_snapshot(source, host, pool, false, result);
+}
+
+struct tm_error *tm_source_history(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                   struct tm_snapshot *result)
+{
+    return take_snapshot(source, host, pool, true, result);
 }
 
 struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,

@@ -61,6 +61,13 @@ enum tm_lock {
     TM_LOCK_HELD, // a thread was changing the table, or was just about to
 };
 
+/** Arrays of the tracer's table that are full, as bits. Without room for code objects new functions are "<unknown>". */
+#define TM_FULL_CODES 1u
+#define TM_FULL_STRINGS 2u // no room for code objects either
+#define TM_FULL_BYTES 4u   // likewise
+#define TM_FULL_NODES 8u   // new tracebacks keep their newest frame only
+#define TM_FULL_SITES 16u  // likewise
+
 /** Facts for tm-info which only our tracer records. */
 struct tm_tracer_info {
     uint32_t layout_major, layout_minor;
@@ -70,11 +77,13 @@ struct tm_tracer_info {
     uint64_t started, cleared;       // nanoseconds since 1970, 0: never
     uint64_t sites;                  // that ever had a block
     uint64_t allocations, allocated; // ever since started or cleared
-    uint64_t strings, codes, nodes;
-    uint64_t table_bytes; // used by the arrays
-    uint64_t own_bytes;   // used by all of the table, at most
-    uint64_t leaves;      // of the shadow map, tm_leaf each
-    uint64_t mapped;      // address space mapped by the tracer
+    uint64_t strings, codes, nodes, bytes, site_records;
+    uint64_t string_limit, code_limit, node_limit, byte_limit; // the most of them; 0: not known
+    uint32_t full;                                             // TM_FULL_*
+    uint64_t table_bytes;                                      // used by the arrays
+    uint64_t own_bytes;                                        // used by all of the table, at most
+    uint64_t leaves;                                           // of the shadow map, tm_leaf each
+    uint64_t mapped;                                           // address space mapped by the tracer
     uint64_t lost_blocks, lost_frames;
     uint64_t shortened;    // live blocks whose traceback lacks frames which the table had no room for
     uint64_t record_limit; // sites which the tracer makes at most
@@ -114,6 +123,9 @@ struct tm_error *tm_source_info(struct tm_source *source, const struct tm_host *
 /** The caller frees the result by tm_snapshot_deinit(). The time it takes depends on the sites, not on the blocks. */
 struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                     struct tm_snapshot *result);
+/** The same, with the groups that have no live block any more but had some, where the source counts them. */
+struct tm_error *tm_source_history(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                   struct tm_snapshot *result);
 /**
  * The live blocks which contain `address`: at most one in domain 0 and one in each other domain (or, for domains whose
  * "addresses" are not addresses, the one with exactly this number). `capacity` is room for blocks; *count, at most

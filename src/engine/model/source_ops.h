@@ -11,7 +11,8 @@ struct tm_source_ops {
     void (*destroy)(struct tm_source *source);
     struct tm_error *(*require_tracing)(const struct tm_source *source);
     struct tm_error *(*info)(struct tm_source *source, const struct tm_host *host, struct tm_info *result);
-    struct tm_error *(*snapshot)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+    /** `ever`: as tm_source_history(). */
+    struct tm_error *(*snapshot)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool, bool ever,
                                  struct tm_snapshot *result);
     struct tm_error *(*find)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                              uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,

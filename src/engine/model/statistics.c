@@ -6,7 +6,7 @@
 
 #include "engine/base/order.h"
 
-static const char *const key_names[TM_KEYS] = {"lineno", "filename", "traceback"};
+static const char *const key_names[TM_KEYS] = {"lineno", "filename", "traceback", "function"};
 
 const char *tm_key_name(enum tm_key key)
 {
@@ -22,6 +22,13 @@ bool tm_key_from_name(const char *name, enum tm_key *result)
         }
     }
     return false;
+}
+
+static const char *const order_names[TM_ORDERS] = {"size", "count", "allocated", "freed"};
+
+const char *tm_order_name(enum tm_order order)
+{
+    return order_names[order];
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -41,6 +48,8 @@ uint64_t tm_place_hash(const struct tm_place *place)
 
     for (uint32_t i = 0; i < count; i++)
         hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 40);
+    if (place->by_function)
+        hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)place->frame.function);
     return hash;
 }
 
@@ -56,6 +65,18 @@ bool tm_places_equal(const struct tm_place *a, const struct tm_place *b)
     for (uint32_t i = 0; a_frames != b_frames && i < a_count; i++)
         if (a_frames[i].file_name != b_frames[i].file_name || a_frames[i].line != b_frames[i].line)
             return false;
+    return !a->by_function || a->frame.function == b->frame.function;
+}
+
+bool tm_places_same_functions(const struct tm_place *a, const struct tm_place *b)
+{
+    uint32_t a_count, b_count;
+    const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
+    const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
+
+    for (uint32_t i = 0; a_frames != b_frames && i < a_count && i < b_count; i++)
+        if (a_frames[i].function != b_frames[i].function)
+            return false;
     return true;
 }
 
@@ -65,7 +86,8 @@ int tm_places_compare(const struct tm_place *a, const struct tm_place *b)
     const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
     const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
 
-    return tm_frames_compare(a_frames, a_count, b_frames, b_count);
+    int order = tm_frames_compare(a_frames, a_count, b_frames, b_count);
+    return order == 0 && a->by_function ? tm_names_compare(a->frame.function, b->frame.function) : order;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -81,6 +103,22 @@ static struct tm_set_entry *find_entry(const struct tm_set *set, const struct tm
     return entry;
 }
 
+static bool lacks_record(const struct tm_place *place)
+{
+    uint32_t count;
+    const struct tm_frame *frames = tm_place_frames(place, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (frames[i].not_recorded)
+            return true;
+    return false;
+}
+
+static void add_lack(struct tm_lack *lack, const struct tm_group *group)
+{
+    lack->size = tm_add_saturating(lack->size, group->size);
+    lack->count = tm_add_saturating(lack->count, group->count);
+}
+
 static struct tm_error *add(struct tm_statistics *statistics, const struct tm_place *place,
                             const struct tm_group *group)
 {
@@ -93,24 +131,50 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
         struct tm_statistic *made = tm_arena_allocate(&statistics->arena, sizeof(*made));
         if (!made)
             return tm_error_no_memory();
-        *made = (struct tm_statistic){*place, 0, 0};
+        *made = (struct tm_statistic){.place = *place};
         tm_set_put(&statistics->set, entry, hash, made);
     }
 
     struct tm_statistic *statistic = entry->item;
+    statistic->mixed = statistic->mixed || !tm_places_same_functions(&statistic->place, place);
+    if (group->size > statistic->largest) {
+        statistic->largest = group->size;
+        statistic->place = *place;
+    }
     statistic->size = tm_add_saturating(statistic->size, group->size);
     statistic->count = tm_add_saturating(statistic->count, group->count);
-    statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
-    statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+    tm_churn_add(&statistic->churn, &group->churn);
+    if (lacks_record(place))
+        add_lack(&statistic->not_recorded, group);
+    if (place->traceback && group->shortened)
+        add_lack(&statistic->shortened, group);
     return NULL;
 }
 
 static struct tm_place frame_place(const struct tm_frame *frame, enum tm_key key)
 {
-    struct tm_place place = {NULL, *frame};
-    if (key == TM_KEY_FILENAME)
+    struct tm_place place = {.frame = *frame, .by_function = key == TM_KEY_FUNCTION};
+    if (key != TM_KEY_LINENO)
         place.frame.line = 0;
+    if (key == TM_KEY_FILENAME)
+        place.frame.function = NULL;
     return place;
+}
+
+// What concerns a group as a whole, however many places it counts for.
+static void add_total(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key, bool cumulative)
+{
+    const struct tm_traceback *traceback = group->traceback;
+    const struct tm_place newest = {.frame = traceback->frames[traceback->count - 1]}, all = {.traceback = traceback};
+    bool whole = cumulative || key == TM_KEY_TRACEBACK;
+
+    statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
+    statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+    tm_churn_add(&statistics->total_churn, &group->churn);
+    if (lacks_record(whole ? &all : &newest))
+        add_lack(&statistics->not_recorded, group);
+    if (whole && group->shortened)
+        add_lack(&statistics->shortened, group);
 }
 
 static struct tm_error *add_group(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key,
@@ -144,8 +208,10 @@ static struct tm_error *add_groups(struct tm_statistics *statistics, const struc
             frames = 0;
             error = tm_host_check(host);
         }
-        if (!error)
+        if (!error) {
+            add_total(statistics, &snapshot->groups[i], key, cumulative);
             error = add_group(statistics, &snapshot->groups[i], key, cumulative);
+        }
         if (error)
             return error;
     }
@@ -204,7 +270,34 @@ int tm_statistics_compare(const void *left, const void *right)
     return tm_places_compare(&a->place, &b->place);
 }
 
-struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit)
+static int compare_counts(const void *left, const void *right)
 {
-    return tm_order_greatest(statistics->items, statistics->count, limit, tm_statistics_compare, host);
+    const struct tm_statistic *a = left, *b = right;
+    return a->count != b->count ? tm_compare_numbers(a->count, b->count) : tm_statistics_compare(a, b);
+}
+
+static int compare_allocated(const void *left, const void *right)
+{
+    const struct tm_statistic *a = left, *b = right;
+    int order = tm_compare_numbers(a->churn.allocated, b->churn.allocated);
+    if (order == 0)
+        order = tm_compare_numbers(a->churn.allocations, b->churn.allocations);
+    return order == 0 ? tm_statistics_compare(a, b) : order;
+}
+
+static int compare_freed(const void *left, const void *right)
+{
+    const struct tm_statistic *a = left, *b = right;
+    int order = tm_compare_numbers(a->churn.freed, b->churn.freed);
+    if (order == 0)
+        order = tm_compare_numbers(a->churn.frees, b->churn.frees);
+    return order == 0 ? tm_statistics_compare(a, b) : order;
+}
+
+struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, enum tm_order order,
+                                    size_t limit)
+{
+    static int (*const comparisons[TM_ORDERS])(const void *, const void *) = {tm_statistics_compare, compare_counts,
+                                                                              compare_allocated, compare_freed};
+    return tm_order_greatest(statistics->items, statistics->count, limit, comparisons[order], host);
 }

@@ -17,28 +17,53 @@ enum tm_key {
     TM_KEY_LINENO,
     TM_KEY_FILENAME,
     TM_KEY_TRACEBACK,
+    TM_KEY_FUNCTION, // file name and function; tracemalloc has no such key
 };
-#define TM_KEYS 3
+#define TM_KEYS 4
 
-/** "lineno", "filename", "traceback", as tracemalloc calls them. */
+/** "lineno", "filename", "traceback", as tracemalloc calls them; "function". */
 const char *tm_key_name(enum tm_key key);
 bool tm_key_from_name(const char *name, enum tm_key *result);
 
 /** What a statistic is about: Statistic.traceback. */
 struct tm_place {
     const struct tm_traceback *traceback; // for the key traceback; else NULL, and
-    struct tm_frame frame;                // the only frame (line 0 for the key filename)
+    struct tm_frame frame;                // the only frame (line 0 for the keys filename and function)
+    bool by_function;                     // for the key function: the function counts when places are compared
 };
 const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count);
 uint64_t tm_place_hash(const struct tm_place *place);
+/** Of two equal places: whether the functions of their frames are the same too. */
+bool tm_places_same_functions(const struct tm_place *a, const struct tm_place *b);
 bool tm_places_equal(const struct tm_place *a, const struct tm_place *b);
 int tm_places_compare(const struct tm_place *a, const struct tm_place *b);
+
+/** Blocks whose answer lacks something, and their bytes. */
+struct tm_lack {
+    uint64_t size, count;
+};
+
+/** What rows are ordered by; each begins with tracemalloc's own order where what is asked for is equal. */
+enum tm_order {
+    TM_ORDER_SIZE,      // bytes live: tracemalloc's order
+    TM_ORDER_COUNT,     // blocks live
+    TM_ORDER_ALLOCATED, // bytes ever allocated
+    TM_ORDER_FREED,     // bytes ever freed
+};
+#define TM_ORDERS 4
+/** "size", "count", "allocated", "freed". */
+const char *tm_order_name(enum tm_order order);
 
 /** Sums saturate at 2^64 - 1; only a corrupt target gets there. */
 struct tm_statistic {
     struct tm_place place;
     uint64_t size;
     uint64_t count;
+    uint64_t largest; // bytes of the greatest group in it: the place has this group's functions
+    bool mixed;       // its groups have different functions at the same lines
+    struct tm_churn churn;
+    struct tm_lack not_recorded; // "<unknown>": the table had no room for the code objects
+    struct tm_lack shortened;    // the table had no room for the oldest frames; for the key traceback
 };
 
 struct tm_statistics {
@@ -46,11 +71,14 @@ struct tm_statistics {
     struct tm_set set;     // by place
     void **items;          // struct tm_statistic *
     size_t count;
-    uint64_t total_size; // of all items; with `cumulative` a block counts once for each of its frames
+    uint64_t total_size; // of all groups. With `cumulative` the items overlap, and here each block counts once
     uint64_t total_count;
+    struct tm_churn total_churn;
+    struct tm_lack not_recorded; // of blocks with a place that is not known, each block once
+    struct tm_lack shortened;    // of blocks whose traceback matters for the key and lacks frames
 };
 
-/** In no order. `cumulative` is for the keys lineno and filename. The snapshot's pool must outlive the result. */
+/** In no order. `cumulative` is for all keys but traceback. The snapshot's pool must outlive the result. */
 struct tm_error *tm_statistics_init(struct tm_statistics *statistics, const struct tm_host *host,
                                     const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative);
 void tm_statistics_deinit(struct tm_statistics *statistics);
@@ -60,7 +88,8 @@ const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statis
 /** tracemalloc's order of two struct tm_statistic: negative, 0, positive. */
 int tm_statistics_compare(const void *a, const void *b);
 
-/** The greatest `limit` first, in tracemalloc's order (size, count, traceback); the others follow in no order. */
-struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, size_t limit);
+/** The greatest `limit` first, by size in tracemalloc's order (size, count, traceback); the others in no order. */
+struct tm_error *tm_statistics_sort(struct tm_statistics *statistics, const struct tm_host *host, enum tm_order order,
+                                    size_t limit);
 
 #endif

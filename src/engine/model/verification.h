@@ -42,6 +42,8 @@ struct tm_verification {
     // What was checked.
     uint64_t strings, codes, nodes, sites, branches, leaves, tracked, watched;
     uint64_t blocks, bytes;               // live ones found, and their sizes
+    uint32_t full;                        // TM_FULL_*
+    uint64_t lost_blocks, lost_frames;    // as the tracer counted them: not recorded
     uint64_t hidden_blocks, hidden_bytes; // up to so many live ones have no traceback that can be read
 };
 

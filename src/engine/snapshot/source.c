@@ -74,7 +74,7 @@ static struct tm_error *get_frame(const struct collector *collector, tm_pickled 
         return bad_trace(collector, "frame", value);
     if (count != 2)
         return tm_not_a_snapshot("trace %" PRIu64 " has a frame of %" PRIu64 " parts, not 2", collector->number, count);
-    frame->file_name = tm_pickled_string(items[0]);
+    *frame = (struct tm_frame){.file_name = tm_pickled_string(items[0])};
     if (!frame->file_name)
         return bad_trace(collector, "file name", items[0]);
     return get_number(collector, items[1], "line number", &frame->line);
@@ -220,8 +220,9 @@ static struct tm_error *collect(struct collector *collector, tm_pickled snapshot
 }
 
 static struct tm_error *file_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                      struct tm_snapshot *result)
+                                      bool ever, struct tm_snapshot *result)
 {
+    (void)ever; // a file has live blocks only
     struct tm_target *target = ((struct snapshot_file *)source)->target;
     struct tm_unpickled *unpickled;
     struct tm_error *error = tm_unpickle(target, host, pool, &unpickled);

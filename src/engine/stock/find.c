@@ -1,6 +1,6 @@
 /**
  * By symbols where there are any, else by search: first for what can be the head of a table of traces, then for the
- * variable that has its address. A variable counts only together with its neighbours, which lead to the other tables.
+ * variable that has its address. A variable counts only together with those that lead to the other tables.
  */
 #include "engine/stock/find.h"
 
@@ -15,7 +15,11 @@
 
 #define RUNTIME_SPAN 65536u  // how far from its start _PyRuntime has what is looked for
 #define RUNTIME_LEAST 16384u // from 3.12 on, so much of it says whether tracemalloc was started
-#define NEIGHBOURS 256u      // bytes before and after a static variable that contain the others
+#define NEIGHBOURS 256u      // bytes before and after a static variable that contain the others in most builds
+#define KIN_SPAN PIECE       // so far from one are they in builds whose linker regroups them (-flto)
+// All of tracemalloc's tables, and its lock, are allocated at once: so far from each other at most.
+#define HEAP_SPAN (UINT64_C(64) << 20)
+#define VARIABLES_LIMIT 64u // of those whose neighbours are not the other tables
 #define VERSION_SPAN (UINT64_C(4) << 20)
 // So much of each region is searched for tables first, then the rest: tables are made early.
 #define TABLES_FIRST (UINT64_C(64) << 20)
@@ -39,6 +43,8 @@ struct search {
     unsigned char *piece; // room for PIECE bytes, and for the rest of a table's head whose first word is among them
     uint64_t candidates[CANDIDATES_LIMIT]; // addresses of possible tables of traces, ascending
     size_t candidate_count;
+    uint64_t variables[VARIABLES_LIMIT]; // that have the address of a candidate
+    size_t variable_count;
     uint64_t done, total; // bytes, for the progress
 };
 
@@ -275,7 +281,8 @@ static bool serves_our_tracer(const struct tm_stock_table *traces)
 static void accept(struct search *search, const struct tm_stock_place *place)
 {
     search->is_ours = search->is_ours || serves_our_tracer(&place->traces);
-    if (search->found && search->result->variable != place->variable)
+    if (search->found && search->result->variable != place->variable &&
+        search->result->traces.address != place->traces.address)
         refuse(search, tm_error_create(TM_ERROR_CORRUPT,
                                        "there are tables of two tracemallocs here, at 0x%" PRIx64 " and 0x%" PRIx64
                                        ", and nothing says which are this Python's\nLoad the program's executable "
@@ -332,28 +339,68 @@ static void look_in_runtime(struct search *search)
 // ---------------------------------------------------------------------------------------------------------------
 // Up to 3.11: static variables, each where the linker put it
 
-// Of the variables around one: the tables that must be there. From 3.9 on *domains is one of them.
-static bool has_neighbours(const struct search *search, const struct tm_stock_table *traces,
-                           const unsigned char *around, uint64_t *domains)
+// The tables that belong to a table of traces. From 3.9 on these are one of tracebacks and one of domains; in 3.8 two
+// sets, which differ in how they hash.
+struct kin {
+    const struct tm_stock_table *traces;
+    uint64_t found[2]; // addresses: of the tracebacks and the domains, or of the sets
+    uint64_t hashes[2];
+    bool too_many;
+};
+
+static void add_kin(struct kin *kin, size_t which, const struct tm_stock_table *table)
 {
-    unsigned tracebacks = 0, domain_tables = 0, sets = 0;
-    uint64_t first_hash = 0;
-    for (size_t at = 0; at < 2 * NEIGHBOURS; at += 8) {
-        struct tm_stock_table table;
-        if (at == NEIGHBOURS || !read_table(search, traces->shape, tm_load_u64(around + at), &table))
-            continue;
-        if (traces->shape == TM_STOCK_SHAPE_3_8) {
-            bool is_set = same_allocator(&table, traces) && table.key_size == 8 && table.data_size == 0;
-            sets += is_set && table.hash != first_hash;
-            first_hash = is_set ? table.hash : first_hash;
-        } else if (is_domains(&table, traces)) {
-            domain_tables++;
-            *domains = table.address;
-        } else {
-            tracebacks += is_tracebacks(&table, traces);
-        }
+    kin->too_many = kin->too_many || (kin->found[which] != 0 && kin->found[which] != table->address);
+    kin->found[which] = table->address;
+    kin->hashes[which] = table->hash;
+}
+
+static void consider_kin(struct kin *kin, const struct tm_stock_table *table)
+{
+    const struct tm_stock_table *traces = kin->traces;
+    if (traces->shape == TM_STOCK_SHAPE_3_9) {
+        if (is_domains(table, traces))
+            add_kin(kin, 1, table);
+        else if (is_tracebacks(table, traces))
+            add_kin(kin, 0, table);
+    } else if (same_allocator(table, traces) && table->key_size == 8 && table->data_size == 0) {
+        add_kin(kin, kin->found[0] != 0 && table->hash != kin->hashes[0], table);
     }
-    return traces->shape == TM_STOCK_SHAPE_3_8 ? sets == 2 : tracebacks == 1 && domain_tables == 1;
+}
+
+// Looks for kin among the tables whose addresses are in these bytes.
+static void note_kin(const struct search *search, const unsigned char *bytes, uint64_t length, struct kin *kin)
+{
+    uint64_t last = kin->traces->address;
+    for (uint64_t at = 0; at + 8 <= length && !kin->too_many; at += 8) {
+        struct tm_stock_table table;
+        uint64_t word = tm_load_u64(bytes + at);
+        if (word % 16 != 0 || word == last || word == kin->traces->address ||
+            tm_distance(word, kin->traces->address) > HEAP_SPAN)
+            continue;
+        last = word;
+        if (read_table(search, kin->traces->shape, word, &table))
+            consider_kin(kin, &table);
+    }
+}
+
+static bool is_complete(const struct kin *kin)
+{
+    return kin->found[0] != 0 && kin->found[1] != 0 && !kin->too_many;
+}
+
+// Finds the other tables by variables near the one of the traces, or anywhere in the same module's data: what the
+// tables are decides, and not where a linker put their variables. Overwrites search->piece.
+static bool find_kin(const struct search *search, uint64_t variable, bool far, struct kin *kin)
+{
+    uint64_t span = far ? KIN_SPAN : NEIGHBOURS;
+    if (variable < span)
+        return false;
+    for (uint64_t at = variable - span; at < variable + span && !kin->too_many; at += span) {
+        read_range(search, at, search->piece, span);
+        note_kin(search, search->piece, span, kin);
+    }
+    return is_complete(kin);
 }
 
 // Where the allocators are that tracemalloc calls, each of a context and four functions; those for objects, which
@@ -372,13 +419,42 @@ static size_t find_allocators(const unsigned char *around)
     return 2 * NEIGHBOURS;
 }
 
-// The lock is a semaphore. A variable nearby points to it, and it is in a block of its own of glibc's malloc();
-// without these checks, zeros anywhere would do. Compilers keep the order of variables or reverse it, so the lock is
-// between the tables and the allocators. If several fit and agree, it does not matter which is the lock.
+// Semaphores of locks, as far as they were seen.
+struct semaphores {
+    unsigned count, held;
+    bool unreadable; // an address of what may be one cannot be read
+};
+
+// The lock is a semaphore. A variable nearby points to it, and it is in a block of its own of glibc's malloc(), made
+// together with the tables; without these checks, zeros anywhere would do.
 #define SEMAPHORE_BLOCK 0x30u
-static enum tm_lock lock_among(const struct search *search, const unsigned char *around)
+static struct semaphores count_semaphores(const struct search *search, const struct tm_stock_table *traces,
+                                          const unsigned char *around, size_t first, size_t end)
 {
-    unsigned held = 0, count = 0;
+    struct semaphores seen = {0, 0, false};
+    for (size_t at = first; at < end; at += 8) {
+        uint64_t address = tm_load_u64(around + at);
+        uint32_t block[6]; // the block's size and flags, then value, waiters, whether it is shared, nothing
+        const uint32_t *semaphore = block + 2;
+        if (address % 16 != 0 || address == 0 || tm_distance(address, traces->address) > HEAP_SPAN)
+            continue;
+        if (!tm_target_try_read(search->target, address - 8, block, sizeof(block)))
+            seen.unreadable = true;
+        else if ((block[0] & ~15u) == SEMAPHORE_BLOCK && block[1] == 0 && semaphore[0] <= 1 &&
+                 semaphore[1] <= UINT16_MAX && semaphore[2] == 0 && semaphore[3] == 0) {
+            seen.count++;
+            seen.held += semaphore[0] == 0;
+        }
+    }
+    return seen;
+}
+
+// Compilers keep the order of variables or reverse it, so the lock is between the tables and the allocators; -flto
+// regroups variables, and then it is on the other side, or the allocators are elsewhere. If several fit and agree, it
+// does not matter which is the lock.
+static enum tm_lock lock_among(const struct search *search, const struct tm_stock_table *traces,
+                               const unsigned char *around)
+{
     size_t first = 0, end = 2 * NEIGHBOURS, allocators = find_allocators(around);
     if (allocators < NEIGHBOURS) {
         first = allocators + ALLOCATORS_SIZE;
@@ -387,26 +463,28 @@ static enum tm_lock lock_among(const struct search *search, const unsigned char 
         first = NEIGHBOURS;
         end = allocators;
     }
-    for (size_t at = first; at < end; at += 8) {
-        uint64_t address = tm_load_u64(around + at);
-        uint32_t block[6]; // the block's size and flags, then value, waiters, whether it is shared, nothing
-        const uint32_t *semaphore = block + 2;
-        if (address % 16 != 0 || address == 0 ||
-            !tm_target_try_read(search->target, address - 8, block, sizeof(block)) ||
-            (block[0] & ~15u) != SEMAPHORE_BLOCK || block[1] != 0 || semaphore[0] > 1 || semaphore[1] > UINT16_MAX ||
-            semaphore[2] != 0 || semaphore[3] != 0)
-            continue;
-        count++;
-        held += semaphore[0] == 0;
-    }
-    if (count == 0 || (held != 0 && held != count))
+    struct semaphores seen = count_semaphores(search, traces, around, first, end);
+    if (seen.count == 0 && !seen.unreadable)
+        seen = count_semaphores(search, traces, around, 0, 2 * NEIGHBOURS);
+    if (seen.count == 0 || seen.unreadable || (seen.held != 0 && seen.held != seen.count))
         return TM_LOCK_UNKNOWN;
-    return held ? TM_LOCK_HELD : TM_LOCK_FREE;
+    return seen.held ? TM_LOCK_HELD : TM_LOCK_FREE;
+}
+
+// A static variable. GCC's -flto gives it a name of its own.
+static uint64_t static_symbol(const struct search *search, const char *name)
+{
+    char private_name[64];
+    uint64_t address = tm_target_symbol(search->target, name);
+    if (address != 0)
+        return address;
+    snprintf(private_name, sizeof(private_name), "%s.lto_priv.0", name);
+    return tm_target_symbol(search->target, private_name);
 }
 
 static bool read_symbol(const struct search *search, const char *name, void *value, size_t size)
 {
-    uint64_t address = tm_target_symbol(search->target, name);
+    uint64_t address = static_symbol(search, name);
     return address != 0 && tm_target_try_read(search->target, address, value, size);
 }
 
@@ -425,7 +503,7 @@ static void read_statics(const struct search *search, bool by_symbol, const unsi
     if (by_symbol && read_symbol(search, "tables_lock", &lock, sizeof(lock)))
         place->lock = semaphore_state(search, lock);
     if (place->lock == TM_LOCK_UNKNOWN)
-        place->lock = lock_among(search, around);
+        place->lock = lock_among(search, &place->traces, around);
     if (!by_symbol)
         return;
     place->has_memory = read_symbol(search, "tracemalloc_traced_memory", &place->traced, sizeof(place->traced)) &&
@@ -456,31 +534,38 @@ static const struct tm_stock_layout *layout_of_statics(struct search *search, st
     return NULL;
 }
 
-static void consider_static(struct search *search, uint64_t variable, const char *found_by, bool by_symbol)
+// False: the other tables are not where they were looked for.
+static bool consider_static(struct search *search, uint64_t variable, const char *found_by, bool by_symbol, bool far)
 {
     unsigned char around[2 * NEIGHBOURS];
+    bool found = false;
     if (variable < NEIGHBOURS)
-        return;
+        return false;
     read_range(search, variable - NEIGHBOURS, around, sizeof(around));
     for (int shape = TM_STOCK_SHAPE_3_8; shape <= TM_STOCK_SHAPE_3_9; shape++) {
         struct tm_stock_place place = {.found_by = found_by, .variable = variable};
+        struct kin kin = {.traces = &place.traces};
         if (!read_table(search, (enum tm_stock_shape)shape, tm_load_u64(around + NEIGHBOURS), &place.traces) ||
-            !is_traces(&place.traces) || !has_neighbours(search, &place.traces, around, &place.domains))
+            !is_traces(&place.traces) || !find_kin(search, variable, far, &kin))
             continue;
+        found = true;
+        place.domains = shape == TM_STOCK_SHAPE_3_9 ? kin.found[1] : 0;
         place.layout = layout_of_statics(search, &place);
         if (!place.layout)
-            return;
+            return true;
         read_statics(search, by_symbol, around, &place);
         accept(search, &place);
     }
+    return found;
 }
 
 static void look_at_static(struct search *search)
 {
-    uint64_t variable = tm_target_symbol(search->target, "tracemalloc_traces"), table;
+    uint64_t variable = static_symbol(search, "tracemalloc_traces"), table;
     if (variable == 0 || !tm_target_try_read(search->target, variable, &table, sizeof(table)))
         return;
-    consider_static(search, variable, "symbol", true);
+    if (!consider_static(search, variable, "symbol", true, false))
+        consider_static(search, variable, "symbol", true, true);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -571,7 +656,8 @@ static void consider_variable(struct search *search, uint64_t variable)
         if (consider_state(search, variable - TM_STOCK_TRACES, state, "search"))
             return;
     }
-    consider_static(search, variable, "search", false);
+    if (!consider_static(search, variable, "search", false, false) && search->variable_count < VARIABLES_LIMIT)
+        search->variables[search->variable_count++] = variable;
 }
 
 #define VARIABLES_AT_ONCE 512u
@@ -600,12 +686,16 @@ static struct tm_error *search_memory(struct search *search)
     const uint64_t bounds[] = {0, TABLES_FIRST, UINT64_MAX};
     struct tm_error *error = tm_target_regions(search->target, &search->regions, &search->region_count);
     for (size_t i = 0; i < 2 && !error && !search->found && !search->refusal; i++) {
-        search->candidate_count = 0;
+        search->candidate_count = search->variable_count = 0;
         error = visit_regions(search, bounds[i], bounds[i + 1], note_tables);
         if (error || search->candidate_count == 0)
             continue;
         qsort(search->candidates, search->candidate_count, sizeof(search->candidates[0]), compare_addresses);
         error = visit_regions(search, 0, VARIABLES_SPAN, note_variables);
+        for (size_t at = 0; at < search->variable_count && !error && !search->found && !search->refusal; at++) {
+            error = tm_host_check(search->host);
+            consider_static(search, search->variables[at], "search", false, true);
+        }
     }
     return error;
 }

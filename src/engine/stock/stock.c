@@ -362,8 +362,9 @@ static struct tm_error *collect_groups(struct reading *reading, struct tm_snapsh
 }
 
 static struct tm_error *stock_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                       struct tm_snapshot *result)
+                                       bool ever, struct tm_snapshot *result)
 {
+    (void)ever; // only live blocks are counted
     struct reading reading;
     struct seen seen = {0, 0};
     struct tm_error *error = reading_init(&reading, stock_of(source), host, pool);

@@ -10,7 +10,7 @@
 
 struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result);
 struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                   struct tm_snapshot *result);
+                                   bool ever, struct tm_snapshot *result);
 struct tm_error *tm_table_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
                                struct tm_damage *damage);

@@ -35,7 +35,7 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_recorde
     if (good && site.domain != found->domain)
         good = tm_flaw_corrupt(&flaw, tm_records_address(sites, found->site));
     if (good)
-        error = tm_tracebacks_get(&finder->tracebacks, site.node, site.total_frames, &block.traceback, &flaw);
+        error = tm_site_traceback(&finder->tracebacks, &site, &block.traceback, &flaw);
     tm_damage_add(finder->damage, &flaw, 1);
     if (!error && block.traceback && finder->count < finder->capacity)
         finder->blocks[finder->count++] = block;

@@ -4,6 +4,7 @@
 #include "engine/base/set.h"
 #include "engine/table/answers.h"
 #include "engine/table/sites.h"
+#include "layout/bounds.h"
 
 // Copies text of the target. A version is printable ASCII only; anything else becomes "?".
 static void copy_text(char *to, size_t capacity, const char *from, size_t length)
@@ -88,6 +89,16 @@ static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
     info->tracer.strings = table->strings.count - 1;
     info->tracer.codes = table->codes.count - 1;
     info->tracer.nodes = table->nodes.count - 1;
+    info->tracer.bytes = table->bytes.count - 1;
+    info->tracer.site_records = table->sites.count - 1;
+    info->tracer.full = tm_table_full(table);
+    uint64_t limit = tm_table_record_limit(table);
+    if (limit) {
+        info->tracer.string_limit = TM_STRINGS_LIMIT(limit) - 1;
+        info->tracer.code_limit = TM_CODES_LIMIT(limit) - 1;
+        info->tracer.node_limit = TM_NODES_LIMIT(limit) - 1;
+        info->tracer.byte_limit = TM_BYTES_LIMIT(limit) - 1;
+    }
 }
 
 static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_host *host, struct tm_info *info)

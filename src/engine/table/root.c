@@ -309,6 +309,20 @@ static bool searched_nothing(const struct search *search)
     return search->region_count > 0;
 }
 
+// The tracer makes its table as soon as it meets an interpreter that it knows. So it does not help to preload it.
+static struct tm_error *explain_no_table(const struct search *search)
+{
+    if (looks_like_python(search->target))
+        return tm_error_create(TM_ERROR_NOT_TRACING,
+                               "the tracer is loaded in this process, and so is a Python, but there is no trace table\n"
+                               "Either the tracer refused this Python, and said why on the program's stderr; or it "
+                               "cannot\nreach it: in a namespace of its own (dlmopen), or not exporting its symbols.");
+    return tm_error_create(TM_ERROR_NOT_TRACING,
+                           "the tracer is loaded in this process, but no Python that it can reach\n"
+                           "It traces an interpreter that comes later, by dlopen, from its first allocation on: ask "
+                           "again\nthen. It cannot reach one in a namespace of its own (dlmopen).");
+}
+
 // gdb's gcore does not say what it left out.
 #define NOR_IN_CORE "; or the core lacks its anonymous memory (coredump_filter)\n"
 
@@ -323,9 +337,7 @@ static struct tm_error *explain(struct search *search)
     if (search->missing || absent || searched_nothing(search) || search->symbol_missing)
         return explain_missing(search, absent, first);
     if (search->no_table_yet)
-        return tm_error_create(TM_ERROR_NOT_TRACING,
-                               "the tracer is loaded in this process, but tracing was never started\n"
-                               "Start it in the program with tracemortem.start(), or\n" TM_HOW_TO_TRACE);
+        return explain_no_table(search);
     const char *searched =
         search->region_count == 0 ? "\nThe debugger reports no memory regions, so memory could not be searched." : "";
     if (looks_like_python(search->target))

@@ -1,5 +1,5 @@
 /**
- * Sites: what a site's record counts, and the loop over all of them. Knows no traceback and no block.
+ * Sites: what a site's record counts, and the loop over all of them. Knows no block.
  *
  * An update changes a site's counters and the root's by several stores. A core may be taken between two of them: what
  * one update explains is *in flight* and is no damage.
@@ -8,6 +8,7 @@
 #define TRACEMORTEM_ENGINE_TABLE_SITES_H
 
 #include "engine/table/table.h"
+#include "engine/table/tracebacks.h"
 
 /** No program has so many live blocks or bytes: larger counters are damaged, or were read between two stores. */
 #define TM_COUNTER_LIMIT (UINT64_C(1) << 60)
@@ -24,6 +25,10 @@ enum tm_liveness tm_site_liveness(uint64_t id, const struct tm_site *site, uint6
 
 /** The record of a site. False with `flaw` set: it cannot be read, or has changed since it was written. */
 bool tm_site_get(const struct tm_records *sites, uint64_t id, struct tm_site *site, struct tm_flaw *flaw);
+
+/** The traceback of a site, as tm_tracebacks_get(); its one frame is marked where the table had no room for any. */
+struct tm_error *tm_site_traceback(struct tm_tracebacks *tracebacks, const struct tm_site *site,
+                                   const struct tm_traceback **result, struct tm_flaw *flaw);
 
 /** A loop over all sites that can be read. The damage of the loaded array already counts those that cannot. */
 struct tm_site_cursor {

@@ -8,6 +8,7 @@
 #include "engine/base/advice.h"
 #include "engine/base/number.h"
 #include "engine/table/answers.h"
+#include "layout/bounds.h"
 
 // Ids are numbers of 32 bits. Positions in `bytes` could be larger, but no program has a TiB of names.
 #define ID_LIMIT (UINT64_C(1) << 32)
@@ -141,6 +142,26 @@ struct tm_error *tm_table_load_sites(struct tm_table *table, const struct tm_hos
     if (!error)
         error = tm_records_load(&table->bytes, host, "reading names");
     return error;
+}
+
+uint64_t tm_table_record_limit(const struct tm_table *table)
+{
+    uint64_t limit = table->place.root.record_limit;
+    return limit <= TM_SITE_LIMIT ? limit : 0;
+}
+
+uint32_t tm_table_full(const struct tm_table *table)
+{
+    // The bytes of a name or of a line table are appended as a whole: so much room may be left where there is none.
+    enum { LEFT = 256 };
+    uint64_t limit = tm_table_record_limit(table);
+    if (!limit)
+        return 0;
+    return (table->codes.count >= TM_CODES_LIMIT(limit) ? TM_FULL_CODES : 0) |
+           (table->strings.count >= TM_STRINGS_LIMIT(limit) ? TM_FULL_STRINGS : 0) |
+           (table->bytes.count + LEFT >= TM_BYTES_LIMIT(limit) ? TM_FULL_BYTES : 0) |
+           (table->nodes.count >= TM_NODES_LIMIT(limit) / 4 * 3 ? TM_FULL_NODES : 0) |
+           (table->sites.count >= limit / 4 * 3 ? TM_FULL_SITES : 0);
 }
 
 struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *host, const struct tm_table **result)

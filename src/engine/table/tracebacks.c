@@ -18,7 +18,7 @@
 // No two strings or line tables share bytes; this bounds the work for a table in which they overlap without end.
 #define BYTES_FACTOR 8u
 #define BYTES_AT_LEAST (UINT64_C(64) << 20)
-// Two GiB of frames on the debugger's side.
+// Three GiB of frames on the debugger's side.
 #define FRAMES_LIMIT (UINT64_C(1) << 27)
 #define FRAMES_BETWEEN_CHECKS 16384u
 
@@ -31,6 +31,7 @@ struct code_entry {
     struct tm_flaw flaw; // NONE: the rest is good
     uint64_t address;    // of the record
     const struct tm_name *file_name;
+    const struct tm_name *function; // NULL: not known
     uint32_t code_length;
     struct tm_lines lines;
     uint8_t *table; // the bytes of `lines`
@@ -45,6 +46,7 @@ struct tm_known_frame {
         const struct tm_name *file_name;
         struct tm_flaw *flaw;
     };
+    const struct tm_name *function;
     uint32_t line;
     enum { FRAME_FREE, FRAME_GOOD, FRAME_FLAWED } state;
 };
@@ -152,16 +154,39 @@ static struct tm_error *decode_name(struct tm_tracebacks *tracebacks, uint32_t i
     return error;
 }
 
-static struct tm_error *get_name(struct tm_tracebacks *tracebacks, uint32_t id, const struct tm_name **result,
-                                 struct tm_flaw *flaw)
+static struct tm_error *find_name(struct tm_tracebacks *tracebacks, uint32_t id, struct name_entry **result)
 {
     bool is_new;
-    struct name_entry *entry = remember(tracebacks, &tracebacks->names, id, sizeof(*entry), &is_new);
-    if (!entry)
+    *result = remember(tracebacks, &tracebacks->names, id, sizeof(**result), &is_new);
+    if (!*result)
         return tm_error_no_memory();
-    struct tm_error *error = is_new ? decode_name(tracebacks, id, entry) : NULL;
-    *result = entry->name;
-    *flaw = take_flaw(&entry->flaw);
+    return is_new ? decode_name(tracebacks, id, *result) : NULL;
+}
+
+static struct tm_error *get_file_name(struct tm_tracebacks *tracebacks, uint32_t id, struct code_entry *code)
+{
+    if (id == TM_STRING_UNKNOWN) {
+        code->file_name = tracebacks->unknown;
+        return NULL;
+    }
+    struct name_entry *entry;
+    struct tm_error *error = find_name(tracebacks, id, &entry);
+    if (error)
+        return error;
+    code->file_name = entry->name;
+    code->flaw = take_flaw(&entry->flaw);
+    return NULL;
+}
+
+// A function whose name cannot be read costs no traceback: the name is left out of what is shown.
+static struct tm_error *get_function(struct tm_tracebacks *tracebacks, uint32_t id, struct code_entry *code)
+{
+    if (id == TM_STRING_UNKNOWN)
+        return NULL;
+    struct name_entry *entry;
+    struct tm_error *error = find_name(tracebacks, id, &entry);
+    if (!error)
+        code->function = entry->name;
     return error;
 }
 
@@ -206,11 +231,10 @@ static struct tm_error *decode_code(struct tm_tracebacks *tracebacks, uint32_t i
         tm_flaw_corrupt(&entry->flaw, entry->address);
         return NULL;
     }
-    if (code.filename == TM_STRING_UNKNOWN) {
-        entry->file_name = tracebacks->unknown;
-        return NULL;
-    }
-    return get_name(tracebacks, code.filename, &entry->file_name, &entry->flaw);
+    error = get_file_name(tracebacks, code.filename, entry);
+    if (error || entry->flaw.kind != TM_FLAW_NONE)
+        return error;
+    return get_function(tracebacks, code.qualname, entry);
 }
 
 static struct tm_error *get_code(struct tm_tracebacks *tracebacks, uint32_t id, struct code_entry **result)
@@ -276,7 +300,7 @@ static struct tm_error *decode_frame(struct tm_tracebacks *tracebacks, uint32_t 
                                      struct tm_frame *frame, struct tm_flaw *flaw)
 {
     if (code_id == TM_CODE_UNKNOWN) {
-        *frame = (struct tm_frame){tracebacks->unknown, 0};
+        *frame = (struct tm_frame){.file_name = tracebacks->unknown};
         return NULL;
     }
     struct code_entry *code;
@@ -296,7 +320,8 @@ static struct tm_error *decode_frame(struct tm_tracebacks *tracebacks, uint32_t 
     if (line > INT32_MAX)
         tm_flaw_corrupt(flaw, code->address);
     // tracemalloc stores 0 where CPython gives a negative line.
-    *frame = (struct tm_frame){code->file_name, line < 0 ? 0 : (uint32_t)line};
+    *frame = (struct tm_frame){
+        .file_name = code->file_name, .line = line < 0 ? 0 : (uint32_t)line, .function = code->function};
     return error;
 }
 
@@ -327,13 +352,14 @@ static bool grow_frames(struct tm_tracebacks *tracebacks)
 static struct tm_error *learn_frame(struct tm_tracebacks *tracebacks, const struct tm_node *node,
                                     struct tm_known_frame *known)
 {
-    struct tm_frame frame = {NULL, 0};
+    struct tm_frame frame = {0};
     struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
     struct tm_error *error = decode_frame(tracebacks, node->code, node->instruction, &frame, &flaw);
     if (error)
         return error;
     if (flaw.kind == TM_FLAW_NONE) {
         known->file_name = frame.file_name;
+        known->function = frame.function;
         known->line = frame.line;
         known->state = FRAME_GOOD;
         return NULL;
@@ -363,7 +389,7 @@ static struct tm_error *get_frame(struct tm_tracebacks *tracebacks, const struct
         tracebacks->known_count++;
     }
     if (known->state == FRAME_GOOD)
-        *frame = (struct tm_frame){known->file_name, known->line};
+        *frame = (struct tm_frame){.file_name = known->file_name, .line = known->line, .function = known->function};
     else
         *flaw = take_flaw(known->flaw);
     return NULL;
@@ -409,6 +435,7 @@ static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, stru
         struct tm_error *error = get_frame(tracebacks, node, &tracebacks->latest[depth - 1], flaw);
         if (error || flaw->kind != TM_FLAW_NONE)
             return error;
+        tracebacks->latest[depth - 1].not_recorded = node->code == TM_CODE_UNKNOWN && id != TM_NODE_UNKNOWN;
         tracebacks->latest_nodes[depth - 1] = id;
         id = node->parent;
         if (--depth == 0 || !get_node(tracebacks, id, depth, node, flaw))

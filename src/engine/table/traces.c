@@ -46,8 +46,7 @@ static struct tm_error *learn_site(struct visit *visit, const struct tm_site *si
         return tm_error_no_memory();
     *known = (struct known_site){.origin = {.domain = site->domain}};
     *slot = known;
-    return tm_tracebacks_get(&visit->tracebacks, site->node, site->total_frames, &known->origin.traceback,
-                             &known->flaw);
+    return tm_site_traceback(&visit->tracebacks, site, &known->origin.traceback, &known->flaw);
 }
 
 // What is known of a block's site, or NULL and a flaw.

@@ -1,5 +1,5 @@
 /**
- * Private memory: how much memory a process has that is no part of a file, whoever allocated it. Knows no table.
+ * Private memory: how much memory a process has that is no part of a file, of any allocator. Knows no table.
  */
 #ifndef TRACEMORTEM_ENGINE_TARGET_PRIVATE_H
 #define TRACEMORTEM_ENGINE_TARGET_PRIVATE_H

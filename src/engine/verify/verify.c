@@ -54,7 +54,10 @@ struct tm_error *tm_verify_table(struct tm_source *source, const struct tm_host 
     struct tm_error *error = tm_table_load(source, host, &table);
     if (error)
         return error;
-    *result = (struct tm_verification){.table_address = table->place.address};
+    *result = (struct tm_verification){.table_address = table->place.address,
+                                       .full = tm_table_full(table),
+                                       .lost_blocks = table->place.root.lost_blocks,
+                                       .lost_frames = table->place.root.lost_frames};
     struct tm_verifier verifier = {.table = table,
                                    .root = &table->place.root,
                                    .host = host,

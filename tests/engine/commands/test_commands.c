@@ -68,10 +68,12 @@ static void test_top_json(void **state)
     fake_add(harness->fake, "a.py", 8, 20, 2);
     assert_string_equal(
         harness_run(harness, "tm-top", "-n 1 --json"),
-        "{\"command\": \"tm-top\", \"key\": \"lineno\", \"cumulative\": false, \"limit\": 1, \"traceback_limit\": 25, "
+        "{\"command\": \"tm-top\", \"key\": \"lineno\", \"cumulative\": false, \"limit\": 1, \"sort\": \"size\", "
+        "\"traceback_limit\": 25, "
         "\"filters\": [], \"statistics\": [{\"traceback\": [{\"filename\": \"a.py\", \"lineno\": 7}], \"filename\": "
         "\"a.py\", \"lineno\": 7, \"size\": 30, \"count\": 3}], \"other\": {\"statistics\": 1, \"size\": 20, "
-        "\"count\": 2}, \"total_size\": 50, \"total_count\": 5, \"in_flight\": 0, \"missing\": "
+        "\"count\": 2}, \"total_size\": 50, \"total_count\": 5, \"not_recorded\": {\"size\": 0, \"count\": 0}, "
+        "\"shortened\": {\"size\": 0, \"count\": 0}, \"in_flight\": 0, \"missing\": "
         "{\"unreadable_records\": 0, "
         "\"unreadable_bytes\": 0, \"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}}\n");
 }
@@ -326,31 +328,39 @@ static void test_info_text(void **state)
                                                             .strings = 3,
                                                             .codes = 1,
                                                             .nodes = 40,
+                                                            .bytes = 700,
+                                                            .site_records = 31,
+                                                            .string_limit = 499,
+                                                            .code_limit = 499,
+                                                            .node_limit = 3999,
+                                                            .byte_limit = 63999,
                                                             .table_bytes = 4096,
                                                             .leaves = 1,
                                                             .mapped = 1 << 30,
                                                             .lost_blocks = 1,
                                                             .lost_frames = 2,
                                                             .resizing = 1}};
-    assert_string_equal(harness_run(harness, "tm-info", ""),
-                        "tracing:           on since 2023-11-14T22:13:20Z\n"
-                        "traces cleared:    2023-11-14T22:14:20Z\n"
-                        "frame limit:       25 frames per traceback\n"
-                        "traced memory:     11.8 MiB (12345678 bytes)\n"
-                        "peak:              22.4 MiB (23456789 bytes)\n"
-                        "blocks:            1000 live, 1 of them being resized, in 2 domains\n"
-                        "allocations:       5000 of 97.7 KiB (99999 bytes) since traces were cleared\n"
-                        "sites:             20 with live blocks, 30 in total, at most 2000\n"
-                        "tracer's memory:   4096 B (4096 bytes) in records, 1 shadow leaf, 1024 MiB (1073741824 "
-                        "bytes) mapped\n"
-                        "records:           3 strings, 1 code object, 40 nodes\n"
-                        "free lists:        exact: an object created from one has its latest traceback\n"
-                        "not recorded:      1 block, 2 frames\n"
-                        "Python:            3.11.7, debug build\n"
-                        "tracer:            0.1.0\n"
-                        "pid:               1234\n"
-                        "table:             tracemortem's, layout 1.2, at 0x7f0000100000, found by symbol\n"
-                        "unreadable:        nothing\n");
+    assert_string_equal(
+        harness_run(harness, "tm-info", ""),
+        "tracing:           on since 2023-11-14T22:13:20Z\n"
+        "traces cleared:    2023-11-14T22:14:20Z\n"
+        "frame limit:       25 frames per traceback\n"
+        "traced memory:     11.8 MiB (12345678 bytes)\n"
+        "peak:              22.4 MiB (23456789 bytes)\n"
+        "blocks:            1000 live, 1 of them being resized, in 2 domains\n"
+        "allocations:       5000 of 97.7 KiB (99999 bytes) since traces were cleared\n"
+        "sites:             20 with live blocks, 30 in total, at most 2000\n"
+        "tracer's memory:   4096 B (4096 bytes) in records, 1 shadow leaf, 1024 MiB (1073741824 "
+        "bytes) mapped\n"
+        "records:           3 strings, 1 code object, 40 nodes\n"
+        "room used:         0.2% of code objects, 0.6% of strings, 1.0% of bytes, 1.0% of nodes, 1.5% of sites\n"
+        "free lists:        exact: an object created from one has its latest traceback\n"
+        "not recorded:      1 block, 2 frames\n"
+        "Python:            3.11.7, debug build\n"
+        "tracer:            0.1.0\n"
+        "pid:               1234\n"
+        "table:             tracemortem's, layout 1.2, at 0x7f0000100000, found by symbol\n"
+        "unreadable:        nothing\n");
 }
 
 static void test_info_leaves_out_what_a_source_does_not_hold(void **state)

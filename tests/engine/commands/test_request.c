@@ -126,8 +126,8 @@ static void test_keys(void **state)
     assert_fails(harness, "tm-top", "5", TM_ERROR_USAGE,
                  "unknown key \"5\": -n takes the number of rows, as in -n 5\n");
     assert_fails(harness, "tm-top", "linen", TM_ERROR_USAGE,
-                 "unknown key \"linen\": the keys are lineno, filename, traceback; did you mean lineno?");
-    assert_fails(harness, "tm-top", "size", TM_ERROR_USAGE, "the keys are lineno, filename, traceback\n");
+                 "unknown key \"linen\": the keys are lineno, filename, traceback, function; did you mean lineno?");
+    assert_fails(harness, "tm-top", "size", TM_ERROR_USAGE, "the keys are lineno, filename, traceback, function\n");
     assert_fails(harness, "tm-top", "lineno filename", TM_ERROR_USAGE, "unexpected operand \"filename\"");
     assert_fails(harness, "tm-top", "traceback -c", TM_ERROR_USAGE,
                  "cumulative mode cannot be used with key traceback");
@@ -172,6 +172,7 @@ static void test_expressions_are_the_rest_of_the_line(void **state)
     check_operands(harness, "tm-traceback", "-n 5 --json a - b --c ", 1, kind, "a - b --c", NULL);
     check_operands(harness, "tm-traceback", "-- -x --json", 1, kind, "-x --json", NULL);
     check_operands(harness, "tm-traceback", "op --json", 1, kind, "op", NULL);
+    check_operands(harness, "tm-traceback", "op --plain --json", 1, kind, "op", NULL);
     check_operands(harness, "tm-traceback", "0x7f00 --json --json ", 0, kind, NULL, NULL);
     check_operands(harness, "tm-traceback", "op--json", 1, kind, "op--json", NULL);
     assert_fails(harness, "tm-traceback", "", TM_ERROR_USAGE, "tm-traceback ADDRESS|EXPRESSION");

@@ -65,12 +65,14 @@ static void test_json_has_the_same_facts(void **state)
     fake_set_damage(harness->other, 1, 4096, 0, 0x1000);
     assert_string_equal(
         harness_run(harness, "tm-diff", "old.core -n 1 --json"),
-        "{\"command\": \"tm-diff\", \"key\": \"lineno\", \"cumulative\": false, \"limit\": 1, \"filters\": [], "
+        "{\"command\": \"tm-diff\", \"key\": \"lineno\", \"cumulative\": false, \"limit\": 1, \"sort\": \"size\", "
+        "\"filters\": [], "
         "\"statistics\": [{\"traceback\": [{\"filename\": \"a.py\", \"lineno\": 1}], \"filename\": \"a.py\", "
         "\"lineno\": 1, \"size\": 0, \"size_diff\": -18446744073709551615, \"count\": 0, \"count_diff\": -9}], "
         "\"other\": {\"statistics\": 1, \"size\": 10, \"size_diff\": 10, \"count\": 1, \"count_diff\": 1}, "
         "\"total_size\": 10, \"total_size_diff\": -18446744073709551605, \"total_count\": 1, "
-        "\"total_count_diff\": -8, \"in_flight\": 0, \"in_flight_old\": 0, \"missing\": {\"unreadable_records\": 0, "
+        "\"total_count_diff\": -8, \"not_recorded\": {\"size\": 0, \"count\": 0}, \"shortened\": {\"size\": 0, "
+        "\"count\": 0}, \"in_flight\": 0, \"in_flight_old\": 0, \"missing\": {\"unreadable_records\": 0, "
         "\"unreadable_bytes\": 0, "
         "\"corrupt_records\": 0, \"torn_records\": 0, \"first_address\": null}, \"missing_old\": "
         "{\"unreadable_records\": 1, "

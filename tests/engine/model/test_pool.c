@@ -96,10 +96,14 @@ static void test_large_name(void **state)
 static void test_tracebacks_are_one_if_frames_and_total_are_equal(void **state)
 {
     const struct tm_name *a = name(*state, "a"), *b = name(*state, "b");
-    const struct tm_frame frames[] = {{a, 1}, {b, 2}, {a, 1}};
-    const struct tm_frame same[] = {{a, 1}, {b, 2}, {a, 1}};
-    const struct tm_frame other_line[] = {{a, 1}, {b, 2}, {a, 2}};
-    const struct tm_frame other_name[] = {{a, 1}, {b, 2}, {b, 1}};
+    const struct tm_frame frames[] = {
+        {.file_name = a, .line = 1}, {.file_name = b, .line = 2}, {.file_name = a, .line = 1}};
+    const struct tm_frame same[] = {
+        {.file_name = a, .line = 1}, {.file_name = b, .line = 2}, {.file_name = a, .line = 1}};
+    const struct tm_frame other_line[] = {
+        {.file_name = a, .line = 1}, {.file_name = b, .line = 2}, {.file_name = a, .line = 2}};
+    const struct tm_frame other_name[] = {
+        {.file_name = a, .line = 1}, {.file_name = b, .line = 2}, {.file_name = b, .line = 1}};
     const struct tm_traceback *one = traceback(*state, frames, 3, 3);
     assert_ptr_equal(one, traceback(*state, same, 3, 3));
     assert_ptr_not_equal(one, traceback(*state, frames, 3, 4));
@@ -118,11 +122,11 @@ static void test_many_tracebacks_stay_apart(void **state)
     static const struct tm_traceback *known[COUNT];
     const struct tm_name *file = name(*state, "f");
     for (uint32_t i = 0; i < COUNT; i++) {
-        const struct tm_frame frames[] = {{file, i}, {file, i << 20}};
+        const struct tm_frame frames[] = {{.file_name = file, .line = i}, {.file_name = file, .line = i << 20}};
         known[i] = traceback(*state, frames, 2, 2);
     }
     for (uint32_t i = 0; i < COUNT; i++) {
-        const struct tm_frame frames[] = {{file, i}, {file, i << 20}};
+        const struct tm_frame frames[] = {{.file_name = file, .line = i}, {.file_name = file, .line = i << 20}};
         assert_ptr_equal(known[i], traceback(*state, frames, 2, 2));
         assert_int_equal(known[i]->frames[0].line, i);
     }
@@ -138,8 +142,10 @@ static int order(const struct tm_frame *a, uint32_t a_count, const struct tm_fra
 static void test_order_is_that_of_python_tuples(void **state)
 {
     const struct tm_name *a = name(*state, "a"), *ab = name(*state, "ab"), *b = name(*state, "b");
-    const struct tm_frame a1[] = {{a, 1}}, a2[] = {{a, 2}}, ab0[] = {{ab, 0}}, b0[] = {{b, 0}};
-    const struct tm_frame a1b0[] = {{a, 1}, {b, 0}}, large[] = {{a, 0xffffffffu}};
+    const struct tm_frame a1[] = {{.file_name = a, .line = 1}}, a2[] = {{.file_name = a, .line = 2}},
+                          ab0[] = {{.file_name = ab, .line = 0}}, b0[] = {{.file_name = b, .line = 0}};
+    const struct tm_frame a1b0[] = {{.file_name = a, .line = 1}, {.file_name = b, .line = 0}},
+                          large[] = {{.file_name = a, .line = 0xffffffffu}};
     assert_int_equal(order(a1, 1, a1, 1), 0);
     assert_int_equal(order(a1, 1, a2, 1), -1);
     assert_int_equal(order(a2, 1, ab0, 1), -1);
@@ -154,7 +160,8 @@ static void test_order_of_names_is_that_of_code_points(void **state)
     // 'z' < U+00E9 < a lone surrogate U+DC80 < U+FFFD < U+10000
     const char *ascending[] = {"z", "\xc3\xa9", "\xed\xb2\x80", "\xef\xbf\xbd", "\xf0\x90\x80\x80"};
     for (size_t i = 1; i < sizeof(ascending) / sizeof(ascending[0]); i++) {
-        const struct tm_frame lower = {name(*state, ascending[i - 1]), 9}, upper = {name(*state, ascending[i]), 1};
+        const struct tm_frame lower = {.file_name = name(*state, ascending[i - 1]), .line = 9},
+                              upper = {.file_name = name(*state, ascending[i]), .line = 1};
         assert_int_equal(order(&lower, 1, &upper, 1), -1);
     }
 }
@@ -163,7 +170,8 @@ static void test_order_holds_between_pools(void **state)
 {
     struct tm_pool *other = NULL;
     assert_null(tm_pool_create(&other));
-    const struct tm_frame here = {name(*state, "a.py"), 3}, there = {name(other, "a.py"), 3};
+    const struct tm_frame here = {.file_name = name(*state, "a.py"), .line = 3},
+                          there = {.file_name = name(other, "a.py"), .line = 3};
     assert_ptr_not_equal(here.file_name, there.file_name);
     assert_int_equal(order(&here, 1, &there, 1), 0);
     tm_pool_destroy(other);

@@ -80,7 +80,9 @@ static void test_cumulative_counts_each_frame(void **state)
     fake_add_group(harness->fake, 0, 10, 2, 3, 3, names, lengths, lines);
     assert_string_equal(harness_run(harness, "tm-top", "--cumulative"), "gone.py:1: size=20 B, count=4, average=5 B\n"
                                                                         "gone.py:2: size=10 B, count=2, average=5 B\n"
-                                                                        "Total allocated size: 0.0 KiB\n");
+                                                                        "Total allocated size: 0.0 KiB (the rows "
+                                                                        "overlap: a block is in the row of each of its "
+                                                                        "frames, and once in this total)\n");
     assert_contains(harness_run(harness, "tm-top", "filename -c"), "gone.py:0: size=30 B, count=6, average=5 B\n");
 }
 

@@ -11,6 +11,7 @@ struct fake_frame {
     char *name;
     uint32_t length;
     uint32_t line;
+    const char *function; // NULL: not known
 };
 
 struct fake_group {
@@ -18,6 +19,8 @@ struct fake_group {
     uint32_t frame_count, total_frames;
     uint32_t domain;
     uint64_t size, count;
+    struct tm_churn churn;
+    bool not_recorded, shortened;
 };
 
 struct fake_block {
@@ -37,6 +40,7 @@ struct fake {
     bool tracing;
     uint64_t started;
     uint32_t python_version;
+    bool has_functions, has_churn, codes_full;
     uint32_t frame_limit;
     struct tm_private private;
     uint64_t table_bytes;
@@ -91,10 +95,14 @@ void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t 
 {
     fake->groups = grown(fake->groups, fake->group_count, sizeof(*fake->groups));
     struct fake_group *group = &fake->groups[fake->group_count++];
-    *group =
-        (struct fake_group){grown(NULL, frames, sizeof(*group->frames)), frames, total_frames, domain, size, count};
+    *group = (struct fake_group){.frames = grown(NULL, frames, sizeof(*group->frames)),
+                                 .frame_count = frames,
+                                 .total_frames = total_frames,
+                                 .domain = domain,
+                                 .size = size,
+                                 .count = count};
     for (uint32_t i = 0; i < frames; i++) {
-        group->frames[i] = (struct fake_frame){grown(NULL, lengths[i], 1), lengths[i], lines[i]};
+        group->frames[i] = (struct fake_frame){grown(NULL, lengths[i], 1), lengths[i], lines[i], NULL};
         memcpy(group->frames[i].name, names[i], lengths[i]);
     }
 }
@@ -103,6 +111,27 @@ void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size,
 {
     uint32_t length = (uint32_t)strlen(name);
     fake_add_group(fake, 0, size, count, 1, 1, &name, &length, &line);
+}
+
+void fake_set_functions(struct fake *fake, const char *const *functions)
+{
+    struct fake_group *group = &fake->groups[fake->group_count - 1];
+    fake->has_functions = true;
+    for (uint32_t i = 0; i < group->frame_count; i++)
+        group->frames[i].function = functions[i];
+}
+
+void fake_set_churn(struct fake *fake, uint64_t allocated, uint64_t allocations, uint64_t freed, uint64_t frees)
+{
+    fake->has_churn = true;
+    fake->groups[fake->group_count - 1].churn = (struct tm_churn){allocated, allocations, freed, frees};
+}
+
+void fake_set_lacks(struct fake *fake, bool not_recorded, bool shortened)
+{
+    fake->codes_full = fake->codes_full || not_recorded;
+    fake->groups[fake->group_count - 1].not_recorded = not_recorded;
+    fake->groups[fake->group_count - 1].shortened = shortened;
 }
 
 void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing)
@@ -196,8 +225,12 @@ static struct tm_error *intern(const struct fake_group *group, struct tm_pool *p
     struct tm_error *error = NULL;
 
     for (uint32_t i = 0; i < group->frame_count && !error; i++) {
-        frames[i].line = group->frames[i].line;
-        error = tm_pool_name(pool, group->frames[i].name, group->frames[i].length, &frames[i].file_name);
+        const struct fake_frame *frame = &group->frames[i];
+        frames[i] =
+            (struct tm_frame){.line = frame->line, .not_recorded = group->not_recorded && i + 1 == group->frame_count};
+        error = tm_pool_name(pool, frame->name, frame->length, &frames[i].file_name);
+        if (!error && frame->function)
+            error = tm_pool_name(pool, frame->function, (uint32_t)strlen(frame->function), &frames[i].function);
     }
     if (!error)
         error = tm_pool_traceback(pool, frames, group->frame_count, group->total_frames, result);
@@ -205,27 +238,49 @@ static struct tm_error *intern(const struct fake_group *group, struct tm_pool *p
     return error;
 }
 
-struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
-                                    struct tm_snapshot *result)
+static struct tm_error *take_snapshot(struct tm_source *source, struct tm_pool *pool, bool ever,
+                                      struct tm_snapshot *result)
 {
     const struct fake *fake = (const struct fake *)source;
-    (void)host;
     *result = (struct tm_snapshot){.groups = grown(NULL, fake->group_count, sizeof(*result->groups)),
-                                   .count = fake->group_count,
+                                   .has_functions = fake->has_functions,
+                                   .has_churn = fake->has_churn,
+                                   .codes_full = fake->codes_full,
                                    .frame_limit = fake->frame_limit,
                                    .table_bytes = fake->table_bytes,
                                    .in_flight = fake->info.tracer.in_flight,
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
         const struct fake_group *group = &fake->groups[i];
-        result->groups[i] = (struct tm_group){NULL, group->domain, group->size, group->count};
-        struct tm_error *error = intern(group, pool, &result->groups[i].traceback);
+        if (!ever && group->count == 0 && group->churn.allocations)
+            continue;
+        struct tm_group *made = &result->groups[result->count++];
+        *made = (struct tm_group){.domain = group->domain,
+                                  .shortened = group->shortened,
+                                  .size = group->size,
+                                  .count = group->count,
+                                  .churn = group->churn};
+        struct tm_error *error = intern(group, pool, &made->traceback);
         if (error) {
             tm_snapshot_deinit(result);
             return error;
         }
     }
     return NULL;
+}
+
+struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                    struct tm_snapshot *result)
+{
+    (void)host;
+    return take_snapshot(source, pool, false, result);
+}
+
+struct tm_error *tm_source_history(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
+                                   struct tm_snapshot *result)
+{
+    (void)host;
+    return take_snapshot(source, pool, true, result);
 }
 
 struct tm_error *tm_source_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,

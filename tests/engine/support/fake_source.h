@@ -20,6 +20,12 @@ void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t 
                     uint32_t frames, const char *const *names, const uint32_t *lengths, const uint32_t *lines);
 /** A group of one or more blocks, allocated at one line of one file: what most tests need. */
 void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size, uint64_t count);
+/** The functions of the frames of the group added last, oldest first; NULL: not known. */
+void fake_set_functions(struct fake *fake, const char *const *functions);
+/** What the group added last has allocated and freed ever. */
+void fake_set_churn(struct fake *fake, uint64_t allocated, uint64_t allocations, uint64_t freed, uint64_t frees);
+/** The group added last: the code object of its newest frame is not recorded, or its oldest frames are missing. */
+void fake_set_lacks(struct fake *fake, bool not_recorded, bool shortened);
 /** A block with the traceback of the group added last. Any address inside it finds it, and it is visited. */
 void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing);
 

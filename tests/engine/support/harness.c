@@ -33,9 +33,16 @@ static const char *source_line(void *context, const char *file_name, uint32_t li
     return text;
 }
 
+static int screen(void *context, struct tm_screen *screen)
+{
+    struct harness *harness = context;
+    *screen = harness->screen;
+    return harness->terminal;
+}
+
 int harness_setup(void **state)
 {
-    static const struct tm_host_callbacks callbacks = {should_stop, keep_output, NULL, source_line};
+    static const struct tm_host_callbacks callbacks = {should_stop, keep_output, NULL, source_line, screen};
     struct harness *harness = calloc(1, sizeof(*harness));
     assert_non_null(harness);
     assert_null(tm_session_create(&callbacks, harness, &harness->session));

@@ -20,6 +20,8 @@ struct harness {
     struct fake *fake; // the current target
     struct fake *other;
     bool no_target;
+    bool terminal; // the output goes to one
+    struct tm_screen screen;
     struct tm_text output; // of the last run
     char *message;         // of the last error, or NULL
     enum tm_error_code code;

@@ -280,7 +280,9 @@ static void test_tracer_without_table(void **state)
     struct fixture *f = *state;
     f->root->magic[0] = 0;
     root_variable(f, 0);
-    assert_open_fails(f, TM_ERROR_NOT_TRACING, "never started");
+    assert_open_fails(f, TM_ERROR_NOT_TRACING, "no Python that it can reach");
+    image_set_symbol(f->image, "_PyRuntime", image_map_anywhere(f->image, 4096));
+    assert_open_fails(f, TM_ERROR_NOT_TRACING, "refused this Python");
 }
 
 static void test_table_missing_from_core(void **state)

@@ -440,6 +440,96 @@ static void test_missing_memory_behind_a_group(void **state)
     }
 }
 
+// The function of a frame is read too, and where it cannot be, nothing else is missing.
+static void test_functions(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    struct tm_node *node = image_record(&f->table, &f->root->nodes, site_record(f, f->first_site)->node);
+    struct tm_code *code = image_record(&f->table, &f->root->codes, node->code);
+    char filling[5000]; // so that the function's name is on another page
+    memset(filling, 'x', sizeof(filling));
+    image_string(&f->table, filling, sizeof(filling));
+    code->qualname = image_string(&f->table, "Basket.add", 10);
+    image_rehash(&f->table, f->root);
+    struct tm_snapshot snapshot = take_snapshot(f);
+    assert_true(snapshot.has_functions);
+    const struct tm_traceback *traceback = snapshot.groups[0].traceback;
+    assert_string_equal(traceback->frames[traceback->count - 1].function->bytes, "Basket.add");
+    tm_snapshot_deinit(&snapshot);
+
+    const struct tm_string *string = image_record(&f->table, &f->root->strings, code->qualname);
+    image_hide(f->image, image_record_address(&f->table, &f->root->bytes, string->position), 10);
+    snapshot = take_snapshot(f);
+    traceback = snapshot.groups[0].traceback;
+    assert_null(traceback->frames[traceback->count - 1].function);
+    assert_true(undamaged(&snapshot.damage));
+    tm_snapshot_deinit(&snapshot);
+    image_show_all(f->image);
+
+    code->qualname = TM_STRING_UNKNOWN;
+    image_rehash(&f->table, f->root);
+    snapshot = take_snapshot(f);
+    traceback = snapshot.groups[0].traceback;
+    assert_null(traceback->frames[traceback->count - 1].function);
+    tm_snapshot_deinit(&snapshot);
+}
+
+// A frame whose code object the table had no room for is not the frame of a block where no Python code ran.
+static void test_frames_that_are_not_recorded(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    site_record(f, f->first_site)->node = image_node(&f->table, f->main_node, TM_CODE_UNKNOWN, 8);
+    site_record(f, f->first_site)->total_frames = 2;
+    image_rehash(&f->table, f->root);
+    struct tm_snapshot snapshot = take_snapshot(f);
+    const struct tm_traceback *traceback = snapshot.groups[0].traceback;
+    assert_int_equal(traceback->count, 2);
+    assert_true(traceback->frames[1].not_recorded && !traceback->frames[0].not_recorded);
+    assert_false(snapshot.codes_full);
+    tm_snapshot_deinit(&snapshot);
+
+    site_record(f, f->first_site)->node = TM_NODE_UNKNOWN;
+    site_record(f, f->first_site)->total_frames = 1;
+    f->root->record_limit = 4 * f->root->codes.count;
+    image_rehash(&f->table, f->root);
+    snapshot = take_snapshot(f);
+    assert_false(snapshot.groups[0].traceback->frames[0].not_recorded);
+    assert_true(snapshot.codes_full);
+    tm_snapshot_deinit(&snapshot);
+    struct tm_info facts = take_info(f);
+    assert_true(facts.tracer.full & TM_FULL_CODES);
+    site_record(f, f->first_site)->flags |= TM_SITE_SHORTENED; // no room for any frame
+    image_rehash(&f->table, f->root);
+    snapshot = take_snapshot(f);
+    assert_true(snapshot.groups[0].shortened && snapshot.groups[0].traceback->frames[0].not_recorded);
+    tm_snapshot_deinit(&snapshot);
+    assert_int_equal(facts.tracer.code_limit, f->root->codes.count - 1);
+    assert_int_equal(facts.tracer.codes, facts.tracer.code_limit);
+}
+
+// What was ever allocated is known of each site; of a site without live blocks only to those who want history.
+static void test_history(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    struct tm_site *site = site_record(f, f->first_site);
+    site->frees = site->allocations;
+    site->freed = site->allocated;
+    f->root->owned.traced = 0;
+    struct tm_snapshot snapshot = take_snapshot(f);
+    assert_true(snapshot.has_churn);
+    assert_int_equal(snapshot.count, 0);
+    tm_snapshot_deinit(&snapshot);
+    assert_null(tm_source_history(open_source(f), &f->host, f->pool, &snapshot));
+    assert_int_equal(snapshot.count, 1);
+    assert_int_equal(snapshot.groups[0].size, 0);
+    assert_int_equal(snapshot.groups[0].churn.allocated, 100);
+    assert_int_equal(snapshot.groups[0].churn.frees, 1);
+    tm_snapshot_deinit(&snapshot);
+}
+
 static void test_missing_memory_is_counted_once(void **state)
 {
     struct fixture *f = *state;
@@ -630,6 +720,9 @@ int main(void)
         TEST(test_missing_pages_of_sites),
         TEST(test_truncated_core),
         TEST(test_missing_memory_behind_a_group),
+        TEST(test_functions),
+        TEST(test_frames_that_are_not_recorded),
+        TEST(test_history),
         TEST(test_missing_memory_is_counted_once),
         TEST(test_huge_counts_cost_nothing),
         TEST(test_wild_chunks_end_soon),

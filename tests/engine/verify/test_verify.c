@@ -188,10 +188,30 @@ static void test_a_sound_table_is_healthy_and_its_figures_are_right(void **state
         verify(f, "--json"),
         "{\"command\": \"tm-verify\", \"limit\": 10, \"strict\": false, \"table_address\": 140003052093440, "
         "\"verdict\": "
-        "\"healthy\", \"damaged\": 0, \"missing\": 0, \"in_flight\": 0, \"unreadable_bytes\": 0, \"hidden_blocks\": 0, "
+        "\"healthy\", \"damaged\": 0, \"missing\": 0, \"in_flight\": 0, \"unreadable_bytes\": 0, \"full\": [], "
+        "\"lost_blocks\": 0, \"lost_frames\": 0, \"hidden_blocks\": 0, "
         "\"hidden_bytes\": 0, \"findings\": [], \"checked\": {\"strings\": 7, \"codes\": 7, \"nodes\": 7, \"sites\": "
         "6, "
         "\"branches\": 2, \"leaves\": 3, \"tracked\": 21, \"watched\": 1, \"blocks\": 43, \"bytes\": 5368712368}}\n");
+}
+
+// It is consistent, but what is new to the program is recorded without its place.
+static void test_a_full_table_is_not_simply_healthy(void **state)
+{
+    struct fixture *f = *state;
+    f->root->record_limit = 4 * f->root->codes.count;
+    f->root->lost_frames = 12;
+    assert_contains(verify(f, ""), "full: the trace table at 0x7f5500300000 is consistent, but has no more room for: "
+                                   "code objects, strings");
+    assert_contains(verify(f, ""), "\nnot recorded: 0 blocks, 12 frames\n");
+    const char *text = verify(f, "--json");
+    assert_contains(text, "\"verdict\": \"full\"");
+    assert_contains(text, "\"full\": [\"code objects\", \"strings\"");
+    assert_contains(text, "\"lost_blocks\": 0, \"lost_frames\": 12");
+    f->root->record_limit = 1 << 20;
+    assert_contains(verify(f, ""), "healthy: ");
+    f->root->record_limit = UINT64_MAX; // absurd: it says nothing
+    assert_contains(verify(f, ""), "healthy: ");
 }
 
 static void test_an_untraced_table_is_healthy(void **state)
@@ -788,6 +808,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_sound_table_is_healthy_and_its_figures_are_right),
+        TEST(test_a_full_table_is_not_simply_healthy),
         TEST(test_an_untraced_table_is_healthy),
         TEST(test_a_later_minor_version_may_use_what_was_reserved),
         TEST(test_a_damaged_root_is_named),

@@ -10,10 +10,11 @@ import ctypes
 import os
 import sys
 from types import TracebackType
-from typing import Any, Callable, List, Tuple, Type, Union
+from typing import Any, Callable, List, NamedTuple, Tuple, Type, Union
 
 from . import header
 from .header import READ_LIMIT
+from .source_files import SourceFiles
 
 LIBRARY = "libtracemortem.so"
 
@@ -36,6 +37,13 @@ class EngineMissing(Exception):
     """The engine's library cannot be loaded: str() tells the user why and what to do."""
 
 
+class Screen(NamedTuple):
+    """The terminal that shows the answers."""
+
+    width: int  # columns; 0: lines may have any length
+    styled: bool  # with colours
+
+
 class Host:
     """The user's side: what an engine session needs of a front end."""
 
@@ -52,6 +60,10 @@ class Host:
     def source_line(self, file_name: str, line: int) -> str:
         """The line of the source file as linecache.getline() gives it, or ""."""
         return ""
+
+    def screen(self) -> Screen | None:
+        """The terminal that the answer goes to; None if it goes elsewhere."""
+        return None
 
 
 class Memory:
@@ -89,9 +101,9 @@ class Memory:
         """How many bytes of memory that is no part of a file the process has, and what was counted."""
         return header.PrivateKind.UNKNOWN, 0
 
-    def file_root(self) -> str:
-        """The folder that is the process's root directory here; "" if it is ours too."""
-        return ""
+    def source_files(self) -> SourceFiles:
+        """Where the program's source files are."""
+        return SourceFiles()
 
 
 def library_path() -> str:
@@ -231,6 +243,7 @@ class Session:
             write=wrap(header.WRITE, self._write, None),
             progress=wrap(header.PROGRESS, self._progress, None),
             source_line=wrap(header.SOURCE_LINE, self._source_line, None),
+            screen=wrap(header.SCREEN, self._screen, 0),
         )
         create = engine.library.tm_session_create
         self.pointer: ctypes.c_void_p | None = engine.create(create, ctypes.byref(self._struct), None)
@@ -265,6 +278,14 @@ class Session:
         self._line = ctypes.create_string_buffer(text.encode("utf-8", "surrogatepass"))  # valid until the next call
         return ctypes.addressof(self._line)
 
+    def _screen(self, address: int) -> int:
+        screen = self._host.screen()
+        if screen is None:
+            return 0
+        result = header.Screen.from_address(address)
+        result.width, result.styled = screen.width, int(screen.styled)
+        return 1
+
 
 class Target:
     """An engine target that reads a Memory. Make one for each command: it does not read the same memory twice."""
@@ -295,6 +316,11 @@ class Target:
     def __exit__(self, *_: Any) -> None:
         self.engine.library.tm_target_destroy(self.pointer)
         self.pointer = None
+
+    def started(self) -> int:
+        """When tracing began, in nanoseconds since 1970; 0 if no request has found it out."""
+        time: int = self.engine.library.tm_target_started(self.pointer)
+        return time
 
     def bytes_read(self) -> int:
         count: int = self.engine.library.tm_target_bytes_read(self.pointer)

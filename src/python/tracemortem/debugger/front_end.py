@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ContextManager
 
-from .engine import Memory
+from .engine import Memory, Screen
 
 if TYPE_CHECKING:
     from .shell import Shell
@@ -33,6 +33,10 @@ class Debugger:
 
     def write_progress(self, text: str) -> None:
         """Show this at once if standard error is a terminal, else not at all. The text may begin with a \\r."""
+
+    def screen(self) -> Screen | None:
+        """The terminal at which the command was typed and that shows the answer; None: no terminal."""
+        return None
 
     def should_stop(self) -> bool:
         """Whether the user pressed Ctrl-C. Raising KeyboardInterrupt anywhere has the same effect."""

@@ -58,6 +58,7 @@ SHOULD_STOP = CFUNCTYPE(c_int, c_void_p)
 WRITE = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t)
 PROGRESS = CFUNCTYPE(None, c_void_p, c_char_p, c_uint64, c_uint64)
 SOURCE_LINE = CFUNCTYPE(c_void_p, c_void_p, c_char_p, c_uint32)
+SCREEN = CFUNCTYPE(c_int, c_void_p, c_void_p)
 READ = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
 SYMBOL = CFUNCTYPE(c_uint64, c_void_p, c_char_p)
 REGIONS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
@@ -92,6 +93,15 @@ class TargetCallbacks(ctypes.Structure):
     ]
 
 
+class Screen(ctypes.Structure):
+    """struct tm_screen"""
+
+    _fields_ = [
+        ("width", c_uint32),
+        ("styled", c_uint32),
+    ]
+
+
 class HostCallbacks(ctypes.Structure):
     """struct tm_host_callbacks"""
 
@@ -100,6 +110,7 @@ class HostCallbacks(ctypes.Structure):
         ("write", WRITE),
         ("progress", PROGRESS),
         ("source_line", SOURCE_LINE),
+        ("screen", SCREEN),
     ]
 
 
@@ -115,6 +126,7 @@ FUNCTIONS = {
     "tm_target_changed": (None, c_void_p),
     "tm_target_destroy": (None, c_void_p),
     "tm_target_bytes_read": (c_uint64, c_void_p),
+    "tm_target_started": (c_uint64, c_void_p),
     "tm_command_name": (c_char_p, c_size_t),
     "tm_command_help": (c_char_p, c_char_p),
     "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p),

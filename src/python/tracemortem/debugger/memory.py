@@ -13,6 +13,7 @@ from typing import Callable, List, Tuple
 from .core_file import CoreFile
 from .engine import Bytes, Mapping, Memory
 from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
+from .source_files import HostFiles, ProcessFiles, SourceFiles
 
 
 class CoreMemory(Memory):
@@ -45,6 +46,9 @@ class CoreMemory(Memory):
 
     def process(self) -> int:
         return self._core.process
+
+    def source_files(self) -> SourceFiles:
+        return HostFiles(self._core.bytes.identity[3])
 
     def private_memory(self) -> Tuple[PrivateKind, int]:
         return PrivateKind.IN_CORE, self._core.private_bytes()
@@ -106,13 +110,8 @@ class LocalProcess:
             counted = _sum_of_sizes(self._pid, "status", rb"RssAnon|RssShmem|VmSwap")
         return (PrivateKind.UNKNOWN, 0) if counted is None else (PrivateKind.RESIDENT, counted)
 
-    def file_root(self) -> str:
-        """The folder that is the process's root directory here, if it is not ours: it may be in a container."""
-        root = "/proc/%d/root" % self._pid
-        try:
-            return "" if os.path.samestat(os.stat(root), os.stat("/")) else root
-        except OSError:
-            return ""
+    def source_files(self) -> SourceFiles:
+        return ProcessFiles(self._pid)
 
     def is_running(self) -> bool:
         """Whether the kernel says so: right after a "continue" a debugger may not know it yet."""

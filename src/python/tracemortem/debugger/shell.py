@@ -14,9 +14,8 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Union
 
-from . import source_lines
 from .core_file import CoreError, CoreFile, host_machine, printable
-from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Session, Target
+from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Screen, Session, Target
 from .expression import ExpressionError, refuse_side_effects
 from .front_end import INTERRUPTED, CommandError, Debugger
 from .header import ErrorCode, Operand
@@ -25,6 +24,8 @@ from .opened_core import OpenedCore, OpenedCores
 from .output_file import NoOutput, OutputError, OutputFile
 from .progress import Progress
 from .snapshot_file import SnapshotError, SnapshotFile, is_snapshot
+from .source_files import HostFiles
+from .source_lines import SourceLines
 
 if TYPE_CHECKING:
     import tracemalloc
@@ -43,7 +44,8 @@ class Shell(Host):
         self._progress = Progress(self._debugger.write_progress)
         self._warned: Set[str] = set()
         self._opened = OpenedCores()
-        self._file_root = ""  # prefix of the names of the target's source files
+        self._source_lines = SourceLines(HostFiles())
+        self._target: Target | None = None  # of the request that runs
         self._held: List[str] | None = None  # while an answer is held back: its pieces
 
     def commands(self) -> List[str]:
@@ -72,7 +74,6 @@ class Shell(Host):
     def run(self, debugger: Debugger, command: str, line: str) -> None:
         """Run one command line. Raises CommandError and nothing else."""
         with self._guard(debugger):
-            source_lines.check_for_changes()
             with self._session.request(command, line) as request:
                 self._run(debugger, request)
 
@@ -205,11 +206,17 @@ class Shell(Host):
         return outputs
 
     def _run_on(self, request: Request, memory: Memory | None) -> None:
+        self._source_lines = SourceLines(memory.source_files() if memory else HostFiles())
         if memory is None:
             return request.run(None)
-        self._file_root = memory.file_root()
         with Target(request.session, memory) as target:
-            request.run(target)
+            self._target = target
+            try:
+                request.run(target)
+            finally:
+                self._target = None
+        for note in self._source_lines.notes():
+            self._debugger.warn(note)
 
     def _evaluate(self, debugger: Debugger, text: str) -> int:
         try:
@@ -251,8 +258,11 @@ class Shell(Host):
         else:
             self._held.append(text)
 
+    def screen(self) -> Screen | None:
+        return self._debugger.screen()
+
     def source_line(self, file_name: str, line: int) -> str:
-        return source_lines.source_line(file_name, line, self._file_root)
+        return self._source_lines.line(file_name, line, self._target.started() if self._target else 0)
 
 
 def _require_file(path: str) -> None:
