@@ -103,7 +103,8 @@ def register() -> None:
     for name in shell.commands():
         Command(shell, name)
     Topic(shell)
-    _settings.append(tm_gdb_values.register(shell))
+    if tm_gdb_values.SET in shell.commands():
+        _settings.append(tm_gdb_values.register(shell))
     _shells.append(shell)
     tm_gdb_target.watch_cores(shell)
 

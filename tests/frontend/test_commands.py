@@ -106,6 +106,7 @@ def test_help_is_the_engines_in_both_debuggers(command, helps):
     assert " ".join(usage.split()) in " ".join(shown.split())
     assert shown.count(summary.split()[0] + " ") and " ".join(shown.split()).endswith(" ".join(text.split()[-20:]))
     assert summary.rstrip(".") in data
+    assert max(len(line) for text in (gdb[command], shown) for line in text.splitlines()) <= 80
 
 
 def test_every_command_is_listed_once_and_no_other():

@@ -137,14 +137,14 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
         tm_text_printf(out, "unknown: state %" PRIu32, info->state);
     if (is_tracing(info) && info->tracer.started) {
         tm_text_add(out, " since ");
-        tm_report_time(out, info->tracer.started, false);
+        tm_report_time(out, info->tracer.started);
     }
     if (info->state == TM_TRACING_CLEARING)
         tm_text_add(out, "; traces are being cleared");
     tm_text_add(out, "\n");
     if (info->tracer.cleared) {
         begin_fact(out, "traces cleared");
-        tm_report_time(out, info->tracer.cleared, false);
+        tm_report_time(out, info->tracer.cleared);
         tm_text_add(out, "\n");
     }
     begin_fact(out, "frame limit");
@@ -321,7 +321,7 @@ static void write_time_json(struct tm_json *json, const char *key, uint64_t nano
         tm_json_null(json, key);
         return;
     }
-    tm_report_time(&text, nanoseconds, false);
+    tm_report_time(&text, nanoseconds);
     tm_json_word(json, key, tm_text_string(&text));
     json->text->failed = json->text->failed || text.failed;
     tm_text_deinit(&text);

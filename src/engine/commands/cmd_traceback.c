@@ -174,7 +174,7 @@ static struct tm_error *not_found(const struct tm_source *source, const struct a
     tm_text_printf(&text, "no traced block contains 0x%" PRIx64 "; ", answer->address);
     tm_text_add(&text, started ? "tracing began at " : "when tracing began is unknown");
     if (started)
-        tm_report_time(&text, started, true);
+        tm_report_time(&text, started);
     tm_text_add(&text,
                 ".\nThe memory was allocated before tracing began, or not by Python's allocators, or has been freed");
     if (answer->damage.unreadable_records || answer->damage.corrupt_records || answer->damage.torn_records) {

@@ -283,23 +283,16 @@ void tm_report_footprint_json(struct tm_json *json, const char *key, const struc
     tm_json_end_object(json);
 }
 
-void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local)
+void tm_report_time(struct tm_text *text, uint64_t nanoseconds)
 {
     time_t seconds = (time_t)(nanoseconds / 1000000000u);
     struct tm parts;
-    char date[64], zone[16];
+    char date[64];
 
-    if (local)
-        tzset();
-    if (!(local ? localtime_r(&seconds, &parts) : gmtime_r(&seconds, &parts)) ||
-        strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &parts) == 0 ||
-        strftime(zone, sizeof(zone), "%z", &parts) != 5) {
+    if (!gmtime_r(&seconds, &parts) || strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
         tm_text_printf(text, "%" PRIu64 " ns after 1970", nanoseconds);
-    } else if (local) {
-        tm_text_printf(text, "%s%.3s:%s", date, zone, zone + 3);
-    } else {
-        tm_text_printf(text, "%sZ", date);
-    }
+    else
+        tm_text_add(text, date);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

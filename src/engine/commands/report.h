@@ -66,7 +66,7 @@ void tm_report_footprint_json(struct tm_json *json, const char *key, const struc
 
 /** "1 block", "2 blocks". */
 void tm_report_count(struct tm_text *text, uint64_t count, const char *noun);
-/** Nanoseconds since 1970 as an ISO date and time in whole seconds, in UTC ("…Z") or local time ("…+01:00"). */
-void tm_report_time(struct tm_text *text, uint64_t nanoseconds, bool local);
+/** Nanoseconds since 1970 as an ISO date and time in whole seconds, in UTC ("…Z"). */
+void tm_report_time(struct tm_text *text, uint64_t nanoseconds);
 
 #endif
