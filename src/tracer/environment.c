@@ -129,11 +129,14 @@ static void remove_link(char *path)
     rmdir(path);
 }
 
+static bool launched;
+
 void environment_restore(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");
     if (getenv(launch.name) == NULL)
         return;
+    launched = true;
     unsetenv(launch.name);
     if (preloaded == NULL)
         return;
@@ -150,4 +153,29 @@ void environment_restore(void)
     }
     remove_link(first);
     free(first);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The stock tracer's variable
+
+#define STOCK "PYTHONTRACEMALLOC"
+
+static char *stock;
+
+void environment_hide_stock(void)
+{
+    const char *value = getenv(STOCK);
+    // Another program may initialize the interpreter again, which then reads the variable again.
+    if (value != NULL && launched)
+        stock = strdup(value);
+    unsetenv(STOCK);
+}
+
+void environment_show_stock(void)
+{
+    if (stock == NULL)
+        return;
+    setenv(STOCK, stock, 1);
+    free(stock);
+    stock = NULL;
 }
