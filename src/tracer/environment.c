@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "say.h"
 #include "table.h"
 #include "tracing.h"
 
@@ -60,9 +61,8 @@ static void complain(const struct variable *variable)
     for (char *at = shown; *at != '\0'; at++)
         if ((unsigned char)*at < ' ' || *at == '\x7f')
             *at = '?';
-    fprintf(stderr, "tracemortem: %s=%s: not %s from %llu to %llu%s; continuing without tracing\n", variable->name,
-            shown, variable->meaning, (unsigned long long)variable->least, (unsigned long long)variable->most,
-            variable->note);
+    say("%s=%s: not %s from %llu to %llu%s; continuing without tracing", variable->name, shown, variable->meaning,
+        (unsigned long long)variable->least, (unsigned long long)variable->most, variable->note);
 }
 
 static uint64_t number_of(const struct variable *variable)

@@ -5,7 +5,6 @@
 // for, it says so in one line on stderr.
 
 #define _GNU_SOURCE
-#include <stdio.h>
 #include <string.h>
 
 #include "birth_events.h"
@@ -13,6 +12,7 @@
 #include "interpreter.h"
 #include "module.h"
 #include "recording.h"
+#include "say.h"
 #include "table.h"
 #include "tracing.h"
 
@@ -30,7 +30,7 @@ static PyObject *(*early_init[EARLY_COUNT])(void);
 
 static void complain(const char *what, const char *why)
 {
-    fprintf(stderr, "tracemortem: %s: %s; continuing without tracing\n", what, why);
+    say("%s: %s; continuing without tracing", what, why);
 }
 
 static void look_again(enum early_module module)
