@@ -7,6 +7,7 @@ evaluator on a live process, since that maps and writes memory there even if it 
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from typing import Any, Iterator, List, Set, Tuple
 
@@ -15,7 +16,7 @@ from tracemortem.debugger import expression
 from tracemortem.debugger.engine import Bytes, Mapping, Memory, Screen
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
-from tracemortem.debugger.memory import CoreMemory, has_ended, local_process
+from tracemortem.debugger.memory import CoreMemory, has_ended, local_process, parse_maps
 from tracemortem.debugger.opened_core import OpenedCore
 from tracemortem.debugger.shell import Shell
 from tracemortem.debugger.source_files import SourceFiles
@@ -78,14 +79,18 @@ class Lldb(Debugger):
             self._machine = core.machine
             self._memory = CoreMemory(core, _Reader(self._target).symbol)
             yield self._memory
-        elif self._target.GetPlatform().GetName() == "host" and has_ended(process.GetProcessID()):
+        elif self._is_local() and has_ended(process.GetProcessID()):
             raise CommandError(ENDED % process.GetProcessID())
         else:
-            with _Process(self._target) as memory:
+            with _Process(self._debugger, self._target) as memory:
                 if memory.is_running():
                     raise CommandError(RUNNING % (process.GetProcessID(), STOP))
                 self._memory = memory
                 yield memory
+
+    def _is_local(self) -> bool:
+        """Whether the process's number is one of this host. lldb takes GNU's gdbserver for this host, wherever it is."""
+        return self._target.GetPlatform().GetName() == "host" and not GnuServer(self._debugger, self._target).is_there()
 
     def current_machine(self) -> int | None:
         return self._machine
@@ -149,8 +154,9 @@ class _Reader:
 class _Process(_Reader, Memory):
     """A stopped process. If it is local it is read without lldb's server, which is fifty times as fast."""
 
-    def __init__(self, target: Any) -> None:
+    def __init__(self, debugger: Any, target: Any) -> None:
         super().__init__(target)
+        self._debugger = debugger
         self._local = local_process(self._process.GetProcessID())
 
     def __enter__(self) -> _Process:
@@ -177,7 +183,9 @@ class _Process(_Reader, Memory):
         return super().read(address, length) if data is None else data
 
     def regions(self) -> List[Mapping]:
-        return self._local.regions() if self._local else _regions(self._process)
+        if self._local:
+            return self._local.regions()
+        return _regions(self._process) or GnuServer(self._debugger, self._target).regions(self._process.GetProcessID())
 
 
 def _regions(process: Any) -> List[Mapping]:
@@ -192,6 +200,54 @@ def _regions(process: Any) -> List[Mapping]:
             encoded = name.encode("utf-8", "surrogateescape")
             regions.append((region.GetRegionBase(), region.GetRegionEnd(), flags, encoded))
     return regions
+
+
+class GnuServer:
+    """GNU's gdbserver, if that is what a target's process is behind. lldb cannot ask it for regions, but the server
+    reads files for its client."""
+
+    _PIECE = 0x1000  # bytes of a file in one answer
+    _MOST = 64 << 20  # bytes of a list of mappings
+
+    def __init__(self, debugger: Any, target: Any) -> None:
+        self._interpreter = debugger.GetCommandInterpreter()
+        self._context = lldb.SBExecutionContext(target)
+
+    def is_there(self) -> bool:
+        """Whether it does not answer what all of lldb's servers do."""
+        return self._ask("qHostInfo") == "" and self._ask("vFile:setfs:0").startswith("F")
+
+    def regions(self, pid: int) -> List[Mapping]:
+        """What the kernel lists there; empty if the server cannot read it."""
+        name = ("/proc/%d/maps" % pid).encode().hex()
+        self._ask("vFile:setfs:0")
+        file, _ = _file_answer(self._ask("vFile:open:%s,0,0" % name))
+        if file < 0:
+            return []
+        pieces, at = [], 0
+        while at < self._MOST:
+            count, data = _file_answer(self._ask("vFile:pread:%x,%x,%x" % (file, self._PIECE, at)))
+            if not 0 < count <= self._PIECE:
+                break
+            pieces.append(data)
+            at += count
+        self._ask("vFile:close:%x" % file)
+        return parse_maps(b"".join(pieces))
+
+    def _ask(self, packet: str) -> str:
+        """The answer to a packet; "" if there is none."""
+        result = lldb.SBCommandReturnObject()
+        self._interpreter.HandleCommand("process plugin packet send " + packet, self._context, result, False)
+        _, found, answer = (result.GetOutput() or "").partition("\nresponse: ")
+        return answer[:-1] if found else ""  # a newline ends it
+
+
+def _file_answer(answer: str) -> Tuple[int, bytes]:
+    """The number and the bytes of an answer to a packet of vFile; -1: it failed."""
+    match = re.match(r"F([0-9a-f]{1,8})(?:;(.*))?\Z", answer, re.DOTALL)
+    if not match:
+        return -1, b""
+    return int(match.group(1), 16), (match.group(2) or "").encode("utf-8", "surrogateescape")
 
 
 def _is_core(process: Any) -> bool:

@@ -59,7 +59,7 @@ class Terminal:
 
 def table_of(text):
     """The lines from the header of the columns to the total."""
-    lines = text.split("\n")
+    lines = [re.sub(r"^\((gdb|lldb)\) ", "", line) for line in text.split("\n")]  # lldb may draw its prompt again
     (first,) = [number for number, line in enumerate(lines) if re.search(r"size +% +count +average +place", line)]
     (last,) = [number for number, line in enumerate(lines) if line.startswith("Total allocated size")]
     return lines[first:last]

@@ -464,9 +464,11 @@ static enum tm_lock lock_among(const struct search *search, const struct tm_stoc
         end = allocators;
     }
     struct semaphores seen = count_semaphores(search, traces, around, first, end);
-    if (seen.count == 0 && !seen.unreadable)
+    if (seen.count == 0 && !seen.unreadable) {
         seen = count_semaphores(search, traces, around, 0, 2 * NEIGHBOURS);
-    if (seen.count == 0 || seen.unreadable || (seen.held != 0 && seen.held != seen.count))
+        seen.count = seen.unreadable ? 0 : seen.count; // the one that is missing may be the lock
+    }
+    if (seen.count == 0 || (seen.held != 0 && seen.held != seen.count))
         return TM_LOCK_UNKNOWN;
     return seen.held ? TM_LOCK_HELD : TM_LOCK_FREE;
 }

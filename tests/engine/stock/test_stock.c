@@ -273,6 +273,41 @@ static void test_facts_are_found_with_symbols_and_by_search(void **state)
     }
 }
 
+// As -flto does: the lock stays with the table of traces, the other tables are far from both.
+static void scatter(struct stock_image *stock)
+{
+    for (uint64_t at = stock->traces_at + 8; at <= stock->traces_at + 32; at += 8) {
+        uint64_t *word = stock_image_word(stock, at);
+        if (at == stock->lock_at)
+            continue;
+        *stock_image_word(stock, at + 0x4000) = *word;
+        *word = 0;
+    }
+}
+
+static void test_tables_are_known_by_what_they_are(void **state)
+{
+    (void)state;
+    for (int symbols = 0; symbols < 2; symbols++) {
+        EVERY_KIND(f)
+        {
+            if (f->stock.layout->in_runtime)
+                continue;
+            stock_image_fill(&f->stock);
+            scatter(&f->stock);
+            if (symbols)
+                image_set_symbol(f->image, "tracemalloc_traces.lto_priv.0", f->stock.traces_at);
+            struct tm_info facts = info(f);
+            assert_string_equal(facts.found_by, symbols ? "symbol" : "search");
+            assert_int_equal(facts.table_address, f->stock.traces);
+            assert_int_equal(facts.blocks, 24);
+            assert_int_equal(facts.domains, 2);
+            assert_int_equal(facts.lock, TM_LOCK_FREE);
+            assert_int_equal(lost(&facts.damage), 0);
+        }
+    }
+}
+
 static void test_the_lock_is_read(void **state)
 {
     (void)state;
@@ -808,6 +843,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_version_tells_what_is_there),
         cmocka_unit_test(test_facts_are_found_with_symbols_and_by_search),
+        cmocka_unit_test(test_tables_are_known_by_what_they_are),
         cmocka_unit_test(test_the_lock_is_read),
         cmocka_unit_test(test_names_of_every_kind),
         cmocka_unit_test(test_blocks_are_found_by_an_address_inside),
