@@ -106,7 +106,7 @@ static __attribute__((constructor)) void preloaded(void)
 }
 
 /**
- * Called by the initialization code of each module that is loaded after us, where that code is the C library's crti.o: it calls
+ * Called by the initialization code of each module that is loaded after us, where that code is glibc's crti.o: it calls
  * a function of this name if there is one, for the sake of gprof. The module is relocated, its constructors have not run, and
  * the call comes from dlopen() in the loading thread. A module finds us in whatever scope it is loaded, except in a namespace
  * of its own (dlmopen()). So we need no dlopen() of our own, which would look for libraries by our search path and not by the

@@ -13,7 +13,7 @@ import time
 import debuggers
 import pytest
 
-PROMPTS = {"gdb": b"(gdb) ", "lldb": b"(lldb) "}
+PYTHON = {"gdb": "python", "lldb": "script"}
 SETTINGS = {
     "gdb": ["set confirm off", "set pagination off", "set style enabled %s", "set width %d"],
     "lldb": ["settings set use-color %s", "settings set term-width %d"],
@@ -25,7 +25,8 @@ class Terminal:
     """A debugger at its prompt."""
 
     def __init__(self, debugger, pid):
-        self._prompt = PROMPTS[debugger]
+        self._python = PYTHON[debugger]
+        self._typed = 0
         self._ours, its = pty.openpty()
         words = {
             "gdb": [debuggers.GDB, "-nx", "-q", "-iex", "set debuginfod enabled off", "-p", str(pid)],
@@ -34,20 +35,18 @@ class Terminal:
         environment = dict(os.environ, TERM="xterm", INPUTRC="/dev/null")
         self._process = subprocess.Popen(words[debugger], stdin=its, stdout=its, stderr=its, env=environment)
         os.close(its)
-        self._until_prompt()
 
-    def _until_prompt(self):
+    def type(self, line):
+        """What the terminal shows once this line is typed and has done its work."""
+        self._typed += 1
+        # What is typed is echoed, so what is printed must differ from it.
+        os.write(self._ours, ('%s\n%s print("@@" + "done %d")\n' % (line, self._python, self._typed)).encode())
         shown, end = b"", time.monotonic() + debuggers.PATIENCE
-        while not shown.rstrip(b"\x1b[?2004hGK0123456789;m ").endswith(self._prompt.rstrip()):
+        while b"@@done %d" % self._typed not in shown:
             readable, _, _ = select.select([self._ours], [], [], max(0, end - time.monotonic()))
             assert readable, shown
             shown += os.read(self._ours, 65536)
-        return shown.decode(errors="replace")
-
-    def type(self, line):
-        """What the terminal shows after this line was typed, up to the next prompt."""
-        os.write(self._ours, line.encode() + b"\n")
-        return self._until_prompt().replace("\r", "")
+        return shown.decode(errors="replace").replace("\r", "")
 
     def __enter__(self):
         return self

@@ -6,12 +6,12 @@ host has the interpreter in its executable and loads plug-ins along its own RUNP
 
 import os
 import shlex
+import shutil
 import subprocess
 
+import debuggers
 import pytest
 from test_lives import HERE, blocks, configuration, each_python
-
-import debuggers
 
 WAYS = ["global", "local", "deep", "again", "plugin", "twice"]
 
@@ -56,11 +56,15 @@ def host(python, folder, way, code=""):
     plugins = folder / version
     if not plugins.exists():
         plugins.mkdir()
-        (plugins / "plugin.c").write_text("extern int Py_IsInitialized(void); int plugin(void) { return Py_IsInitialized(); }")
+        (plugins / "plugin.c").write_text(
+            "extern int Py_IsInitialized(void); int plugin(void) { return Py_IsInitialized(); }"
+        )
         compile_c(plugins / "libplugin.so", plugins / "plugin.c", "-shared", "-fPIC", library)
         search = "-Wl,--enable-new-dtags,-rpath,%s:%s" % (plugins, os.path.dirname(library))
         compile_c(plugins / "late_host", os.path.join(HERE, "late_host.c"), search, "-ldl")
-    home = subprocess.check_output([python, "-c", "import sys; print(sys.base_prefix, end='')"], universal_newlines=True)
+    home = subprocess.check_output(
+        [python, "-c", "import sys; print(sys.base_prefix, end='')"], universal_newlines=True
+    )
     environment = {"PYTHONHOME": home, "LD_LIBRARY_PATH": os.path.dirname(library)}
     return [plugins / "late_host", os.path.realpath(library), way, SCRIPT % code], environment
 
@@ -102,6 +106,16 @@ def test_the_tracer_can_be_imported_in_such_a_host(python, folder, way, before):
         assert blocks(process.pid, "imported.py")[1, 700] == 33
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0
+
+
+@each_python
+def test_the_second_of_two_interpreters_runs_untraced_and_an_import_says_so(python, folder, tmp_path):
+    command, environment = host(python, folder, "copy", IMPORT)
+    environment["TM_COPY"] = shutil.copy(command[1], tmp_path)
+    with debuggers.start_process(command, environment=preloaded(environment)) as process:
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0
+        assert "this process has another CPython" in process.stderr()
 
 
 @each_python

@@ -32,6 +32,7 @@ TESTS = "tests/e2e tests/tracer tests/dropin/test_like_stock.py"
 
 COMMON = "gcc libc6-dev make binutils procps gdb python3 python3-pytest python3-pytest-xdist"
 PACKAGES = {
+    "bullseye": COMMON + " python3-dev python3-dbg libpython3.9-testsuite lldb-16 python3-lldb-16",
     "trixie": COMMON + " python3.13-dev python3.13-dbg libpython3.13-testsuite lldb-22 python3-lldb-22",
     "sid": COMMON
     + " python3.13-dev python3.13-dbg python3.14-dev python3.14-dbg python3.15-dev python3.15-dbg"

@@ -37,11 +37,13 @@ class HostCallbacks(ctypes.Structure):
     WRITE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_char), ctypes.c_size_t)
     PROGRESS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64)
     SOURCE_LINE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32)
+    SCREEN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
     _fields_ = [
         ("should_stop", SHOULD_STOP),
         ("write", WRITE),
         ("progress", PROGRESS),
         ("source_line", SOURCE_LINE),
+        ("screen", SCREEN),
     ]
 
 
@@ -61,6 +63,7 @@ class Engine:
             HostCallbacks.WRITE(self._write),
             HostCallbacks.PROGRESS(0),
             HostCallbacks.SOURCE_LINE(self._source_line),
+            HostCallbacks.SCREEN(0),
         )
         self.session = ctypes.c_void_p()
         assert not library.tm_session_create(ctypes.byref(self.callbacks), None, ctypes.byref(self.session))
@@ -354,19 +357,21 @@ def escape_line(text):
     return "\t".join(escaped(part) for part in text.split("\t"))
 
 
-def pretty_top(rows, key, limit):
-    """The pretty top of tracemalloc's documentation."""
+def pretty_top(rows, key, limit, whole=None):
+    """`whole`: if the rows overlap, others that do not."""
     lines = []
     for row in rows[:limit]:
         lines += [escaped(str(row))] + detail(row, key)
     other = rows[limit:]
     if other:
-        lines.append("%s other: %s" % (len(other), kib(sum(row.size for row in other))))
-    lines.append("Total allocated size: %s" % kib(sum(row.size for row in rows)))
+        lines.append("%s other" % len(other))
+        if whole is None:
+            lines[-1] += ": %s" % kib(sum(row.size for row in other))
+    lines.append("Total allocated size: %s" % kib(sum(row.size for row in (rows if whole is None else whole))))
     return lines
 
 
-def pretty_diff(rows, key, limit):
+def pretty_diff(rows, key, limit, whole=None):
     lines = []
     for row in rows[:limit]:
         lines += [escaped(str(row))] + detail(row, key)
@@ -376,8 +381,8 @@ def pretty_diff(rows, key, limit):
         return "%s (%s)" % (kib(sum(row.size for row in some)), kib(sum(row.size_diff for row in some), "+"))
 
     if other:
-        lines.append("%s other: %s" % (len(other), both(other)))
-    lines.append("Total allocated size: %s" % both(rows))
+        lines.append("%s other" % len(other) + (": %s" % both(other) if whole is None else ""))
+    lines.append("Total allocated size: %s" % both(rows if whole is None else whole))
     return lines
 
 
@@ -424,9 +429,10 @@ def test_top_is_the_pretty_top_of_tracemalloc(engine, sources, key, cumulative):
             if filters
             else (snapshot.statistics(key, cumulative))
         )
-        line = "%s %s %s -n %d" % (options, key, "--cumulative" * cumulative, limit)
-        assert without_notes(engine.run("tm-top", line)) == pretty_top(rows, key, limit), line
-        check_top_json(json.loads(engine.run("tm-top", line + " --json")), rows, key, limit)
+        whole = snapshot.filter_traces(filters).statistics(key) if cumulative else None
+        line = "%s %s %s -n %d --plain" % (options, key, "--cumulative" * cumulative, limit)
+        assert without_notes(engine.run("tm-top", line)) == pretty_top(rows, key, limit, whole), line
+        check_top_json(json.loads(engine.run("tm-top", line + " --json")), rows, key, limit, whole)
 
 
 def check_frames(row, statistic, key):
@@ -435,7 +441,7 @@ def check_frames(row, statistic, key):
         assert (row["filename"], row["lineno"]) == statistic.traceback[0]._frame
 
 
-def check_top_json(answer, rows, key, limit):
+def check_top_json(answer, rows, key, limit, whole):
     assert (answer["key"], answer["limit"]) == (key, limit)
     assert len(answer["statistics"]) == len(rows[:limit])
     for row, statistic in zip(answer["statistics"], rows):
@@ -444,11 +450,12 @@ def check_top_json(answer, rows, key, limit):
     other = rows[limit:]
     assert answer["other"] == {
         "statistics": len(other),
-        "size": sum(row.size for row in other),
-        "count": sum(row.count for row in other),
+        "size": sum(row.size for row in other) if whole is None else None,
+        "count": sum(row.count for row in other) if whole is None else None,
     }
-    assert answer["total_size"] == sum(row.size for row in rows)
-    assert answer["total_count"] == sum(row.count for row in rows)
+    each = rows if whole is None else whole
+    assert answer["total_size"] == sum(row.size for row in each)
+    assert answer["total_count"] == sum(row.count for row in each)
 
 
 @pytest.mark.parametrize("key, cumulative", KEYS)
@@ -467,16 +474,18 @@ def test_diff_is_compare_to_of_tracemalloc(engine, sources, key, cumulative):
             old, new = old.filter_traces(filters), new.filter_traces(filters)
         limit = rng.choice((0, 1, 10, 1000))
         rows = new.compare_to(old, key, cumulative)
-        line = "old.core %s new.core %s %s -n %d" % (options, key, "--cumulative" * cumulative, limit)
-        assert without_notes(engine.run("tm-diff", line)) == pretty_diff(rows, key, limit), line
+        whole = new.compare_to(old, key) if cumulative else None
+        line = "old.core %s new.core %s %s -n %d --plain" % (options, key, "--cumulative" * cumulative, limit)
+        assert without_notes(engine.run("tm-diff", line)) == pretty_diff(rows, key, limit, whole), line
         answer = json.loads(engine.run("tm-diff", line + " --json"))
         assert len(answer["statistics"]) == len(rows[:limit])
         for row, statistic in zip(answer["statistics"], rows):
             check_frames(row, statistic, key)
             for name in ("size", "size_diff", "count", "count_diff"):
                 assert row[name] == getattr(statistic, name)
-        assert answer["total_size_diff"] == sum(row.size_diff for row in rows)
-        assert answer["other"]["count_diff"] == sum(row.count_diff for row in rows[limit:])
+        assert answer["total_size_diff"] == sum(row.size_diff for row in (rows if whole is None else whole))
+        wanted = sum(row.count_diff for row in rows[limit:]) if whole is None else None
+        assert answer["other"]["count_diff"] == wanted
 
 
 def test_session_filters_are_applied_before_those_of_the_command(engine, sources):
@@ -503,7 +512,7 @@ def test_session_filters_are_applied_before_those_of_the_command(engine, sources
         if filters:
             snapshot = snapshot.filter_traces(filters)
         rows = snapshot.statistics("lineno")
-        assert without_notes(engine.run("tm-top", options)) == pretty_top(rows, "lineno", 10), options
+        assert without_notes(engine.run("tm-top", options + " --plain")) == pretty_top(rows, "lineno", 10), options
         engine.run("tm-filter", "clear")
 
 

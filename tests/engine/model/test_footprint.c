@@ -81,12 +81,22 @@ static void test_a_snapshot_does_not_know_it(void **state)
     assert_null(strstr(harness_run(harness, "tm-info", ""), "private"));
 }
 
+static void test_plain_answers_do_not_have_it(void **state)
+{
+    struct harness *harness = *state;
+    fake_set_private(harness->fake, TM_PRIVATE_RESIDENT, 50 * MIB, 0);
+    fake_set_private(harness->other, TM_PRIVATE_RESIDENT, 50 * MIB, 0);
+    assert_null(strstr(harness_run(harness, "tm-top", "--plain"), "Private"));
+    assert_null(strstr(harness_run(harness, "tm-diff", "old --plain"), "Private"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_parts_of_private_memory_are_shown), TEST(test_it_is_about_the_process_whatever_the_filters_are),
         TEST(test_parts_can_be_more_than_the_whole),      TEST(test_a_difference_shows_what_grew),
         TEST(test_sides_that_count_other_things_say_so),  TEST(test_a_snapshot_does_not_know_it),
+        TEST(test_plain_answers_do_not_have_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,7 +252,7 @@ static struct tm_error *take_snapshot(struct tm_source *source, struct tm_pool *
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
         const struct fake_group *group = &fake->groups[i];
-        if (!ever && group->count == 0 && group->size == 0)
+        if (!ever && group->count == 0 && group->churn.allocations)
             continue;
         struct tm_group *made = &result->groups[result->count++];
         *made = (struct tm_group){.domain = group->domain,
