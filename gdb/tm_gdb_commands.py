@@ -5,6 +5,8 @@ This module knows gdb's command line. It knows nothing of targets: tm_gdb_target
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, TypeVar
 
 import gdb
@@ -16,7 +18,7 @@ try:
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
     from tracemortem.debugger.header import Operand
-    from tracemortem.debugger.shell import FILES, Shell
+    from tracemortem.debugger.shell import FILES, TOPIC, Shell
 except ImportError as error:
     _missing = error
 
@@ -54,9 +56,36 @@ class Command(gdb.Command):
             # gdb's word may begin later than the shell's: at a "/" or a ":".
             return [found[len(last) - len(word or "") :] for found in words]
         kind = self._shell.operand_kind(self._name, text)
-        if kind in FILES:
+        if kind in FILES and last == text.lstrip():
             return gdb.COMPLETE_FILENAME
+        if kind in FILES:
+            # gdb would take the whole line for the file's name.
+            return [found[len(last) - len(word or "") :] for found in _file_names(last)]
         return gdb.COMPLETE_EXPRESSION if kind == Operand.EXPRESSION else gdb.COMPLETE_NONE
+
+
+class Topic(gdb.Command):
+    """The command "tracemortem", which shows its help: the commands by task."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.__doc__ = shell.help(TOPIC)
+        super().__init__(TOPIC, gdb.COMMAND_DATA, gdb.COMPLETE_NONE)
+
+    def invoke(self, line: str, from_tty: bool) -> None:
+        self.dont_repeat()
+        gdb.write(self.__doc__ or "")
+
+
+def _file_names(begun: str) -> List[str]:
+    """The names of files that begin so. A name that needs quotes is left out."""
+    folder, start = os.path.split(begun)
+    try:
+        found = sorted(os.listdir(os.path.expanduser(folder) or "."))
+    except OSError:
+        return []
+    names = [os.path.join(folder, name) for name in found if name.startswith(start)]
+    plain = [name for name in names if not re.search(r"[\s'\"\\]", name)]
+    return [name + "/" if os.path.isdir(os.path.expanduser(name)) else name for name in plain]
 
 
 def register() -> None:
@@ -69,6 +98,7 @@ def register() -> None:
         return _say(str(error))
     for name in shell.commands():
         Command(shell, name)
+    Topic(shell)
     _shells.append(shell)
     tm_gdb_target.watch_cores(shell)
 

@@ -34,7 +34,7 @@ try:
     from tracemortem.debugger.engine import EngineError, EngineMissing
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
-    from tracemortem.debugger.shell import FILES, Shell
+    from tracemortem.debugger.shell import FILES, TOPIC, Shell
 except ImportError as error:
     _missing = error
 
@@ -79,6 +79,22 @@ class Command:
         return self._shell.help(self.name).split("\n", 1)[-1].lstrip("\n")  # lldb shows the short help before it
 
 
+class Topic:
+    """The command "tracemortem", which shows its help: the commands by task."""
+
+    def __init__(self, lldb_debugger: Any, _: Any) -> None:
+        self._help = _shells[lldb_debugger.GetID()].help(TOPIC)
+
+    def __call__(self, lldb_debugger: Any, line: str, context: Any, result: Any) -> None:
+        result.Print(self._help)
+
+    def get_short_help(self) -> str:
+        return self._help.split("\n", 1)[0]
+
+    def get_long_help(self) -> str:
+        return self._help.split("\n", 1)[-1].lstrip("\n")
+
+
 def __lldb_init_module(lldb_debugger: Any, _: Any) -> None:
     """Make the engine's commands this debugger's. If that fails, say why: an exception would show a traceback."""
     if _missing is not None:
@@ -93,6 +109,7 @@ def __lldb_init_module(lldb_debugger: Any, _: Any) -> None:
         globals()[class_name] = type(class_name, (Command,), {"name": name})
         completes_files = shell.operand_kind(name, "") in FILES
         _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), completes_files)
+    _add(lldb_debugger, "-c %s.Topic %s" % (__name__, TOPIC), False)
 
 
 def _add(lldb_debugger: Any, command: str, completes_files: bool) -> None:

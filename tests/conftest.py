@@ -17,6 +17,7 @@ LONGEST = [
     "frontend/test_commands",
     "e2e/test_refusals",
     "e2e/test_launch",
+    "e2e/test_launcher",
     "engine/commands/test_against_tracemalloc",
     "frontend/test_opened",
     "tracer/test_threads",

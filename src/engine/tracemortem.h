@@ -186,6 +186,7 @@ enum tm_operand {
     TM_OPERAND_CORE = 2,       // a core or a snapshot file: open it, and call tm_request_set_target()
     TM_OPERAND_OUTPUT = 3,     // a file to write, which must not exist: create it, and call tm_request_set_output()
     TM_OPERAND_REPLACE = 4,    // the same, but an existing file is replaced once everything is written
+    TM_OPERAND_ANSWER = 5,     // as TM_OPERAND_REPLACE: a file that gets the answer in place of the user
 };
 
 /** Write the next bytes of a file. Return 0 for success; anything else makes the request fail. */
@@ -204,7 +205,10 @@ TM_API const char *tm_request_operand_text(const struct tm_request *request, siz
 TM_API void tm_request_set_address(struct tm_request *request, size_t index, uint64_t address);
 /** The target must outlive the request, which does not own it. */
 TM_API void tm_request_set_target(struct tm_request *request, size_t index, struct tm_target *target);
-/** `output` is called while the request runs. The file is complete if tm_request_run() returns no error. */
+/**
+ * `output` is called while the request runs. The file is complete if tm_request_run() returns no error. An answer's file
+ * is complete if anything was written to it: an answer that is bad news makes the request fail.
+ */
 TM_API void tm_request_set_output(struct tm_request *request, size_t index, tm_output_callback output, void *context);
 /** Whether tm_request_run() needs `current`. Some commands, such as tm-filter, need no target. */
 TM_API bool tm_request_needs_target(const struct tm_request *request);

@@ -7,26 +7,12 @@ import subprocess
 import debuggers
 import pytest
 import pythons
-from e2e_programs import program
+from e2e_programs import program, run
 
 STATE = (
     "import os, sys, tracemortem; "
     "print(tracemortem.is_tracing(), tracemortem.get_traceback_limit(), os.environ.get('LD_PRELOAD'), sys.argv[1:])"
 )
-
-
-def run(command, **variables):
-    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    environment.update(dict({"PYTHONPATH": debuggers.PACKAGE_PATH}, **variables))
-    return subprocess.run(
-        [str(word) for word in command],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=debuggers.PATIENCE,
-    )
 
 
 def test_dash_m_runs_code_modules_and_scripts_as_python_does(any_python, tmp_path):

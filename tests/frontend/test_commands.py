@@ -4,10 +4,12 @@ that says what, why and what to type next, the same in both debuggers, and an ex
 Other tests check the answers to good input.
 """
 
+import json
 import os
 import re
 import struct
 
+import asking
 import debuggers
 import pytest
 from selection import light
@@ -105,14 +107,32 @@ def test_every_command_is_listed_once_and_no_other():
     assert sorted(re.findall(r"^  (tm-\w+)", lldb, re.MULTILINE)) == sorted(COMMANDS)
 
 
+def test_the_topic_shows_the_commands_by_task_in_80_columns():
+    topic = ENGINE.help("tracemortem")
+    for debugger in debuggers.DEBUGGERS:
+        asked, shown = debuggers.answers(debugger, ["help tracemortem", "tracemortem"])
+        assert shown == topic
+        for line in topic.strip().splitlines():
+            assert line.strip() in asked
+        assert max(map(len, asked.splitlines())) <= 80
+
+
+def test_apropos_finds_the_commands():
+    for debugger, question in {"gdb": "apropos memory leak", "lldb": 'apropos "memory leak"'}.items():
+        (found,) = debuggers.answers(debugger, [question])
+        assert {"tm-diff", "tracemortem"} <= set(re.findall(r"tm-\w+|tracemortem", found))
+
+
 def test_gdb_completes_keys_options_and_files(tmp_path):
     (tmp_path / "one.core").write_text("")
     asked = ["tm-top l", "tm-top file", "tm-top --cum", "tm-diff %s/o" % tmp_path, "tm-filter a"]
-    asked += ["tm-save %s/o" % tmp_path, "tm-traces --so"]
+    asked += ["tm-save %s/o" % tmp_path, "tm-traces --so", "tm-traces --sort si", "tm-top lineno --sort=al"]
     found = [answer.splitlines() for answer in debuggers.answers("gdb", ["complete %s" % line for line in asked])]
     assert found[0] == ["tm-top lineno"] and found[1] == ["tm-top filename"] and found[2] == ["tm-top --cumulative"]
     assert found[3] == ["tm-diff %s/one.core" % tmp_path] and found[4] == ["tm-filter add"]
     assert found[5] == ["tm-save %s/one.core" % tmp_path] and found[6] == ["tm-traces --sort"]
+    assert found[7] == ["tm-traces --sort site", "tm-traces --sort size"]
+    assert found[8] == ["tm-top lineno --sort=allocated"]
 
 
 # -- bad input
@@ -274,3 +294,51 @@ def test_the_same_answer_four_times(service, core, python):
     assert found[0][2].count("\n") >= 10 and "%s:2" % service.script in found[0][2]
     for number, command in enumerate(commands):
         assert len({answers[number] for answers in found}) == 1, (command, [answers[number] for answers in found])
+
+
+def test_output_puts_the_answer_of_any_command_into_a_file(service, core, python, tmp_path):
+    commands = ["tm-info --json", "tm-top", "tm-traceback --json %#x" % service.block, "tm-traces -n 5", "tm-verify"]
+    commands += ["tm-diff %s" % core, "tm-filter list --json"]
+    for debugger in debuggers.DEBUGGERS:
+        expected = debuggers.answers(debugger, commands, core=core, program=python, private=True)
+        name = [tmp_path / ("%s.%d" % (debugger, number)) for number in range(len(commands))]
+        asked = [command.replace(" ", " --output %s " % file, 1) for command, file in zip(commands, name)]
+        asked[1], asked[4] = "tm-top --output %s" % name[1], "tm-verify --output=%s" % name[4]
+        assert debuggers.answers(debugger, asked, core=core, program=python) == [""] * len(commands)
+        assert [file.read_text() for file in name] == expected
+
+
+def test_output_replaces_text_but_no_core_and_no_snapshot(core, tmp_path):
+    old, snapshot = tmp_path / "old", tmp_path / "now.snapshot"
+    old.write_text("an old answer")
+    asked = ["tm-save %s --output %s" % (snapshot, old), "tm-top --output %s" % old, "tm-top --output %s" % core]
+    asked += ["tm-top --output %s" % snapshot, "tm-save x --output ./x", "tm-diff nothing --output %s" % old]
+    for debugger in debuggers.DEBUGGERS:
+        (said,) = asking.ask(debugger, [(core, asked)])
+        assert [answer.error == "" for answer in said] == [True, True, False, False, False, False], said
+        assert "is a core or a program, so it is not replaced" in said[2].error
+        assert "is a snapshot, so it is not replaced" in said[3].error
+        assert "cannot hold both" in said[4].error and not os.path.exists("x")
+        assert "Total allocated size" in old.read_text()
+        snapshot.unlink()
+
+
+def test_output_gets_bad_news_too(tmp_path, core):
+    """tm-verify of a damaged table fails, and what it found is in the file."""
+    with open(core, "rb") as file:
+        image = bytearray(file.read())
+    name = b"service.py"
+    for place in [match.start() for match in re.finditer(re.escape(name), image)]:
+        image[place] ^= 1
+    damaged, answer = tmp_path / "damaged.core", tmp_path / "answer.json"
+    damaged.write_bytes(image)
+    for debugger in debuggers.DEBUGGERS:
+        (said,) = asking.ask(debugger, [(damaged, ["tm-verify --json --output %s" % answer])])
+        assert said[0].error and json.loads(answer.read_text())["verdict"] == "damaged"
+
+
+def test_gdb_completes_the_names_of_files_for_output(tmp_path):
+    (tmp_path / "one.json").write_text("")
+    asked = ["tm-top --output %s/o" % tmp_path, "tm-diff --json %s/o" % tmp_path, "tm-top lineno --output=x file"]
+    found = [answer.splitlines() for answer in debuggers.answers("gdb", ["complete %s" % line for line in asked])]
+    assert found == [["tm-top --output %s/one.json" % tmp_path], ["tm-diff --json %s/one.json" % tmp_path], []]

@@ -29,7 +29,17 @@ class Terminal:
         self._typed = 0
         self._ours, its = pty.openpty()
         words = {
-            "gdb": [debuggers.GDB, "-nx", "-q", "-iex", "set debuginfod enabled off", "-p", str(pid)],
+            "gdb": [
+                debuggers.GDB,
+                "-nx",
+                "-q",
+                "-iex",
+                "set debuginfod enabled off",
+                "-iex",
+                "set height 0",
+                "-p",
+                str(pid),
+            ],
             "lldb": [debuggers.LLDB, "--no-lldbinit", "-p", str(pid)],
         }
         environment = dict(os.environ, TERM="xterm", INPUTRC="/dev/null")
@@ -59,7 +69,7 @@ class Terminal:
 
 def table_of(text):
     """The lines from the header of the columns to the total."""
-    lines = text.split("\n")
+    lines = [re.sub(r"^\((gdb|lldb)\) ", "", line) for line in text.split("\n")]  # lldb may draw its prompt again
     (first,) = [number for number, line in enumerate(lines) if re.search(r"size +% +count +average +place", line)]
     (last,) = [number for number, line in enumerate(lines) if line.startswith("Total allocated size")]
     return lines[first:last]

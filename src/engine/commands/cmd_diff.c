@@ -16,42 +16,43 @@
 
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("Show what grew and what shrank between two cores or snapshots.", "tm-diff OLD [NEW] [KEY] [OPTION]...",
-            "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
-            "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
-            "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
-            "and line. If a file has the name of a key, write its directory too (./lineno).\n"
-            "No code in a snapshot file is run: a file that holds more than traces is\n"
-            "refused.\n"
-            "\n" TM_HELP_COLUMNS "\n"
-            "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
-            "first. Below it is the source line, if the file can be read here. With key\n"
-            "traceback, all frames are below it, with their functions. Then come the sum of\n"
-            "the other rows and the total, each with its difference.\n"
-            "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
-            DIFF_OPTIONS,
-            "Examples:\n"
-            "  tm-diff before.core\n"
-            "  tm-diff before.core after.core -n 5\n"
-            "  tm-diff before.core --sort allocated\n"
-            "  tm-diff before.snapshot after.core filename\n"
-            "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
-            "\n"
-            "The JSON object has:\n"
-            "  command, key, cumulative, limit, sort\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
-            "  unmatched_old the same for OLD\n"
-            "  statistics    the rows: " TM_HELP_JSON_PLACES
-            "                size, size_diff, count, count_diff;\n" TM_HELP_JSON_CHURN ",\n"
-            "                each with its _diff\n"
-            "  other         the rows not shown: statistics (how many), size, size_diff,\n"
-            "                count, count_diff (null if cumulative: rows overlap)\n"
-            "  total_size, total_size_diff, total_count, total_count_diff\n"
-            "                each block once\n" TM_HELP_JSON_LACKS "                of NEW\n"
-            "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
-            "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE
-            "  private_old   the same for OLD\n" TM_HELP_JSON_HINTS "  missing       for NEW:\n"
-            "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
+static const char help[] = TM_HELP("Show what grew between two cores or snapshots, such as a memory leak.",
+                                   "tm-diff OLD [NEW] [KEY] [OPTION]...",
+                                   "This finds a memory leak: what grows from one core to the next is not freed.\n"
+                                   "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
+                                   "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
+                                   "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
+                                   "and line. If a file has the name of a key, write its directory too (./lineno).\n"
+                                   "No code in a snapshot file is run: a file that holds more than traces is\n"
+                                   "refused.\n"
+                                   "\n" TM_HELP_COLUMNS "\n"
+                                   "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
+                                   "first. Below it is the source line, if the file can be read here. With key\n"
+                                   "traceback, all frames are below it, with their functions. Then come the sum of\n"
+                                   "the other rows and the total, each with its difference.\n"
+                                   "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+                                   DIFF_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-diff before.core\n"
+                                   "  tm-diff before.core after.core -n 5\n"
+                                   "  tm-diff before.core --sort allocated\n"
+                                   "  tm-diff before.snapshot after.core filename\n"
+                                   "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
+                                   "\n"
+                                   "The JSON object has:\n"
+                                   "  command, key, cumulative, limit, sort\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
+                                   "  unmatched_old the same for OLD\n"
+                                   "  statistics    the rows: " TM_HELP_JSON_PLACES
+                                   "                size, size_diff, count, count_diff;\n" TM_HELP_JSON_CHURN ",\n"
+                                   "                each with its _diff\n"
+                                   "  other         the rows not shown: statistics (how many), size, size_diff,\n"
+                                   "                count, count_diff (null if cumulative: rows overlap)\n"
+                                   "  total_size, total_size_diff, total_count, total_count_diff\n"
+                                   "                each block once\n" TM_HELP_JSON_LACKS "                of NEW\n"
+                                   "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
+                                   "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE
+                                   "  private_old   the same for OLD\n" TM_HELP_JSON_HINTS "  missing       for NEW:\n"
+                                   "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -294,7 +295,7 @@ static void write_json(const struct tm_request *request, const struct answer *an
 // Adds the name of the file to an error.
 static struct tm_error *name_core(const struct tm_request *request, size_t index, struct tm_error *error)
 {
-    if (!error || index >= request->unresolved_count || tm_error_code(error) == TM_ERROR_INTERRUPTED ||
+    if (!error || request->unresolved[index].kind != TM_OPERAND_CORE || tm_error_code(error) == TM_ERROR_INTERRUPTED ||
         tm_error_code(error) == TM_ERROR_NO_MEMORY)
         return error;
 
@@ -312,7 +313,7 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
                                 struct answer *answer)
 {
     const struct tm_host *host = &request->session->host;
-    struct tm_target *after = request->unresolved_count == 2 ? request->unresolved[1].target : current;
+    struct tm_target *after = request->unresolved[1].kind == TM_OPERAND_CORE ? request->unresolved[1].target : current;
 
     struct tm_error *error =
         name_core(request, 0, tm_query_init(&answer->before, request, request->unresolved[0].target, pool));

@@ -25,7 +25,7 @@ enum { GAP = 2, LEAST_PLACE = 16, LEAST_FUNCTION = 12, DOTS = 3 };
 
 bool tm_columns_wanted(const struct tm_request *request, struct tm_screen *screen)
 {
-    return !request->settings.plain && tm_host_screen(&request->session->host, screen);
+    return !request->settings.plain && !request->settings.output && tm_host_screen(&request->session->host, screen);
 }
 
 void tm_columns_init(struct tm_columns *columns, const struct tm_request *request, const struct tm_screen *screen,

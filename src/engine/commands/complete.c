@@ -1,5 +1,6 @@
 // Completion of the last word of a command line, from the parser's own tables.
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +9,9 @@
 
 // The words of a line up to the cursor: the operands before the last word, and what was typed of the last word.
 struct cursor {
-    struct tm_words operands; // before the last word
-    struct tm_text last;      // without its quotes
-    bool is_value;            // the last word is the value of an option
+    struct tm_words operands;       // before the last word
+    struct tm_text last;            // without its quotes
+    const struct tm_option *option; // whose value is the last word, or NULL
     bool options_ended;
 };
 
@@ -23,8 +24,8 @@ static void cursor_deinit(struct cursor *cursor)
 // Notes what a word before the last means for the words after it.
 static struct tm_error *pass_word(struct cursor *cursor, const struct tm_command *command, const char *word)
 {
-    if (cursor->is_value) {
-        cursor->is_value = false;
+    if (cursor->option) {
+        cursor->option = NULL;
         return NULL;
     }
     if (!cursor->options_ended && strcmp(word, "--") == 0) {
@@ -32,7 +33,7 @@ static struct tm_error *pass_word(struct cursor *cursor, const struct tm_command
         return NULL;
     }
     if (!cursor->options_ended && tm_option_is(word)) {
-        cursor->is_value = tm_option_wants_word(&command->options, word);
+        cursor->option = tm_option_wanting_word(&command->options, word);
         return NULL;
     }
     return tm_words_add(&cursor->operands, word);
@@ -69,12 +70,30 @@ static void list_options(const struct tm_option_table *table, struct tm_text *ca
             tm_text_printf(candidates, "-%c\n", table->items[i].letter);
 }
 
+// For "--name=VALUE".
+static void list_values_in_word(const struct tm_option_table *table, const char *word, struct tm_text *candidates)
+{
+    char before[64];
+    const struct tm_option *option = tm_option_with_value(table, word);
+    if (!option)
+        return;
+    snprintf(before, sizeof(before), "%s=", option->name);
+    tm_option_list_values(option, before, candidates);
+}
+
 static void list_candidates(const struct tm_session *session, const struct tm_command *command,
                             const struct cursor *cursor, struct tm_text *candidates)
 {
-    if (cursor->is_value || (command->takes_expression && cursor->operands.count > 0))
+    const char *last = tm_text_string(&cursor->last);
+    if (cursor->option) {
+        tm_option_list_values(cursor->option, "", candidates);
         return;
-    if (!cursor->options_ended && tm_text_string(&cursor->last)[0] == '-')
+    }
+    if (command->takes_expression && cursor->operands.count > 0)
+        return;
+    if (!cursor->options_ended && strchr(last, '='))
+        list_values_in_word(&command->options, last, candidates);
+    else if (!cursor->options_ended && last[0] == '-')
         list_options(&command->options, candidates);
     else if (command->complete)
         command->complete(session, &cursor->operands, candidates);

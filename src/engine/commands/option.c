@@ -3,6 +3,7 @@
 #include "engine/commands/option.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/commands/words.h"
@@ -13,6 +14,7 @@ void tm_settings_deinit(struct tm_settings *settings)
 {
     tm_filter_list_deinit(&settings->filters);
     tm_mine_deinit(&settings->mine);
+    free(settings->output);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -129,21 +131,28 @@ static const struct tm_option *find_name(const struct tm_option_table *table, co
     return NULL;
 }
 
-bool tm_option_wants_word(const struct tm_option_table *table, const char *word)
+const struct tm_option *tm_option_wanting_word(const struct tm_option_table *table, const char *word)
 {
     const struct tm_option *option;
     const char *value;
 
     if (word[0] == '-' && word[1] == '-') {
         option = find_name(table, word, &value);
-        return option && takes_value(option) && !value;
+        return option && takes_value(option) && !value ? option : NULL;
     }
     for (const char *letter = word + 1; *letter; letter++) {
         option = find_letter(table, *letter);
         if (!option || takes_value(option))
-            return option && letter[1] == '\0';
+            return option && letter[1] == '\0' ? option : NULL;
     }
-    return false;
+    return NULL;
+}
+
+const struct tm_option *tm_option_with_value(const struct tm_option_table *table, const char *word)
+{
+    const char *value;
+    const struct tm_option *option = find_name(table, word, &value);
+    return option && takes_value(option) && value ? option : NULL;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -224,6 +233,39 @@ static struct tm_error *parse_form(const char *command, const struct tm_option *
     return NULL;
 }
 
+// Those of CPython itself and of numpy, the only ones that are the same in every program.
+static const char *const known_domains[] = {"0", "389047"};
+
+static void list_value(const char *before, const char *value, struct tm_text *candidates)
+{
+    tm_text_printf(candidates, "%s%s\n", before, value);
+}
+
+void tm_option_list_values(const struct tm_option *option, const char *before, struct tm_text *candidates)
+{
+    switch (option->id) {
+    case TM_OPTION_SORT:
+        for (unsigned i = 0; i < TM_SORTS; i++)
+            list_value(before, sort_names[i], candidates);
+        break;
+    case TM_OPTION_ORDER:
+        for (unsigned i = 0; i < TM_ORDERS; i++)
+            list_value(before, tm_order_name((enum tm_order)i), candidates);
+        break;
+    case TM_OPTION_FORM:
+        list_value(before, "3.8", candidates);
+        list_value(before, "3.9", candidates);
+        break;
+    case TM_OPTION_DOMAIN:
+    case TM_OPTION_FILTER_DOMAIN:
+        for (size_t i = 0; i < sizeof(known_domains) / sizeof(known_domains[0]); i++)
+            list_value(before, known_domains[i], candidates);
+        break;
+    default: // a number, a pattern or a file
+        break;
+    }
+}
+
 // The digits of ":LINENO" at the end of a pattern, or NULL.
 static const char *find_line(const char *text)
 {
@@ -291,6 +333,19 @@ static struct tm_error *add_mine(const char *command, const struct tm_option *op
     return error;
 }
 
+static struct tm_error *set_output(const char *command, const struct tm_option *option, const char *value,
+                                   struct tm_settings *settings)
+{
+    if (value[0] == '\0')
+        return bad_value(command, option, value, "the name of a file");
+    char *copy = strdup(value);
+    if (!copy)
+        return tm_error_no_memory();
+    free(settings->output);
+    settings->output = copy;
+    return NULL;
+}
+
 // `value` is NULL for an option without one.
 static struct tm_error *apply(const char *command, const struct tm_option *option, const char *value,
                               struct tm_settings *settings)
@@ -322,6 +377,8 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_JSON:
         settings->json = true;
         return NULL;
+    case TM_OPTION_OUTPUT:
+        return set_output(command, option, value, settings);
     case TM_OPTION_PLAIN:
         settings->plain = true;
         return NULL;

@@ -20,6 +20,7 @@ enum tm_option_id {
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
+    TM_OPTION_OUTPUT,
     TM_OPTION_PLAIN,
     TM_OPTION_HELP,
     TM_OPTION_SORT,
@@ -62,6 +63,9 @@ enum tm_option_id {
 // Every command has these.
 #define TM_OPTIONS_JSON(X)                                                            \
     X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
+    X(TM_OPTION_OUTPUT, 0, "    ", "--output", " FILE",                               \
+      "Write the answer to FILE instead. A file that exists is replaced, unless\n"    \
+      "        it is a core, a program or a snapshot.")                               \
     X(TM_OPTION_HELP, 'h', "-h, ", "--help", "", "Show this help and do nothing else.")
 
 #define TM_OPTIONS_PLAIN(X) \
@@ -133,6 +137,7 @@ struct tm_settings {
     int64_t limit;
     bool cumulative;
     bool json;
+    char *output; // NULL: the answer is shown to the user
     bool plain;
     bool help;
     bool exclusive;
@@ -152,8 +157,12 @@ void tm_settings_deinit(struct tm_settings *settings);
 
 /** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
-/** Whether the word after this option's word is its value. */
-bool tm_option_wants_word(const struct tm_option_table *table, const char *word);
+/** The option whose value is the word after this option's word, or NULL. */
+const struct tm_option *tm_option_wanting_word(const struct tm_option_table *table, const char *word);
+/** The option whose value is in this option's own word, "--name=VALUE", or NULL. */
+const struct tm_option *tm_option_with_value(const struct tm_option_table *table, const char *word);
+/** For completion: list the values that the option has, each after `before`, one a line. */
+void tm_option_list_values(const struct tm_option *option, const char *before, struct tm_text *candidates);
 
 /**
  * Parses an option's word into `settings`. If the option's value is not in the same word, the next word of the line is

@@ -200,6 +200,8 @@ struct tm_error *tm_request_create(struct tm_session *session, const char *name,
             request->needs_target = false;
         else
             error = command->prepare(request);
+        if (!error && !request->settings.help && request->settings.output)
+            tm_request_add_unresolved(request, TM_OPERAND_ANSWER, request->settings.output);
     }
     if (error) {
         tm_request_destroy(request);
@@ -255,7 +257,7 @@ void tm_request_set_target(struct tm_request *request, size_t index, struct tm_t
 
 static bool is_output(enum tm_operand kind)
 {
-    return kind == TM_OPERAND_OUTPUT || kind == TM_OPERAND_REPLACE;
+    return kind == TM_OPERAND_OUTPUT || kind == TM_OPERAND_REPLACE || kind == TM_OPERAND_ANSWER;
 }
 
 void tm_request_set_output(struct tm_request *request, size_t index, tm_output_callback output, void *context)
@@ -303,6 +305,18 @@ static struct tm_error *check_operands(const struct tm_request *request, const s
     return NULL;
 }
 
+// Writes the answer to the file of --output, else to the user.
+static struct tm_error *write_answer(const struct tm_request *request, const struct tm_text *out)
+{
+    const struct tm_unresolved *last = &request->unresolved[request->unresolved_count];
+
+    if (request->unresolved_count == 0 || (--last)->kind != TM_OPERAND_ANSWER)
+        tm_host_write(&request->session->host, tm_text_string(out), out->length);
+    else if (last->output(last->output_context, tm_text_string(out), out->length) != 0)
+        return tm_error_create(TM_ERROR_OUTPUT, "the answer could not be written to the file");
+    return NULL;
+}
+
 struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *current)
 {
     struct tm_text out = TM_TEXT_EMPTY;
@@ -316,7 +330,7 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
         error = tm_text_check(&out);
     // All or nothing: an interrupted command prints no partial answer.
     if (!error && out.length > 0)
-        tm_host_write(&request->session->host, tm_text_string(&out), out.length);
+        error = write_answer(request, &out);
     tm_text_deinit(&out);
     if (!error) {
         error = request->verdict;

@@ -30,7 +30,7 @@ struct tm_unresolved {
     tm_output_callback output;
     void *output_context;
 };
-#define TM_UNRESOLVED_LIMIT 2
+#define TM_UNRESOLVED_LIMIT 3 // two of a command, and the file of --output
 
 struct tm_request {
     struct tm_session *session; // outlives the request

@@ -2,7 +2,7 @@
 
 #include "engine/commands/command.h"
 
-const char tm_help_topic[] = "Show where a stopped Python program, or a dead one's core, got its memory.\n"
+const char tm_help_topic[] = "Find a memory leak: where a stopped or dead Python program got its memory.\n"
                              "\n"
                              "The commands read the target. They run nothing in it and write nothing to it.\n"
                              "\n"
@@ -12,7 +12,7 @@ const char tm_help_topic[] = "Show where a stopped Python program, or a dead one
                              "  tm-top                       the lines that hold the most\n"
                              "  tm-top traceback -n 3        the same with all frames that led to them\n"
                              "  tm-top --mine /srv/shop      your own lines, not those of libraries\n"
-                             "What grew?\n"
+                             "What grew? Is there a memory leak?\n"
                              "  tm-diff OLD.core             since this core or saved snapshot\n"
                              "  tm-diff OLD.core NEW.core    between the two\n"
                              "  tm-save FILE                 save a snapshot, to compare with it later\n"

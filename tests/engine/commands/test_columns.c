@@ -169,6 +169,15 @@ static void test_churn_has_columns(void **state)
                     "10 B  100.0%      1     2048 B           20  2038 B     19  gone.py:1  main\n");
 }
 
+static void test_a_file_has_no_columns(void **state)
+{
+    struct harness *harness = *state;
+    add_call(harness->fake, "gone.py", 1, "main", 10, 1);
+    set_terminal(harness, 80, true);
+    assert_string_equal(harness_run(harness, "tm-top", "--output a"), "");
+    assert_contains(tm_text_string(&harness->written), "gone.py:1: size=10 B, count=1, average=10 B\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +190,7 @@ int main(void)
         TEST(test_styles),
         TEST(test_mixed_functions_are_marked),
         TEST(test_churn_has_columns),
+        TEST(test_a_file_has_no_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

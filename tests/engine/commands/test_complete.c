@@ -32,10 +32,11 @@ static void test_options(void **state)
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
           "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--plain\n--json\n--"
+          "output\n--"
           "help\n-n\n-s\n-c\n-h\n");
     check(harness, "tm-top", "lineno --c", "--cumulative\n");
     check(harness, "tm-top", "--limit", "--limit\n");
-    check(harness, "tm-traceback", "-", "--limit\n--plain\n--json\n--help\n-n\n-h\n");
+    check(harness, "tm-traceback", "-", "--limit\n--plain\n--json\n--output\n--help\n-n\n-h\n");
     check(harness, "tm-traceback", "a -", ""); // inside an expression
     check(harness, "tm-traces", "--s", "--sort\n");
     check(harness, "tm-traces", "--t", "--traceback\n");
@@ -43,6 +44,23 @@ static void test_options(void **state)
     check(harness, "tm-save", "--t", "--traces\n");
     check(harness, "tm-top", "-- -", "");
     check(harness, "tm-filter", "add --e", "--exclude\n");
+}
+
+static void test_values_that_an_option_knows(void **state)
+{
+    struct harness *harness = *state;
+    check(harness, "tm-traces", "--sort ", "size\naddress\nsite\n");
+    check(harness, "tm-traces", "-s a", "address\n");
+    check(harness, "tm-traces", "-ts a", "address\n");
+    check(harness, "tm-traces", "--sort=si", "--sort=size\n--sort=site\n");
+    check(harness, "tm-traces", "--sort=x", "");
+    check(harness, "tm-top", "lineno --sort ", "size\ncount\nallocated\nfreed\n");
+    check(harness, "tm-top", "--sort size l", "lineno\n");
+    check(harness, "tm-save", "--traces ", "3.8\n3.9\n");
+    check(harness, "tm-save", "--domain ", "0\n389047\n");
+    check(harness, "tm-filter", "add --domain 3", "389047\n");
+    check(harness, "tm-top", "--json=", ""); // it has no value
+    check(harness, "tm-top", "-- --sort=", "");
 }
 
 static void test_values_are_not_offered_anything(void **state)
@@ -87,8 +105,12 @@ static void test_odd_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_keys),    TEST(test_options),   TEST(test_values_are_not_offered_anything),
-        TEST(test_filters), TEST(test_odd_lines),
+        TEST(test_keys),
+        TEST(test_options),
+        TEST(test_values_that_an_option_knows),
+        TEST(test_values_are_not_offered_anything),
+        TEST(test_filters),
+        TEST(test_odd_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,43 @@ static void test_random_lines_are_survived(void **state)
     assert_in_range(answered, 1000, 19000);
 }
 
+// The answer goes to the file alone, with the same bytes.
+static void test_output_is_a_file_for_any_answer(void **state)
+{
+    static const char *const lines[][2] = {
+        {"tm-info", "--json"}, {"tm-top", "-n 1"},    {"tm-traces", ""},
+        {"tm-filter", "list"}, {"tm-diff", "a.core"}, {"tm-traceback", "--json 0x1000"},
+    };
+    struct harness *harness = *state;
+    fake_add(harness->fake, "a.py", 1, 10, 1);
+    fake_add_block(harness->fake, 0x1000, 16, 0, false);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        char line[64];
+        const char *shown = harness_run(harness, lines[i][0], lines[i][1]);
+        assert_non_null(shown);
+        char *expected = strdup(shown);
+        snprintf(line, sizeof(line), "--output x.json %s", lines[i][1]);
+        assert_string_equal(harness_run(harness, lines[i][0], line), "");
+        assert_string_equal(tm_text_string(&harness->written), expected);
+        free(expected);
+    }
+    assert_contains(harness_run(harness, "tm-top", "--output x --help"), "Usage: tm-top");
+    harness->write_limit = 1;
+    assert_fails(harness, "tm-top", "--output x", TM_ERROR_OUTPUT, "could not be written");
+    assert_fails(harness, "tm-top", "--output ''", TM_ERROR_USAGE, "is not the name of a file");
+}
+
+static void test_outputs_operand_comes_last(void **state)
+{
+    struct harness *harness = *state;
+    struct tm_request *request;
+    assert_null(tm_request_create(harness->session, "tm-diff", "--output=a --output b old new", &request));
+    assert_int_equal(tm_request_operands(request), 3);
+    assert_int_equal(tm_request_operand_kind(request, 2), TM_OPERAND_ANSWER);
+    assert_string_equal(tm_request_operand_text(request, 2), "b");
+    tm_request_destroy(request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +304,8 @@ int main(void)
         TEST(test_cores_are_words),
         TEST(test_who_needs_a_target),
         TEST(test_unresolved_expression_is_an_error),
+        TEST(test_output_is_a_file_for_any_answer),
+        TEST(test_outputs_operand_comes_last),
         TEST(test_random_lines_are_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

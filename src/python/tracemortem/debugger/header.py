@@ -34,6 +34,7 @@ class Operand(enum.IntEnum):
     CORE = 2
     OUTPUT = 3
     REPLACE = 4
+    ANSWER = 5
 
 
 class PrivateKind(enum.IntEnum):

@@ -22,32 +22,33 @@ class OutputFile:
     """
 
     def __init__(self, path: str, replace: bool) -> None:
-        self._path = os.path.realpath(path)
+        self.path = os.path.realpath(path)
         self._replace = replace
-        self._writing = self._path
+        self._writing = self.path
         self._file: int | None = None
         self._committed = False
+        self.written = 0  # bytes
 
     def __enter__(self) -> OutputFile:
         try:
-            if self._replace and os.path.lexists(self._path):
+            if self._replace and os.path.lexists(self.path):
                 self._open_beside()
             else:
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
-            raise OutputError("%s exists already\nGive another name, or --force to replace it" % self._path) from None
+            raise OutputError("%s exists already\nGive another name, or --force to replace it" % self.path) from None
         except (OSError, ValueError) as error:
             raise self._error(error) from None
         return self
 
     def _open_beside(self) -> None:
         """Open a file of another name in the same folder, with the old file's permissions."""
-        status = os.stat(self._path)
+        status = os.stat(self.path)
         if not stat.S_ISREG(status.st_mode):
-            raise OutputError("%s is not a regular file, so it is not replaced\nGive another name" % self._path)
-        if _is_elf(self._path):
-            raise OutputError("%s is a core or a program, so it is not replaced\nGive another name" % self._path)
-        folder, name = os.path.split(self._path)
+            raise OutputError("%s is not a regular file, so it is not replaced\nGive another name" % self.path)
+        if _is_elf(self.path):
+            raise OutputError("%s is a core or a program, so it is not replaced\nGive another name" % self.path)
+        folder, name = os.path.split(self.path)
         self._file, self._writing = tempfile.mkstemp(prefix=name + ".", suffix=".part", dir=folder)
         os.fchmod(self._file, stat.S_IMODE(status.st_mode))
 
@@ -56,7 +57,9 @@ class OutputFile:
         rest = memoryview(data)
         try:
             while rest:
-                rest = rest[os.write(self._file, rest) :]
+                count = os.write(self._file, rest)
+                self.written += count
+                rest = rest[count:]
         except OSError as error:
             raise self._error(error) from None
 
@@ -64,8 +67,8 @@ class OutputFile:
         """Finish the file and give it its name."""
         try:
             self._close()
-            if self._writing != self._path:
-                os.replace(self._writing, self._path)
+            if self._writing != self.path:
+                os.replace(self._writing, self.path)
         except OSError as error:
             raise self._error(error) from None
         self._committed = True
@@ -83,11 +86,13 @@ class OutputFile:
                 self._close()
 
     def _error(self, error: Exception) -> OutputError:
-        return OutputError("cannot write %s: %s" % (self._path, getattr(error, "strerror", None) or error))
+        return OutputError("cannot write %s: %s" % (self.path, getattr(error, "strerror", None) or error))
 
 
 class NoOutput:
     """Takes the place of an OutputFile when nothing will be written."""
+
+    written = 0
 
     def write(self, data: bytes) -> None:
         pass

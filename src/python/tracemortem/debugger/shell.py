@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Tuple, Union
 
 from .core_file import CoreError, CoreFile, host_machine, printable
 from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Screen, Session, Target
@@ -30,7 +30,10 @@ from .source_lines import SourceLines
 if TYPE_CHECKING:
     import tracemalloc
 
-FILES = (Operand.CORE, Operand.OUTPUT, Operand.REPLACE)  # operands that are names of files
+OUTPUTS = (Operand.OUTPUT, Operand.REPLACE, Operand.ANSWER)
+FILES = (Operand.CORE,) + OUTPUTS  # operands that are names of files
+TOPIC = "tracemortem"  # its help shows the commands by task
+_CURSOR = "tm-cursor"  # no operand ends so, unless it is where the cursor is
 Output = Union[OutputFile, NoOutput]
 
 
@@ -60,14 +63,12 @@ class Shell(Host):
 
     def operand_kind(self, command: str, line: str) -> int | None:
         """Which Operand the last word of the line would be, or None."""
-        if not line or line[-1].isspace():
-            line += "x"
         try:
-            with self._session.request(command, line) as request:
+            with self._session.request(command, line + _CURSOR) as request:
                 operands = request.operands()
         except EngineError:
             return None
-        return operands[-1][0] if operands else None
+        return next((kind for kind, text in operands if text.endswith(_CURSOR)), None)
 
     # -- what the user and his scripts ask
 
@@ -179,26 +180,37 @@ class Shell(Host):
             outputs = self._resolve(debugger, request, memory, stack)
             if not outputs:
                 return self._run_on(request, memory)
+            bad_news: EngineError | None = None
             with self._holding() as pieces:
-                self._run_on(request, memory)
-            for output in outputs:
-                output.commit()
+                try:
+                    self._run_on(request, memory)
+                except EngineError as error:
+                    bad_news = error
+            for kind, output in outputs:
+                if bad_news is None or (kind == Operand.ANSWER and output.written):
+                    output.commit()
+            if bad_news is not None:
+                raise bad_news
         debugger.write("".join(pieces))
 
     def _resolve(
         self, debugger: Debugger, request: Request, memory: Memory | None, stack: contextlib.ExitStack
-    ) -> List[Output]:
-        """Give the request what its operands name, and return what it will write to.
+    ) -> List[Tuple[int, Output]]:
+        """Give the request what its operands name, and return what it will write to, each with its Operand.
 
         Without a target nothing is evaluated or written: the request will fail and say that there is no target.
         """
-        outputs: List[Output] = []
+        outputs: List[Tuple[int, Output]] = []
         for index, (kind, text) in enumerate(request.operands()):
             if kind == Operand.CORE:
                 request.set_target(index, self._open_side(debugger, text, stack))
-            elif kind in (Operand.OUTPUT, Operand.REPLACE):
-                outputs.append(NoOutput() if memory is None else self._open_output(text, kind, stack))
-                request.set_output(index, outputs[-1].write)
+            elif kind in OUTPUTS:
+                in_vain = memory is None and request.needs_target()
+                output: Output = (
+                    NoOutput() if in_vain else self._open_output(text, kind, [out for _, out in outputs], stack)
+                )
+                outputs.append((kind, output))
+                request.set_output(index, output.write)
             elif kind == Operand.EXPRESSION:
                 request.set_address(index, self._evaluate(debugger, text) if memory else 0)
             else:
@@ -228,9 +240,14 @@ class Shell(Host):
                 % (text, error, debugger.example)
             ) from None
 
-    def _open_output(self, text: str, kind: int, stack: contextlib.ExitStack) -> OutputFile:
+    def _open_output(self, text: str, kind: int, others: List[Output], stack: contextlib.ExitStack) -> OutputFile:
         path = os.path.abspath(os.path.expanduser(text))
-        return stack.enter_context(OutputFile(path, kind == Operand.REPLACE))
+        file = OutputFile(path, kind != Operand.OUTPUT)
+        if any(isinstance(other, OutputFile) and other.path == file.path for other in others):
+            raise OutputError("%s cannot hold both the snapshot and the answer\nGive --output another name" % text)
+        if kind == Operand.ANSWER and is_snapshot(path):
+            raise OutputError("%s is a snapshot, so it is not replaced\nGive another name" % printable(path))
+        return stack.enter_context(file)
 
     def _open_side(self, debugger: Debugger, text: str, stack: contextlib.ExitStack) -> Target:
         """The engine's target for one side of a comparison: a core or a snapshot file."""
