@@ -14,6 +14,7 @@ import gdb
 _missing: Optional[ImportError] = None
 try:
     import tm_gdb_target
+    import tm_gdb_values
     from tracemortem.debugger.engine import EngineError, EngineMissing
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _shells: List[Shell] = []  # this gdb's shell, once its commands are registered
+_settings: List[tm_gdb_values.Settings] = []  # likewise
 
 
 class Command(gdb.Command):
@@ -47,6 +49,8 @@ class Command(gdb.Command):
             raise gdb.GdbError(str(error)) from None
         except KeyboardInterrupt:
             raise gdb.GdbError(INTERRUPTED) from None
+        if self._name == tm_gdb_values.SET:
+            _settings[-1].refresh()
 
     def complete(self, text: str, word: str | None) -> Any:
         """A list of words, or one of gdb's ways to complete."""
@@ -99,6 +103,7 @@ def register() -> None:
     for name in shell.commands():
         Command(shell, name)
     Topic(shell)
+    _settings.append(tm_gdb_values.register(shell))
     _shells.append(shell)
     tm_gdb_target.watch_cores(shell)
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "say.h"
 #include "table.h"
 #include "tracing.h"
 
@@ -60,9 +61,8 @@ static void complain(const struct variable *variable)
     for (char *at = shown; *at != '\0'; at++)
         if ((unsigned char)*at < ' ' || *at == '\x7f')
             *at = '?';
-    fprintf(stderr, "tracemortem: %s=%s: not %s from %llu to %llu%s; continuing without tracing\n", variable->name,
-            shown, variable->meaning, (unsigned long long)variable->least, (unsigned long long)variable->most,
-            variable->note);
+    say("%s=%s: not %s from %llu to %llu%s; continuing without tracing", variable->name, shown, variable->meaning,
+        (unsigned long long)variable->least, (unsigned long long)variable->most, variable->note);
 }
 
 static uint64_t number_of(const struct variable *variable)
@@ -129,11 +129,14 @@ static void remove_link(char *path)
     rmdir(path);
 }
 
+static bool launched;
+
 void environment_restore(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");
     if (getenv(launch.name) == NULL)
         return;
+    launched = true;
     unsetenv(launch.name);
     if (preloaded == NULL)
         return;
@@ -150,4 +153,29 @@ void environment_restore(void)
     }
     remove_link(first);
     free(first);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The stock tracer's variable
+
+#define STOCK "PYTHONTRACEMALLOC"
+
+static char *stock;
+
+void environment_hide_stock(void)
+{
+    const char *value = getenv(STOCK);
+    // Another program may initialize the interpreter again, which then reads the variable again.
+    if (value != NULL && launched)
+        stock = strdup(value);
+    unsetenv(STOCK);
+}
+
+void environment_show_stock(void)
+{
+    if (stock == NULL)
+        return;
+    setenv(STOCK, stock, 1);
+    free(stock);
+    stock = NULL;
 }

@@ -23,4 +23,9 @@ uint64_t environment_records(void);
 /** Undo what `python3 -m tracemortem` did to the environment, unless it is to stay for child processes. */
 void environment_restore(void);
 
+/** Hide PYTHONTRACEMALLOC from the interpreter, which is about to read it. */
+void environment_hide_stock(void);
+/** The interpreter has read it. If the launcher started us, the program gets the variable back. */
+void environment_show_stock(void);
+
 #endif

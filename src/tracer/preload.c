@@ -5,8 +5,6 @@
 // for, it says so in one line on stderr.
 
 #define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "birth_events.h"
@@ -14,6 +12,7 @@
 #include "interpreter.h"
 #include "module.h"
 #include "recording.h"
+#include "say.h"
 #include "table.h"
 #include "tracing.h"
 
@@ -31,11 +30,13 @@ static PyObject *(*early_init[EARLY_COUNT])(void);
 
 static void complain(const char *what, const char *why)
 {
-    fprintf(stderr, "tracemortem: %s: %s; continuing without tracing\n", what, why);
+    say("%s: %s; continuing without tracing", what, why);
 }
 
 static void look_again(enum early_module module)
 {
+    if (module == EARLY_posix) // here Python makes os.environ
+        environment_show_stock();
     if (!tracing_on())
         return;
     if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE ||
@@ -88,7 +89,7 @@ static void begin(void)
     if (frame_limit == 0)
         return;
     // The stock tracer would put its hooks on top of ours, and do the same work again.
-    unsetenv("PYTHONTRACEMALLOC");
+    environment_hide_stock();
     take_built_in_modules();
     problem = tracing_start(frame_limit);
     if (problem != NULL)
@@ -122,7 +123,8 @@ void __gmon_start__(void)
         begin();
         break;
     case INTERPRETER_UNREACHABLE:
-        complain("cannot trace this Python", INTERPRETER_UNREACHABLE_TEXT);
+        if (environment_frame_limit() != 0)
+            complain("cannot trace this Python", INTERPRETER_UNREACHABLE_TEXT);
         break;
     case INTERPRETER_ABSENT:
     case INTERPRETER_SECOND:

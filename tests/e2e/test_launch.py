@@ -73,6 +73,19 @@ def test_nonsense_in_a_variable_is_one_line_and_the_program_runs_untraced(python
     assert line.endswith("; continuing without tracing")
 
 
+def test_nonsense_is_no_harm_where_nobody_reads_what_the_tracer_says(python, way_in):
+    variables, hook = way_in
+    code = hook + "import signal; signal.signal(signal.SIGPIPE, signal.SIG_IGN); print('ran', signal.sigpending())"
+    environment = dict(os.environ, TRACEMORTEM="x", PYTHONPATH=debuggers.PACKAGE_PATH, **variables)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as broken:
+        outcome = subprocess.run(
+            [python, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=broken, timeout=debuggers.PATIENCE
+        )
+    assert outcome.stdout == b"ran set()\n"
+
+
 def test_a_variable_that_does_not_matter_is_not_looked_at(python):
     for variables in ({"TRACEMORTEM": "0"}, {}):
         outcome = run([python, "-c", RAN], TRACEMORTEM_RECORDS="many", **dict(variables, **AS_PRELOADED))

@@ -61,9 +61,19 @@ def test_the_environment_is_what_it_was(python, preload, asked):
     assert json.loads(traced.stdout) == [True, 3, json.loads(plain.stdout)[2]]
 
 
-def test_the_interpreters_options_are_kept(python):
+def test_the_variable_of_stock_tracemalloc_is_what_it_was_and_starts_nothing(any_python):
+    plain = run([any_python, "-c", STATE], PYTHONTRACEMALLOC="7")
+    traced = run([any_python, "-m", "tracemortem", "-f", 3, "-c", STATE], PYTHONTRACEMALLOC="7")
+    assert json.loads(plain.stdout)[:2] == [True, 7]
+    assert (json.loads(traced.stdout), traced.stderr) == ([True, 3, json.loads(plain.stdout)[2]], "")
+    beside = "import os; print('PYTHONTRACEMALLOC' in os.environ)"
+    variables = {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "3", "PYTHONTRACEMALLOC": "7"}
+    assert run([any_python, "-c", beside], **variables).stdout == "False\n"
+
+
+def test_the_interpreters_options_are_kept(any_python):
     code = "import sys; print(sys.flags.dev_mode, sys.flags.optimize, sys.stdout.write_through)"
-    options = [python, "-O", "-u", "-X", "dev"]
+    options = [any_python, "-O", "-u", "-X", "dev"]
     plain, traced = run(options + ["-c", code]), run(options + ["-m", "tracemortem", "-c", code])
     assert (traced.stdout, traced.stderr) == (plain.stdout, plain.stderr) and plain.stdout.startswith("True 1 ")
 

@@ -74,9 +74,17 @@ def same_messages(commands, **options):
 
 
 def test_the_contracts_commands_are_there():
-    assert {"tm-info", "tm-top", "tm-traceback", "tm-traces", "tm-diff", "tm-save", "tm-filter", "tm-verify"} <= set(
-        COMMANDS
-    )
+    assert {
+        "tm-info",
+        "tm-top",
+        "tm-traceback",
+        "tm-traces",
+        "tm-diff",
+        "tm-save",
+        "tm-filter",
+        "tm-set",
+        "tm-verify",
+    } <= set(COMMANDS)
 
 
 @pytest.fixture(scope="module")
@@ -342,3 +350,53 @@ def test_gdb_completes_the_names_of_files_for_output(tmp_path):
     asked = ["tm-top --output %s/o" % tmp_path, "tm-diff --json %s/o" % tmp_path, "tm-top lineno --output=x file"]
     found = [answer.splitlines() for answer in debuggers.answers("gdb", ["complete %s" % line for line in asked])]
     assert found == [["tm-top --output %s/one.json" % tmp_path], ["tm-diff --json %s/one.json" % tmp_path], []]
+
+
+def test_settings_last_for_the_session(service, core, python):
+    commands = [
+        "tm-set limit 1",
+        "tm-set source off",
+        "tm-top --include '*/service.py'",
+        "tm-set frames 1",
+        "tm-traceback %#x" % service.block,
+    ]
+    commands += ["tm-set", "tm-set --json limit default", "tm-set plain maybe"]
+    found = []
+    for debugger in debuggers.DEBUGGERS:
+        (said,) = asking.ask(debugger, [((core, python), commands)])
+        assert [bool(answer.error) for answer in said] == [False] * 7 + [True]
+        found.append([answer.output for answer in said])
+        assert re.match(r"%s:2: .*\n\d+ other" % re.escape(service.script), said[2].output)
+        assert said[5].output == "limit:   1\nframes:  1\nplain:   off\nsource:  off\n"
+    assert found[0] == found[1]
+
+
+def test_gdb_has_settings_and_functions_of_its_own(service, core, python):
+    asked = [
+        "set tm limit 3",
+        "show tm limit",
+        "tm-set",
+        "tm-set frames 2",
+        "show tm frames",
+        "set tm frames unlimited",
+    ]
+    asked += ["set tm source off", "show tm", "with tm limit 7 -- tm-set limit", "tm-set limit"]
+    asked += ["print $_tm_size(%d)" % service.block, "print $_tm_where(%d)" % service.block]
+    asked += [
+        "print $_tm_size(16)",
+        "print $_tm_where(16)",
+        "set tm limit 2000000000",
+        "set tm color 5",
+        "help set tm limit",
+    ]
+    (said,) = asking.ask("gdb", [((core, python), asked)])
+    assert [bool(answer.error) for answer in said] == [False] * 14 + [True, True, False], said
+    text = [answer.output for answer in said]
+    assert text[0] == text[5] == text[6] == ""
+    assert text[1] == "How many rows the tm- commands show: 3.\n" and text[2].startswith("limit:   3\n")
+    assert text[4] == "How many frames tm-traceback shows: 2.\n"
+    assert "How many frames tm-traceback shows: all.\n" in text[7] and "source lines: off.\n" in text[7]
+    assert text[8:10] == ["limit:   7\n", "limit:   3\n"]
+    assert re.match(r"\$1 = 10\d\d\n", text[10]) and text[11] == '$2 = "%s:2"\n' % service.script
+    assert text[12:14] == ["$3 = 0\n", '$4 = "<not traced>"\n']
+    assert max(map(len, text[16].splitlines())) <= 80

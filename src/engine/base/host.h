@@ -12,6 +12,7 @@
 struct tm_host {
     struct tm_host_callbacks callbacks;
     void *context;
+    bool hides_source; // no source line is shown
 };
 
 /** Whether the user asked to stop. Ask at least every few milliseconds of work. */
@@ -54,7 +55,7 @@ static inline bool tm_host_screen(const struct tm_host *host, struct tm_screen *
 /** A source line; NULL if it does not exist or cannot be read. Valid until the next call. */
 static inline const char *tm_host_source_line(const struct tm_host *host, const char *file_name, uint32_t line)
 {
-    if (!host || !host->callbacks.source_line)
+    if (!host || host->hides_source || !host->callbacks.source_line)
         return NULL;
     return host->callbacks.source_line(host->context, file_name, line);
 }

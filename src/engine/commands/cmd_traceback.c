@@ -43,6 +43,12 @@ static struct tm_error *prepare(struct tm_request *request)
         return tm_usage_error(request->command->name, "missing address. Usage: ", "tm-traceback ADDRESS|EXPRESSION",
                               "");
 
+    const struct tm_defaults *defaults = &request->session->defaults;
+    if (!request->settings.has_limit && defaults->has_frames) {
+        request->settings.has_limit = true;
+        request->settings.limit = defaults->frames;
+    }
+
     const char *text = request->words.items[0];
     // Most debuggers read 010 as 8, so the debugger evaluates it. It also evaluates numbers that are too large.
     bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';

@@ -27,6 +27,7 @@ extern const struct tm_command tm_command_traces;
 extern const struct tm_command tm_command_diff;
 extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;
+extern const struct tm_command tm_command_set;
 extern const struct tm_command tm_command_verify;
 
 /** The help for the topic "tracemortem": the commands by task, and the words that answers use. */

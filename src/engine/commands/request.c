@@ -87,7 +87,7 @@ bool tm_request_wants_history(const struct tm_request *request)
 
 size_t tm_request_limit(const struct tm_request *request)
 {
-    return request->settings.has_limit ? (size_t)request->settings.limit : 10;
+    return request->settings.has_limit ? (size_t)request->settings.limit : request->session->defaults.limit;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -190,6 +190,7 @@ struct tm_error *tm_request_create(struct tm_session *session, const char *name,
     request->session = session;
     request->command = command;
     request->needs_target = command->needs_target;
+    request->settings.plain = session->defaults.plain;
 
     struct tm_text word = TM_TEXT_EMPTY;
     struct tm_error *error = parse_line(request, line ? line : "", &word);

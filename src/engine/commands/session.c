@@ -12,6 +12,7 @@ struct tm_error *tm_session_create(const struct tm_host_callbacks *host, void *c
     if (host)
         session->host.callbacks = *host;
     session->host.context = context;
+    session->defaults = (struct tm_defaults){.limit = TM_DEFAULT_LIMIT, .source = true};
     *result = session;
     return NULL;
 }

@@ -175,7 +175,9 @@ def interpreter_options() -> List[str]:
     if before[-2:] == ["-m", "tracemortem"]:
         return before[1:-2]
     options: List[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return options
+    # It leaves these out.
+    options += ["-i"] if sys.flags.inspect else []
+    return options + (["-u"] if getattr(sys.stdout, "write_through", False) else [])
 
 
 def problem_of(tracer: str) -> "str | None":

@@ -28,10 +28,13 @@ LINK_FOLDER = "tracemortem-"  # environment.c knows this
 
 
 def say(message: str) -> None:
-    """One line on stderr, where there is one."""
-    if sys.stderr is not None:
-        sys.stderr.write("tracemortem: %s\n" % message)
-        sys.stderr.flush()
+    """One line on stderr, where somebody reads it."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write("tracemortem: %s\n" % message)
+            sys.stderr.flush()
+    except OSError:
+        pass
 
 
 # ----------------------------------------------------------------------------------------------------------------------

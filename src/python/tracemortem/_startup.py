@@ -16,8 +16,12 @@ def start() -> None:
 
         _tracer._start_as_asked()
     except (ImportError, RuntimeError) as error:
-        if sys.stderr is not None:
-            sys.stderr.write("tracemortem: %s; continuing without tracing\n" % error)
+        try:
+            if sys.stderr is not None:
+                sys.stderr.write("tracemortem: %s; continuing without tracing\n" % error)
+                sys.stderr.flush()
+        except OSError:  # nobody reads it
+            pass
 
 
 if os.environ.get("TRACEMORTEM", "") not in ("", "0"):

@@ -76,6 +76,16 @@ static void test_values_are_not_offered_anything(void **state)
     check(harness, "tm-top", "-c l", "lineno\n");
 }
 
+static void test_settings(void **state)
+{
+    struct harness *harness = *state;
+    check(harness, "tm-set", "", "limit\nframes\nplain\nsource\n");
+    check(harness, "tm-set", "plain o", "on\noff\n");
+    check(harness, "tm-set", "frames ", "all\ndefault\n");
+    check(harness, "tm-set", "limit ", "default\n");
+    check(harness, "tm-set", "plain on ", "");
+}
+
 static void test_filters(void **state)
 {
     struct harness *harness = *state;
@@ -109,6 +119,7 @@ int main(void)
         TEST(test_options),
         TEST(test_values_that_an_option_knows),
         TEST(test_values_are_not_offered_anything),
+        TEST(test_settings),
         TEST(test_filters),
         TEST(test_odd_lines),
     };

@@ -138,9 +138,9 @@ static void test_keys(void **state)
 static void test_unknown_command_lists_the_commands(void **state)
 {
     struct harness *harness = *state;
-    assert_fails(
-        harness, "tm-tpo", "", TM_ERROR_USAGE,
-        "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-filter tm-verify");
+    assert_fails(harness, "tm-tpo", "", TM_ERROR_USAGE,
+                 "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-filter tm-set "
+                 "tm-verify");
 }
 
 static void check_operands(struct harness *harness, const char *command, const char *line, size_t count,
@@ -252,6 +252,33 @@ static void test_random_lines_are_survived(void **state)
     assert_in_range(answered, 1000, 19000);
 }
 
+static void test_defaults_are_set_for_the_session(void **state)
+{
+    struct harness *harness = *state;
+    for (uint32_t line = 1; line <= 4; line++)
+        fake_add(harness->fake, "a.py", line, 10 * line, 1);
+    assert_string_equal(harness_run(harness, "tm-set", ""), "limit:   10\nframes:  all\nplain:   off\nsource:  on\n");
+    assert_contains(harness_run(harness, "tm-top", ""), "    line\t4\n");
+    assert_string_equal(harness_run(harness, "tm-set", "limit 2"), "limit:   2\n");
+    assert_string_equal(harness_run(harness, "tm-set", "source off"), "source:  off\n");
+    assert_string_equal(harness_run(harness, "tm-set", "plain on"), "plain:   on\n");
+    assert_string_equal(harness_run(harness, "tm-top", ""), "a.py:4: size=40 B, count=1, average=40 B\n"
+                                                            "a.py:3: size=30 B, count=1, average=30 B\n"
+                                                            "2 other: 0.0 KiB\nTotal allocated size: 0.1 KiB\n");
+    assert_contains(harness_run(harness, "tm-top", "-n 1"), "3 other");
+    assert_contains(harness_run(harness, "tm-set", "--json frames 0x5"),
+                    "\"limit\": 2, \"frames\": 5, \"plain\": true, \"source\": false}\n");
+    for (int i = 0; i < 4; i++) {
+        static const char *const lines[] = {"limit default", "frames all", "plain default", "source default"};
+        assert_non_null(harness_run(harness, "tm-set", lines[i]));
+    }
+    assert_string_equal(harness_run(harness, "tm-set", ""), "limit:   10\nframes:  all\nplain:   off\nsource:  on\n");
+    assert_fails(harness, "tm-set", "limt", TM_ERROR_USAGE, "did you mean limit?");
+    assert_fails(harness, "tm-set", "limit all", TM_ERROR_USAGE, "limit: \"all\" is not a number of rows");
+    assert_fails(harness, "tm-set", "plain 1", TM_ERROR_USAGE, "is not on or off");
+    assert_fails(harness, "tm-set", "limit 1 2", TM_ERROR_USAGE, "unexpected operand");
+}
+
 // The answer goes to the file alone, with the same bytes.
 static void test_output_is_a_file_for_any_answer(void **state)
 {
@@ -304,6 +331,7 @@ int main(void)
         TEST(test_cores_are_words),
         TEST(test_who_needs_a_target),
         TEST(test_unresolved_expression_is_an_error),
+        TEST(test_defaults_are_set_for_the_session),
         TEST(test_output_is_a_file_for_any_answer),
         TEST(test_outputs_operand_comes_last),
         TEST(test_random_lines_are_survived),

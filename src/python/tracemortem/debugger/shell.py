@@ -96,6 +96,11 @@ class Shell(Host):
     def get_object_traceback(self, debugger: Debugger, address: int) -> tracemalloc.Traceback | None:
         """The tracemalloc.Traceback of the block that contains the address, or None if no traced block does. If blocks
         of several domains contain it, the lowest domain's, which is Python's own. Raises CommandError."""
+        block = self.find_block(debugger, address)
+        return _traceback_of(block) if block else None
+
+    def find_block(self, debugger: Debugger, address: int) -> Dict[str, Any] | None:
+        """That block as tm-traceback --json has it, or None. Raises CommandError."""
         with self._guard(debugger), self._unfiltered() as session:
             with session.request("tm-traceback", "--json %#x" % (address % (1 << 64))) as request:
                 try:
@@ -104,7 +109,8 @@ class Shell(Host):
                     if error.code != ErrorCode.NOT_FOUND:
                         raise
                     return None
-            return _traceback_of(min(blocks, key=lambda block: int(block["domain"])))
+            found: Dict[str, Any] = min(blocks, key=lambda block: int(block["domain"]))
+            return found
 
     @contextlib.contextmanager
     def _guard(self, debugger: Debugger) -> Iterator[None]:
