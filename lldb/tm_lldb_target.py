@@ -79,10 +79,10 @@ class Lldb(Debugger):
             self._machine = core.machine
             self._memory = CoreMemory(core, _Reader(self._target).symbol)
             yield self._memory
-        elif self._is_local() and has_ended(process.GetProcessID()):
+        elif has_ended(process.GetProcessID()) and self._is_local():
             raise CommandError(ENDED % process.GetProcessID())
         else:
-            with _Process(self._debugger, self._target) as memory:
+            with _Process(self._target) as memory:
                 if memory.is_running():
                     raise CommandError(RUNNING % (process.GetProcessID(), STOP))
                 self._memory = memory
@@ -90,7 +90,7 @@ class Lldb(Debugger):
 
     def _is_local(self) -> bool:
         """Whether the process's number is one of this host. lldb takes GNU's gdbserver for this host, wherever it is."""
-        return self._target.GetPlatform().GetName() == "host" and not GnuServer(self._debugger, self._target).is_there()
+        return self._target.GetPlatform().GetName() == "host" and not GnuServer(self._target).is_there()
 
     def current_machine(self) -> int | None:
         return self._machine
@@ -154,9 +154,8 @@ class _Reader:
 class _Process(_Reader, Memory):
     """A stopped process. If it is local it is read without lldb's server, which is fifty times as fast."""
 
-    def __init__(self, debugger: Any, target: Any) -> None:
+    def __init__(self, target: Any) -> None:
         super().__init__(target)
-        self._debugger = debugger
         self._local = local_process(self._process.GetProcessID())
 
     def __enter__(self) -> _Process:
@@ -185,7 +184,7 @@ class _Process(_Reader, Memory):
     def regions(self) -> List[Mapping]:
         if self._local:
             return self._local.regions()
-        return _regions(self._process) or GnuServer(self._debugger, self._target).regions(self._process.GetProcessID())
+        return _regions(self._process) or GnuServer(self._target).regions(self._process.GetProcessID())
 
 
 def _regions(process: Any) -> List[Mapping]:
@@ -209,8 +208,8 @@ class GnuServer:
     _PIECE = 0x1000  # bytes of a file in one answer
     _MOST = 64 << 20  # bytes of a list of mappings
 
-    def __init__(self, debugger: Any, target: Any) -> None:
-        self._interpreter = debugger.GetCommandInterpreter()
+    def __init__(self, target: Any) -> None:
+        self._interpreter = target.GetDebugger().GetCommandInterpreter()
         self._context = lldb.SBExecutionContext(target)
 
     def is_there(self) -> bool:

@@ -29,13 +29,21 @@ class Terminal:
         self._typed = 0
         self._ours, its = pty.openpty()
         words = {
-            "gdb": [debuggers.GDB, "-nx", "-q", "-iex", "set pagination off", "-iex", "set debuginfod enabled off"],
-            "lldb": [debuggers.LLDB, "--no-lldbinit"],
+            "gdb": [
+                debuggers.GDB,
+                "-nx",
+                "-q",
+                "-iex",
+                "set debuginfod enabled off",
+                "-iex",
+                "set height 0",
+                "-p",
+                str(pid),
+            ],
+            "lldb": [debuggers.LLDB, "--no-lldbinit", "-p", str(pid)],
         }
         environment = dict(os.environ, TERM="xterm", INPUTRC="/dev/null")
-        self._process = subprocess.Popen(
-            words[debugger] + ["-p", str(pid)], stdin=its, stdout=its, stderr=its, env=environment
-        )
+        self._process = subprocess.Popen(words[debugger], stdin=its, stdout=its, stderr=its, env=environment)
         os.close(its)
 
     def type(self, line):

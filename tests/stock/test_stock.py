@@ -32,6 +32,11 @@ def target_of(kind, process, core, python):
     return {"live": {"pid": process.pid}, "core": {"core": core, "program": python.path}, "alone": {"core": core}}[kind]
 
 
+def places_of(row):
+    """The frames without the functions' names, which stock tables do not have."""
+    return [(frame["filename"], frame["lineno"]) for frame in row["traceback"]]
+
+
 def refused(debugger, *words, **target):
     outcome = debuggers.run_debugger(debugger, ["tm-top"], **target)
     said = outcome.stdout + outcome.stderr
@@ -89,14 +94,14 @@ def test_stock_cores_traced_cores_and_saved_snapshots_are_compared_in_every_comb
         debuggers.answers("gdb", ["tm-save %s" % sides["saved"]], pid=stock.pid)
     with debuggers.start_traced_process(python.path, script, [counts["traced"]], frames=3) as traced:
         sides["traced"] = debuggers.gcore(traced.pid, tmp_path / "traced.core")
-    here, at = [{"filename": str(script), "lineno": 2}], {}
+    here, at = [(str(script), 2)], {}
     for name in ("stock", "traced"):
         lines = ["tm-top --json -n 1000000", "tm-traces --json -n 1000000 --include %s:2" % script]
         top, traces = map(json.loads, debuggers.answers("gdb", lines, core=sides[name]))
         # 33 bytes are the head of a bytes object
         assert sum(trace["size"] == 533 for trace in traces["traces"]) == counts[name]
         totals[name] = top["total_size"]
-        (at[name],) = [row["count"] for row in top["statistics"] if row["traceback"] == here]
+        (at[name],) = [row["count"] for row in top["statistics"] if places_of(row) == here]
     totals["saved"], at["saved"] = totals["stock"], at["stock"]
     pairs = [(old, new) for old in sides for new in sides if old != new]
     for debugger in debuggers.DEBUGGERS:
@@ -104,7 +109,7 @@ def test_stock_cores_traced_cores_and_saved_snapshots_are_compared_in_every_comb
         for (old, new), text in zip(pairs, debuggers.answers(debugger, lines, core=sides["stock"])):
             answer = json.loads(text)
             assert answer["total_size_diff"] == totals[new] - totals[old], (old, new)
-            (row,) = [row for row in answer["statistics"] if row["traceback"] == here]
+            (row,) = [row for row in answer["statistics"] if places_of(row) == here]
             assert row["count_diff"] == at[new] - at[old], (old, new)
 
 
@@ -118,10 +123,7 @@ def traces_of(debugger, core):
         return None, answers[0].error
     answer, info = (json.loads(text.output[text.output.index("{") :]) for text in answers)
     assert info["source"] == "stock"
-    rows = {
-        (row["domain"], row["address"], row["size"], tuple((f["filename"], f["lineno"]) for f in row["traceback"]))
-        for row in answer["traces"]
-    }
+    rows = {(row["domain"], row["address"], row["size"], tuple(places_of(row))) for row in answer["traces"]}
     assert answer["missing"]["unreadable_records"] == info["missing"]["unreadable_records"]
     return rows, answer["missing"]
 
