@@ -485,8 +485,7 @@ def test_loading_twice_prints_nothing_and_keeps_one_module(debugger, probe):
 
 
 def test_lldb_reads_a_local_process_past_its_server(plain_process, probe):
-    made = "tm_lldb_target._Process(lldb.debugger, lldb.debugger.GetSelectedTarget())"
-    look = "script print(%s._local is not None)" % made
+    look = "script print(tm_lldb_target._Process(lldb.debugger.GetSelectedTarget())._local is not None)"
     commands = ["script import tm_lldb_target", look]
     answers = debuggers.answers("lldb", commands, pid=plain_process.pid, environment=probe)
     assert answers[1] == "True\n"
