@@ -26,7 +26,7 @@ STATE = (
 
 def clean(environment):
     """The launcher's own variables in an environment."""
-    return sorted(name for name in environment if "TRACEMORTEM" in name or "PRELOAD" in name)
+    return [name for name in ("LD_PRELOAD", "TRACEMORTEM", "TRACEMORTEM_LAUNCH") if name in environment]
 
 
 def copy_package(folder):
