@@ -7,8 +7,8 @@ not load more than it needs; so importing this package loads nothing else.
 
 TYPE_CHECKING = False  # mypy takes it for typing's, which a traced process need not import
 if TYPE_CHECKING:
-    import tracemalloc
-    from typing import List
+    from tracemalloc import Snapshot, Traceback  # noqa: F401
+    from typing import List, Optional  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -57,7 +57,9 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def take_snapshot() -> "tracemalloc.Snapshot":
+# The types of these two are comments, so that inspect.signature() shows the same as for tracemalloc.
+def take_snapshot():
+    # type: () -> Snapshot
     """A tracemalloc.Snapshot of all traced memory blocks, as tracemalloc.take_snapshot() makes it."""
     import tracemalloc
 
@@ -68,7 +70,8 @@ def take_snapshot() -> "tracemalloc.Snapshot":
     return tracemalloc.Snapshot(_tracer._get_traces(), _tracer.get_traceback_limit())
 
 
-def get_object_traceback(obj: object) -> "tracemalloc.Traceback | None":
+def get_object_traceback(obj):
+    # type: (object) -> Optional[Traceback]
     """The tracemalloc.Traceback of where an object was allocated, or None if its block is not traced."""
     import tracemalloc
 
