@@ -49,6 +49,7 @@ INVENTED = {
     "docs/contributing.md": {"cmd_sites.c", "3.16.h", "3.16t.h", "ring.h", "ring.c", "tm-sites"},
     "docs/layout.md": {"app.py"},
     "docs/tracemalloc.md": {"shop.py"},
+    "tests/README.md": {"fuzz_NAME.c"},
 }
 
 
@@ -183,7 +184,7 @@ FIGURES = [
     ("docs/reliability.md", r"up to (\d+) fields changed", r"define PATCHES (\d+)", lambda n: n),
     ("docs/reliability.md", r"at most (\d+) MiB at once", r"-malloc_limit_mb=(\d+)", lambda n: n),
     ("docs/reliability.md", r"below (\d+) MiB with the san", r"-rss_limit_mb=(\d+)", lambda n: n),
-    ("docs/reliability.md", r"takes less than (\d+) s;", r"-timeout=(\d+) ", lambda n: n),
+    ("docs/reliability.md", r"takes less than (\d+) s;", r"-timeout=(\d+) -max_total_time", lambda n: n),
 ]
 
 

@@ -11,7 +11,7 @@ while :; do
         name=${program##*/}
         mkdir -p "$FOUND/$name"
         echo "fuzz: $name, $turn s"
-        "$program" $limits -timeout=60 -max_total_time="$turn" $ARGS -artifact_prefix="$FOUND/$name-" \
+        "$program" $limits -timeout=10 -max_total_time="$turn" $ARGS -artifact_prefix="$FOUND/$name-" \
             "$FOUND/$name" "tests/fuzz/corpus/$name"
     done
     [ "$SECONDS_EACH" = 0 ] || exit 0
