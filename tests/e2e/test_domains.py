@@ -81,4 +81,6 @@ def test_an_address_in_several_domains_is_shown_with_all_of_them(tracked, debugg
     with open(program("domains.py")) as file:
         source = file.read().splitlines()
     for line in wanted.values():
-        assert '  File "%s", line %d\n    %s\n' % (program("domains.py"), line, source[line - 1].strip()) in shown
+        assert (
+            '  File "%s", line %d, in main\n    %s\n' % (program("domains.py"), line, source[line - 1].strip()) in shown
+        )
