@@ -56,6 +56,15 @@ def pytest_collection_modifyitems(config, items):
     config.tm_left_out = len(others)
 
 
+def pytest_assertrepr_compare(op, left, right):
+    """Of two long lists pytest would compute every difference, which takes hours. The first one says enough."""
+    if op != "==" or not (isinstance(left, list) and isinstance(right, list)) or max(len(left), len(right)) < 200:
+        return None
+    first = next((n for n, pair in enumerate(zip(left, right)) if pair[0] != pair[1]), min(len(left), len(right)))
+    explanation = ["a list of %d == a list of %d" % (len(left), len(right)), "they differ from index %d on:" % first]
+    return explanation + [repr(side[first : first + 1])[:500] for side in (left, right)]
+
+
 # pytest's own count of deselected tests does not come from the workers of pytest-xdist.
 
 
