@@ -48,5 +48,6 @@ def test_one_frame_is_too_few_and_it_is_said(any_python, debugger):
         text, answer, info = debuggers.answers(debugger, commands, pid=process.pid)
     assert "cut before any frame matched: only 1 frame is kept; 10 or more would name the callers" in text
     unmatched = json.loads(answer)["unmatched"]
-    assert unmatched["cut_count"] > 0.9 * unmatched["count"] > 40000
+    # The rest was allocated at the top of a stack, by the start of the interpreter: one frame is all there is.
+    assert unmatched["cut_count"] > 0.8 * unmatched["count"] > 40000
     assert "1 frame per traceback; 10 or more would name the callers\n" in info
