@@ -42,8 +42,9 @@ after_deps := $(filter $(installing),$(MAKECMDGOALS))
 include src/build.mk
 include src/packaging/packaging.mk
 include src/packaging/deps.mk
-include tests/test.mk
+# torn.mk defines what test.mk's rules need, and test.mk what fuzz.mk's need.
 include tests/torn/torn.mk
+include tests/test.mk
 include tests/fuzz/fuzz.mk
 include tests/check.mk
 include tests/bench/bench.mk
