@@ -45,7 +45,7 @@ pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytes
 .PHONY: quick test test-all test-engine test-python
 # The C tests, and with the newest CPython in gdb what users meet first.
 quick_tests := $(addprefix tests/,e2e dropin snapshot layout) \
-    $(patsubst %,tests/frontend/test_%.py,commands corefile expression memory)
+    $(patsubst %,tests/frontend/test_%.py,commands core_file expression memory)
 quick: all
 	@$(MAKE) --no-print-directory $(in_parallel) test-engine
 	@$(MAKE) --no-print-directory test-python SELECTION=--quick \
