@@ -64,12 +64,50 @@ static inline uint16_t tm_node_hash(uint64_t id, const struct tm_node *node)
     return (uint16_t)(tm_content_mix(hash, (uint64_t)(uint32_t)node->instruction << 32 | node->depth) >> 48);
 }
 
-/** tm_site.hash: of the fields that never change, so without the counters. */
+/** tm_site.hash. The generation is not in it: it is for readers of a running process. */
 static inline uint32_t tm_site_hash(uint64_t id, const struct tm_site *site)
 {
     uint64_t hash = tm_content_mix(tm_content_begin(id), (uint64_t)site->node << 32 | site->domain);
     uint64_t kind = (uint64_t)site->total_frames << 16 | (uint64_t)site->allocator << 8 | site->flags;
     return (uint32_t)(tm_content_mix(hash, kind) >> 32);
+}
+
+/** tm_leaf.hash. */
+static inline uint64_t tm_leaf_hash(uint64_t id, const struct tm_leaf *leaf)
+{
+    return tm_content_mix(tm_content_mix(tm_content_begin(id), leaf->start), leaf->units);
+}
+
+/** The check in the word of a grid: of all its other bits and the unit's number, which is its address >> unit_shift. */
+static inline uint64_t tm_grid_check(uint64_t unit, uint64_t word)
+{
+    word &= ~((uint64_t)TM_GRID_CHECK_MASK << TM_GRID_CHECK_SHIFT);
+    return tm_content_mix(tm_content_begin(unit), word) >> 54;
+}
+
+/** The first word of a grid's array. */
+static inline uint64_t tm_grid_head(uint64_t unit, uint64_t word)
+{
+    return tm_content_mix(tm_content_begin(unit), word);
+}
+
+/** The check in a word that leads to a chunk of a list or to its buckets: of the unit's number, the address and the flag. */
+static inline uint64_t tm_list_check(uint64_t unit, uint64_t word)
+{
+    word &= ~((uint64_t)TM_LIST_CHECK_MASK << TM_LIST_CHECK_SHIFT);
+    return tm_content_mix(tm_content_begin(unit), word) >> 43;
+}
+
+/** tm_arena.hash, of a live record. */
+static inline uint64_t tm_arena_hash(uint64_t id, const struct tm_arena *arena)
+{
+    return tm_content_mix(tm_content_mix(tm_content_begin(id), arena->address), arena->size);
+}
+
+/** tm_own.hash, of a live record. */
+static inline uint64_t tm_own_hash(uint64_t id, const struct tm_own *own)
+{
+    return tm_content_mix(tm_content_mix(tm_content_mix(tm_content_begin(id), own->address), own->size), own->kind);
 }
 
 /** tm_tracked.hash, of a live record. */

@@ -7,21 +7,26 @@
  * The big picture, in the order of the types below:
  *
  *   root       one record at an address aligned to TM_ROOT_ALIGN: who wrote the table, its state, where all else is
- *   array      an append-only array of fixed-size records in chunks that double and never move
+ *   array      fixed-size records in chunks that double and never move; the first chunks are there twice
  *   string     a copy of a file name or a qualified name
  *   code       a copy of what is needed of a code object: names, first line, line table
  *   node       one frame of a traceback: (parent node, code, instruction); a traceback is a path to the tree's root
- *   site       an allocation site: (node, total frames, allocator, domain) with its counters
- *   directory  the shadow map's radix tree over addresses: root -> branch -> leaf of 32-bit slots, one per 16 bytes
- *   slot       0, or the start of a live block: which site allocated it; the slots after it hold its size
- *   tracked    a live block that has no slot in the shadow map (foreign domains, unaligned addresses)
+ *   site       an allocation site: (node, total frames, allocator, domain)
+ *   counters   of a site, in the full profile: what came and what went
+ *   leaf       a piece of the map from addresses to blocks: an entry for each unit of address space
+ *   unit       as much address space as a pool of CPython's object allocator: a grid for small blocks, a list for others
+ *   slot       of a grid: 0, or a live block: its site and its size
+ *   entry      of a list: 0, or a live block: its site, its size, and where in the unit it starts
+ *   tracked    a live block that cannot be in the map (foreign domains, unaligned addresses, 1 GiB or more)
  *   resize     a block that is inside realloc() right now, and therefore neither in the map nor in `tracked`
+ *   arena      memory from which CPython's object allocator cuts its pools
+ *   own        a mapping that the tracer has made for itself
  *
  * Conventions. All fields are little-endian and naturally aligned. Addresses and sizes are 64 bits wide; sizes are in
  * bytes. `_reserved` fields are zero. Record 0 of every array is a placeholder and never live, so an id of 0 means
  * "none". Reading needs no lock: a record is complete before the count, id or slot that leads to it is stored. Every
  * record has a hash (hash.h) of what is written once. It shows that a record was overwritten since, or became zeros with
- * its page. A site is never on two pages, since its counters are in no hash.
+ * its page. No counters are on two pages, since they are in no hash.
  */
 #ifndef TRACEMORTEM_LAYOUT_TRACE_TABLE_H
 #define TRACEMORTEM_LAYOUT_TRACE_TABLE_H
@@ -33,7 +38,7 @@
 #define TM_MAGIC_SIZE 16
 
 /** A reader must refuse another major version. A higher minor version only adds what the reader may ignore. */
-#define TM_LAYOUT_MAJOR 2
+#define TM_LAYOUT_MAJOR 3
 #define TM_LAYOUT_MINOR 0
 
 /** `byte_order` as the writer stores it. */
@@ -55,13 +60,19 @@
  * record id is in chunk k = log2(id + first) - first_shift at index id + first - (first << k), where
  * first = 1 << first_shift. Records [1, count) are complete. A chunk never moves, and its address is stored before a
  * count that reaches into it.
+ *
+ * The first chunks, which everything goes through, are there twice: copy[k] is the address of a chunk with the same
+ * records on other pages (0: there is none). A record is stored in the chunk and then in its copy. A reader takes the copy
+ * where the record in the chunk is missing or damaged. Counters have no copies.
  */
 #define TM_ARRAY_CHUNKS 26
+#define TM_ARRAY_COPIES 4
 struct tm_array {
     uint64_t count;       // records in use, the placeholder 0 included; stored after the record is complete
     uint32_t record_size; // bytes from one record to the next; at least the size this header gives
     uint32_t first_shift; // log2 of the first chunk's number of records
     uint64_t chunk[TM_ARRAY_CHUNKS];
+    uint64_t copy[TM_ARRAY_COPIES];
 };
 
 /** An index in `bytes`, an array of 1-byte records. The bytes that a record refers to never cross a chunk's end. */
@@ -100,10 +111,10 @@ struct tm_code {
 #define TM_CODE_UNKNOWN 1u
 
 struct tm_node {
-    uint32_t parent;     // the caller's node, always a smaller id; 0: this is the oldest frame recorded
+    uint32_t parent;     // the caller's node; 0: this is the oldest frame recorded
     uint32_t code;       // code id
     int32_t instruction; // byte offset of the instruction in the bytecode; negative: before the first
-    uint16_t depth;      // frames on the path, this one included: 1 + the parent's depth
+    uint16_t depth;      // frames on the path, this one included: 1 + the parent's depth; 0: the record is free
     uint16_t hash;       // tm_node_hash()
 };
 /** The node with this id is the traceback of a block that was allocated without any frame: ("<unknown>", 0). */
@@ -122,15 +133,31 @@ enum tm_allocator {
 #define TM_SITE_SHARED 1u
 /** In tm_site.flags: the traceback lacks its oldest frames, within the frame limit, because the table had no room for them. */
 #define TM_SITE_SHORTENED 2u
+/** In tm_site.flags: older frames were cut off by the frame limit. In the lean profile their number is not known. */
+#define TM_SITE_CUT 4u
 
-/** Live blocks are allocations - frees and live bytes allocated - freed, modulo 2^64. */
+/**
+ * A site without live blocks may be used again for another traceback. Then its generation is another one. So a reader of a
+ * running process reads the slot, the site and what it leads to, and then the slot and the site again.
+ */
 struct tm_site {
-    uint32_t node;
-    uint16_t total_frames; // of the whole stack, at most 65535; at least the node's depth, which it is for CPython 3.8
-    uint8_t allocator;     // enum tm_allocator
-    uint8_t flags;
-    uint32_t domain;      // tracemalloc's domain: 0 for CPython's own allocators
-    uint32_t hash;        // tm_site_hash() of all but the counters
+    uint32_t node;   // 0: the record is free
+    uint32_t domain; // tracemalloc's domain: 0 for CPython's own allocators
+    uint16_t
+        total_frames; // of the whole stack, at most 65535; at least the node's depth, which it is where not counted
+    uint8_t allocator : 4; // enum tm_allocator
+    uint8_t flags : 4;
+    uint8_t generation; // how often the record was used again, modulo 256
+    uint32_t hash;      // tm_site_hash()
+};
+/** Sites have ids below this. */
+#define TM_SITE_LIMIT (1u << 22)
+
+/**
+ * What a site counts in the full profile: record id of `counters` belongs to site id. Live blocks are
+ * allocations - frees and live bytes allocated - freed, modulo 2^64.
+ */
+struct tm_counters {
     uint64_t allocations; // ever, since tracing was started or cleared
     uint64_t allocated;   // bytes, ever
     uint64_t frees;       // ever
@@ -138,53 +165,123 @@ struct tm_site {
 };
 
 // ---------------------------------------------------------------------------------------------------------------
-// The shadow map
+// The map
 
-/** Addresses are cut into: 15 bits directory | 13 bits branch | 16 bits leaf | 4 bits inside a slot. */
+/**
+ * The address space is cut into units of `1 << unit_shift` bytes, and TM_LEAF_UNITS of them make a leaf. A leaf is made when
+ * the first block in its range is recorded, and stays. The record that leads to it is complete before root.leaves.count is.
+ */
 #define TM_ADDRESS_BITS 48
-#define TM_BRANCH_SHIFT 33
-#define TM_LEAF_SHIFT 20
-#define TM_SLOT_SHIFT 4
-#define TM_DIRECTORY_ENTRIES (1u << (TM_ADDRESS_BITS - TM_BRANCH_SHIFT))
-#define TM_BRANCH_ENTRIES (1u << (TM_BRANCH_SHIFT - TM_LEAF_SHIFT))
-#define TM_LEAF_SLOTS (1u << (TM_LEAF_SHIFT - TM_SLOT_SHIFT))
+#define TM_LEAF_UNITS 8192u
+/** unit_shift is the log2 of CPython's POOL_SIZE: 12 up to 3.9, 14 since. */
+#define TM_UNIT_SHIFT_LEAST 12
+#define TM_UNIT_SHIFT_MOST 14
+/** Blocks in the map start at a multiple of this. */
+#define TM_GRAIN_SHIFT 4
 
-typedef uint64_t tm_directory[TM_DIRECTORY_ENTRIES]; // addresses of branches, or 0
-typedef uint64_t tm_branch[TM_BRANCH_ENTRIES];       // addresses of leaves with the parts in use, or 0
-typedef uint32_t tm_leaf[TM_LEAF_SLOTS];             // slots
+struct tm_leaf {
+    uint64_t start; // the first address in its range, a multiple of TM_LEAF_UNITS << unit_shift
+    uint64_t units; // address of TM_LEAF_UNITS of struct tm_unit
+    uint64_t hash;  // tm_leaf_hash()
+};
+
+/** The blocks that start in a unit are in its grid or in its list, never in both. */
+struct tm_unit {
+    uint64_t grid; // a word of TM_GRID_*, or 0: there is none
+    uint64_t list; // a word of TM_LIST_*, or 0: there is none
+};
 
 /**
- * A leaf is aligned to its size. It has 16 parts of 4096 slots each, and the low bits of the branch's entry say which of
- * them may hold a block's start: bit 0 for the lowest. A bit is set before the first start in its part is stored, so a
- * search for a start need not read a part whose bit is clear.
+ * A grid. Its blocks start at `phase` bytes from the unit's start, and then every `stride` bytes; none is larger than the
+ * stride. So an address leads to its slot by one division, and the block that contains an address is the one at or before it.
+ * Both are multiples of 16.
+ *
+ *      63                  22 21     12 11 10      6 5      0
+ *     ┌──────────────────────┬─────────┬──┬─────────┬────────┐
+ *     │ address of the array │  check  │S │ phase/16│stride/16│   S: TM_GRID_SHARED
+ *     └──────────────────────┴─────────┴──┴─────────┴────────┘
+ *
+ * The array is at an address that is a multiple of 64: (word >> 16) & ~63. It begins with its head, 8 bytes, and then has
+ * a slot of 4 bytes for each start: TM_GRID_SLOTS(unit_shift, stride, phase) of them. A word whose stride is 0 is no grid.
  */
-#define TM_LEAF_PARTS 16
-#define TM_LEAF_PART_SHIFT (TM_LEAF_SHIFT - 4)
-#define TM_LEAF_PARTS_MASK UINT64_C(0xffff)
+#define TM_GRID_STRIDE_MASK 0x3fu // of stride / 16, at most 32: 512 bytes
+#define TM_GRID_PHASE_SHIFT 6
+#define TM_GRID_PHASE_MASK 0x1fu // of phase / 16, less than stride / 16
+/** The blocks of the grid belong to `shared` of the root. */
+#define TM_GRID_SHARED 0x800u
+#define TM_GRID_CHECK_SHIFT 12
+#define TM_GRID_CHECK_MASK 0x3ffu // tm_grid_check()
+#define TM_GRID_ADDRESS_SHIFT 16
+#define TM_GRID_ADDRESS_MASK (((UINT64_C(1) << TM_ADDRESS_BITS) - 1) & ~UINT64_C(63))
+#define TM_GRID_HEAD 8u // bytes: tm_grid_head()
+/** The number of slots; stride and phase in bytes. */
+#define TM_GRID_SLOTS(unit_shift, stride, phase) ((((1u << (unit_shift)) - 1u - (phase)) / (stride)) + 1u)
+/** No block of a grid is larger. */
+#define TM_GRID_SIZE_MOST 512u
 
 /**
- * A slot with TM_SLOT_START is where a live block starts. Its other bits: WATCHED, SMALL, SITE. SMALL - 1 is the
- * size in bytes of a block of at most 16 bytes. SMALL = 0 means that the next slot, which is inside the block then, holds
- * the size. All other slots are no blocks and may hold anything without TM_SLOT_START.
+ * A slot: 0, or a live block.
+ *
+ *      31   30          22 21                    0
+ *     ┌───┬───────────────┬───────────────────────┐
+ *     │ W │ size mod 512  │         site          │   W: TM_SLOT_WATCHED
+ *     └───┴───────────────┴───────────────────────┘
+ *
+ * In a grid whose stride is 512 a size of 0 means 512. (A block of 0 bytes is then in the list.)
  */
-#define TM_SLOT_START 0x80000000u
-/** The block holds a code object that the tracer knows; without START, an untraced block does. For the tracer. */
-#define TM_SLOT_WATCHED 0x40000000u
-#define TM_SLOT_SMALL_SHIFT 25
-#define TM_SLOT_SMALL_MASK 0x1fu
-#define TM_SLOT_SMALL_LIMIT 16u // bytes; SMALL is at most this + 1
-#define TM_SLOT_SITE_MASK 0x01ffffffu
-/** Sites have ids below this. */
-#define TM_SITE_LIMIT (1u << TM_SLOT_SMALL_SHIFT)
+#define TM_SLOT_SITE_MASK 0x003fffffu
+#define TM_SLOT_SIZE_SHIFT 22
+#define TM_SLOT_SIZE_MASK 0x1ffu
+/** The block holds a code object that the tracer knows. For the tracer. */
+#define TM_SLOT_WATCHED 0x80000000u
 
-/** A size slot: bit 31 is 0. If bit 30 is clear, bits 0-29 are the size. If it is set, they are the low 30 bits of the
- * size, and the next slot, with bits 31 and 30 clear, holds the next 30. */
-#define TM_SIZE_ESCAPE 0x40000000u
-#define TM_SIZE_BITS 30
-#define TM_SIZE_MASK 0x3fffffffu
+/**
+ * A list: chunks of 64 bytes, each with TM_LIST_ENTRIES entries and the word of the next one. A word is the address of the
+ * next chunk, a multiple of 64, with a check:
+ *
+ *      63                  22 21                1  0
+ *     ┌──────────────────────┬───────────────────┬───┐
+ *     │  address of a chunk  │       check       │ B │   B: TM_LIST_BUCKETS
+ *     └──────────────────────┴───────────────────┴───┘
+ *
+ * After at most TM_LIST_CHUNKS chunks the word has TM_LIST_BUCKETS. Then it leads to TM_LIST_BUCKET_COUNT words, one for
+ * each equal part of the unit, in the order of addresses. Each begins a list of its own, of at most TM_LIST_CHUNKS chunks,
+ * for blocks that start in that part. Which of the places holds a block is a matter of when it came.
+ */
+#define TM_LIST_ENTRIES 7u
+#define TM_LIST_CHUNKS 4u
+#define TM_LIST_BUCKET_COUNT 64u
+#define TM_LIST_BUCKETS 1u
+#define TM_LIST_CHECK_SHIFT 1
+#define TM_LIST_CHECK_MASK 0x1fffffu // tm_list_check()
+#define TM_LIST_ADDRESS_SHIFT 16
+#define TM_LIST_ADDRESS_MASK TM_GRID_ADDRESS_MASK
+
+struct tm_list_chunk {
+    uint64_t entry[TM_LIST_ENTRIES];
+    uint64_t next; // a word as above; 0: there is none
+};
+
+/**
+ * An entry: 0, or a live block. It never moves.
+ *
+ *      63  62  61        52 51                  22 21                    0
+ *     ┌───┬───┬────────────┬──────────────────────┬───────────────────────┐
+ *     │ W │ S │ start / 16 │         size         │         site          │   W: WATCHED, S: SHARED
+ *     └───┴───┴────────────┴──────────────────────┴───────────────────────┘
+ */
+#define TM_ENTRY_SITE_MASK UINT64_C(0x3fffff)
+#define TM_ENTRY_SIZE_SHIFT 22
+#define TM_ENTRY_SIZE_MASK UINT64_C(0x3fffffff)
+#define TM_ENTRY_START_SHIFT 52
+#define TM_ENTRY_START_MASK UINT64_C(0x3ff) // of the distance from the unit's start, in grains
+/** The block belongs to `shared` of the root. */
+#define TM_ENTRY_SHARED (UINT64_C(1) << 62)
+/** As TM_SLOT_WATCHED. */
+#define TM_ENTRY_WATCHED (UINT64_C(1) << 63)
 
 // ---------------------------------------------------------------------------------------------------------------
-// Blocks outside the shadow map
+// Blocks outside the map
 
 /** A live block if site is not 0 (stored last). Otherwise the record is free to be used again, and the rest is stale. */
 struct tm_tracked {
@@ -213,18 +310,45 @@ static inline uint64_t tm_tracked_key_hash(uint32_t domain, uint64_t address)
     return hash ^ hash >> 32;
 }
 
-/** A block inside realloc(), if state is TM_RESIZE_BUSY. Its site still counts it with this size. */
+/**
+ * A block inside realloc(), if state is TM_RESIZE_BUSY. `moved` is stored when realloc() has returned: if the map or
+ * `tracked` has a block there, that is the block, and the record is void. So it is if the map has one at `address` while
+ * `moved` is 0: the block has not left the map yet, or is there again.
+ */
 struct tm_resize {
     uint64_t address;
     uint64_t size;
     uint32_t site;
     uint32_t state; // stored last when set, first when cleared
-    uint64_t _reserved;
+    uint64_t moved; // where the block is now; 0: inside realloc(), or it has failed
 };
 #define TM_RESIZE_FREE 0u
 #define TM_RESIZE_CLAIMED 1u // being filled in; not to be read
 #define TM_RESIZE_BUSY 2u
 #define TM_RESIZES 32
+
+// ---------------------------------------------------------------------------------------------------------------
+// Memory
+
+/** An arena of CPython's object allocator, as the tracer saw it come. */
+struct tm_arena {
+    uint64_t address;
+    uint64_t size; // 0: it was given back, and the record is free
+    uint64_t hash; // tm_arena_hash(), of a live record
+};
+
+/** A mapping of the tracer's own. */
+enum tm_own_kind {
+    TM_OWN_TABLE = 1,   // the table's: everything that this header describes is in such memory
+    TM_OWN_PRIVATE = 2, // what only the tracer needs
+};
+struct tm_own {
+    uint64_t address;
+    uint64_t size; // 0: it was unmapped, and the record is free
+    uint32_t kind; // enum tm_own_kind
+    uint32_t _reserved;
+    uint64_t hash; // tm_own_hash(), of a live record
+};
 
 // ---------------------------------------------------------------------------------------------------------------
 // The root
@@ -240,6 +364,7 @@ enum tm_state {
 #define TM_ROOT_DEBUG_BUILD 1u   // the interpreter is a Py_DEBUG build
 #define TM_ROOT_FREE_THREADED 2u // the interpreter has no global lock
 #define TM_ROOT_REUSE_EXACT 4u   // a block that CPython reuses from a free list has its latest traceback
+#define TM_ROOT_LEAN 8u          // the lean profile: sites count nothing, and cut tracebacks have no total
 
 /** Traced memory as one side counts it. The whole is owned.traced + shared.traced, modulo 2^64. */
 struct tm_memory {
@@ -251,19 +376,19 @@ struct tm_memory {
 struct tm_root {
     char magic[TM_MAGIC_SIZE]; // stored last of all when the table is made
 
-    uint32_t byte_order;     // TM_BYTE_ORDER
-    uint16_t layout_major;   // TM_LAYOUT_MAJOR
-    uint16_t layout_minor;   // TM_LAYOUT_MINOR
-    uint32_t root_size;      // sizeof(struct tm_root)
-    uint8_t pointer_size;    // 8
-    uint8_t address_bits;    // TM_ADDRESS_BITS
-    uint8_t branch_shift;    // TM_BRANCH_SHIFT
-    uint8_t leaf_shift;      // TM_LEAF_SHIFT
+    uint32_t byte_order;   // TM_BYTE_ORDER
+    uint16_t layout_major; // TM_LAYOUT_MAJOR
+    uint16_t layout_minor; // TM_LAYOUT_MINOR
+    uint32_t root_size;    // sizeof(struct tm_root)
+    uint8_t pointer_size;  // 8
+    uint8_t address_bits;  // TM_ADDRESS_BITS
+    uint8_t unit_shift;    // log2 of a unit's bytes
+    uint8_t _reserved0;
     uint64_t self;           // this record's own address: a copy in another place is not a table
     uint32_t pid;            // of the process, as it sees itself; a forked child stores its own
     uint32_t flags;          // TM_ROOT_*
     uint32_t python_version; // PY_VERSION_HEX of the running interpreter
-    uint32_t _reserved0;
+    uint32_t _reserved1;
     char python_text[64]; // Py_GetVersion() up to the first space, NUL-padded
     char tracer_text[32]; // the tracer's own version, NUL-padded
 
@@ -273,17 +398,16 @@ struct tm_root {
     uint64_t cleared;     // when traces were last cleared while tracing, likewise; 0: never
     uint64_t starts;      // how many times tracing was started
 
-    uint64_t directory;     // address of the tm_directory
     uint64_t tracked_index; // address of the struct tm_tracked_index, or 0
     uint64_t mapped;        // bytes of address space the tracer has mapped for itself
-    uint64_t leaves;        // leaves mapped, of sizeof(tm_leaf) each
+    uint64_t reuses;        // how often dead records were collected, to be used again
 
     // What could not be recorded.
     uint64_t lost_blocks; // allocations left out of the table: no memory or no room for them
     uint64_t lost_frames; // frames kept as TM_CODE_UNKNOWN: no memory, or no code object
 
     uint64_t record_limit; // the greatest number of sites; the limits of the other records follow from it
-    uint64_t _reserved1[2];
+    uint64_t _reserved2[3];
 
     struct tm_memory owned;  // written by holders of the main interpreter's lock
     struct tm_memory shared; // written atomically by all others
@@ -293,7 +417,12 @@ struct tm_root {
     struct tm_array codes;
     struct tm_array nodes;
     struct tm_array sites;
+    struct tm_array counters; // without records in the lean profile
+    struct tm_array leaves;
     struct tm_array tracked;
+    struct tm_array arenas;
+    struct tm_array own;
+    uint64_t _reserved3[2 * sizeof(struct tm_array) / sizeof(uint64_t)]; // for two more
 
     struct tm_resize resize[TM_RESIZES]; // [0] is the lock holder's; the others are claimed one by one
 };
@@ -305,25 +434,32 @@ struct tm_root {
     _Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field " has moved")
 #define TM_PIN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " has changed its size")
 
-TM_PIN_SIZE(tm_array, 224);
+TM_PIN_SIZE(tm_array, 256);
 TM_PIN_SIZE(tm_string, 16);
 TM_PIN_SIZE(tm_code, 48);
 TM_PIN_SIZE(tm_node, 16);
-TM_PIN_SIZE(tm_site, 48);
+TM_PIN_SIZE(tm_site, 16);
+TM_PIN_SIZE(tm_counters, 32);
+TM_PIN_SIZE(tm_leaf, 24);
+TM_PIN_SIZE(tm_unit, 16);
+TM_PIN_SIZE(tm_list_chunk, 64);
 TM_PIN_SIZE(tm_tracked, 32);
 TM_PIN_SIZE(tm_resize, 32);
+TM_PIN_SIZE(tm_arena, 24);
+TM_PIN_SIZE(tm_own, 32);
 TM_PIN_SIZE(tm_memory, 64);
-TM_PIN(tm_site, allocations, 16);
 TM_PIN(tm_code, address, 32);
+TM_PIN(tm_site, total_frames, 8);
+TM_PIN(tm_site, generation, 11);
 TM_PIN(tm_root, self, 32);
 TM_PIN(tm_root, python_text, 56);
 TM_PIN(tm_root, state, 152);
-TM_PIN(tm_root, directory, 184);
-TM_PIN(tm_root, lost_blocks, 216);
-TM_PIN(tm_root, record_limit, 232);
+TM_PIN(tm_root, tracked_index, 184);
+TM_PIN(tm_root, lost_blocks, 208);
+TM_PIN(tm_root, record_limit, 224);
 TM_PIN(tm_root, owned, 256);
 TM_PIN(tm_root, bytes, 384);
-TM_PIN(tm_root, resize, 1728);
-TM_PIN_SIZE(tm_root, 2752);
+TM_PIN(tm_root, resize, 3456);
+TM_PIN_SIZE(tm_root, 4480);
 
 #endif
