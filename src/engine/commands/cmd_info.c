@@ -41,8 +41,10 @@ static const char help[] =
             "  sites, sites_live\n"
             "                allocation sites in total; sites with live blocks\n"
             "  domains       distinct domains of live blocks\n"
+            "  profile       \"full\", or \"lean\" (only what is live is counted)\n"
             "  allocations, allocated\n"
-            "                blocks and bytes since tracing began or traces were cleared\n"
+            "                blocks and bytes since tracing began or traces were cleared;\n"
+            "                null in the lean profile\n"
             "  strings, codes, nodes, table_bytes\n"
             "                records of the table; bytes that all its records take\n"
             "  bytes         bytes of names and line tables\n"
@@ -51,8 +53,7 @@ static const char help[] =
             "  full          which of them have no more room: \"code objects\", \"strings\",\n"
             "                \"bytes\", \"nodes\", \"sites\"\n"
             "  leaves, mapped\n"
-            "                leaves of the shadow map; bytes of address space that the tracer\n"
-            "                mapped\n"
+            "                leaves of the map; bytes of address space that the tracer mapped\n"
             "  lost_blocks, lost_frames\n"
             "                not recorded\n"
             "  shortened     live blocks whose traceback lacks frames: the table had no room\n"
@@ -190,8 +191,11 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
         add_size(out, tracer->in_flight);
         tm_text_add(out, " in blocks being recorded or freed: counts may be off by this much\n");
     }
-    if (info->has_tracer) {
+    if (info->has_tracer)
         begin_fact(out, "allocations");
+    if (info->has_tracer && tracer->lean) {
+        tm_text_add(out, "not counted in the lean profile; TRACEMORTEM_DETAIL=full counts them\n");
+    } else if (info->has_tracer) {
         tm_text_printf(out, "%" PRIu64 " of ", tracer->allocations);
         add_size(out, tracer->allocated);
         tm_text_printf(out, " since %s\n", tracer->cleared > tracer->started ? "traces were cleared" : "tracing began");
@@ -242,7 +246,8 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "tracer's memory");
     add_size(out, info->tracer.table_bytes);
     tm_text_printf(out, " in records, ");
-    tm_text_printf(out, "%" PRIu64 " shadow %s, ", info->tracer.leaves, info->tracer.leaves == 1 ? "leaf" : "leaves");
+    tm_text_printf(out, "%" PRIu64 " %s of the map, ", info->tracer.leaves,
+                   info->tracer.leaves == 1 ? "leaf" : "leaves");
     add_size(out, info->tracer.mapped);
     tm_text_add(out, " mapped\n");
     begin_fact(out, "records");
@@ -359,8 +364,6 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
     const struct number numbers[] = {{"resizing", tracer->resizing},
                                      {"in_flight", tracer->in_flight},
                                      {"sites", tracer->sites},
-                                     {"allocations", tracer->allocations},
-                                     {"allocated", tracer->allocated},
                                      {"strings", tracer->strings},
                                      {"codes", tracer->codes},
                                      {"nodes", tracer->nodes},
@@ -379,7 +382,15 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
                                      {"pid", tracer->pid},
                                      {"layout_major", tracer->layout_major},
                                      {"layout_minor", tracer->layout_minor}};
+    const struct number ever[] = {{"allocations", tracer->allocations}, {"allocated", tracer->allocated}};
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    for (size_t i = 0; i < sizeof(ever) / sizeof(ever[0]); i++) {
+        if (tracer->lean)
+            tm_json_null(json, ever[i].key);
+        else
+            tm_json_number(json, ever[i].key, ever[i].value);
+    }
+    tm_json_word(json, "profile", tracer->lean ? "lean" : "full");
     tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
     tm_json_bool(json, "debug_build", tracer->debug_build);

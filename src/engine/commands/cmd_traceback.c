@@ -33,7 +33,8 @@ static const char help[] = TM_HELP("Show which block contains an address, and th
                                    "The JSON object has:\n"
                                    "  command, address, limit (null: all frames)\n"
                                    "  blocks        each with address, size, offset (of the address in the block),\n"
-                                   "                domain, resizing, total_nframe,\n"
+                                   "                domain, resizing, total_nframe (null: more frames,\n"
+                                   "                but not how many), older_frames_missing (if they are),\n"
                                    "                " TM_HELP_JSON_FRAMES "\n"
                                    "  missing       " TM_HELP_JSON_MISSING);
 
@@ -95,9 +96,13 @@ static void write_block(const struct tm_request *request, const struct answer *a
 
     shown_frames(request, traceback, &first, &end);
     tm_text_add(out, "Traceback (most recent call last");
-    if (end - first < traceback->total_frames)
+    if (traceback->total_frames == 0)
+        tm_text_printf(out, "; showing %" PRIu32 " of more frames", end - first);
+    else if (end - first < traceback->total_frames)
         tm_text_printf(out, "; showing %" PRIu32 " of %" PRIu32 " frames", end - first, traceback->total_frames);
     tm_text_add(out, "):\n");
+    if (traceback->older_missing)
+        tm_text_add(out, TM_OLDER_MISSING);
     tm_format_frames(out, &request->session->host, traceback->frames, first, end, !request->settings.plain);
 }
 
@@ -120,7 +125,7 @@ static void write_block_json(const struct tm_request *request, const struct answ
     tm_json_number(json, "offset", answer->address - block->address);
     tm_json_number(json, "domain", block->domain);
     tm_json_bool(json, "resizing", block->resizing);
-    tm_json_number(json, "total_nframe", block->traceback->total_frames);
+    tm_report_total_json(json, block->traceback);
     tm_report_frames_json(json, block->traceback->frames, first, end);
     tm_json_end_object(json);
 }

@@ -98,6 +98,7 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_MISSING                                                     \
     "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
     "                torn_records (lost because the table was being changed),\n" \
-    "                first_address (null: nothing is missing), why (where known)\n"
+    "                first_address (null: nothing is missing), why (where known);\n" \
+    "                if there are any, partial_tracebacks (without older frames)\n"
 
 #endif
