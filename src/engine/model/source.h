@@ -90,7 +90,7 @@ struct tm_tracer_info {
     uint64_t record_limit; // sites which the tracer makes at most
     uint64_t resizing;     // blocks inside realloc()
     uint64_t reuses;       // how often dead records were collected
-    uint64_t in_flight; // bytes of blocks which are being stored, freed or moved: `traced` does not count them
+    uint64_t in_flight;    // bytes of blocks which are being stored, freed or moved: `traced` does not count them
 };
 
 /** Facts for tm-info. A fact which a source cannot give has its `has_` false. */

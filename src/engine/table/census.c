@@ -84,7 +84,8 @@ struct tm_error *tm_table_resize(const struct tm_table *table, const struct tm_h
         return NULL;
     struct tm_error *error = tm_map_find(&table->map, host, block->address, &answer, &ignored);
     if (!error)
-        *valid = !(answer.found && answer.block.address == block->address) && !is_tracked(&table->tracked, block->address);
+        *valid =
+            !(answer.found && answer.block.address == block->address) && !is_tracked(&table->tracked, block->address);
     return error;
 }
 

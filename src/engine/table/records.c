@@ -87,6 +87,12 @@ const char *tm_array_check(const struct tm_array *array, uint32_t size)
     return NULL;
 }
 
+// As far as that can be judged without the bytes that it refers to.
+static bool is_good(const struct tm_records *records, uint64_t id, const void *record)
+{
+    return !records->judge || records->judge(id, record) == TM_RECORD_GOOD;
+}
+
 static uint64_t chunk_records(const struct tm_records *records, unsigned index)
 {
     return UINT64_C(1) << (records->array.first_shift + index);
@@ -122,10 +128,9 @@ static struct place place_of(const struct tm_records *records, uint64_t id)
 }
 
 void tm_records_init(struct tm_records *records, struct tm_target *target, const struct tm_array *array,
-                     uint64_t array_address, uint64_t limit, tm_record_check is_good)
+                     uint64_t array_address, uint64_t limit, tm_record_judge judge)
 {
-    *records = (struct tm_records){
-        .target = target, .array = *array, .array_address = array_address, .is_good = is_good};
+    *records = (struct tm_records){.target = target, .array = *array, .array_address = array_address, .judge = judge};
     records->piece_shift = 63u - (unsigned)__builtin_clzll(TM_READ_LIMIT / array->record_size);
     uint64_t reach = chunk_first(records, TM_ARRAY_CHUNKS);
     if (limit > reach)
@@ -318,12 +323,12 @@ static struct tm_error *repair_piece(struct loader *loader, struct piece *piece,
     uint64_t size = records->array.record_size;
     unsigned char *copies = NULL;
     bool copies_are_whole = false;
-    if (!loader->copy || !records->is_good || !piece->bytes)
+    if (!loader->copy || !records->judge || !piece->bytes)
         return NULL;
     for (uint64_t i = id == 0; i < count; i++) {
         unsigned char *record = piece->bytes + i * size;
         bool whole = is_whole(piece, i);
-        if (whole && records->is_good(id + i, record))
+        if (whole && is_good(records, id + i, record))
             continue;
         if (!copies) {
             copies = malloc((size_t)(count * size));
@@ -334,7 +339,7 @@ static struct tm_error *repair_piece(struct loader *loader, struct piece *piece,
         unsigned char *copy = copies + i * size;
         if (!copies_are_whole && !tm_target_try_read(records->target, loader->copy + i * size, copy, size))
             continue;
-        if (!records->is_good(id + i, copy))
+        if (!is_good(records, id + i, copy))
             continue;
         memcpy(record, copy, (size_t)size);
         if (!whole) {
@@ -496,10 +501,10 @@ bool tm_records_get(const struct tm_records *records, uint64_t id, void *record,
     if (records->loaded)
         return tm_flaw_unreadable(flaw, address, size);
     bool there = tm_target_try_read(records->target, address, record, size);
-    if (there && (!records->is_good || records->is_good(id, record)))
+    if (there && is_good(records, id, record))
         return true;
     unsigned char copy[RECORD_SIZE_LIMIT];
-    bool copied = tm_records_get_copy(records, id, copy, size) && (!records->is_good || records->is_good(id, copy));
+    bool copied = tm_records_get_copy(records, id, copy, size) && is_good(records, id, copy);
     if (copied)
         memcpy(record, copy, size);
     return copied || there || tm_flaw_unreadable(flaw, address, size);

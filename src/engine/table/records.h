@@ -28,8 +28,12 @@ void tm_damage_add(struct tm_damage *damage, const struct tm_flaw *flaw, uint64_
 
 struct tm_records_chunk;
 
-/** Whether a record is in use and as it was written: its hash is right. */
-typedef bool (*tm_record_check)(uint64_t id, const void *record);
+enum tm_record_state {
+    TM_RECORD_GOOD, // in use, and as it was written: its hash is right
+    TM_RECORD_FREE,
+    TM_RECORD_BAD,
+};
+typedef enum tm_record_state (*tm_record_judge)(uint64_t id, const void *record);
 
 /** The records [1, count) of an array. */
 struct tm_records {
@@ -37,8 +41,8 @@ struct tm_records {
     struct tm_array array;  // as the root has it
     uint64_t count;         // at most array.count: as far as the layout allows, at least 1
     uint64_t array_address; // of the struct tm_array in the target, for errors about the array
-    tm_record_check is_good; // NULL: what is read has to be judged by the reader
-    unsigned piece_shift;    // log2 of the records that are loaded at once
+    tm_record_judge judge;  // NULL: what is read has to be judged by the reader
+    unsigned piece_shift;   // log2 of the records that are loaded at once
     bool loaded;
     struct tm_records_chunk *chunks; // of TM_ARRAY_CHUNKS, once loaded
     struct tm_damage claimed;        // records that the array's count claims beyond all possible ids
@@ -47,11 +51,11 @@ struct tm_records {
 };
 
 /**
- * Reads nothing yet. tm_array_check() must have accepted the array. `limit` is one past the greatest id. Where `is_good`
- * does not hold for a record, and holds for its copy, the copy is used; it may be NULL.
+ * Reads nothing yet. tm_array_check() must have accepted the array. `limit` is one past the greatest id. Where a record
+ * is not good and its copy is, the copy is used. `judge` may be NULL.
  */
 void tm_records_init(struct tm_records *records, struct tm_target *target, const struct tm_array *array,
-                     uint64_t array_address, uint64_t limit, tm_record_check is_good);
+                     uint64_t array_address, uint64_t limit, tm_record_judge judge);
 void tm_records_deinit(struct tm_records *records);
 
 /** NULL, or in a few words what is wrong with an array's head. `size` is what this reader knows of a record. */

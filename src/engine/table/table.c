@@ -20,37 +20,39 @@
 // ---------------------------------------------------------------------------------------------------------------
 // Opening
 
-// Whether a record is in use and as it was written. (Of strings and code objects, their bytes say so.)
-#define IS_GOOD(name, in_use)                                                \
-    static bool name##_is_good(uint64_t id, const void *bytes)               \
-    {                                                                        \
-        struct tm_##name record;                                             \
-        memcpy(&record, bytes, sizeof(record));                              \
-        return record.in_use != 0 && record.hash == tm_##name##_hash(id, &record); \
+// (Of strings and code objects, the bytes that they refer to say whether they are good.)
+#define JUDGE(name, in_use)                                                                   \
+    static enum tm_record_state judge_##name(uint64_t id, const void *bytes)                  \
+    {                                                                                         \
+        struct tm_##name record;                                                              \
+        memcpy(&record, bytes, sizeof(record));                                               \
+        if (record.in_use == 0)                                                               \
+            return TM_RECORD_FREE;                                                            \
+        return record.hash == tm_##name##_hash(id, &record) ? TM_RECORD_GOOD : TM_RECORD_BAD; \
     }
-IS_GOOD(node, depth)
-IS_GOOD(site, node)
-IS_GOOD(leaf, units)
-IS_GOOD(tracked, site)
-IS_GOOD(python_arena, size)
-IS_GOOD(own, size)
+JUDGE(node, depth)
+JUDGE(site, node)
+JUDGE(leaf, units)
+JUDGE(tracked, site)
+JUDGE(python_arena, size)
+JUDGE(own, size)
 
-#define INIT_RECORDS(table, name, limit, is_good)                               \
+#define INIT_RECORDS(table, name, limit, judge)                                 \
     tm_records_init(&(table)->name, (table)->target, &(table)->place.root.name, \
-                    (table)->place.address + offsetof(struct tm_root, name), (limit), (is_good))
+                    (table)->place.address + offsetof(struct tm_root, name), (limit), (judge))
 
 static void init_records(struct tm_table *table)
 {
     INIT_RECORDS(table, bytes, BYTES_LIMIT, NULL);
     INIT_RECORDS(table, strings, ID_LIMIT, NULL);
     INIT_RECORDS(table, codes, ID_LIMIT, NULL);
-    INIT_RECORDS(table, nodes, ID_LIMIT, node_is_good);
-    INIT_RECORDS(table, sites, TM_SITE_LIMIT, site_is_good);
+    INIT_RECORDS(table, nodes, ID_LIMIT, judge_node);
+    INIT_RECORDS(table, sites, TM_SITE_LIMIT, judge_site);
     INIT_RECORDS(table, counters, TM_SITE_LIMIT, NULL);
-    INIT_RECORDS(table, leaves, ID_LIMIT, leaf_is_good);
-    INIT_RECORDS(table, tracked, ID_LIMIT, tracked_is_good);
-    INIT_RECORDS(table, arenas, ID_LIMIT, python_arena_is_good);
-    INIT_RECORDS(table, own, ID_LIMIT, own_is_good);
+    INIT_RECORDS(table, leaves, ID_LIMIT, judge_leaf);
+    INIT_RECORDS(table, tracked, ID_LIMIT, judge_tracked);
+    INIT_RECORDS(table, arenas, ID_LIMIT, judge_python_arena);
+    INIT_RECORDS(table, own, ID_LIMIT, judge_own);
 }
 
 struct extent {
@@ -207,6 +209,10 @@ struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *h
         error = tm_records_load(&table->counters, host, "reading counters");
     if (!error)
         error = tm_records_load(&table->tracked, host, "reading tracked blocks");
+    if (!error)
+        error = tm_records_load(&table->arenas, host, "reading arenas");
+    if (!error)
+        error = tm_records_load(&table->own, host, "reading mappings");
     if (!error)
         error = tm_table_load_map(table, host);
     *result = table;

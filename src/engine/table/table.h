@@ -34,10 +34,10 @@ struct tm_table {
 
 /** All arrays of the table, in the order of the root. */
 #define TM_TABLE_ARRAYS 10
-#define TM_TABLE_EACH_ARRAY(table)                                                                                     \
-    {                                                                                                                  \
-        &(table)->bytes, &(table)->strings, &(table)->codes, &(table)->nodes, &(table)->sites, &(table)->counters,     \
-            &(table)->leaves, &(table)->tracked, &(table)->arenas, &(table)->own                                       \
+#define TM_TABLE_EACH_ARRAY(table)                                                                                 \
+    {                                                                                                              \
+        &(table)->bytes, &(table)->strings, &(table)->codes, &(table)->nodes, &(table)->sites, &(table)->counters, \
+            &(table)->leaves, &(table)->tracked, &(table)->arenas, &(table)->own                                   \
     }
 
 /** Whether it was written in the lean profile: nothing is counted but in the map. */

@@ -123,8 +123,8 @@ static bool get_record(const struct tm_records *records, unsigned take, uint32_t
 }
 
 // Bytes [from, to) of a range at `position` that is known to be in one chunk.
-static bool copy_bytes(struct tm_tracebacks *tracebacks, unsigned take, tm_position position, uint32_t from, uint32_t to,
-                       uint8_t *buffer, struct tm_flaw *flaw)
+static bool copy_bytes(struct tm_tracebacks *tracebacks, unsigned take, tm_position position, uint32_t from,
+                       uint32_t to, uint8_t *buffer, struct tm_flaw *flaw)
 {
     if (to - from > tracebacks->bytes_left)
         return tm_flaw_corrupt(flaw, tracebacks->records.bytes->array_address);

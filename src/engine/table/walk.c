@@ -157,8 +157,8 @@ static struct tm_error *read_grids(struct tm_walk *walk)
             report_corrupt(walk, TM_WALK_MISPLACED, unit_start(walk, unit));
             continue;
         }
-        struct tm_error *error = add_piece(&leaf->pieces, &leaf->piece_count, &leaf->piece_capacity, grid.array,
-                                           tm_grid_bytes(&grid), unit);
+        struct tm_error *error =
+            add_piece(&leaf->pieces, &leaf->piece_count, &leaf->piece_capacity, grid.array, tm_grid_bytes(&grid), unit);
         if (error)
             return error;
     }
