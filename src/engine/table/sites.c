@@ -146,6 +146,7 @@ static void count_current(struct tm_site_cursor *cursor)
         memcpy(&cursor->counters, bytes, sizeof(cursor->counters));
     cursor->count = cursor->counters.allocations - cursor->counters.frees;
     cursor->size = cursor->counters.allocated - cursor->counters.freed;
+    cursor->counters_lost = cursor->count > TM_COUNTER_LIMIT || cursor->size > TM_COUNTER_LIMIT;
     if (table->census) {
         cursor->count = table->census->counts[cursor->id].blocks;
         cursor->size = table->census->counts[cursor->id].bytes;

@@ -45,6 +45,7 @@ struct tm_site_cursor {
     uint64_t address; // of its record
     struct tm_site site;
     struct tm_counters counters; // all 0 where there are none
+    bool counters_lost;          // they are damaged
     enum tm_liveness liveness;
     uint64_t count, size;   // live
     struct tm_error *error; // of the host: it ends the loop, and the caller owns it

@@ -14,6 +14,10 @@ static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struc
                                .size = cursor->size,
                                .count = cursor->count,
                                .churn = {counters->allocated, counters->allocations, counters->freed, counters->frees}};
+    if (ever && cursor->counters_lost) {
+        tm_flaw_corrupt(flaw, cursor->address);
+        return NULL;
+    }
     switch (cursor->liveness) {
     case TM_SITE_DEAD:
         if (!ever || counters->allocations == 0)

@@ -350,7 +350,7 @@ static void test_info_text(void **state)
         "blocks:            1000 live, 1 of them being resized, in 2 domains\n"
         "allocations:       5000 of 97.7 KiB (99999 bytes) since traces were cleared\n"
         "sites:             20 with live blocks, 30 in total, at most 2000\n"
-        "tracer's memory:   4096 B (4096 bytes) in records, 1 shadow leaf, 1024 MiB (1073741824 "
+        "tracer's memory:   4096 B (4096 bytes) in records, 1 leaf of the map, 1024 MiB (1073741824 "
         "bytes) mapped\n"
         "records:           3 strings, 1 code object, 40 nodes\n"
         "room used:         0.2% of code objects, 0.6% of strings, 1.0% of bytes, 1.0% of nodes, 1.5% of sites\n"
