@@ -229,8 +229,10 @@ static void set_missing(struct loader *loader, uint64_t from, uint64_t to)
 {
     uint64_t offset = from - loader->address;
     if (loader->copy &&
-        tm_target_try_read(loader->records->target, loader->copy + offset, loader->bytes + offset, to - from))
+        tm_target_try_read(loader->records->target, loader->copy + offset, loader->bytes + offset, to - from)) {
+        loader->records->bytes_loaded += to - from;
         return;
+    }
     loader->bytes_missing += to - from;
     // By page number, since the last page of the address space has no end address.
     for (uint64_t page = from / PAGE; page <= (to - 1) / PAGE; page++)

@@ -95,6 +95,9 @@ static void check_chunks(struct tm_verifier *verifier, const struct tm_records *
                             "chunk %u, from record %" PRIu64 " on, is missing", i, first);
         if (array->chunk[i] == 0) {
             ended = true;
+            if (i < TM_ARRAY_COPIES && array->copy[i])
+                tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                                "chunk %u is missing, and has a copy at 0x%" PRIx64, i, array->copy[i]);
             continue;
         }
         if (ended && !used)

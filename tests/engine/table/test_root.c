@@ -170,10 +170,10 @@ static void test_newer_major_is_unsupported(void **state)
     struct fixture *f = *state;
     f->root->layout_major = TM_LAYOUT_MAJOR + 1;
     f->root->layout_minor = 3;
-    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.3; this tracemortem reads 2.x");
+    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 4.3; this tracemortem reads 3.x");
     // The version is reported even where the symbol leads to nothing.
     root_variable(f, MIB);
-    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.3");
+    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 4.3");
 }
 
 static void test_newer_minor_with_larger_records_is_read(void **state)
@@ -378,9 +378,9 @@ static void test_another_version_is_reported_before_damage(void **state)
         f->root->state = TM_STATE_TRACING;
         *other = *f->root;
         other->self = address;
-        other->layout_major = 3;
+        other->layout_major = 2;
         f->root->state = 99;
-        assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.0");
+        assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 2.0, which tracemortem 0.1 wrote; this tracemortem reads 3.x");
         other->magic[0] = 0;
         assert_open_fails(f, TM_ERROR_CORRUPT, "state");
     }
