@@ -82,7 +82,7 @@ static uint32_t *slot_for(struct tm_unit *unit, uintptr_t address, const struct 
     return grid_fit(unit_shift, &unit->grid, address, block->size, block->shared);
 }
 
-bool map_store_slowly(uintptr_t address, struct map_block block, bool gridded, struct map_block *replaced)
+bool map_store(uintptr_t address, struct map_block block, bool gridded, struct map_block *replaced)
 {
     table_lock();
     struct tm_unit *unit = unit_create(address);

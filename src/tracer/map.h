@@ -45,27 +45,28 @@ struct map_block {
     bool watched;  // it holds a code object that the tracer knows
 };
 
-/** map_store() of a block for which the grid has no start, or whose place is in a list. */
-bool map_store_slowly(uintptr_t address, struct map_block block, bool gridded, struct map_block *replaced);
+/**
+ * Publish a live block, if its grid has a free slot for it: a reader sees it from the last store on. Only for blocks of
+ * allocators that may keep to grids.
+ */
+static ALWAYS_INLINE bool map_store_in_grid(unsigned unit_shift, uintptr_t address, size_t size, uint32_t site, bool shared)
+{
+    const struct tm_unit *unit = map_unit(unit_shift, address);
+    if (UNLIKELY(unit == NULL))
+        return false;
+    uint64_t word = unit->grid;
+    uint32_t *slot = grid_slot(unit_shift, word, address);
+    if (UNLIKELY(slot == NULL) || UNLIKELY(!grid_takes(word, size, shared)) || UNLIKELY(*slot != 0))
+        return false;
+    __atomic_store_n(slot, slot_value(size, site), __ATOMIC_RELEASE);
+    return true;
+}
 
 /**
- * Publish a live block: a reader sees it from the last store on. `gridded`: its allocator may keep to grids. If a block was at
- * this address already, because its free was not seen, *replaced was that one. False: no memory.
+ * Publish a live block that the map has room for. `gridded`: its allocator may keep to grids. If a block was at this address
+ * already, because its free was not seen, *replaced was that one; else its site is 0. False: no memory.
  */
-static ALWAYS_INLINE bool map_store(unsigned unit_shift, uintptr_t address, struct map_block block, bool gridded,
-                                    struct map_block *replaced)
-{
-    struct tm_unit *unit = gridded && LIKELY(block.size <= TM_GRID_SIZE_MOST) ? map_unit(unit_shift, address) : NULL;
-    replaced->site = 0;
-    if (LIKELY(unit != NULL)) {
-        uint32_t *slot = grid_slot(unit_shift, unit->grid, address);
-        if (LIKELY(slot != NULL) && LIKELY(grid_takes(unit->grid, block.size, block.shared)) && LIKELY(*slot == 0)) {
-            __atomic_store_n(slot, slot_value(block.size, block.site), __ATOMIC_RELEASE);
-            return true;
-        }
-    }
-    return map_store_slowly(address, block, gridded, replaced);
-}
+bool map_store(uintptr_t address, struct map_block block, bool gridded, struct map_block *replaced);
 
 /** The slot of the live block that starts at an address, if it is in a grid and holds no code object; else NULL. */
 static ALWAYS_INLINE uint32_t *map_plain_slot(unsigned unit_shift, uintptr_t address, uint64_t *word)
