@@ -133,7 +133,8 @@ enum tm_allocator {
 #define TM_SITE_SHARED 1u
 /** In tm_site.flags: the traceback lacks its oldest frames, within the frame limit, because the table had no room for them. */
 #define TM_SITE_SHORTENED 2u
-/** In tm_site.flags: older frames were cut off by the frame limit. In the lean profile their number is not known. */
+/** In tm_site.flags: older frames were cut off by the frame limit. If total_frames is not more than the node's depth, it is
+ * not known how many. */
 #define TM_SITE_CUT 4u
 
 /**
