@@ -4,10 +4,12 @@
 
 #include "hooks.h"
 
+#include "arenas.h"
 #include "births.h"
 #include "recording.h"
 #include "resize.h"
 #include "stack.h"
+#include "watched.h"
 
 struct hook {
     PyMemAllocatorEx inner; // the allocator that we wrap
@@ -24,12 +26,13 @@ static __thread unsigned passed_on; // bits: the hooks that were called and did 
  * The block's trace ends, since the block may move, and its address be given to another thread. Inside another hook the block
  * gets no trace here: that hook records it. With begin_update().
  */
-static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, void *block, size_t size)
+static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, unsigned allocator, void *block, size_t size)
 {
-    struct resize resize = {.old = block_take((uintptr_t)block), .address = (uintptr_t)block};
+    struct resize resize = {.gridded = allocator != TM_ALLOCATOR_RAW,
+                            .old = block_take_slowly((uintptr_t)block), .address = (uintptr_t)block};
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
     if (resized != NULL)
-        resize_commit(profile_now, &resize);
+        resize_commit(profile_now, &resize, (uintptr_t)resized);
     else
         resize_undo(&resize);
     return resized;
@@ -66,15 +69,20 @@ static void *arena_alloc(void *context, size_t size)
     // The interpreter maps memory, so what was in the C stack may be elsewhere now: see stack_compare().
     if (tracing_on() && find_caller(cpython.facts, TM_ALLOCATOR_OBJECT).owns_lock)
         stack_forget();
-    return inner_arenas.alloc(inner_arenas.ctx, size);
+    void *arena = inner_arenas.alloc(inner_arenas.ctx, size);
+    if (arena != NULL) {
+        map_discard((uintptr_t)arena, size);
+        arena_add((uintptr_t)arena, size);
+    }
+    return arena;
 }
 
-/** An arena goes back to the system, and the slots of its blocks go with it: when the heap shrinks, so does the table. */
+/** An arena goes back to the system, and the grids of its blocks serve others. */
 static void arena_free(void *context, void *arena, size_t size)
 {
     (void)context;
-    if (tracing_on())
-        shadow_discard((uintptr_t)arena, size);
+    arena_remove((uintptr_t)arena);
+    map_discard((uintptr_t)arena, size);
     inner_arenas.free(inner_arenas.ctx, arena, size);
 }
 
@@ -134,7 +142,7 @@ void hooks_install(void)
         own_hook(domain)->inner = inner;
         PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own);
     }
-    code_set_free(hooks_now()->allocators[PYMEM_DOMAIN_OBJ].free);
+    watched_set_free(hooks_now()->allocators[PYMEM_DOMAIN_OBJ].free);
     wrap_arenas();
 }
 

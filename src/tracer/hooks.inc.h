@@ -59,11 +59,17 @@ static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller calle
 // ---------------------------------------------------------------------------------------------------------------
 // malloc(), calloc(), realloc()
 
+/** Whether what is allocated now belongs to `shared` of the root, as its site does. */
+static ALWAYS_INLINE bool HOOK(is_shared)(unsigned allocator, struct caller caller)
+{
+    return allocator == TM_ALLOCATOR_RAW || !caller.owns_lock;
+}
+
 /** Record a block that the calling thread has just been given. */
 static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
 {
-    uint32_t site = HOOK(site)(allocator, caller);
-    block_publish(OWN_PROFILE, (uintptr_t)block, size, site);
+    struct block published = {size, HOOK(site)(allocator, caller), HOOK(is_shared)(allocator, caller)};
+    block_publish(FACTS, OWN_PROFILE, allocator, (uintptr_t)block, published);
     if (allocator == TM_ALLOCATOR_OBJECT) {
         fresh_block.address = (uintptr_t)block;
         fresh_block.size = size;
@@ -93,15 +99,15 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
     if (!tracing_in(OWN_PROFILE) || UNLIKELY(!begin_update(FACTS, OWN_PROFILE)))
         return hook->inner.realloc(hook->inner.ctx, block, size);
     if (UNLIKELY(!enter(OWN_PROFILE))) {
-        void *unrecorded = resize_unrecorded(hook, block, size);
+        void *unrecorded = resize_unrecorded(hook, allocator, block, size);
         end_update(FACTS);
         return unrecorded;
     }
     struct caller caller = find_caller(FACTS, allocator);
-    struct resize resize = resize_begin((uintptr_t)block, caller);
+    struct resize resize = resize_begin(FACTS, allocator, (uintptr_t)block, caller);
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
     if (LIKELY(resized != NULL)) {
-        resize_commit(OWN_PROFILE, &resize);
+        resize_commit(OWN_PROFILE, &resize, (uintptr_t)resized);
         HOOK(record)(allocator, caller, resized, size);
     } else {
         resize_undo(&resize);
@@ -115,10 +121,10 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 // ---------------------------------------------------------------------------------------------------------------
 // free()
 
-static ALWAYS_INLINE void HOOK(deallocate)(struct hook *hook, void *block)
+static ALWAYS_INLINE void HOOK(deallocate)(struct hook *hook, unsigned allocator, void *block)
 {
     if (LIKELY(block != NULL) && tracing_in(OWN_PROFILE) && LIKELY(begin_update(FACTS, OWN_PROFILE))) {
-        struct taken_block taken = block_take((uintptr_t)block);
+        struct taken_block taken = block_take(FACTS, allocator, (uintptr_t)block);
         block_end(OWN_PROFILE, &taken);
         end_update(FACTS);
     }
@@ -128,13 +134,13 @@ static ALWAYS_INLINE void HOOK(deallocate)(struct hook *hook, void *block)
 // ---------------------------------------------------------------------------------------------------------------
 // Births
 
-/** A birth whose block is not in the map. */
+/** A birth whose block is in no grid. */
 static __attribute__((noinline)) void HOOK(birth_elsewhere)(uintptr_t object, struct caller caller)
 {
     uintptr_t block = find_born_elsewhere(object);
     uint32_t site = block == 0 ? 0 : HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
     if (site != 0)
-        move_tracked(block, site);
+        move_elsewhere(block, site);
 }
 
 /**
@@ -149,12 +155,12 @@ static void HOOK(on_birth)(uintptr_t object)
         return;
     if (UNLIKELY(!begin_update(FACTS, OWN_PROFILE)))
         return;
-    struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object, OWN_HEADERS);
+    struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(FACTS, object);
     struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
     if (LIKELY(born.slot != NULL)) {
         uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
         if (LIKELY(site != 0))
-            move_born(OWN_PROFILE, born, site, caller.owns_lock);
+            move_born(OWN_PROFILE, born, site, !caller.owns_lock);
     } else {
         HOOK(birth_elsewhere)(object, caller);
     }
@@ -183,7 +189,7 @@ static void HOOK(on_birth)(uintptr_t object)
     static void HOOK(name##_free)(void *context, void *block)                     \
     {                                                                             \
         (void)context;                                                            \
-        HOOK(deallocate)(OWN_HOOK(allocator), block);                             \
+        HOOK(deallocate)(OWN_HOOK(allocator), allocator, block);                         \
     }
 
 HOOKS_OF(raw, TM_ALLOCATOR_RAW)

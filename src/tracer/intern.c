@@ -10,6 +10,7 @@
 #include "layout/bounds.h"
 #include "layout/hash.h"
 #include "layout/lines.h"
+#include "profile.h"
 #include "watched.h"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -318,7 +319,7 @@ static uint64_t site_hash(uint32_t id)
 }
 static struct index sites = {.hash_of = site_hash};
 
-/** The counters of sites up to this one. In the lean profile there are none, and a later trace makes up for them. */
+/** The counters of all sites up to this one. False: no memory. */
 static bool append_counters(uint64_t id)
 {
     while (table->counters.count <= id) {
@@ -340,7 +341,7 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
             return id;
     }
     struct tm_site *site = append(&table->sites, limit);
-    bool counted = !(table->flags & TM_ROOT_LEAN);
+    bool counted = profile_now->counts_sites;
     if (site == NULL || !index_reserve(&sites) || (counted && !append_counters(table->sites.count)))
         return 0;
     *site = (struct tm_site){.node = key->node,
@@ -351,6 +352,14 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
     site->hash = tm_site_hash(table->sites.count, site);
     index_add(&sites, hash, (uint32_t)table->sites.count);
     return table_publish(&table->sites);
+}
+
+bool intern_begin(void)
+{
+    table_lock();
+    bool ready = !profile_now->counts_sites || append_counters(table->sites.count - 1);
+    table_unlock();
+    return ready;
 }
 
 uint32_t intern_site(const struct site_key *key)

@@ -22,6 +22,9 @@ int32_t code_line_start(uint32_t code, int32_t instruction);
 /** The child of `parent` (0: none) in the tree of nodes. The last quarter of them is for those without a parent. */
 uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction);
 
+/** When tracing starts: sites of earlier traces get what the present profile needs. False: no memory. Takes the lock. */
+bool intern_begin(void);
+
 struct site_key {
     uint32_t node;
     uint16_t total_frames;

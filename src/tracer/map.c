@@ -13,7 +13,10 @@ static size_t leaf_shift(void)
 
 bool map_create(void)
 {
-    map_directory = table_map(sizeof *map_directory << (TM_ADDRESS_BITS - leaf_shift()), TM_OWN_PRIVATE);
+    table_lock();
+    if (map_directory == NULL)
+        map_directory = table_map(sizeof *map_directory << (TM_ADDRESS_BITS - leaf_shift()), TM_OWN_PRIVATE);
+    table_unlock();
     return map_directory != NULL;
 }
 

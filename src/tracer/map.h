@@ -16,11 +16,11 @@
 enum { LEAF_BITS = 13 };
 _Static_assert(TM_LEAF_UNITS == 1u << LEAF_BITS, "units of a leaf");
 
-/** By address >> (unit_shift + LEAF_BITS): the units of that leaf, or NULL. For the tracer alone; the arrays `leaves` tells
- * readers the same. */
+/** By address >> (unit_shift + LEAF_BITS): the units of that leaf, or NULL. For the tracer alone: the array `leaves` says the
+ * same to readers. */
 extern struct tm_unit **map_directory;
 
-/** Make the map, when the table is made. False: no memory. Holding the lock. */
+/** Make the map of the table, if it has none yet. False: no memory. */
 bool map_create(void);
 
 static ALWAYS_INLINE struct tm_unit *map_unit(unsigned unit_shift, uintptr_t address)

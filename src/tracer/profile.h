@@ -21,7 +21,7 @@ struct profile {
 /** In the functions that are compiled for each profile this is a constant. */
 typedef const struct profile *profile_t;
 
-static const struct profile profile_lean = {.number = PROFILE_LEAN, .counts_frames = false, .counts_sites = true};
+static const struct profile profile_lean = {.number = PROFILE_LEAN, .counts_frames = false, .counts_sites = false};
 static const struct profile profile_full = {.number = PROFILE_FULL, .counts_frames = true, .counts_sites = true};
 
 /** The profile of this name, "lean" or "full"; NULL: there is none. */

@@ -10,7 +10,7 @@ struct stack stack;
 struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
 // The table of transitions begins with four pages. It doubles while transitions in use displace each other.
-enum { FIRST_LOG = 9, LAST_LOG = 14, IN_USE = 8 };
+enum { FIRST_LOG = 9, LAST_LOG = 14 };
 
 static size_t transitions_count(void)
 {
@@ -85,11 +85,7 @@ static bool in_use(const struct transition *transition)
         return false;
     if (transition->depth == 0)
         return true;
-    uint64_t blocks = 0;
-    for (int i = 0; i < 2; i++)
-        if (transition->site[i] != 0)
-            blocks += TABLE_SITE(transition->site[i])->allocations;
-    return blocks >= IN_USE;
+    return transition->site[0] != 0 || transition->site[1] != 0;
 }
 
 static struct transition *remember(const struct transition *key)

@@ -6,8 +6,11 @@
 #include "births.h"
 #include "fork.h"
 #include "hooks.h"
+#include "intern.h"
+#include "map.h"
 #include "recording.h"
 #include "stack.h"
+#include "watched.h"
 
 int recording_switch;
 __thread bool recording_inside;
@@ -18,10 +21,8 @@ __thread bool recording_inside;
 /** All counters to zero. Nobody records. */
 static void reset_counters(void)
 {
-    for (uint32_t id = 1; id < table->sites.count; id++) {
-        struct tm_site *site = TABLE_SITE(id);
-        site->allocations = site->allocated = site->frees = site->freed = 0;
-    }
+    for (uint32_t id = 1; id < table->counters.count; id++)
+        *TABLE_COUNTERS(id) = (struct tm_counters){0};
     table->owned = table->shared = (struct tm_memory){0};
     table->lost_blocks = table->lost_frames = 0;
     table->cleared = 0;
@@ -30,8 +31,9 @@ static void reset_counters(void)
 /** Nobody records. */
 static void reset_table(void)
 {
-    shadow_reset();
+    map_reset();
     tracked_reset();
+    watched_reset();
     reset_counters();
 }
 
@@ -75,9 +77,9 @@ static const char *start(unsigned frame_limit, profile_t profile)
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
-    if (!stack_reset() || !prepare_process())
-        return "no memory to begin tracing";
     profile_now = profile;
+    if (!map_create() || !intern_begin() || !stack_reset() || !prepare_process())
+        return "no memory to begin tracing";
     hooks_install();
     writers_hold();
     reset_table();
@@ -174,26 +176,16 @@ void tracing_reset_peak(void)
 // Clearing while threads without the lock go on
 
 /** Blocks go one by one, as if freed. A thread without the lock may free one meanwhile: then it is that thread or we. */
-static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
+static void clear_place(void *context, const struct map_place *place)
 {
     (void)context;
-    (void)entry;
-    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
-        uint32_t value = __atomic_load_n(&leaf[i], __ATOMIC_RELAXED);
-        if (!(value & TM_SLOT_START))
-            continue;
-        struct tm_site *site = TABLE_SITE(value & TM_SLOT_SITE_MASK);
-        uintptr_t address = base + (uintptr_t)i * SLOT_BYTES;
-        size_t size = shadow_size(&leaf[i], value, address);
-        // The mark of a code object outlives its block's trace.
-        if (!__atomic_compare_exchange_n(&leaf[i], &value, value & TM_SLOT_WATCHED, false, __ATOMIC_RELAXED,
-                                         __ATOMIC_RELAXED))
-            continue;
-        if (size > TM_SIZE_MASK)
-            shadow_erase_escape(address);
-        count_out_of_whole(site, size);
-        count_out_of_site(profile_now, site, size);
-    }
+    if (!map_remove(place))
+        return;
+    // The code object in a block outlives the block's trace.
+    if (place->block.watched)
+        watched_lose_block();
+    count_out_of_whole(place->block.size, place->block.shared);
+    count_out_of_site(profile_now, place->block.site, place->block.size, place->block.shared);
 }
 
 static void clear_tracked(void)
@@ -201,19 +193,19 @@ static void clear_tracked(void)
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         struct tracked_block block;
         if (tracked_take_record(id, &block))
-            count_out_of_site(profile_now, TABLE_SITE(block.site), block.size);
+            count_out_of_site(profile_now, block.site, block.size, site_is_shared(block.site));
     }
 }
 
 /** Totals begin at zero again, and what threads without the lock count meanwhile is not lost. */
 static void clear_totals(void)
 {
-    for (uint32_t id = 1; id < table->sites.count; id++) {
-        struct tm_site *site = TABLE_SITE(id);
-        uint64_t allocations = __atomic_exchange_n(&site->allocations, 0, __ATOMIC_RELAXED);
-        uint64_t allocated = __atomic_exchange_n(&site->allocated, 0, __ATOMIC_RELAXED);
-        counter_add(&site->frees, -allocations);
-        counter_add(&site->freed, -allocated);
+    for (uint32_t id = 1; id < table->counters.count; id++) {
+        struct tm_counters *counters = TABLE_COUNTERS(id);
+        uint64_t allocations = __atomic_exchange_n(&counters->allocations, 0, __ATOMIC_RELAXED);
+        uint64_t allocated = __atomic_exchange_n(&counters->allocated, 0, __ATOMIC_RELAXED);
+        counter_add(&counters->frees, -allocations);
+        counter_add(&counters->freed, -allocated);
     }
 }
 
@@ -225,7 +217,7 @@ static void clear(void)
     selfcheck("before traces are cleared");
     writers_hold();
     table->state = TM_STATE_CLEARING;
-    shadow_walk(clear_leaf, NULL);
+    map_walk(clear_place, NULL);
     clear_tracked();
     clear_totals();
     reset_peak();
