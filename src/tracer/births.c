@@ -34,41 +34,41 @@ uintptr_t find_born_elsewhere(uintptr_t object)
     return 0;
 }
 
-static void move_tracked(uintptr_t block, uint32_t site)
+static void move_tracked(uintptr_t block, uint32_t site, bool shared)
 {
-    struct taken_block old = block_take_tracked(0, block);
+    struct taken_block old = block_take_tracked(0, block, shared);
     if (old.block.site == 0)
         return;
-    struct block moved = {old.block.size, site, site_is_shared(site)};
-    count_in_site(profile_now, site, moved.size, moved.shared);
-    if (block_store_tracked(0, block, moved)) {
-        count_in_whole(moved.size, moved.shared);
+    struct block moved = {old.block.size, site};
+    count_in_site(profile_now, site, moved.size, shared);
+    if (block_store_tracked(0, block, moved, shared)) {
+        count_in_whole(moved.size, shared);
     } else {
-        count_in_site_undo(profile_now, site, moved.size, moved.shared);
+        count_in_site_undo(profile_now, site, moved.size, shared);
         table_lost_block();
     }
     block_end(profile_now, &old);
 }
 
-void move_elsewhere(uintptr_t block, uint32_t site)
+void move_elsewhere(uintptr_t block, uint32_t site, bool shared)
 {
     struct map_place place;
     if (!map_find(block, &place)) {
-        move_tracked(block, site);
+        move_tracked(block, site, shared);
         return;
     }
     struct map_block old = place.block;
     if (old.site == site)
         return;
-    if (old.shared != site_is_shared(site)) {
+    if (shared && profile_now->counts_sites && !site_is_shared(old.site)) {
         births_are_missed();
         return;
     }
-    count_in_site(profile_now, site, old.size, old.shared);
+    count_in_site(profile_now, site, old.size, shared);
     if (map_change(&place, site, old.watched))
-        count_out_of_site(profile_now, old.site, old.size, old.shared);
+        count_out_of_site(profile_now, old.site, old.size, shared);
     else
-        count_in_site_undo(profile_now, site, old.size, old.shared);
+        count_in_site_undo(profile_now, site, old.size, shared);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

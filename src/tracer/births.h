@@ -47,11 +47,10 @@ void births_are_missed(void);
 /** Move a block of a grid to another site. */
 static ALWAYS_INLINE void move_born(profile_t profile, struct born born, uint32_t site, bool shared)
 {
-    const bool grid_is_shared = born.word & TM_GRID_SHARED;
     uint32_t old = born.value & TM_SLOT_SITE_MASK, value = born.value;
     if (old == site)
         return;
-    if (UNLIKELY(shared != grid_is_shared)) {
+    if (UNLIKELY(shared) && profile->counts_sites && !site_is_shared(old)) {
         births_are_missed(); // the block came from another interpreter, whose counters we must not touch
         return;
     }
@@ -73,7 +72,7 @@ static ALWAYS_INLINE void move_born(profile_t profile, struct born born, uint32_
  */
 uintptr_t find_born_elsewhere(uintptr_t object);
 /** Move a block that is in no grid to another site. */
-void move_elsewhere(uintptr_t block, uint32_t site);
+void move_elsewhere(uintptr_t block, uint32_t site, bool shared);
 
 /** After a new site was made, which is seldom: check whether births are still reported. The caller has an interpreter's
  * lock, where there is one. */

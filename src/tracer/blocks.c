@@ -16,22 +16,23 @@ static void forget_replaced(uint64_t size, uint32_t site, bool shared)
     count_out_of_site(profile_now, site, size, shared);
 }
 
-bool block_store_tracked(uint32_t domain, uintptr_t address, struct block block)
+bool block_store_tracked(uint32_t domain, uintptr_t address, struct block block, bool shared)
 {
     struct tracked_block replaced;
-    bool stored = tracked_put(domain, address, (struct tracked_block){.size = block.size, .site = block.site}, &replaced);
+    bool stored =
+        tracked_put(domain, address, (struct tracked_block){.size = block.size, .site = block.site}, shared, &replaced);
     if (replaced.site != 0)
-        count_out_of_site(profile_now, replaced.site, replaced.size, site_is_shared(replaced.site));
+        count_out_of_site(profile_now, replaced.site, replaced.size, shared);
     return stored;
 }
 
-bool block_store(uintptr_t address, struct block block, bool gridded)
+bool block_store(uintptr_t address, struct block block, bool gridded, bool shared)
 {
     struct map_block replaced;
     if (!map_has_room_for(address, block.size))
-        return block_store_tracked(0, address, block);
-    bool stored = map_store(address, (struct map_block){block.size, block.site, block.shared, false}, gridded, &replaced);
-    forget_replaced(replaced.size, replaced.site, replaced.shared);
+        return block_store_tracked(0, address, block, shared);
+    bool stored = map_store(address, (struct map_block){block.size, block.site, false}, gridded, &replaced);
+    forget_replaced(replaced.size, replaced.site, shared);
     return stored;
 }
 
@@ -43,28 +44,44 @@ static void code_dies(uintptr_t block, bool recorded)
         stack_forget_code(range.address, range.size);
 }
 
-struct taken_block block_take_tracked(uint32_t domain, uintptr_t address)
+struct taken_block block_take_tracked(uint32_t domain, uintptr_t address, bool shared)
 {
     struct tracked_block block = {0};
-    if ((domain == 0 && !tracked_any_in_domain_0()) || !tracked_take(domain, address, &block))
+    if ((domain == 0 && !tracked_any_in_domain_0()) || !tracked_take(domain, address, shared, &block))
         return (struct taken_block){0};
-    return (struct taken_block){.block = {block.size, block.site, site_is_shared(block.site)}, .tracked = true};
+    return (struct taken_block){.block = {block.size, block.site}, .tracked = true, .shared = shared};
 }
 
-struct taken_block block_take_slowly(uintptr_t address)
+struct taken_block block_take_elsewhere(uintptr_t address, bool shared)
+{
+    uint64_t *entry = map_plain_entry(table->unit_shift, address);
+    uint64_t value = entry == NULL ? 0 : __atomic_load_n(entry, __ATOMIC_RELAXED);
+    if (UNLIKELY(value == 0) || UNLIKELY(value & TM_ENTRY_WATCHED))
+        return block_take_slowly(address, shared);
+    struct block block = {.size = entry_size(value), .site = (uint32_t)(value & TM_ENTRY_SITE_MASK)};
+    count_out_of_whole(block.size, shared);
+    // A thread that clears all traces may be faster.
+    if (!__atomic_compare_exchange_n(entry, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        count_out_of_whole_undo(block.size, shared);
+        return (struct taken_block){0};
+    }
+    return (struct taken_block){.block = block, .shared = shared};
+}
+
+struct taken_block block_take_slowly(uintptr_t address, bool shared)
 {
     struct map_place place;
     bool recorded = map_find(address, &place);
     if (recorded ? place.block.watched : watched_any_unrecorded())
         code_dies(address, recorded);
     if (!recorded)
-        return block_take_tracked(0, address);
-    struct block block = {place.block.size, place.block.site, place.block.shared};
-    count_out_of_whole(block.size, block.shared);
+        return block_take_tracked(0, address, shared);
+    struct block block = {place.block.size, place.block.site};
+    count_out_of_whole(block.size, shared);
     // A thread that clears all traces may be faster.
     if (!map_remove(&place)) {
-        count_out_of_whole_undo(block.size, block.shared);
+        count_out_of_whole_undo(block.size, shared);
         return (struct taken_block){0};
     }
-    return (struct taken_block){.block = block};
+    return (struct taken_block){.block = block, .shared = shared};
 }

@@ -12,29 +12,29 @@
 struct block {
     uint64_t size;
     uint32_t site; // 0: there is no block
-    bool shared;   // it belongs to `shared` of the root, as its site does
 };
 
-/** Put a block into the tracked ones, replacing one with the same key. False: no memory. */
-bool block_store_tracked(uint32_t domain, uintptr_t address, struct block block);
+/** Put a block into the tracked ones, replacing one with the same key. `shared`: the side of the calling thread. False: no
+ * memory. */
+bool block_store_tracked(uint32_t domain, uintptr_t address, struct block block, bool shared);
 /** Put a block of domain 0 into its grid, or where else it belongs. False: no memory. */
-bool block_store(uintptr_t address, struct block block, bool gridded);
+bool block_store(uintptr_t address, struct block block, bool gridded, bool shared);
 
 /** Put a block into the table. Without a site, or without memory, it is lost, and counted as lost. */
 static ALWAYS_INLINE void block_publish(facts_t facts, profile_t profile, unsigned allocator, uintptr_t address,
-                                        struct block block)
+                                        struct block block, bool shared)
 {
     if (UNLIKELY(block.site == 0)) {
         table_lost_block();
         return;
     }
     const bool gridded = allocator != TM_ALLOCATOR_RAW;
-    count_in_site(profile, block.site, block.size, block.shared);
-    if ((gridded && LIKELY(map_store_in_grid(facts->pool_shift, address, block.size, block.site, block.shared))) ||
-        LIKELY(block_store(address, block, gridded))) {
-        count_in_whole(block.size, block.shared);
+    count_in_site(profile, block.site, block.size, shared);
+    if ((gridded && LIKELY(map_store_in_grid(facts->pool_shift, address, block.size, block.site))) ||
+        LIKELY(block_store(address, block, gridded, shared))) {
+        count_in_whole(block.size, shared);
     } else {
-        count_in_site_undo(profile, block.site, block.size, block.shared);
+        count_in_site_undo(profile, block.site, block.size, shared);
         table_lost_block();
     }
 }
@@ -43,20 +43,23 @@ static ALWAYS_INLINE void block_publish(facts_t facts, profile_t profile, unsign
 struct taken_block {
     struct block block; // without a site: it was not in the table
     bool tracked;       // it was not in the map
+    bool shared;        // the side of the thread that took it
 };
 
 /** block_take() from the tracked ones. */
-struct taken_block block_take_tracked(uint32_t domain, uintptr_t address);
-/** block_take() for code objects, for blocks that are in no grid, and for those of threads without the lock. */
-struct taken_block block_take_slowly(uintptr_t address);
+struct taken_block block_take_tracked(uint32_t domain, uintptr_t address, bool shared);
+/** block_take() for code objects, for tracked blocks, and for threads without the lock. */
+struct taken_block block_take_slowly(uintptr_t address, bool shared);
+/** block_take() for blocks that are in no grid. */
+struct taken_block block_take_elsewhere(uintptr_t address, bool shared);
 
 /** Take a block of domain 0 out of the table. */
-static ALWAYS_INLINE struct taken_block block_take(facts_t facts, unsigned allocator, uintptr_t address)
+static ALWAYS_INLINE struct taken_block block_take(facts_t facts, unsigned allocator, uintptr_t address, bool shared)
 {
     uint64_t word = 0;
     uint32_t *slot = allocator == TM_ALLOCATOR_RAW ? NULL : map_plain_slot(facts->pool_shift, address, &word);
-    if (UNLIKELY(slot == NULL) || UNLIKELY(word & TM_GRID_SHARED))
-        return block_take_slowly(address);
+    if (UNLIKELY(slot == NULL) || UNLIKELY(shared))
+        return block_take_elsewhere(address, shared);
     uint32_t value = *slot;
     struct block block = {.size = slot_size(word, value), .site = value & TM_SLOT_SITE_MASK};
     count_out_of_whole(block.size, false);
@@ -68,7 +71,7 @@ static ALWAYS_INLINE struct taken_block block_take(facts_t facts, unsigned alloc
 static ALWAYS_INLINE void block_end(profile_t profile, const struct taken_block *taken)
 {
     if (LIKELY(taken->block.site != 0))
-        count_out_of_site(profile, taken->block.site, taken->block.size, taken->block.shared);
+        count_out_of_site(profile, taken->block.site, taken->block.size, taken->shared);
 }
 
 #endif

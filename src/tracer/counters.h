@@ -1,8 +1,9 @@
 /**
  * The counters: of sites, and of traced memory as a whole.
  *
- * Counters are either the lock holder's and changed by plain additions, or shared and changed atomically. A block belongs to
- * one side or the other, and so does its site. Only the full profile counts in sites.
+ * Of all counters there are two kinds: those of holders of the main interpreter's lock, changed by plain additions, and those
+ * of all other threads, changed atomically (`shared`). The whole is the sum of both. A thread counts on its own side, also
+ * when it frees a block that another side has allocated. A site is of one kind. Only the full profile counts in sites.
  *
  * A block is counted in two steps, and published between them: first its site counts it, then the whole. When a block goes,
  * first the whole gets less, then the site. So the sites together count more bytes than the whole while an update is in
@@ -143,17 +144,17 @@ static ALWAYS_INLINE void count_out_of_site(profile_t profile, uint32_t site, ui
 {
     struct tm_counters *counters = profile->counts_sites ? TABLE_COUNTERS(site) : NULL;
     counter_fence();
-    if (UNLIKELY(shared)) {
-        if (counters != NULL) {
-            counter_add(&counters->frees, 1);
-            counter_add(&counters->freed, size);
-        }
-        counter_note(-1);
+    // A thread with the lock frees blocks of other threads, too.
+    if (counters != NULL && UNLIKELY(shared || site_is_shared(site))) {
+        counter_add(&counters->frees, 1);
+        counter_add(&counters->freed, size);
     } else if (counters != NULL) {
         counters->frees++;
         counter_fence();
         counters->freed += size;
     }
+    if (UNLIKELY(shared))
+        counter_note(-1);
 }
 
 #endif

@@ -25,7 +25,7 @@ static void undo_resize(const struct tm_resize *resize)
     bool shared = site_is_shared(resize->site);
     struct map_place place;
     if (!map_find(address, &place))
-        block_store(address, (struct block){resize->size, resize->site, shared}, !shared);
+        block_store(address, (struct block){resize->size, resize->site}, !shared, true);
 }
 
 /** Put back the blocks that other threads were resizing. True: there were some. */
@@ -63,9 +63,9 @@ static bool updates_in_flight(void)
     return !cpython.facts->free_threaded && (forget_notes() || !has_lock);
 }
 
-static void recount_block(uint32_t site, uint64_t size, bool shared)
+static void recount_block(uint32_t site, uint64_t size)
 {
-    *(shared ? &table->shared.traced : &table->owned.traced) += size;
+    table->shared.traced += size;
     if (!profile_now->counts_sites)
         return;
     struct tm_counters *counters = TABLE_COUNTERS(site);
@@ -76,7 +76,7 @@ static void recount_block(uint32_t site, uint64_t size, bool shared)
 static void recount_place(void *context, const struct map_place *place)
 {
     (void)context;
-    recount_block(place->block.site, place->block.size, place->block.shared);
+    recount_block(place->block.site, place->block.size);
 }
 
 /** Count the blocks that are published, and no others. */
@@ -92,7 +92,7 @@ static void recount(void)
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         const struct tm_tracked *tracked = TABLE_TRACKED(id);
         if (tracked->site != 0)
-            recount_block(tracked->site, tracked->size, site_is_shared(tracked->site));
+            recount_block(tracked->site, tracked->size);
     }
     uint64_t whole = table->owned.traced + table->shared.traced;
     if (whole > table->owned.peak)

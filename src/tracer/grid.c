@@ -23,7 +23,10 @@ const uint32_t grid_reciprocals[GRID_STRIDES] = {
 // ---------------------------------------------------------------------------------------------------------------
 // Arrays. An array that is given up serves the next grid of its length.
 
-enum { LINE = 64, MOST_LINES = (TM_GRID_HEAD + (sizeof(uint32_t) << (TM_UNIT_SHIFT_MOST - TM_GRAIN_SHIFT))) / LINE + 1 };
+enum {
+    LINE = 64,
+    MOST_LINES = (TM_GRID_HEAD + (sizeof(uint32_t) << (TM_UNIT_SHIFT_MOST - TM_GRAIN_SHIFT))) / LINE + 1
+};
 
 struct free_array {
     struct free_array *next;
@@ -47,13 +50,14 @@ static void *array_create(size_t slots)
     if (array == NULL)
         return table_allocate(lines * LINE);
     free_arrays[lines] = array->next;
-    return memset(array, 0, lines * LINE);
+    return array;
 }
 
+/** All its slots are 0. */
 static void array_delete(void *memory, size_t slots)
 {
     struct free_array *array = memory, **all = &free_arrays[array_lines(slots)];
-    array->next = *all;
+    array->next = *all; // in place of the head
     *all = array;
 }
 
@@ -62,22 +66,18 @@ static void *array_of(uint64_t word)
     return (char *)grid_slots(word) - TM_GRID_HEAD;
 }
 
-void grid_drop(unsigned unit_shift, uint64_t *word)
+static void clear_slots(unsigned unit_shift, uint64_t word)
 {
-    uint64_t old = *word;
-    if (old == 0)
-        return;
-    __atomic_store_n(word, 0, __ATOMIC_RELEASE);
-    array_delete(array_of(old), slot_count(unit_shift, old));
+    memset(grid_slots(word), 0, slot_count(unit_shift, word) * sizeof(uint32_t));
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Fitting
 
 /** The stride and phase of a grid with a start at this distance from the unit's start; without an array. */
-static uint64_t shape(size_t offset, size_t stride, bool shared)
+static uint64_t shape(size_t offset, size_t stride)
 {
-    return stride / GRAIN | (offset % stride) / GRAIN << TM_GRID_PHASE_SHIFT | (shared ? TM_GRID_SHARED : 0);
+    return stride / GRAIN | (offset % stride) / GRAIN << TM_GRID_PHASE_SHIFT;
 }
 
 /** The least stride that a block of this size may have. */
@@ -92,33 +92,34 @@ static bool holds_all(unsigned unit_shift, uint64_t old, uint64_t new)
     const uint32_t *slots = grid_slots(old);
     for (size_t i = 0, count = slot_count(unit_shift, old); i < count; i++) {
         size_t start = grid_phase(old) + i * grid_stride(old);
-        if (slots[i] != 0 && (!grid_takes(new, slot_size(old, slots[i]), new & TM_GRID_SHARED) ||
-                              start < grid_phase(new) || (start - grid_phase(new)) % grid_stride(new) != 0))
+        if (slots[i] != 0 && (!grid_takes(new, slot_size(old, slots[i])) || start < grid_phase(new) ||
+                              (start - grid_phase(new)) % grid_stride(new) != 0))
             return false;
     }
     return true;
 }
 
+/** A pool that changes its class has no live block, and this is all that it costs: so it is quick. */
 static bool any_live(unsigned unit_shift, uint64_t old)
 {
-    const uint32_t *slots = grid_slots(old);
-    for (size_t i = 0, count = slot_count(unit_shift, old); i < count; i++)
-        if (slots[i] != 0)
-            return true;
-    return false;
+    typedef uint64_t line_part __attribute__((vector_size(16), may_alias));
+    const line_part *parts = array_of(old),
+                    *end = parts + array_lines(slot_count(unit_shift, old)) * LINE / sizeof *parts;
+    line_part any = *parts & (line_part){0, UINT64_MAX}; // without the head
+    for (parts++; parts < end; parts++)
+        any |= *parts;
+    return (any[0] | any[1]) != 0;
 }
 
-/** The shape of a grid for the block and all that are live in the old grid; 0: there is none. */
-static uint64_t find_shape(unsigned unit_shift, uint64_t old, size_t offset, size_t size, bool shared)
+/** The shape of a grid for the block and all that are live in the old grid, if there is one; 0: there is no such grid. */
+static uint64_t find_shape(unsigned unit_shift, uint64_t old, size_t offset, size_t size)
 {
     size_t stride = least_stride(size);
-    if (old == 0 || !any_live(unit_shift, old))
-        return shape(offset, stride, shared);
-    if (!(old & TM_GRID_SHARED) != !shared)
-        return 0;
+    if (old == 0)
+        return shape(offset, stride);
     for (; stride <= TM_GRID_SIZE_MOST; stride += GRAIN) {
-        uint64_t new = shape(offset, stride, shared);
-        if (grid_takes(new, size, shared) && holds_all(unit_shift, old, new))
+        uint64_t new = shape(offset, stride);
+        if (grid_takes(new, size) && holds_all(unit_shift, old, new))
             return new;
     }
     return 0;
@@ -136,21 +137,33 @@ static void copy_slots(unsigned unit_shift, uint64_t old, uint64_t new, uint32_t
         }
 }
 
-uint32_t *grid_fit(unsigned unit_shift, uint64_t *word, uintptr_t address, size_t size, bool shared)
+uint32_t *grid_fit(unsigned unit_shift, uint64_t *word, uintptr_t address, size_t size)
 {
     uint64_t old = *word, unit = address >> unit_shift;
-    uint64_t new = find_shape(unit_shift, old, address & ((UINT64_C(1) << unit_shift) - 1), size, shared);
+    bool live = old != 0 && any_live(unit_shift, old);
+    uint64_t new = find_shape(unit_shift, live ? old : 0, address & ((UINT64_C(1) << unit_shift) - 1), size);
     uint64_t *array = new == 0 ? NULL : array_create(slot_count(unit_shift, new));
     if (array == NULL)
         return NULL;
-    uint32_t *slots = (uint32_t *)((char *)array + TM_GRID_HEAD);
-    if (old != 0)
-        copy_slots(unit_shift, old, new, slots);
+    if (live)
+        copy_slots(unit_shift, old, new, (uint32_t *)((char *)array + TM_GRID_HEAD));
     new |= (uint64_t)(uintptr_t)array << TM_GRID_ADDRESS_SHIFT;
     new |= tm_grid_check(unit, new) << TM_GRID_CHECK_SHIFT;
     *array = tm_grid_head(unit, new);
     __atomic_store_n(word, new, __ATOMIC_RELEASE);
+    if (live)
+        clear_slots(unit_shift, old);
     if (old != 0)
         array_delete(array_of(old), slot_count(unit_shift, old));
     return grid_slot(unit_shift, new, address);
+}
+
+void grid_drop(unsigned unit_shift, uint64_t *word)
+{
+    uint64_t old = *word;
+    if (old == 0)
+        return;
+    __atomic_store_n(word, 0, __ATOMIC_RELEASE);
+    clear_slots(unit_shift, old);
+    array_delete(array_of(old), slot_count(unit_shift, old));
 }

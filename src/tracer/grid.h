@@ -61,11 +61,9 @@ static ALWAYS_INLINE uint32_t *grid_slot_before(unsigned unit_shift, uint64_t wo
 }
 
 /** Whether a block of this size may be in a grid of this word. Its start is another question. */
-static ALWAYS_INLINE bool grid_takes(uint64_t word, size_t size, bool shared)
+static ALWAYS_INLINE bool grid_takes(uint64_t word, size_t size)
 {
-    bool is_shared = word & TM_GRID_SHARED;
-    return size <= grid_stride(word) && is_shared == shared &&
-           (size != 0 || grid_stride(word) != TM_GRID_SIZE_MOST);
+    return size <= grid_stride(word) && (LIKELY(size != 0) || grid_stride(word) != TM_GRID_SIZE_MOST);
 }
 
 static ALWAYS_INLINE uint32_t slot_value(size_t size, uint32_t site)
@@ -84,7 +82,7 @@ static ALWAYS_INLINE size_t slot_size(uint64_t word, uint32_t value)
  * Make the unit's grid one that has room for this block, and return its slot. Blocks of the old grid that are live go with
  * it, if one grid can hold all of them. NULL: none can, or there is no memory. Holding the lock.
  */
-uint32_t *grid_fit(unsigned unit_shift, uint64_t *word, uintptr_t address, size_t size, bool shared);
+uint32_t *grid_fit(unsigned unit_shift, uint64_t *word, uintptr_t address, size_t size);
 /** Forget the grid and its blocks. Its array serves another one. Holding the lock. */
 void grid_drop(unsigned unit_shift, uint64_t *word);
 

@@ -26,10 +26,12 @@ static __thread unsigned passed_on; // bits: the hooks that were called and did 
  * The block's trace ends, since the block may move, and its address be given to another thread. Inside another hook the block
  * gets no trace here: that hook records it. With begin_update().
  */
-static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, unsigned allocator, void *block, size_t size)
+static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, unsigned allocator, void *block,
+                                                         size_t size)
 {
     struct resize resize = {.gridded = allocator != TM_ALLOCATOR_RAW,
-                            .old = block_take_slowly((uintptr_t)block), .address = (uintptr_t)block};
+                            .old = block_take_slowly((uintptr_t)block, true),
+                            .address = (uintptr_t)block};
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
     if (resized != NULL)
         resize_commit(profile_now, &resize, (uintptr_t)resized);

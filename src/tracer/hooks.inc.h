@@ -59,17 +59,11 @@ static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller calle
 // ---------------------------------------------------------------------------------------------------------------
 // malloc(), calloc(), realloc()
 
-/** Whether what is allocated now belongs to `shared` of the root, as its site does. */
-static ALWAYS_INLINE bool HOOK(is_shared)(unsigned allocator, struct caller caller)
-{
-    return allocator == TM_ALLOCATOR_RAW || !caller.owns_lock;
-}
-
 /** Record a block that the calling thread has just been given. */
 static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
 {
-    struct block published = {size, HOOK(site)(allocator, caller), HOOK(is_shared)(allocator, caller)};
-    block_publish(FACTS, OWN_PROFILE, allocator, (uintptr_t)block, published);
+    struct block published = {.size = size, .site = HOOK(site)(allocator, caller)};
+    block_publish(FACTS, OWN_PROFILE, allocator, (uintptr_t)block, published, caller_is_shared(caller, allocator));
     if (allocator == TM_ALLOCATOR_OBJECT) {
         fresh_block.address = (uintptr_t)block;
         fresh_block.size = size;
@@ -124,7 +118,7 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 static ALWAYS_INLINE void HOOK(deallocate)(struct hook *hook, unsigned allocator, void *block)
 {
     if (LIKELY(block != NULL) && tracing_in(OWN_PROFILE) && LIKELY(begin_update(FACTS, OWN_PROFILE))) {
-        struct taken_block taken = block_take(FACTS, allocator, (uintptr_t)block);
+        struct taken_block taken = block_take(FACTS, allocator, (uintptr_t)block, free_is_shared(FACTS, allocator));
         block_end(OWN_PROFILE, &taken);
         end_update(FACTS);
     }
@@ -140,7 +134,7 @@ static __attribute__((noinline)) void HOOK(birth_elsewhere)(uintptr_t object, st
     uintptr_t block = find_born_elsewhere(object);
     uint32_t site = block == 0 ? 0 : HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
     if (site != 0)
-        move_elsewhere(block, site);
+        move_elsewhere(block, site, !caller.owns_lock);
 }
 
 /**
@@ -189,7 +183,7 @@ static void HOOK(on_birth)(uintptr_t object)
     static void HOOK(name##_free)(void *context, void *block)                     \
     {                                                                             \
         (void)context;                                                            \
-        HOOK(deallocate)(OWN_HOOK(allocator), allocator, block);                         \
+        HOOK(deallocate)(OWN_HOOK(allocator), allocator, block);                  \
     }
 
 HOOKS_OF(raw, TM_ALLOCATOR_RAW)

@@ -55,12 +55,32 @@ static bool add(unsigned unit_shift, uint64_t *word, uintptr_t address, uint64_t
     }
 }
 
+/** The entry of the block that starts at an address; NULL: there is none, and *free is the first free place, or NULL. */
+static uint64_t *find_or_free(unsigned unit_shift, uint64_t *word, uintptr_t address, uint64_t **free)
+{
+    uint64_t start = entry_start(unit_shift, address);
+    for (*free = NULL;;) {
+        word = list_word(unit_shift, word, address);
+        struct tm_list_chunk *chunk = list_address(__atomic_load_n(word, __ATOMIC_ACQUIRE));
+        if (chunk == NULL)
+            return NULL;
+        for (unsigned i = 0; i < TM_LIST_ENTRIES; i++) {
+            uint64_t value = __atomic_load_n(&chunk->entry[i], __ATOMIC_RELAXED);
+            if (UNLIKELY(entry_starts_at(value, start)))
+                return &chunk->entry[i];
+            if (value == 0 && *free == NULL)
+                *free = &chunk->entry[i];
+        }
+        word = &chunk->next;
+    }
+}
+
 bool list_put(unsigned unit_shift, uint64_t *word, uintptr_t address, uint64_t entry, uint64_t *replaced)
 {
-    uint64_t *stale = list_find(unit_shift, word, address);
+    uint64_t *free, *stale = find_or_free(unit_shift, word, address, &free);
     *replaced = 0;
     if (LIKELY(stale == NULL))
-        return add(unit_shift, word, address, entry);
+        return (free != NULL && LIKELY(claim(free, entry))) || add(unit_shift, word, address, entry);
     *replaced = __atomic_exchange_n(stale, entry, __ATOMIC_ACQ_REL);
     return true;
 }

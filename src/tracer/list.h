@@ -19,10 +19,9 @@ static ALWAYS_INLINE uint64_t entry_start(unsigned unit_shift, uintptr_t address
     return (address & ((UINT64_C(1) << unit_shift) - 1)) >> TM_GRAIN_SHIFT;
 }
 
-static ALWAYS_INLINE uint64_t entry_value(unsigned unit_shift, uintptr_t address, size_t size, uint32_t site, bool shared)
+static ALWAYS_INLINE uint64_t entry_value(unsigned unit_shift, uintptr_t address, size_t size, uint32_t site)
 {
-    return site | (uint64_t)size << TM_ENTRY_SIZE_SHIFT | entry_start(unit_shift, address) << TM_ENTRY_START_SHIFT |
-           (shared ? TM_ENTRY_SHARED : 0);
+    return site | (uint64_t)size << TM_ENTRY_SIZE_SHIFT | entry_start(unit_shift, address) << TM_ENTRY_START_SHIFT;
 }
 
 static ALWAYS_INLINE size_t entry_size(uint64_t entry)

@@ -57,18 +57,14 @@ static struct tm_unit *unit_create(uintptr_t address)
 
 static struct map_block block_of_slot(uint64_t word, uint32_t value)
 {
-    return (struct map_block){.size = slot_size(word, value),
-                              .site = value & TM_SLOT_SITE_MASK,
-                              .shared = word & TM_GRID_SHARED,
-                              .watched = value & TM_SLOT_WATCHED};
+    return (struct map_block){
+        .size = slot_size(word, value), .site = value & TM_SLOT_SITE_MASK, .watched = value & TM_SLOT_WATCHED};
 }
 
 static struct map_block block_of_entry(uint64_t entry)
 {
-    return (struct map_block){.size = entry_size(entry),
-                              .site = (uint32_t)(entry & TM_ENTRY_SITE_MASK),
-                              .shared = entry & TM_ENTRY_SHARED,
-                              .watched = entry & TM_ENTRY_WATCHED};
+    return (struct map_block){
+        .size = entry_size(entry), .site = (uint32_t)(entry & TM_ENTRY_SITE_MASK), .watched = entry & TM_ENTRY_WATCHED};
 }
 
 /** The slot for a block in the grid of its unit, which changes if need be. NULL: its place is in the list. Holding the lock. */
@@ -76,30 +72,40 @@ static uint32_t *slot_for(struct tm_unit *unit, uintptr_t address, const struct 
 {
     const unsigned unit_shift = table->unit_shift;
     uint32_t *slot = grid_slot(unit_shift, unit->grid, address);
-    if (slot != NULL && grid_takes(unit->grid, block->size, block->shared))
+    if (slot != NULL && grid_takes(unit->grid, block->size))
         return slot;
     // Blocks that keep to no grid are in the list. Once there are some, looking for a grid again and again is in vain. And
     // without a global lock, other threads use the grid that is there.
-    if (block->size > TM_GRID_SIZE_MOST || unit->list != 0 || (unit->grid != 0 && cpython.facts->free_threaded))
+    if (unit->list != 0 || (unit->grid != 0 && cpython.facts->free_threaded))
         return NULL;
-    return grid_fit(unit_shift, &unit->grid, address, block->size, block->shared);
+    return grid_fit(unit_shift, &unit->grid, address, block->size);
+}
+
+/** The place for a block, which is made if need be: the slot, if it is in a grid. False: no memory. */
+static bool make_place(uintptr_t address, const struct map_block *block, bool gridded, struct tm_unit **unit,
+                       uint32_t **slot)
+{
+    table_lock();
+    *unit = unit_create(address);
+    *slot = *unit == NULL || !gridded ? NULL : slot_for(*unit, address, block);
+    table_unlock();
+    return *unit != NULL;
 }
 
 bool map_store(uintptr_t address, struct map_block block, bool gridded, struct map_block *replaced)
 {
-    table_lock();
-    struct tm_unit *unit = unit_create(address);
-    uint32_t *slot = unit == NULL || !gridded ? NULL : slot_for(unit, address, &block);
-    table_unlock();
+    struct tm_unit *unit = unit_at(address);
+    uint32_t *slot = NULL;
+    gridded = gridded && block.size <= TM_GRID_SIZE_MOST;
     replaced->site = 0;
-    if (unit == NULL)
+    if ((unit == NULL || gridded) && !make_place(address, &block, gridded, &unit, &slot))
         return false;
     if (slot != NULL) {
         uint32_t old = __atomic_exchange_n(slot, slot_value(block.size, block.site), __ATOMIC_ACQ_REL);
         *replaced = block_of_slot(unit->grid, old);
         return true;
     }
-    uint64_t entry = entry_value(table->unit_shift, address, block.size, block.site, block.shared), old;
+    uint64_t entry = entry_value(table->unit_shift, address, block.size, block.site), old;
     bool stored = list_put(table->unit_shift, &unit->list, address, entry, &old);
     *replaced = block_of_entry(old);
     return stored;
@@ -163,8 +169,8 @@ bool map_change(const struct map_place *place, uint32_t site, bool watched)
     if (place->slot != NULL)
         return change(place, (place->value & ~(uint64_t)(TM_SLOT_SITE_MASK | TM_SLOT_WATCHED)) | site |
                                  (watched ? TM_SLOT_WATCHED : 0));
-    return change(place, (place->value & ~(TM_ENTRY_SITE_MASK | TM_ENTRY_WATCHED)) | site |
-                             (watched ? TM_ENTRY_WATCHED : 0));
+    return change(place,
+                  (place->value & ~(TM_ENTRY_SITE_MASK | TM_ENTRY_WATCHED)) | site | (watched ? TM_ENTRY_WATCHED : 0));
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -180,7 +186,8 @@ static void visit_entry(void *context, uint64_t *entry)
 {
     const struct walk *walk = context;
     uint64_t value = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
-    struct map_place place = {.address = walk->unit + ((value >> TM_ENTRY_START_SHIFT & TM_ENTRY_START_MASK) << TM_GRAIN_SHIFT),
+    struct map_place place = {.address = walk->unit +
+                                         ((value >> TM_ENTRY_START_SHIFT & TM_ENTRY_START_MASK) << TM_GRAIN_SHIFT),
                               .block = block_of_entry(value),
                               .entry = entry,
                               .value = value};

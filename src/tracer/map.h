@@ -41,7 +41,6 @@ static ALWAYS_INLINE bool map_has_room_for(uintptr_t address, size_t size)
 struct map_block {
     uint64_t size;
     uint32_t site; // 0: there is no block
-    bool shared;   // it belongs to `shared` of the root
     bool watched;  // it holds a code object that the tracer knows
 };
 
@@ -49,14 +48,14 @@ struct map_block {
  * Publish a live block, if its grid has a free slot for it: a reader sees it from the last store on. Only for blocks of
  * allocators that may keep to grids.
  */
-static ALWAYS_INLINE bool map_store_in_grid(unsigned unit_shift, uintptr_t address, size_t size, uint32_t site, bool shared)
+static ALWAYS_INLINE bool map_store_in_grid(unsigned unit_shift, uintptr_t address, size_t size, uint32_t site)
 {
     const struct tm_unit *unit = map_unit(unit_shift, address);
     if (UNLIKELY(unit == NULL))
         return false;
     uint64_t word = unit->grid;
     uint32_t *slot = grid_slot(unit_shift, word, address);
-    if (UNLIKELY(slot == NULL) || UNLIKELY(!grid_takes(word, size, shared)) || UNLIKELY(*slot != 0))
+    if (UNLIKELY(slot == NULL) || UNLIKELY(!grid_takes(word, size)) || UNLIKELY(*slot != 0))
         return false;
     __atomic_store_n(slot, slot_value(size, site), __ATOMIC_RELEASE);
     return true;
@@ -79,13 +78,21 @@ static ALWAYS_INLINE uint32_t *map_plain_slot(unsigned unit_shift, uintptr_t add
 }
 _Static_assert(TM_SLOT_WATCHED == 0x80000000u, "the sign of a slot");
 
+/** The entry of the live block that starts at an address, if it is in a list and holds no code object; else NULL. */
+static ALWAYS_INLINE uint64_t *map_plain_entry(unsigned unit_shift, uintptr_t address)
+{
+    struct tm_unit *unit = address % GRAIN == 0 ? map_unit(unit_shift, address) : NULL;
+    uint64_t *entry = LIKELY(unit != NULL) && unit->list != 0 ? list_find(unit_shift, &unit->list, address) : NULL;
+    return entry != NULL && LIKELY(!(__atomic_load_n(entry, __ATOMIC_RELAXED) & TM_ENTRY_WATCHED)) ? entry : NULL;
+}
+
 /** Where a block is recorded, and what is recorded. */
 struct map_place {
     uintptr_t address;
     struct map_block block;
-    uint32_t *slot; // in a grid; or
+    uint32_t *slot;  // in a grid; or
     uint64_t *entry; // in a list
-    uint64_t value; // of either
+    uint64_t value;  // of either
 };
 
 /** The live block that starts at an address. False: the map has none. */

@@ -45,7 +45,8 @@ static ALWAYS_INLINE struct block resize_look(facts_t facts, unsigned allocator,
 }
 
 /** Before realloc(): the block leaves the table. */
-static ALWAYS_INLINE struct resize resize_begin(facts_t facts, unsigned allocator, uintptr_t address, struct caller caller)
+static ALWAYS_INLINE struct resize resize_begin(facts_t facts, unsigned allocator, uintptr_t address,
+                                                struct caller caller)
 {
     struct resize resize = {.address = address, .gridded = allocator != TM_ALLOCATOR_RAW};
     struct block block = resize_look(facts, allocator, address);
@@ -56,7 +57,7 @@ static ALWAYS_INLINE struct resize resize_begin(facts_t facts, unsigned allocato
         resize.record->moved = 0;
         __atomic_store_n(&resize.record->state, TM_RESIZE_BUSY, __ATOMIC_RELEASE);
     }
-    resize.old = block_take(facts, allocator, address);
+    resize.old = block_take(facts, allocator, address, caller_is_shared(caller, allocator));
     return resize;
 }
 

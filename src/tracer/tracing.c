@@ -184,16 +184,16 @@ static void clear_place(void *context, const struct map_place *place)
     // The code object in a block outlives the block's trace.
     if (place->block.watched)
         watched_lose_block();
-    count_out_of_whole(place->block.size, place->block.shared);
-    count_out_of_site(profile_now, place->block.site, place->block.size, place->block.shared);
+    count_out_of_whole(place->block.size, true);
+    count_out_of_site(profile_now, place->block.site, place->block.size, true);
 }
 
 static void clear_tracked(void)
 {
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         struct tracked_block block;
-        if (tracked_take_record(id, &block))
-            count_out_of_site(profile_now, block.site, block.size, site_is_shared(block.site));
+        if (tracked_take_record(id, true, &block))
+            count_out_of_site(profile_now, block.site, block.size, true);
     }
 }
 

@@ -18,19 +18,20 @@ enum { NO_MEMORY = -1, NOT_TRACING = -2 };
 static void forget(uint32_t domain, uintptr_t address)
 {
     // In domain 0 it may be a block that a hook has recorded.
-    struct taken_block taken = domain == 0 ? block_take_slowly(address) : block_take_tracked(domain, address);
+    struct taken_block taken =
+        domain == 0 ? block_take_slowly(address, true) : block_take_tracked(domain, address, true);
     block_end(profile_now, &taken);
 }
 
 /** Put a block into the tracked ones. False: no memory. */
 static bool store(uint32_t domain, uintptr_t address, struct block block)
 {
-    count_in_site(profile_now, block.site, block.size, block.shared);
-    bool stored = block_store_tracked(domain, address, block);
+    count_in_site(profile_now, block.site, block.size, true);
+    bool stored = block_store_tracked(domain, address, block, true);
     if (stored)
-        count_in_whole(block.size, block.shared);
+        count_in_whole(block.size, true);
     else
-        count_in_site_undo(profile_now, block.site, block.size, block.shared);
+        count_in_site_undo(profile_now, block.site, block.size, true);
     return stored;
 }
 
@@ -40,7 +41,7 @@ static bool record(uint32_t domain, uintptr_t address, size_t size)
     struct caller caller = find_caller(cpython.facts, TM_ALLOCATOR_RAW);
     forget(domain, address);
     uint32_t site = hooks_now()->walked_site(caller.thread, TM_ALLOCATOR_TRACKED, domain);
-    bool stored = site != 0 && store(domain, address, (struct block){size, site, true});
+    bool stored = site != 0 && store(domain, address, (struct block){size, site});
     if (!stored)
         table_lost_block();
     return stored;

@@ -100,7 +100,7 @@ static void count_in_domain_0(uint64_t change)
     __atomic_store_n(&tracked_in_domain_0, tracked_in_domain_0 + change, __ATOMIC_RELAXED);
 }
 
-static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
+static bool take(uint32_t domain, uint64_t address, bool shared, struct tracked_block *block)
 {
     uint32_t *slot = find(domain, address);
     if (slot == NULL)
@@ -108,18 +108,19 @@ static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
     uint32_t id = *slot;
     const struct tm_tracked *record = TABLE_TRACKED(id);
     *block = (struct tracked_block){.size = record->size, .site = record->site};
-    count_out_of_whole(block->size, site_is_shared(block->site));
+    count_out_of_whole(block->size, shared);
     free_record(id);
     __atomic_store_n(slot, TM_TRACKED_REMOVED, __ATOMIC_RELEASE);
     count_in_domain_0(domain == 0 ? (uint64_t)-1 : 0);
     return true;
 }
 
-bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, struct tracked_block *replaced)
+bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, bool shared,
+                 struct tracked_block *replaced)
 {
     *replaced = (struct tracked_block){0};
     table_lock();
-    take(domain, address, replaced);
+    take(domain, address, shared, replaced);
     uint32_t id = reserve() ? take_record() : 0;
     if (id != 0) {
         struct tm_tracked *record = TABLE_TRACKED(id);
@@ -136,19 +137,19 @@ bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, 
     return id != 0;
 }
 
-bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block)
+bool tracked_take(uint32_t domain, uint64_t address, bool shared, struct tracked_block *block)
 {
     table_lock();
-    bool there = take(domain, address, block);
+    bool there = take(domain, address, shared, block);
     table_unlock();
     return there;
 }
 
-bool tracked_take_record(uint32_t id, struct tracked_block *block)
+bool tracked_take_record(uint32_t id, bool shared, struct tracked_block *block)
 {
     table_lock();
     const struct tm_tracked *record = TABLE_TRACKED(id);
-    bool there = record->site != 0 && take(record->domain, record->address, block);
+    bool there = record->site != 0 && take(record->domain, record->address, shared, block);
     table_unlock();
     return there;
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 struct watched {
-    uintptr_t block;  // that holds the object; 0: the place is free
-    uint32_t before;  // bytes of the block before the object
+    uintptr_t block; // that holds the object; 0: the place is free
+    uint32_t before; // bytes of the block before the object
     uint32_t code;
 };
 
