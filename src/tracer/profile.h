@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-enum { PROFILE_LEAN = 1, PROFILE_FULL = 2 }; // 0 is none
+enum { PROFILE_LEAN = 1, PROFILE_FULL = 2 }; // 0: nothing is recorded
 
 struct profile {
     int number;

@@ -94,8 +94,8 @@ OPTIONS = (
         "DETAIL",
         detail,
         (
-            "lean, the default, which costs least; or full, which",
-            "also counts the frames that are not kept",
+            "lean, the default, costs least; full also counts",
+            "the frames that are not kept",
         ),
     ),
     Option(
