@@ -43,6 +43,7 @@ static ALWAYS_INLINE void block_publish(facts_t facts, profile_t profile, unsign
 struct taken_block {
     struct block block; // without a site: it was not in the table
     bool tracked;       // it was not in the map
+    bool in_grid;       // it was in a grid
     bool shared;        // the side of the thread that took it
 };
 
@@ -64,7 +65,7 @@ static ALWAYS_INLINE struct taken_block block_take(facts_t facts, unsigned alloc
     struct block block = {.size = slot_size(word, value), .site = value & TM_SLOT_SITE_MASK};
     count_out_of_whole(block.size, false);
     __atomic_store_n(slot, 0, __ATOMIC_RELEASE);
-    return (struct taken_block){.block = block};
+    return (struct taken_block){.block = block, .in_grid = true};
 }
 
 /** A block that was taken is gone. */

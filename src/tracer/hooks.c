@@ -18,6 +18,9 @@ enum { PROFILES = 2 };
 static struct hook hooks[PROFILES][HOOKED]; // their addresses are the hooks' contexts
 
 static __thread unsigned passed_on; // bits: the hooks that were called and did not record
+/** A block that is out of the table, while the allocator frees or resizes it. The object allocator calls the raw one for a
+ * large block, whose hook has nothing to do then. */
+static __thread const void *taken_out;
 
 // ---------------------------------------------------------------------------------------------------------------
 // realloc() while nothing is recorded

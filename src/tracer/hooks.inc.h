@@ -90,7 +90,8 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 {
     if (block == NULL)
         return HOOK(allocate)(hook, allocator, false, 1, size);
-    if (!tracing_in(OWN_PROFILE) || UNLIKELY(!begin_update(FACTS, OWN_PROFILE)))
+    if (!tracing_in(OWN_PROFILE) || (allocator == TM_ALLOCATOR_RAW && block == taken_out) ||
+        UNLIKELY(!begin_update(FACTS, OWN_PROFILE)))
         return hook->inner.realloc(hook->inner.ctx, block, size);
     if (UNLIKELY(!enter(OWN_PROFILE))) {
         void *unrecorded = resize_unrecorded(hook, allocator, block, size);
@@ -99,7 +100,9 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
     }
     struct caller caller = find_caller(FACTS, allocator);
     struct resize resize = resize_begin(FACTS, allocator, (uintptr_t)block, caller);
+    taken_out = block;
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
+    taken_out = NULL;
     if (LIKELY(resized != NULL)) {
         resize_commit(OWN_PROFILE, &resize, (uintptr_t)resized);
         HOOK(record)(allocator, caller, resized, size);
@@ -115,14 +118,29 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 // ---------------------------------------------------------------------------------------------------------------
 // free()
 
+/** The object allocator may call the raw one for a block that is in no grid. */
+static __attribute__((noinline)) void HOOK(free_taken)(struct hook *hook, void *block)
+{
+    taken_out = block;
+    hook->inner.free(hook->inner.ctx, block);
+    taken_out = NULL;
+}
+
 static ALWAYS_INLINE void HOOK(deallocate)(struct hook *hook, unsigned allocator, void *block)
 {
-    if (LIKELY(block != NULL) && tracing_in(OWN_PROFILE) && LIKELY(begin_update(FACTS, OWN_PROFILE))) {
+    const bool raw = allocator == TM_ALLOCATOR_RAW;
+    bool in_grid = true;
+    if (LIKELY(block != NULL) && tracing_in(OWN_PROFILE) && (!raw || block != taken_out) &&
+        LIKELY(begin_update(FACTS, OWN_PROFILE))) {
         struct taken_block taken = block_take(FACTS, allocator, (uintptr_t)block, free_is_shared(FACTS, allocator));
         block_end(OWN_PROFILE, &taken);
         end_update(FACTS);
+        in_grid = taken.in_grid;
     }
-    hook->inner.free(hook->inner.ctx, block);
+    if (raw || LIKELY(in_grid))
+        hook->inner.free(hook->inner.ctx, block);
+    else
+        HOOK(free_taken)(hook, block);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
