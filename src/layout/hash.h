@@ -82,7 +82,7 @@ static inline uint64_t tm_leaf_hash(uint64_t id, const struct tm_leaf *leaf)
 static inline uint64_t tm_grid_check(uint64_t unit, uint64_t word)
 {
     word &= ~((uint64_t)TM_GRID_CHECK_MASK << TM_GRID_CHECK_SHIFT);
-    return tm_content_mix(tm_content_begin(unit), word) >> 54;
+    return tm_content_mix(tm_content_begin(unit), word) >> 53;
 }
 
 /** The first word of a grid's array. */

@@ -133,7 +133,8 @@ enum tm_allocator {
 #define TM_SITE_SHARED 1u
 /** In tm_site.flags: the traceback lacks its oldest frames, within the frame limit, because the table had no room for them. */
 #define TM_SITE_SHORTENED 2u
-/** In tm_site.flags: older frames were cut off by the frame limit. In the lean profile their number is not known. */
+/** In tm_site.flags: older frames were cut off by the frame limit. If total_frames is not more than the node's depth, it is
+ * not known how many. */
 #define TM_SITE_CUT 4u
 
 /**
@@ -196,10 +197,10 @@ struct tm_unit {
  * stride. So an address leads to its slot by one division, and the block that contains an address is the one at or before it.
  * Both are multiples of 16.
  *
- *      63                  22 21     12 11 10      6 5      0
- *     ┌──────────────────────┬─────────┬──┬─────────┬────────┐
- *     │ address of the array │  check  │S │ phase/16│stride/16│   S: TM_GRID_SHARED
- *     └──────────────────────┴─────────┴──┴─────────┴────────┘
+ *      63                  22 21     11 10       6 5        0
+ *     ┌──────────────────────┬─────────┬──────────┬───────────┐
+ *     │ address of the array │  check  │ phase/16 │ stride/16 │
+ *     └──────────────────────┴─────────┴──────────┴───────────┘
  *
  * The array is at an address that is a multiple of 64: (word >> 16) & ~63. It begins with its head, 8 bytes, and then has
  * a slot of 4 bytes for each start: TM_GRID_SLOTS(unit_shift, stride, phase) of them. A word whose stride is 0 is no grid.
@@ -207,10 +208,8 @@ struct tm_unit {
 #define TM_GRID_STRIDE_MASK 0x3fu // of stride / 16, at most 32: 512 bytes
 #define TM_GRID_PHASE_SHIFT 6
 #define TM_GRID_PHASE_MASK 0x1fu // of phase / 16, less than stride / 16
-/** The blocks of the grid belong to `shared` of the root. */
-#define TM_GRID_SHARED 0x800u
-#define TM_GRID_CHECK_SHIFT 12
-#define TM_GRID_CHECK_MASK 0x3ffu // tm_grid_check()
+#define TM_GRID_CHECK_SHIFT 11
+#define TM_GRID_CHECK_MASK 0x7ffu // tm_grid_check()
 #define TM_GRID_ADDRESS_SHIFT 16
 #define TM_GRID_ADDRESS_MASK (((UINT64_C(1) << TM_ADDRESS_BITS) - 1) & ~UINT64_C(63))
 #define TM_GRID_HEAD 8u // bytes: tm_grid_head()
@@ -267,7 +266,7 @@ struct tm_list_chunk {
  *
  *      63  62  61        52 51                  22 21                    0
  *     ┌───┬───┬────────────┬──────────────────────┬───────────────────────┐
- *     │ W │ S │ start / 16 │         size         │         site          │   W: WATCHED, S: SHARED
+ *     │ W │ 0 │ start / 16 │         size         │         site          │   W: TM_ENTRY_WATCHED
  *     └───┴───┴────────────┴──────────────────────┴───────────────────────┘
  */
 #define TM_ENTRY_SITE_MASK UINT64_C(0x3fffff)
@@ -275,8 +274,6 @@ struct tm_list_chunk {
 #define TM_ENTRY_SIZE_MASK UINT64_C(0x3fffffff)
 #define TM_ENTRY_START_SHIFT 52
 #define TM_ENTRY_START_MASK UINT64_C(0x3ff) // of the distance from the unit's start, in grains
-/** The block belongs to `shared` of the root. */
-#define TM_ENTRY_SHARED (UINT64_C(1) << 62)
 /** As TM_SLOT_WATCHED. */
 #define TM_ENTRY_WATCHED (UINT64_C(1) << 63)
 

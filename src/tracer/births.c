@@ -11,29 +11,64 @@ struct born find_born_without_lock(uintptr_t object)
     enum { TYPE_FLAGS_PRE_HEADER = 3 << 3 }; // weak references or a dict, in two words before the object
     unsigned long flags = PyType_GetFlags(cpython_type_of((const void *)object));
     uintptr_t block = object - (flags & TYPE_FLAGS_PRE_HEADER ? 2 * sizeof(void *) : 0);
-    uint32_t *slot = shadow_is_key(block) ? shadow_slot(block) : NULL;
-    return slot != NULL && *slot & TM_SLOT_START ? (struct born){block, slot} : (struct born){0};
+    const struct tm_unit *unit = map_unit(table->unit_shift, block);
+    struct born born = {.word = unit == NULL ? 0 : unit->grid};
+    born.slot = grid_slot(table->unit_shift, born.word, block);
+    born.value = born.slot == NULL ? 0 : __atomic_load_n(born.slot, __ATOMIC_RELAXED);
+    return born.value != 0 ? born : (struct born){0};
 }
 
 uintptr_t find_born_elsewhere(uintptr_t object)
 {
     enum { HEADERS = 256 }; // which another allocator may put before our blocks
-    for (uintptr_t before = 0; before <= OWN_HEADERS && tracked_any_in_domain_0(); before += SLOT_BYTES)
-        if (!shadow_is_key(object) && tracked_site(0, object - before) != 0)
+    struct map_place place;
+    for (uintptr_t before = 0; before <= OWN_HEADERS && tracked_any_in_domain_0(); before += GRAIN)
+        if (tracked_site(0, object - before) != 0)
             return object - before;
+    if (!map_find_holding(object, HEADERS, &place))
+        return 0;
+    if (object - place.address <= OWN_HEADERS)
+        return place.address;
     // A block that begins so far before the object may be something larger which holds it.
-    if (find_born(object, HEADERS).slot != NULL)
-        births_are_missed();
+    births_are_missed();
     return 0;
 }
 
-void move_tracked(uintptr_t block, uint32_t site)
+static void move_tracked(uintptr_t block, uint32_t site, bool shared)
 {
-    struct taken_block old = block_take_tracked(0, block);
-    if (old.counters == NULL)
+    struct taken_block old = block_take_tracked(0, block, shared);
+    if (old.block.site == 0)
         return;
-    block_publish(block, old.size, site);
-    count_out_of_site(old.counters, old.size);
+    struct block moved = {old.block.size, site};
+    count_in_site(profile_now, site, moved.size, shared);
+    if (block_store_tracked(0, block, moved, shared)) {
+        count_in_whole(moved.size, shared);
+    } else {
+        count_in_site_undo(profile_now, site, moved.size, shared);
+        table_lost_block();
+    }
+    block_end(profile_now, &old);
+}
+
+void move_elsewhere(uintptr_t block, uint32_t site, bool shared)
+{
+    struct map_place place;
+    if (!map_find(block, &place)) {
+        move_tracked(block, site, shared);
+        return;
+    }
+    struct map_block old = place.block;
+    if (old.site == site)
+        return;
+    if (shared && profile_now->counts_sites && !site_is_shared(old.site)) {
+        births_are_missed();
+        return;
+    }
+    count_in_site(profile_now, site, old.size, shared);
+    if (map_change(&place, site, old.watched))
+        count_out_of_site(profile_now, old.site, old.size, shared);
+    else
+        count_in_site_undo(profile_now, site, old.size, shared);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

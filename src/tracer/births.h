@@ -16,63 +16,63 @@ struct fresh_block {
 };
 extern __thread struct fresh_block fresh_block;
 
-/** The block of an object. */
+/** The block of an object, if it is in a grid. */
 struct born {
-    uintptr_t block;
-    uint32_t *slot; // NULL: the block is not in the map
+    uint64_t word;  // the grid's
+    uint32_t *slot; // NULL: the block is in no grid
+    uint32_t value; // the slot's
 };
 
-enum {
-    OWN_HEADERS = 2 * SLOT_BYTES
-}; // what CPython has before an object: its GC header, and sometimes more before that
+/** What CPython has before an object: its GC header, and sometimes more before that. */
+enum { OWN_HEADERS = 2 * GRAIN };
 
-/** The block of an object; it begins at most `headers` bytes before the object. */
-static ALWAYS_INLINE struct born find_born(uintptr_t object, uintptr_t headers)
+/** The block of an object, if it is in a grid and begins at most OWN_HEADERS before the object. */
+static ALWAYS_INLINE struct born find_born(facts_t facts, uintptr_t object)
 {
-    struct born born;
-    born.slot = shadow_find_start(object, headers, &born.block);
-    bool holds = born.slot != NULL && object - born.block < shadow_size(born.slot, *born.slot, born.block);
-    return holds ? born : (struct born){0};
+    const struct tm_unit *unit = map_unit(facts->pool_shift, object);
+    struct born born = {.word = LIKELY(unit != NULL) ? unit->grid : 0};
+    uintptr_t block;
+    born.slot = grid_slot_before(facts->pool_shift, born.word, object, &block);
+    born.value = LIKELY(born.slot != NULL) ? __atomic_load_n(born.slot, __ATOMIC_RELAXED) : 0;
+    bool holds = born.value != 0 && object - block <= OWN_HEADERS && object - block < slot_size(born.word, born.value);
+    return LIKELY(holds) ? born : (struct born){0};
 }
 
 /** The same by the object's type alone: without a lock, what is before the object may be another thread's. */
 struct born find_born_without_lock(uintptr_t object);
 
-/** The block of an object if it is a tracked one; 0: it is older than tracing, or somewhere unexpected. */
-uintptr_t find_born_elsewhere(uintptr_t object);
-
 /** From now on we do not know of each block whether its traceback is the latest. */
 void births_are_missed(void);
 
-/** Move a block of the map to another site. */
-static ALWAYS_INLINE void move_born(struct born born, uint32_t site, bool owns_lock)
+/** Move a block of a grid to another site. */
+static ALWAYS_INLINE void move_born(profile_t profile, struct born born, uint32_t site, bool shared)
 {
-    uint32_t value = *born.slot;
-    struct tm_site *old = TABLE_SITE(value & TM_SLOT_SITE_MASK), *new = TABLE_SITE(site);
-    if (old == new)
+    uint32_t old = born.value & TM_SLOT_SITE_MASK, value = born.value;
+    if (old == site)
         return;
-    if (UNLIKELY(!owns_lock) && !counters_are_shared(old)) {
+    if (UNLIKELY(shared) && profile->counts_sites && !site_is_shared(old)) {
         births_are_missed(); // the block came from another interpreter, whose counters we must not touch
         return;
     }
-    size_t size = shadow_size(born.slot, value, born.block);
-    uint32_t moved = (value & ~TM_SLOT_SITE_MASK) | site;
-    count_in_site(new, size);
-    if (LIKELY(owns_lock)) {
-        __atomic_store_n(born.slot, moved, __ATOMIC_RELEASE);
-    } else if (!__atomic_compare_exchange_n(born.slot, &value, moved, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-        count_in_site_undo(new, size); // a thread that clears all traces was faster
+    size_t size = slot_size(born.word, born.value);
+    count_in_site(profile, site, size, shared);
+    if (LIKELY(!shared)) {
+        __atomic_store_n(born.slot, (value & ~TM_SLOT_SITE_MASK) | site, __ATOMIC_RELEASE);
+    } else if (!__atomic_compare_exchange_n(born.slot, &value, (value & ~TM_SLOT_SITE_MASK) | site, false,
+                                            __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        count_in_site_undo(profile, site, size, shared); // a thread that clears all traces was faster
         return;
     }
-    count_out_of_site(old, size);
-    if (UNLIKELY(counters_are_shared(old) != counters_are_shared(new))) {
-        count_out_of_whole(old, size);
-        count_in_whole(new, size);
-    }
+    count_out_of_site(profile, old, size, shared);
 }
 
-/** Move a tracked block to another site. */
-void move_tracked(uintptr_t block, uint32_t site);
+/**
+ * The address of an object's block that is in no grid: it is in a list, or a tracked one. 0: it is older than tracing, or
+ * somewhere unexpected.
+ */
+uintptr_t find_born_elsewhere(uintptr_t object);
+/** Move a block that is in no grid to another site. */
+void move_elsewhere(uintptr_t block, uint32_t site, bool shared);
 
 /** After a new site was made, which is seldom: check whether births are still reported. The caller has an interpreter's
  * lock, where there is one. */

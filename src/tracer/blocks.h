@@ -5,68 +5,74 @@
 #define TRACEMORTEM_TRACER_BLOCKS_H
 
 #include "counters.h"
-#include "shadow.h"
+#include "map.h"
 #include "tracked.h"
 
-/** Put a block into the tracked ones, replacing one with the same key. False: no memory. */
-bool block_store_tracked(uint32_t domain, uintptr_t address, struct tracked_block block);
+/** A block as the table has it. */
+struct block {
+    uint64_t size;
+    uint32_t site; // 0: there is no block
+};
+
+/** Put a block into the tracked ones, replacing one with the same key. `shared`: the side of the calling thread. False: no
+ * memory. */
+bool block_store_tracked(uint32_t domain, uintptr_t address, struct block block, bool shared);
+/** Put a block of domain 0 into its grid, or where else it belongs. False: no memory. */
+bool block_store(uintptr_t address, struct block block, bool gridded, bool shared);
 
 /** Put a block into the table. Without a site, or without memory, it is lost, and counted as lost. */
-static ALWAYS_INLINE void block_publish(uintptr_t address, size_t size, uint32_t site)
+static ALWAYS_INLINE void block_publish(facts_t facts, profile_t profile, unsigned allocator, uintptr_t address,
+                                        struct block block, bool shared)
 {
-    if (UNLIKELY(site == 0)) {
+    if (UNLIKELY(block.site == 0)) {
         table_lost_block();
         return;
     }
-    struct tm_site *counters = TABLE_SITE(site);
-    bool stored;
-    count_in_site(counters, size);
-    if (LIKELY(shadow_is_key(address)))
-        stored = shadow_store(address, size, site);
-    else
-        stored = block_store_tracked(0, address, (struct tracked_block){.size = size, .site = site});
-    if (LIKELY(stored)) {
-        count_in_whole(counters, size);
+    const bool gridded = allocator != TM_ALLOCATOR_RAW;
+    count_in_site(profile, block.site, block.size, shared);
+    if ((gridded && LIKELY(map_store_in_grid(facts->pool_shift, address, block.size, block.site))) ||
+        LIKELY(block_store(address, block, gridded, shared))) {
+        count_in_whole(block.size, shared);
     } else {
-        count_in_site_undo(counters, size);
+        count_in_site_undo(profile, block.site, block.size, shared);
         table_lost_block();
     }
 }
 
 /** A block that is out of the table and out of the whole. Its site still counts it, until block_end(). */
 struct taken_block {
-    struct tm_site *counters; // its site's; NULL: the block was not in the table
-    uint64_t size;
-    uint32_t site;
-    bool tracked; // it was not in the map
+    struct block block; // without a site: it was not in the table
+    bool tracked;       // it was not in the map
+    bool in_grid;       // it was in a grid
+    bool shared;        // the side of the thread that took it
 };
 
 /** block_take() from the tracked ones. */
-struct taken_block block_take_tracked(uint32_t domain, uintptr_t address);
-/** block_take() for code objects, for blocks outside the map, and for those of threads without the lock. */
-struct taken_block block_take_slowly(uintptr_t address);
+struct taken_block block_take_tracked(uint32_t domain, uintptr_t address, bool shared);
+/** block_take() for code objects, for tracked blocks, and for threads without the lock. */
+struct taken_block block_take_slowly(uintptr_t address, bool shared);
+/** block_take() for blocks that are in no grid. */
+struct taken_block block_take_elsewhere(uintptr_t address, bool shared);
 
 /** Take a block of domain 0 out of the table. */
-static ALWAYS_INLINE struct taken_block block_take(uintptr_t address)
+static ALWAYS_INLINE struct taken_block block_take(facts_t facts, unsigned allocator, uintptr_t address, bool shared)
 {
-    uint32_t *slot = LIKELY(shadow_is_key(address)) ? shadow_slot(address) : NULL;
-    uint32_t value = LIKELY(slot != NULL) ? __atomic_load_n(slot, __ATOMIC_RELAXED) : 0;
-    if (UNLIKELY((value & (TM_SLOT_START | TM_SLOT_WATCHED)) != TM_SLOT_START))
-        return block_take_slowly(address);
-    struct taken_block block = {.site = value & TM_SLOT_SITE_MASK, .size = shadow_size(slot, value, address)};
-    block.counters = TABLE_SITE(block.site);
-    if (counters_are_shared(block.counters) || UNLIKELY(block.size > TM_SIZE_MASK))
-        return block_take_slowly(address);
-    count_out_of_whole(block.counters, block.size);
+    uint64_t word = 0;
+    uint32_t *slot = allocator == TM_ALLOCATOR_RAW ? NULL : map_plain_slot(facts->pool_shift, address, &word);
+    if (UNLIKELY(slot == NULL) || UNLIKELY(shared))
+        return block_take_elsewhere(address, shared);
+    uint32_t value = *slot;
+    struct block block = {.size = slot_size(word, value), .site = value & TM_SLOT_SITE_MASK};
+    count_out_of_whole(block.size, false);
     __atomic_store_n(slot, 0, __ATOMIC_RELEASE);
-    return block;
+    return (struct taken_block){.block = block, .in_grid = true};
 }
 
 /** A block that was taken is gone. */
-static ALWAYS_INLINE void block_end(const struct taken_block *block)
+static ALWAYS_INLINE void block_end(profile_t profile, const struct taken_block *taken)
 {
-    if (LIKELY(block->counters != NULL))
-        count_out_of_site(block->counters, block->size);
+    if (LIKELY(taken->block.site != 0))
+        count_out_of_site(profile, taken->block.site, taken->block.size, taken->shared);
 }
 
 #endif

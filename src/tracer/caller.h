@@ -43,4 +43,19 @@ static ALWAYS_INLINE struct caller find_caller(facts_t facts, unsigned allocator
     return (struct caller){.thread = thread, .owns_lock = facts->lock_is_global || in_main_interpreter(thread)};
 }
 
+/** Whether the caller counts on the side of threads without the main interpreter's lock. */
+static ALWAYS_INLINE bool caller_is_shared(struct caller caller, unsigned allocator)
+{
+    return allocator == TM_ALLOCATOR_RAW || !caller.owns_lock;
+}
+
+/** The same for a caller of free(), who is not looked at more than that takes. */
+static ALWAYS_INLINE bool free_is_shared(facts_t facts, unsigned allocator)
+{
+    if (allocator == TM_ALLOCATOR_RAW || facts->free_threaded)
+        return true;
+    // With one lock for all, only its holder calls the other allocators.
+    return !facts->lock_is_global && !find_caller(facts, allocator).owns_lock;
+}
+
 #endif

@@ -1,7 +1,9 @@
 /**
  * The counters: of sites, and of traced memory as a whole.
  *
- * A site's counters are either the lock holder's and changed by plain additions, or shared and changed atomically.
+ * Of all counters there are two kinds: those of holders of the main interpreter's lock, changed by plain additions, and those
+ * of all other threads, changed atomically (`shared`). The whole is the sum of both. A thread counts on its own side, also
+ * when it frees a block that another side has allocated. A site is of one kind. Only the full profile counts in sites.
  *
  * A block is counted in two steps, and published between them: first its site counts it, then the whole. When a block goes,
  * first the whole gets less, then the site. So the sites together count more bytes than the whole while an update is in
@@ -14,6 +16,7 @@
 #ifndef TRACEMORTEM_TRACER_COUNTERS_H
 #define TRACEMORTEM_TRACER_COUNTERS_H
 
+#include "profile.h"
 #include "table.h"
 
 static inline void counter_add(uint64_t *counter, uint64_t amount)
@@ -45,9 +48,10 @@ static inline void counter_note(int64_t change)
     __atomic_fetch_add(&counter_notes[note].in_flight, change, __ATOMIC_SEQ_CST);
 }
 
-static inline bool counters_are_shared(const struct tm_site *site)
+/** Whether what is allocated from a site belongs to threads without the main interpreter's lock. */
+static inline bool site_is_shared(uint32_t site)
 {
-    return UNLIKELY(site->flags & TM_SITE_SHARED);
+    return TABLE_SITE(site)->flags & TM_SITE_SHARED;
 }
 
 /** Keeps the compiler from moving a count to the other side of the publication. Costs nothing. */
@@ -68,34 +72,39 @@ static inline void count_in_whole_shared(uint64_t size)
 }
 
 /** An allocation, first step: the block is not published yet. */
-static inline void count_in_site(struct tm_site *site, uint64_t size)
+static ALWAYS_INLINE void count_in_site(profile_t profile, uint32_t site, uint64_t size, bool shared)
 {
-    if (counters_are_shared(site)) {
+    struct tm_counters *counters = profile->counts_sites ? TABLE_COUNTERS(site) : NULL;
+    if (UNLIKELY(shared)) {
         counter_note(1);
-        counter_add(&site->allocated, size);
-        counter_add(&site->allocations, 1);
-    } else {
-        site->allocated += size;
+        if (counters != NULL) {
+            counter_add(&counters->allocated, size);
+            counter_add(&counters->allocations, 1);
+        }
+    } else if (counters != NULL) {
+        counters->allocated += size;
         counter_fence();
-        site->allocations++;
+        counters->allocations++;
     }
     counter_fence();
 }
 
 /** The block could not be published. */
-static inline void count_in_site_undo(struct tm_site *site, uint64_t size)
+static inline void count_in_site_undo(profile_t profile, uint32_t site, uint64_t size, bool shared)
 {
-    counter_add(&site->allocations, (uint64_t)-1);
-    counter_add(&site->allocated, -size);
-    if (counters_are_shared(site))
+    if (profile->counts_sites) {
+        counter_add(&TABLE_COUNTERS(site)->allocations, (uint64_t)-1);
+        counter_add(&TABLE_COUNTERS(site)->allocated, -size);
+    }
+    if (shared)
         counter_note(-1);
 }
 
 /** Second step: the block is published. */
-static inline void count_in_whole(const struct tm_site *site, uint64_t size)
+static ALWAYS_INLINE void count_in_whole(uint64_t size, bool shared)
 {
     counter_fence();
-    if (counters_are_shared(site)) {
+    if (UNLIKELY(shared)) {
         count_in_whole_shared(size);
         counter_note(-1);
         return;
@@ -107,9 +116,9 @@ static inline void count_in_whole(const struct tm_site *site, uint64_t size)
 }
 
 /** A block goes, first step: it is still published. */
-static inline void count_out_of_whole(const struct tm_site *site, uint64_t size)
+static ALWAYS_INLINE void count_out_of_whole(uint64_t size, bool shared)
 {
-    if (counters_are_shared(site)) {
+    if (UNLIKELY(shared)) {
         counter_note(1);
         counter_add(&table->shared.traced, -size);
     } else {
@@ -119,9 +128,9 @@ static inline void count_out_of_whole(const struct tm_site *site, uint64_t size)
 }
 
 /** Take that step back. */
-static inline void count_out_of_whole_undo(const struct tm_site *site, uint64_t size)
+static inline void count_out_of_whole_undo(uint64_t size, bool shared)
 {
-    if (counters_are_shared(site)) {
+    if (shared) {
         counter_add(&table->shared.traced, size);
         counter_note(-1);
     } else {
@@ -131,18 +140,21 @@ static inline void count_out_of_whole_undo(const struct tm_site *site, uint64_t 
 }
 
 /** Second step: the block is no longer published. */
-static inline void count_out_of_site(struct tm_site *site, uint64_t size)
+static ALWAYS_INLINE void count_out_of_site(profile_t profile, uint32_t site, uint64_t size, bool shared)
 {
+    struct tm_counters *counters = profile->counts_sites ? TABLE_COUNTERS(site) : NULL;
     counter_fence();
-    if (counters_are_shared(site)) {
-        counter_add(&site->frees, 1);
-        counter_add(&site->freed, size);
-        counter_note(-1);
-    } else {
-        site->frees++;
+    // A thread with the lock frees blocks of other threads, too.
+    if (counters != NULL && UNLIKELY(shared || site_is_shared(site))) {
+        counter_add(&counters->frees, 1);
+        counter_add(&counters->freed, size);
+    } else if (counters != NULL) {
+        counters->frees++;
         counter_fence();
-        site->freed += size;
+        counters->freed += size;
     }
+    if (UNLIKELY(shared))
+        counter_note(-1);
 }
 
 #endif

@@ -24,6 +24,7 @@ struct cpython_facts {
     uint32_t version;    // (major << 8) | minor
     bool free_threaded;  // a build without a global lock, even if it runs with one (PYTHON_GIL=1)
     bool lock_is_global; // one lock for all interpreters: the current thread state is that of the lock's holder
+    uint8_t pool_shift; // log2 of POOL_SIZE, of the object allocator (obmalloc.c); without a global lock, of our choice
     // PyObject, PyVarObject
     uint8_t object_type;
     uint8_t object_size; // of the head of every object; the number of items of a variable object comes next

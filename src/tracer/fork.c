@@ -5,9 +5,8 @@
 
 #include <pthread.h>
 
+#include "blocks.h"
 #include "caller.h"
-#include "counters.h"
-#include "shadow.h"
 #include "writers.h"
 
 // Whether the forking thread, between our handlers, has the main interpreter's lock. Then what the lock protects is at rest.
@@ -19,19 +18,28 @@ static void before_fork(void)
     writers_before_fork();
 }
 
-/** Put back the blocks that were inside realloc(), unless another block has the address meanwhile. True: there were some. */
+/** Put back a block that was inside realloc(), where it is now, unless the table has a block there already. */
+static void undo_resize(const struct tm_resize *resize)
+{
+    uintptr_t address = resize->moved != 0 ? resize->moved : resize->address;
+    bool shared = site_is_shared(resize->site);
+    struct map_place place;
+    if (!map_find(address, &place))
+        block_store(address, (struct block){resize->size, resize->site}, !shared, true);
+}
+
+/** Put back the blocks that other threads were resizing. True: there were some. */
 static bool undo_resizes(void)
 {
     bool undone = false;
     for (unsigned i = has_lock ? 1 : 0; i < TM_RESIZES; i++) {
         struct tm_resize *resize = &table->resize[i];
-        if (resize->state == TM_RESIZE_FREE)
-            continue;
-        const uint32_t *slot = shadow_slot(resize->address);
-        if (resize->state == TM_RESIZE_BUSY && (slot == NULL || !(*slot & TM_SLOT_START)))
-            shadow_store(resize->address, resize->size, resize->site);
-        undone = undone || resize->state == TM_RESIZE_BUSY;
-        resize->state = TM_RESIZE_FREE;
+        if (resize->state == TM_RESIZE_BUSY) {
+            undo_resize(resize);
+            undone = true;
+        }
+        if (resize->state != TM_RESIZE_FREE)
+            resize->state = TM_RESIZE_FREE;
     }
     return undone;
 }
@@ -48,52 +56,39 @@ static bool forget_notes(void)
     return in_flight;
 }
 
-/** Whether the sites together count other bytes than the whole, which they do while an update is in flight. */
-static bool sites_differ_from_whole(void)
-{
-    uint64_t live = 0;
-    for (uint32_t id = 1; id < table->sites.count; id++)
-        live += TABLE_SITE(id)->allocated - TABLE_SITE(id)->freed;
-    return live != table->owned.traced + table->shared.traced;
-}
-
 /** Whether another thread was inside an update. Without a global lock none was, since the writers were held. */
 static bool updates_in_flight(void)
 {
-    if (cpython.facts->free_threaded)
-        return false;
-    // Only a thread that forks without the lock must look at all sites: the holder of the lock is not there to ask.
-    return forget_notes() || (!has_lock && sites_differ_from_whole());
+    // The holder of the lock is not there to ask, so a thread that forks without the lock counts anyway.
+    return !cpython.facts->free_threaded && (forget_notes() || !has_lock);
 }
 
 static void recount_block(uint32_t site, uint64_t size)
 {
-    struct tm_site *counters = TABLE_SITE(site);
+    table->shared.traced += size;
+    if (!profile_now->counts_sites)
+        return;
+    struct tm_counters *counters = TABLE_COUNTERS(site);
     counters->frees--;
     counters->freed -= size;
-    *(counters_are_shared(counters) ? &table->shared.traced : &table->owned.traced) += size;
 }
 
-static void recount_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
+static void recount_place(void *context, const struct map_place *place)
 {
     (void)context;
-    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
-        uintptr_t address = base + (uintptr_t)i * SLOT_BYTES;
-        if (leaf[i] & TM_SLOT_START && *entry & shadow_part_bit(address))
-            recount_block(leaf[i] & TM_SLOT_SITE_MASK, shadow_size(&leaf[i], leaf[i], address));
-    }
+    recount_block(place->block.site, place->block.size);
 }
 
 /** Count the blocks that are published, and no others. */
 static void recount(void)
 {
     table->owned.traced = table->shared.traced = 0;
-    for (uint32_t id = 1; id < table->sites.count; id++) {
-        struct tm_site *site = TABLE_SITE(id);
-        site->frees = site->allocations;
-        site->freed = site->allocated;
+    for (uint32_t id = 1; profile_now->counts_sites && id < table->sites.count; id++) {
+        struct tm_counters *counters = TABLE_COUNTERS(id);
+        counters->frees = counters->allocations;
+        counters->freed = counters->allocated;
     }
-    shadow_walk(recount_leaf, NULL);
+    map_walk(recount_place, NULL);
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         const struct tm_tracked *tracked = TABLE_TRACKED(id);
         if (tracked->site != 0)

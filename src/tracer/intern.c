@@ -10,8 +10,8 @@
 #include "layout/bounds.h"
 #include "layout/hash.h"
 #include "layout/lines.h"
-#include "pages.h"
-#include "shadow.h"
+#include "profile.h"
+#include "watched.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Indexes
@@ -31,7 +31,7 @@ static void index_put(uint32_t *ids, uint64_t mask, uint64_t hash, uint32_t id)
     ids[i] = id;
 }
 
-enum { FIRST_INDEX = 512 };
+enum { FIRST_INDEX = 1024 };
 
 /** Make room for one more id: the index is at most two thirds full. False: no memory. */
 static bool index_reserve(struct index *index)
@@ -39,18 +39,14 @@ static bool index_reserve(struct index *index)
     if (index->ids != NULL && index->used * 3 < index->mask * 2)
         return true;
     uint64_t size = index->ids == NULL ? FIRST_INDEX : (index->mask + 1) * 2;
-    uint32_t *ids = size == FIRST_INDEX ? table_allocate(size * sizeof *ids) : pages_map(size * sizeof *ids);
+    uint32_t *ids = table_map(size * sizeof *ids, TM_OWN_PRIVATE);
     if (ids == NULL)
         return false;
-    if (size != FIRST_INDEX)
-        table_account((int64_t)(size * sizeof *ids));
     for (uint64_t i = 0; index->ids != NULL && i <= index->mask; i++)
         if (index->ids[i] != 0)
             index_put(ids, size - 1, index->hash_of(index->ids[i]), index->ids[i]);
-    if (size > 2 * FIRST_INDEX) {
-        pages_unmap(index->ids, size / 2 * sizeof *ids);
-        table_account(-(int64_t)(size / 2 * sizeof *ids));
-    }
+    if (index->ids != NULL)
+        table_unmap(index->ids, size / 2 * sizeof *ids);
     index->ids = ids;
     index->mask = size - 1;
     return true;
@@ -233,142 +229,9 @@ static uint32_t intern_code_contents(const void *object)
     return table_publish(&table->codes);
 }
 
-// The map remembers a code object by two slots of the block that holds it. TM_SLOT_WATCHED in the slot of the block's start is
-// the mark: a free reads that slot anyway, so noticing the block's end costs nothing. The slot 32 bytes further on, behind
-// those of the block's size, has the id.
-//
-// Mostly the block begins with the object. An allocator that wraps ours, such as that of PyMem_SetupDebugHooks(), may keep
-// something of its own before the object. Then free() is called with the start that we have seen, not with the object.
-//
-// If the map shows no block and no allocator wraps ours, the block is the object. If that is not at a multiple of 16, it does
-// not own the slot it starts in, and is marked further in, with its own address. In all other cases we do not notice its end.
-
-enum { MOST_BEFORE = 4 * SLOT_BYTES }; // bytes of the block before the object's own slot
-
-static void (*hooked_free)(void *context, void *block);
-
-void code_set_free(void (*object_free)(void *context, void *block))
-{
-    hooked_free = object_free;
-}
-
-static bool free_names_object(void)
-{
-    PyMemAllocatorEx allocator;
-    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &allocator);
-    return allocator.free == hooked_free;
-}
-
-static uint32_t slot_value(uintptr_t address)
-{
-    const uint32_t *slot = shadow_slot(address);
-    return slot == NULL ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
-}
-
-static uintptr_t aligned_down(uintptr_t address)
-{
-    return address & ~(uintptr_t)(SLOT_BYTES - 1);
-}
-
-static uintptr_t id_address(uintptr_t mark)
-{
-    return mark + 2 * SLOT_BYTES;
-}
-
-/** The place of the mark for a block that is not in the map, or not at a multiple of 16. */
-static uintptr_t own_address(uintptr_t block)
-{
-    return block % SLOT_BYTES == 0 ? block : aligned_down(block) + 2 * SLOT_BYTES;
-}
-
-/** If the block is small, the slot there may be another block's, so the mark has the address of its own. */
-static uint32_t own_mark(uintptr_t block)
-{
-    return block % SLOT_BYTES == 0 ? TM_SLOT_WATCHED : TM_SLOT_WATCHED | (block & (TM_SLOT_WATCHED - 1));
-}
-
-static bool has_own_mark(uintptr_t block)
-{
-    uint32_t value = slot_value(own_address(block));
-    return block % SLOT_BYTES == 0 ? (value & TM_SLOT_WATCHED) != 0 : value == own_mark(block);
-}
-
-/** Whether the slot is a size slot, after a start. There TM_SIZE_ESCAPE is the same bit as TM_SLOT_WATCHED. */
-static bool is_size(uintptr_t address)
-{
-    uint32_t before = slot_value(address - SLOT_BYTES);
-    return (before & (TM_SLOT_START | TM_SLOT_SMALL_MASK << TM_SLOT_SMALL_SHIFT)) == TM_SLOT_START;
-}
-
-/** The mark of a living code object; 0: none. A mark so near before it is not another object's: the two would overlap. */
-static uintptr_t find_mark(uintptr_t object)
-{
-    if (object % SLOT_BYTES != 0 && has_own_mark(object))
-        return own_address(object);
-    for (uintptr_t slot = aligned_down(object), end = slot - MOST_BEFORE; slot >= end; slot -= SLOT_BYTES) {
-        uint32_t value = slot_value(slot);
-        if (value & TM_SLOT_WATCHED && (value & TM_SLOT_START || !is_size(slot)))
-            return slot;
-        if (value & TM_SLOT_START)
-            return 0;
-    }
-    return 0;
-}
-
-/** The least length of a code object. */
-static size_t object_length(const void *object)
-{
-    const struct cpython_facts *facts = cpython.facts;
-    if (facts->code_first_traceable == 0)
-        return facts->code_lines + sizeof(PyObject *);
-    return facts->code_bytecode + (size_t)cpython_items_of(object) * CODE_UNIT;
-}
-
-/** The start of the block that holds this code object, and no room for a second one; 0: it is not in the map. */
-static uintptr_t find_block(const void *object)
-{
-    uintptr_t first = (uintptr_t)object, length = object_length(object), block;
-    const uint32_t *slot = shadow_find_start(first, MOST_BEFORE, &block);
-    if (slot == NULL)
-        return 0;
-    uintptr_t end = block + shadow_size(slot, *slot, block);
-    return end >= first + length && end < first + 2 * length ? block : 0;
-}
-
-static uint32_t *slot_to_mark(uintptr_t address)
-{
-    uint32_t *slot = shadow_slot(address);
-    return slot != NULL ? slot : shadow_slot_create_locked(address);
-}
-
-/** Mark an object with its id. False: we would not notice its end, or there is no memory. */
-static bool mark(const void *object, uint32_t id)
-{
-    uintptr_t block = find_block(object), address = block != 0 ? block : own_address((uintptr_t)object);
-    if (block == 0 && !free_names_object())
-        return false;
-    uint32_t *slot = slot_to_mark(address), *remembered = slot_to_mark(id_address(address));
-    if (slot == NULL || remembered == NULL)
-        return false;
-    uint32_t value = __atomic_load_n(slot, __ATOMIC_RELAXED);
-    uint32_t marked = block != 0 ? value | TM_SLOT_WATCHED : own_mark((uintptr_t)object);
-    *remembered = id;
-    // A thread that clears all traces may have changed the slot meanwhile.
-    return (value & TM_SLOT_START) == (block != 0 ? TM_SLOT_START : 0) &&
-           __atomic_compare_exchange_n(slot, &value, marked, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-}
-
-/** The id of a mark; 0: it was no mark. */
-static uint32_t marked_id(uintptr_t mark)
-{
-    uint32_t id = slot_value(id_address(mark));
-    return id < table->codes.count ? id : 0;
-}
-
 struct interned_code intern_code(const void *object)
 {
-    uintptr_t known = find_mark((uintptr_t)object);
-    uint32_t id = known == 0 ? 0 : marked_id(known);
+    uint32_t id = watched_find(object);
     if (id != 0)
         return (struct interned_code){.id = id, .watched = true};
     id = object != NULL && cpython_is_code(object) ? intern_code_contents(object) : 0;
@@ -376,21 +239,7 @@ struct interned_code intern_code(const void *object)
         table_lost_frame();
         return (struct interned_code){.id = TM_CODE_UNKNOWN};
     }
-    return (struct interned_code){.id = id, .watched = known == 0 && mark(object, id)};
-}
-
-size_t code_forget(uintptr_t address)
-{
-    if (!has_own_mark(address))
-        return 0;
-    uint32_t id = marked_id(own_address(address));
-    __atomic_fetch_and(shadow_slot(own_address(address)), ~TM_SLOT_WATCHED, __ATOMIC_RELAXED);
-    if (id == 0)
-        return 0;
-    // The object itself may be overwritten already, by an allocator that wraps ours.
-    const struct cpython_facts *facts = cpython.facts;
-    size_t bytecode = facts->code_first_traceable == 0 ? 0 : TABLE_CODE(id)->code_length + CODE_UNIT;
-    return MOST_BEFORE + SLOT_BYTES + facts->code_bytecode + bytecode;
+    return (struct interned_code){.id = id, .watched = watched_add(object, id)};
 }
 
 static int32_t find_line_start(const struct tm_code *code, int32_t instruction)
@@ -470,6 +319,17 @@ static uint64_t site_hash(uint32_t id)
 }
 static struct index sites = {.hash_of = site_hash};
 
+/** The counters of all sites up to this one. False: no memory. */
+static bool append_counters(uint64_t id)
+{
+    while (table->counters.count <= id) {
+        if (table_append(&table->counters) == NULL)
+            return false;
+        table_publish(&table->counters);
+    }
+    return true;
+}
+
 static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
 {
     uint32_t kind = site_kind(key->total_frames, key->allocator, key->flags);
@@ -481,7 +341,8 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
             return id;
     }
     struct tm_site *site = append(&table->sites, limit);
-    if (site == NULL || !index_reserve(&sites))
+    bool counted = profile_now->counts_sites;
+    if (site == NULL || !index_reserve(&sites) || (counted && !append_counters(table->sites.count)))
         return 0;
     *site = (struct tm_site){.node = key->node,
                              .total_frames = key->total_frames,
@@ -491,6 +352,14 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
     site->hash = tm_site_hash(table->sites.count, site);
     index_add(&sites, hash, (uint32_t)table->sites.count);
     return table_publish(&table->sites);
+}
+
+bool intern_begin(void)
+{
+    table_lock();
+    bool ready = !profile_now->counts_sites || append_counters(table->sites.count - 1);
+    table_unlock();
+    return ready;
 }
 
 uint32_t intern_site(const struct site_key *key)

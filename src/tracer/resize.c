@@ -4,18 +4,16 @@
 
 void resize_undo(const struct resize *resize)
 {
-    const struct taken_block *old = &resize->old;
-    bool stored;
-    if (old->counters == NULL)
+    struct block block = resize->old.block;
+    bool shared = resize->old.shared;
+    if (block.site == 0)
         return;
-    if (old->tracked)
-        stored = block_store_tracked(0, resize->address, (struct tracked_block){.size = old->size, .site = old->site});
-    else
-        stored = shadow_store(resize->address, old->size, old->site);
+    bool stored = resize->old.tracked ? block_store_tracked(0, resize->address, block, shared)
+                                      : block_store(resize->address, block, resize->gridded, shared);
     if (stored) {
-        count_in_whole(old->counters, old->size);
+        count_in_whole(block.size, shared);
     } else {
-        count_out_of_site(old->counters, old->size);
+        count_out_of_site(profile_now, block.site, block.size, shared);
         table_lost_block();
     }
 }

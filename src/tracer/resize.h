@@ -14,6 +14,7 @@ struct resize {
     struct tm_resize *record; // NULL: all are in use, or the block is not in the map
     struct taken_block old;
     uintptr_t address;
+    bool gridded; // the block's allocator may keep to grids
 };
 
 /** A record for the caller; NULL: all are in use. */
@@ -30,26 +31,42 @@ static ALWAYS_INLINE struct tm_resize *resize_claim(struct caller caller)
     return NULL;
 }
 
-/** Before realloc(): the block leaves the table. */
-static ALWAYS_INLINE struct resize resize_begin(uintptr_t address, struct caller caller)
+/** The live block of the map that starts at an address. */
+static ALWAYS_INLINE struct block resize_look(facts_t facts, unsigned allocator, uintptr_t address)
 {
-    struct resize resize = {.address = address};
-    uint32_t *slot = shadow_slot(address);
-    uint32_t value = slot == NULL || address % SLOT_BYTES != 0 ? 0 : __atomic_load_n(slot, __ATOMIC_RELAXED);
-    if (LIKELY(value & TM_SLOT_START) && (resize.record = resize_claim(caller)) != NULL) {
+    uint64_t word;
+    const uint32_t *slot = allocator == TM_ALLOCATOR_RAW ? NULL : map_plain_slot(facts->pool_shift, address, &word);
+    struct map_place place;
+    if (LIKELY(slot != NULL))
+        return (struct block){.size = slot_size(word, *slot), .site = *slot & TM_SLOT_SITE_MASK};
+    if (map_find(address, &place))
+        return (struct block){.size = place.block.size, .site = place.block.site};
+    return (struct block){0};
+}
+
+/** Before realloc(): the block leaves the table. */
+static ALWAYS_INLINE struct resize resize_begin(facts_t facts, unsigned allocator, uintptr_t address,
+                                                struct caller caller)
+{
+    struct resize resize = {.address = address, .gridded = allocator != TM_ALLOCATOR_RAW};
+    struct block block = resize_look(facts, allocator, address);
+    if (LIKELY(block.site != 0) && (resize.record = resize_claim(caller)) != NULL) {
         resize.record->address = address;
-        resize.record->size = shadow_size(slot, value, address);
-        resize.record->site = value & TM_SLOT_SITE_MASK;
+        resize.record->size = block.size;
+        resize.record->site = block.site;
+        resize.record->moved = 0;
         __atomic_store_n(&resize.record->state, TM_RESIZE_BUSY, __ATOMIC_RELEASE);
     }
-    resize.old = block_take(address);
+    resize.old = block_take(facts, allocator, address, caller_is_shared(caller, allocator));
     return resize;
 }
 
-/** realloc() has succeeded: the old block is gone. */
-static ALWAYS_INLINE void resize_commit(const struct resize *resize)
+/** realloc() has succeeded: the old block is gone, and the new one is at `moved`. */
+static ALWAYS_INLINE void resize_commit(profile_t profile, const struct resize *resize, uintptr_t moved)
 {
-    block_end(&resize->old);
+    if (LIKELY(resize->record != NULL))
+        __atomic_store_n(&resize->record->moved, moved, __ATOMIC_RELEASE);
+    block_end(profile, &resize->old);
 }
 
 /** realloc() has failed: the old block goes back into the table. */

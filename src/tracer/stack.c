@@ -10,7 +10,7 @@ struct stack stack;
 struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
 // The table of transitions begins with four pages. It doubles while transitions in use displace each other.
-enum { FIRST_LOG = 9, LAST_LOG = 14, IN_USE = 8 };
+enum { FIRST_LOG = 9, LAST_LOG = 14 };
 
 static size_t transitions_count(void)
 {
@@ -85,11 +85,7 @@ static bool in_use(const struct transition *transition)
         return false;
     if (transition->depth == 0)
         return true;
-    uint64_t blocks = 0;
-    for (int i = 0; i < 2; i++)
-        if (transition->site[i] != 0)
-            blocks += TABLE_SITE(transition->site[i])->allocations;
-    return blocks >= IN_USE;
+    return transition->site[0] != 0 || transition->site[1] != 0;
 }
 
 static struct transition *remember(const struct transition *key)
@@ -177,13 +173,14 @@ struct transition *stack_learn(const struct transition *key, struct stack_entry 
 uint32_t stack_find_site(struct transition *transition, unsigned allocator)
 {
     uint32_t kept = TABLE_NODE(transition->node)->depth;
-    bool counted = cpython.facts->counts_frames;
-    uint32_t there = counted ? transition->depth : stack.entries[stack.count].depth;
-    bool shortened = kept < there && kept < table->frame_limit;
+    bool counted = stack_counts(cpython.facts, profile_now);
+    // Without any frame, TM_NODE_UNKNOWN counts as one.
+    uint32_t there = counted || transition == &stack.no_frames ? transition->depth : stack.entries[stack.count].depth;
+    bool cut = there > table->frame_limit, shortened = kept < there && kept < table->frame_limit;
     struct site_key key = {.node = transition->node,
-                           .total_frames = (uint16_t)(counted ? there : kept),
+                           .total_frames = (uint16_t)(cut && !counted ? kept : there),
                            .allocator = (uint8_t)allocator,
-                           .flags = (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0) |
+                           .flags = (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0) | (cut ? TM_SITE_CUT : 0) |
                                     (shortened ? TM_SITE_SHORTENED : 0)};
     table_lock();
     uint32_t site = intern_site(&key);

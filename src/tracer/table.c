@@ -64,89 +64,186 @@ static void after_fork_in_child(void)
 // ---------------------------------------------------------------------------------------------------------------
 // Memory
 
-// The root's mapping: the root itself, the directory, and room for the first of everything else. A small program needs no
-// other mapping but its leaves.
+// The root's mapping: the root itself, and room for the first of everything else. A small program needs no other mapping of
+// the table's. Copies of records have mappings of their own, so that they are not on the same pages.
 #define ROOT_MAPPING ((size_t)1 << 20)
-static char *spare, *spare_end;
+#define SHARED_MAPPING ((size_t)1 << 18)
 
-void *table_allocate(size_t size)
+struct room {
+    char *next, *end;
+};
+static struct room records, copies;
+
+static void *allocate_from(struct room *room, size_t size)
 {
     size = (size + 63) & ~(size_t)63;
-    if (size <= (size_t)(spare_end - spare)) {
-        void *memory = spare;
-        spare += size;
+    if (size <= (size_t)(room->end - room->next)) {
+        void *memory = room->next;
+        room->next += size;
         return memory;
     }
     // Small pieces share a mapping. A large piece has its own, and the rest of the shared one stays for small ones.
-    size_t mapping = size < ROOT_MAPPING / 4 ? ROOT_MAPPING : (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-    char *memory = pages_map(mapping);
-    if (memory == NULL)
-        return NULL;
-    table_account((int64_t)mapping);
-    if (mapping == ROOT_MAPPING) {
-        spare = memory + size;
-        spare_end = memory + mapping;
-    }
+    size_t mapping = size < SHARED_MAPPING ? ROOT_MAPPING : (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+    char *memory = table_map(mapping, TM_OWN_TABLE);
+    if (memory != NULL && size < SHARED_MAPPING)
+        *room = (struct room){memory + size, memory + mapping};
     return memory;
 }
 
-void table_account(int64_t bytes)
+void *table_allocate(size_t size)
 {
-    __atomic_fetch_add(&table->mapped, (uint64_t)bytes, __ATOMIC_RELAXED);
+    return allocate_from(&records, size);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Arrays
 
-/** The chunk of record `id`, which is made if there is none; NULL: no memory, or no room in the array. */
-static char *chunk_for(struct tm_array *array, uint64_t id, uint64_t *index, uint64_t *room)
+enum { COPIED_MOST = 1 << 15 }; // bytes: larger chunks have no copy
+
+/** Where a record is. */
+struct record_place {
+    unsigned chunk;
+    uint64_t index, room; // in the chunk; up to its end
+};
+
+static struct record_place place_of(const struct tm_array *array, uint64_t id)
 {
-    uint64_t biased = id + (UINT64_C(1) << array->first_shift);
+    uint64_t biased = id + (UINT64_C(1) << array->first_shift), first;
     unsigned log = 63 - (unsigned)__builtin_clzll(biased);
-    unsigned k = log - array->first_shift;
+    first = UINT64_C(1) << log;
+    return (struct record_place){
+        .chunk = log - array->first_shift, .index = biased - first, .room = first - (biased - first)};
+}
+
+static bool has_copies(const struct tm_array *array)
+{
+    return array != &table->counters && array != &table->tracked && array != &table->arenas && array != &table->own;
+}
+
+/** Make a chunk, if there is none. False: no memory, or no room in the array. */
+static bool make_chunk(struct tm_array *array, unsigned k)
+{
     if (k >= TM_ARRAY_CHUNKS)
-        return NULL;
-    if (array->chunk[k] == 0) {
-        void *memory = table_allocate(((size_t)1 << log) * array->record_size);
-        if (memory == NULL)
-            return NULL;
-        __atomic_store_n(&array->chunk[k], (uint64_t)(uintptr_t)memory, __ATOMIC_RELEASE);
-    }
-    *index = biased - (UINT64_C(1) << log);
-    *room = (UINT64_C(1) << log) - *index;
-    return (char *)(uintptr_t)array->chunk[k];
+        return false;
+    if (array->chunk[k] != 0)
+        return true;
+    size_t bytes = ((size_t)array->record_size << array->first_shift) << k;
+    void *memory = table_allocate(bytes);
+    if (memory == NULL)
+        return false;
+    if (k < TM_ARRAY_COPIES && bytes <= COPIED_MOST && has_copies(array))
+        array->copy[k] = (uint64_t)(uintptr_t)allocate_from(&copies, bytes);
+    __atomic_store_n(&array->chunk[k], (uint64_t)(uintptr_t)memory, __ATOMIC_RELEASE);
+    return true;
+}
+
+/** Records [id, id + count) of one chunk, from the chunk into its copy. */
+static void copy_records(struct tm_array *array, uint64_t id, uint64_t count)
+{
+    struct record_place place = place_of(array, id);
+    if (place.chunk >= TM_ARRAY_COPIES || array->copy[place.chunk] == 0)
+        return;
+    uint64_t start = place.index * array->record_size;
+    memcpy((char *)(uintptr_t)array->copy[place.chunk] + start, (char *)(uintptr_t)array->chunk[place.chunk] + start,
+           count * array->record_size);
 }
 
 void *table_append(struct tm_array *array)
 {
-    uint64_t index, room;
-    char *chunk = array->count < UINT32_MAX ? chunk_for(array, array->count, &index, &room) : NULL;
-    return chunk == NULL ? NULL : chunk + index * array->record_size;
+    struct record_place place = place_of(array, array->count);
+    if (array->count >= UINT32_MAX || !make_chunk(array, place.chunk))
+        return NULL;
+    return (char *)(uintptr_t)array->chunk[place.chunk] + place.index * array->record_size;
 }
 
 uint32_t table_publish(struct tm_array *array)
 {
     uint64_t id = array->count;
+    copy_records(array, id, 1);
     __atomic_store_n(&array->count, id + 1, __ATOMIC_RELEASE);
     return (uint32_t)id;
+}
+
+void table_copy(struct tm_array *array, uint64_t id)
+{
+    copy_records(array, id, 1);
 }
 
 bool table_append_bytes(const void *bytes, uint32_t length, tm_position *position)
 {
     struct tm_array *array = &table->bytes;
-    uint64_t start = array->count, index, room;
+    uint64_t start = array->count;
     for (;;) {
-        char *chunk = chunk_for(array, start, &index, &room);
-        if (chunk == NULL)
+        struct record_place place = place_of(array, start);
+        if (!make_chunk(array, place.chunk))
             return false;
-        if (length <= room) {
-            memcpy(chunk + index, bytes, length);
+        if (length <= place.room) {
+            memcpy((char *)(uintptr_t)array->chunk[place.chunk] + place.index, bytes, length);
+            copy_records(array, start, length);
             *position = start;
             __atomic_store_n(&array->count, start + length, __ATOMIC_RELEASE);
             return true;
         }
-        start += room; // on to the next chunk, which is at least as large as all before it
+        start += place.room; // on to the next chunk, which is at least as large as all before it
     }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The tracer's own mappings
+
+static uint32_t free_own; // records of mappings that were unmapped, chained through `address`
+
+static uint32_t new_own(void)
+{
+    static bool growing;
+    struct tm_array *own = &table->own;
+    // The memory for more records is a mapping that needs a record. So it comes while there is room for one more.
+    if (!growing) {
+        growing = true;
+        make_chunk(own, place_of(own, own->count + 1).chunk);
+        growing = false;
+    }
+    return table_append(own) == NULL ? 0 : table_publish(own);
+}
+
+static void add_own(void *memory, size_t size, enum tm_own_kind kind)
+{
+    uint32_t id = free_own;
+    __atomic_fetch_add(&table->mapped, size, __ATOMIC_RELAXED);
+    if (id != 0)
+        free_own = (uint32_t)TABLE_OWN(id)->address;
+    else if ((id = new_own()) == 0)
+        return;
+    struct tm_own *own = TABLE_OWN(id);
+    own->address = (uint64_t)(uintptr_t)memory;
+    own->kind = kind;
+    own->hash = tm_own_hash(id, &(struct tm_own){.address = own->address, .size = size, .kind = kind});
+    __atomic_store_n(&own->size, size, __ATOMIC_RELEASE);
+}
+
+void *table_map(size_t size, enum tm_own_kind kind)
+{
+    size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+    void *memory = pages_map(size);
+    if (memory != NULL)
+        add_own(memory, size, kind);
+    return memory;
+}
+
+void table_unmap(void *memory, size_t size)
+{
+    size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+    for (uint32_t id = 1; id < table->own.count; id++) {
+        struct tm_own *own = TABLE_OWN(id);
+        if (own->size != size || own->address != (uint64_t)(uintptr_t)memory)
+            continue;
+        __atomic_store_n(&own->size, 0, __ATOMIC_RELEASE);
+        own->address = free_own;
+        free_own = id;
+        break;
+    }
+    __atomic_fetch_sub(&table->mapped, size, __ATOMIC_RELAXED);
+    pages_unmap(memory, size);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -193,8 +290,7 @@ static void describe(struct tm_root *root)
     root->root_size = sizeof *root;
     root->pointer_size = sizeof(void *);
     root->address_bits = TM_ADDRESS_BITS;
-    root->branch_shift = TM_BRANCH_SHIFT;
-    root->leaf_shift = TM_LEAF_SHIFT;
+    root->unit_shift = cpython.facts->pool_shift;
     root->self = (uint64_t)(uintptr_t)root;
     root->pid = (uint32_t)getpid();
     root->flags =
@@ -211,12 +307,19 @@ static void describe(struct tm_root *root)
 
 static bool create_arrays(struct tm_root *root)
 {
+    // The list of mappings comes first: all that follows may need one.
+    if (!array_create(&root->own, sizeof(struct tm_own), OWN_SHIFT))
+        return false;
+    add_own(root, ROOT_MAPPING, TM_OWN_TABLE);
     return array_create(&root->bytes, 1, BYTES_SHIFT) &&
            array_create(&root->strings, sizeof(struct tm_string), STRINGS_SHIFT) &&
            array_create(&root->codes, sizeof(struct tm_code), CODES_SHIFT) &&
            array_create(&root->nodes, sizeof(struct tm_node), NODES_SHIFT) &&
-           array_create(&root->sites, SITE_BYTES, SITES_SHIFT) &&
-           array_create(&root->tracked, sizeof(struct tm_tracked), TRACKED_SHIFT) && create_unknown();
+           array_create(&root->sites, sizeof(struct tm_site), SITES_SHIFT) &&
+           array_create(&root->counters, sizeof(struct tm_counters), COUNTERS_SHIFT) &&
+           array_create(&root->leaves, sizeof(struct tm_leaf), LEAVES_SHIFT) &&
+           array_create(&root->tracked, sizeof(struct tm_tracked), TRACKED_SHIFT) &&
+           array_create(&root->arenas, sizeof(struct tm_python_arena), ARENAS_SHIFT) && create_unknown();
 }
 
 const char *table_create(void)
@@ -228,10 +331,7 @@ const char *table_create(void)
         return "no memory for the trace table";
     table = root;
     size_t head = (sizeof *root + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-    root->mapped = ROOT_MAPPING;
-    root->directory = (uint64_t)(uintptr_t)root + head;
-    spare = (char *)root + head + sizeof(tm_directory);
-    spare_end = (char *)root + ROOT_MAPPING;
+    records = (struct room){(char *)root + head, (char *)root + ROOT_MAPPING};
     describe(root);
     if (!create_arrays(root) || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
         pages_unmap(root, ROOT_MAPPING);

@@ -1,8 +1,8 @@
 /**
  * The trace table's root and arrays: making them, and appending to them.
  *
- * Who may write: table_lock() protects all appending (arrays, directory, branches). Slots belong to the owner of the block.
- * Counters are plain or atomic as tm_site.flags says.
+ * Who may write: table_lock() protects all appending (arrays, leaves, grids, lists). Slots and entries belong to the owner
+ * of the block. Counters are plain or atomic as tm_site.flags says.
  */
 #ifndef TRACEMORTEM_TRACER_TABLE_H
 #define TRACEMORTEM_TRACER_TABLE_H
@@ -28,13 +28,17 @@ const char *table_create(void);
 /** Zeroed memory, aligned to 64 bytes, never given back; from the root's own mapping while that lasts. NULL: no memory.
  * Holding the lock. */
 void *table_allocate(size_t size);
-/** Account for memory mapped (or, if negative, unmapped) outside table_allocate(). */
-void table_account(int64_t bytes);
+/** Zeroed memory in a mapping of its own, which the table lists. NULL: no memory. Holding the lock. */
+void *table_map(size_t size, enum tm_own_kind kind);
+/** Give such memory back. Holding the lock. */
+void table_unmap(void *memory, size_t size);
 
 /** The place of one more record at the end of `array`, to be filled in; NULL: no memory or no room. Holding the lock. */
 void *table_append(struct tm_array *array);
-/** Publish the record that table_append() gave. Returns its id. Holding the lock. */
+/** Publish the record that table_append() gave, and its copy. Returns its id. Holding the lock. */
 uint32_t table_publish(struct tm_array *array);
+/** A record has changed: so does its copy, if there is one. Holding the lock. */
+void table_copy(struct tm_array *array, uint64_t id);
 /** Copy bytes into the table. False: no memory. Holding the lock. */
 bool table_append_bytes(const void *bytes, uint32_t length, tm_position *position);
 
@@ -45,14 +49,15 @@ enum {
     CODES_SHIFT = 7,
     NODES_SHIFT = 9,
     SITES_SHIFT = 8,
+    COUNTERS_SHIFT = 7,
+    LEAVES_SHIFT = 6,
     TRACKED_SHIFT = 5,
+    ARENAS_SHIFT = 6,
+    OWN_SHIFT = 6,
 };
 
 /** The least, default and greatest limit for the number of sites; TRACEMORTEM_RECORDS in the environment sets it. */
 enum { RECORDS_LEAST = 1 << 10, RECORDS_DEFAULT = 1 << 21, RECORDS_MOST = TM_SITE_LIMIT / 2 };
-
-/** From one site to the next: a cache line. It divides a page, so no site is on two pages. */
-enum { SITE_BYTES = 64 };
 
 /** The address of record `id` < count of an array of records of `size` bytes. */
 static inline void *table_record(const struct tm_array *array, uint64_t id, unsigned first_shift, size_t size)
@@ -62,7 +67,12 @@ static inline void *table_record(const struct tm_array *array, uint64_t id, unsi
     return (char *)array->chunk[log - first_shift] + (index - (UINT64_C(1) << log)) * size;
 }
 
-#define TABLE_SITE(id) ((struct tm_site *)table_record(&table->sites, (id), SITES_SHIFT, SITE_BYTES))
+#define TABLE_SITE(id) ((struct tm_site *)table_record(&table->sites, (id), SITES_SHIFT, sizeof(struct tm_site)))
+#define TABLE_COUNTERS(id) \
+    ((struct tm_counters *)table_record(&table->counters, (id), COUNTERS_SHIFT, sizeof(struct tm_counters)))
+#define TABLE_LEAF(id) ((struct tm_leaf *)table_record(&table->leaves, (id), LEAVES_SHIFT, sizeof(struct tm_leaf)))
+#define TABLE_ARENA(id) ((struct tm_python_arena *)table_record(&table->arenas, (id), ARENAS_SHIFT, sizeof(struct tm_python_arena)))
+#define TABLE_OWN(id) ((struct tm_own *)table_record(&table->own, (id), OWN_SHIFT, sizeof(struct tm_own)))
 #define TABLE_NODE(id) ((struct tm_node *)table_record(&table->nodes, (id), NODES_SHIFT, sizeof(struct tm_node)))
 #define TABLE_CODE(id) ((struct tm_code *)table_record(&table->codes, (id), CODES_SHIFT, sizeof(struct tm_code)))
 #define TABLE_STRING(id) \

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "layout/lines.h"
+#include "map.h"
 #include "pages.h"
 #include "recording.h"
-#include "shadow.h"
 #include "tracked.h"
 #include "writers.h"
 
@@ -182,6 +182,8 @@ static PyObject *make_trace(struct maker *maker, const struct tm_site *site, uin
         return NULL;
     if (!maker->with_totals)
         return Py_BuildValue("IKO", site->domain, (unsigned long long)size, traceback);
+    if (site->flags & TM_SITE_CUT && site->total_frames <= TABLE_NODE(site->node)->depth)
+        return Py_BuildValue("IKOO", site->domain, (unsigned long long)size, traceback, Py_None);
     return Py_BuildValue("IKOI", site->domain, (unsigned long long)size, traceback, (unsigned)site->total_frames);
 }
 
@@ -229,15 +231,9 @@ static void blocks_add(struct blocks *blocks, uint32_t site, uint64_t size)
     blocks->items[blocks->count++] = (struct block){.size = size, .site = site};
 }
 
-static void add_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
+static void add_place(void *context, const struct map_place *place)
 {
-    (void)entry;
-    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
-        uint32_t value = __atomic_load_n(&leaf[i], __ATOMIC_ACQUIRE);
-        if (value & TM_SLOT_START)
-            blocks_add(context, value & TM_SLOT_SITE_MASK,
-                       shadow_size(&leaf[i], value, base + (uintptr_t)i * SLOT_BYTES));
-    }
+    blocks_add(context, place->block.site, place->block.size);
 }
 
 static bool blocks_copy(struct blocks *blocks)
@@ -245,7 +241,7 @@ static bool blocks_copy(struct blocks *blocks)
     *blocks = (struct blocks){0};
     writers_lock();
     writers_hold();
-    shadow_walk(add_leaf, blocks);
+    map_walk(add_place, blocks);
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         const struct tm_tracked *record = TABLE_TRACKED(id);
         uint32_t site = __atomic_load_n(&record->site, __ATOMIC_ACQUIRE);
@@ -298,18 +294,11 @@ PyObject *traces_list(void)
 // ---------------------------------------------------------------------------------------------------------------
 // One block
 
-/** The site of the block that holds the object at `address`, which is at most two slots into its block. 0: none. */
+/** The site of the block that holds the object at `address`, which is at most two grains into its block. 0: none. */
 static uint32_t site_of_object(uintptr_t address)
 {
-    for (uintptr_t before = 0; before <= 2 * SLOT_BYTES; before += SLOT_BYTES) {
-        uintptr_t start = address / SLOT_BYTES * SLOT_BYTES - before;
-        const uint32_t *slot = shadow_slot(start);
-        if (slot == NULL || !(*slot & TM_SLOT_START))
-            continue;
-        bool holds = start == address || address - start < shadow_size(slot, *slot, start);
-        return holds ? *slot & TM_SLOT_SITE_MASK : 0;
-    }
-    return tracked_site(0, address);
+    struct map_place place;
+    return map_find_holding(address, 2 * GRAIN, &place) ? place.block.site : tracked_site(0, address);
 }
 
 // Recording each frame's tuple takes time with the depth of the stack: for very deep ones the total would be quadratic.
@@ -337,8 +326,8 @@ static PyObject *frames_of_site(uint32_t site)
 
 static uint32_t site_of_block(uint32_t domain, uintptr_t address)
 {
-    const uint32_t *slot = domain == 0 && address % SLOT_BYTES == 0 ? shadow_slot(address) : NULL;
-    return slot != NULL && *slot & TM_SLOT_START ? *slot & TM_SLOT_SITE_MASK : tracked_site(domain, address);
+    struct map_place place;
+    return domain == 0 && map_find(address, &place) ? place.block.site : tracked_site(domain, address);
 }
 
 PyObject *traces_of_object(const void *object)

@@ -6,10 +6,13 @@
 #include "births.h"
 #include "fork.h"
 #include "hooks.h"
+#include "intern.h"
+#include "map.h"
 #include "recording.h"
 #include "stack.h"
+#include "watched.h"
 
-bool recording_switch;
+int recording_switch;
 __thread bool recording_inside;
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -18,10 +21,8 @@ __thread bool recording_inside;
 /** All counters to zero. Nobody records. */
 static void reset_counters(void)
 {
-    for (uint32_t id = 1; id < table->sites.count; id++) {
-        struct tm_site *site = TABLE_SITE(id);
-        site->allocations = site->allocated = site->frees = site->freed = 0;
-    }
+    for (uint32_t id = 1; id < table->counters.count; id++)
+        *TABLE_COUNTERS(id) = (struct tm_counters){0};
     table->owned = table->shared = (struct tm_memory){0};
     table->lost_blocks = table->lost_frames = 0;
     table->cleared = 0;
@@ -30,8 +31,9 @@ static void reset_counters(void)
 /** Nobody records. */
 static void reset_table(void)
 {
-    shadow_reset();
+    map_reset();
     tracked_reset();
+    watched_reset();
     reset_counters();
 }
 
@@ -56,35 +58,46 @@ static bool prepare_process(void)
     return prepared = true;
 }
 
-/** With writers_lock(). */
-static const char *start(unsigned frame_limit)
+/** The root tells the profile of the trace. Atomically, because births.c changes another flag. */
+static void set_root_profile(void)
 {
-    if (recording_switch)
+    if (profile_now->number == PROFILE_LEAN)
+        __atomic_fetch_or(&table->flags, TM_ROOT_LEAN, __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(&table->flags, ~TM_ROOT_LEAN, __ATOMIC_RELAXED);
+}
+
+/** With writers_lock(). */
+static const char *start(unsigned frame_limit, profile_t profile)
+{
+    if (recording_switch != 0)
         return NULL;
     if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE)
         return CPYTHON_STRANGE_FRAMES;
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
-    if (!stack_reset() || !prepare_process())
+    profile_now = profile;
+    if (!map_create() || !intern_begin() || !stack_reset() || !prepare_process())
         return "no memory to begin tracing";
     hooks_install();
     writers_hold();
     reset_table();
+    set_root_profile();
     table->frame_limit = frame_limit;
     table->started = table_now();
     table->starts++;
     table->state = TM_STATE_TRACING;
-    __atomic_store_n(&recording_switch, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&recording_switch, profile->number, __ATOMIC_RELEASE);
     writers_release();
     return NULL;
 }
 
-const char *tracing_start(unsigned frame_limit)
+const char *tracing_start(unsigned frame_limit, profile_t profile)
 {
     bool was_on = tracing_on();
     writers_lock();
-    const char *problem = start(frame_limit);
+    const char *problem = start(frame_limit, profile);
     writers_unlock();
     if (problem == NULL && !was_on) {
         births_forget_missed();
@@ -106,10 +119,10 @@ void tracing_catch_up(void)
 /** With writers_lock(). */
 static void stop(void)
 {
-    if (!recording_switch)
+    if (recording_switch == 0)
         return;
     selfcheck("before tracing stops");
-    __atomic_store_n(&recording_switch, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&recording_switch, 0, __ATOMIC_SEQ_CST);
     table->state = TM_STATE_CLEARING;
     birth_events_end();
     hooks_remove();
@@ -134,7 +147,7 @@ void tracing_stop(void)
 
 void tracing_memory(uint64_t *traced, uint64_t *peak)
 {
-    if (table == NULL || !recording_switch) {
+    if (table == NULL || recording_switch == 0) {
         *traced = *peak = 0;
         return;
     }
@@ -163,58 +176,48 @@ void tracing_reset_peak(void)
 // Clearing while threads without the lock go on
 
 /** Blocks go one by one, as if freed. A thread without the lock may free one meanwhile: then it is that thread or we. */
-static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *entry)
+static void clear_place(void *context, const struct map_place *place)
 {
     (void)context;
-    (void)entry;
-    for (uint32_t i = 0; i < TM_LEAF_SLOTS; i++) {
-        uint32_t value = __atomic_load_n(&leaf[i], __ATOMIC_RELAXED);
-        if (!(value & TM_SLOT_START))
-            continue;
-        struct tm_site *site = TABLE_SITE(value & TM_SLOT_SITE_MASK);
-        uintptr_t address = base + (uintptr_t)i * SLOT_BYTES;
-        size_t size = shadow_size(&leaf[i], value, address);
-        // The mark of a code object outlives its block's trace.
-        if (!__atomic_compare_exchange_n(&leaf[i], &value, value & TM_SLOT_WATCHED, false, __ATOMIC_RELAXED,
-                                         __ATOMIC_RELAXED))
-            continue;
-        if (size > TM_SIZE_MASK)
-            shadow_erase_escape(address);
-        count_out_of_whole(site, size);
-        count_out_of_site(site, size);
-    }
+    if (!map_remove(place))
+        return;
+    // The code object in a block outlives the block's trace.
+    if (place->block.watched)
+        watched_lose_block();
+    count_out_of_whole(place->block.size, true);
+    count_out_of_site(profile_now, place->block.site, place->block.size, true);
 }
 
 static void clear_tracked(void)
 {
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         struct tracked_block block;
-        if (tracked_take_record(id, &block))
-            count_out_of_site(TABLE_SITE(block.site), block.size);
+        if (tracked_take_record(id, true, &block))
+            count_out_of_site(profile_now, block.site, block.size, true);
     }
 }
 
 /** Totals begin at zero again, and what threads without the lock count meanwhile is not lost. */
 static void clear_totals(void)
 {
-    for (uint32_t id = 1; id < table->sites.count; id++) {
-        struct tm_site *site = TABLE_SITE(id);
-        uint64_t allocations = __atomic_exchange_n(&site->allocations, 0, __ATOMIC_RELAXED);
-        uint64_t allocated = __atomic_exchange_n(&site->allocated, 0, __ATOMIC_RELAXED);
-        counter_add(&site->frees, -allocations);
-        counter_add(&site->freed, -allocated);
+    for (uint32_t id = 1; id < table->counters.count; id++) {
+        struct tm_counters *counters = TABLE_COUNTERS(id);
+        uint64_t allocations = __atomic_exchange_n(&counters->allocations, 0, __ATOMIC_RELAXED);
+        uint64_t allocated = __atomic_exchange_n(&counters->allocated, 0, __ATOMIC_RELAXED);
+        counter_add(&counters->frees, -allocations);
+        counter_add(&counters->freed, -allocated);
     }
 }
 
 /** With writers_lock(). */
 static void clear(void)
 {
-    if (!recording_switch)
+    if (recording_switch == 0)
         return;
     selfcheck("before traces are cleared");
     writers_hold();
     table->state = TM_STATE_CLEARING;
-    shadow_walk(clear_leaf, NULL);
+    map_walk(clear_place, NULL);
     clear_tracked();
     clear_totals();
     reset_peak();

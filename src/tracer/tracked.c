@@ -6,7 +6,6 @@
 
 #include "counters.h"
 #include "layout/hash.h"
-#include "pages.h"
 
 uint64_t tracked_in_domain_0;
 
@@ -64,20 +63,17 @@ static bool reserve(void)
     uint32_t shift = 10;
     while (live * 4 >= UINT64_C(1) << shift)
         shift++;
-    struct tm_tracked_index *grown = pages_map(index_bytes(shift));
+    struct tm_tracked_index *grown = table_map(index_bytes(shift), TM_OWN_TABLE);
     if (grown == NULL)
         return false;
-    table_account((int64_t)index_bytes(shift));
     grown->shift = shift;
     for (uint64_t i = 0; old != NULL && i < UINT64_C(1) << old->shift; i++)
         if (old->slot[i] != 0 && old->slot[i] != TM_TRACKED_REMOVED)
             put(grown, old->slot[i]);
     used = live;
     __atomic_store_n(&table->tracked_index, (uint64_t)(uintptr_t)grown, __ATOMIC_RELEASE);
-    if (old != NULL) {
-        table_account(-(int64_t)index_bytes(old->shift));
-        pages_unmap(old, index_bytes(old->shift));
-    }
+    if (old != NULL)
+        table_unmap(old, index_bytes(old->shift));
     return true;
 }
 
@@ -104,7 +100,7 @@ static void count_in_domain_0(uint64_t change)
     __atomic_store_n(&tracked_in_domain_0, tracked_in_domain_0 + change, __ATOMIC_RELAXED);
 }
 
-static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
+static bool take(uint32_t domain, uint64_t address, bool shared, struct tracked_block *block)
 {
     uint32_t *slot = find(domain, address);
     if (slot == NULL)
@@ -112,18 +108,19 @@ static bool take(uint32_t domain, uint64_t address, struct tracked_block *block)
     uint32_t id = *slot;
     const struct tm_tracked *record = TABLE_TRACKED(id);
     *block = (struct tracked_block){.size = record->size, .site = record->site};
-    count_out_of_whole(TABLE_SITE(block->site), block->size);
+    count_out_of_whole(block->size, shared);
     free_record(id);
     __atomic_store_n(slot, TM_TRACKED_REMOVED, __ATOMIC_RELEASE);
     count_in_domain_0(domain == 0 ? (uint64_t)-1 : 0);
     return true;
 }
 
-bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, struct tracked_block *replaced)
+bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, bool shared,
+                 struct tracked_block *replaced)
 {
     *replaced = (struct tracked_block){0};
     table_lock();
-    take(domain, address, replaced);
+    take(domain, address, shared, replaced);
     uint32_t id = reserve() ? take_record() : 0;
     if (id != 0) {
         struct tm_tracked *record = TABLE_TRACKED(id);
@@ -140,19 +137,19 @@ bool tracked_put(uint32_t domain, uint64_t address, struct tracked_block block, 
     return id != 0;
 }
 
-bool tracked_take(uint32_t domain, uint64_t address, struct tracked_block *block)
+bool tracked_take(uint32_t domain, uint64_t address, bool shared, struct tracked_block *block)
 {
     table_lock();
-    bool there = take(domain, address, block);
+    bool there = take(domain, address, shared, block);
     table_unlock();
     return there;
 }
 
-bool tracked_take_record(uint32_t id, struct tracked_block *block)
+bool tracked_take_record(uint32_t id, bool shared, struct tracked_block *block)
 {
     table_lock();
     const struct tm_tracked *record = TABLE_TRACKED(id);
-    bool there = record->site != 0 && take(record->domain, record->address, block);
+    bool there = record->site != 0 && take(record->domain, record->address, shared, block);
     table_unlock();
     return there;
 }

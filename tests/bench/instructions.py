@@ -160,6 +160,7 @@ def main():
     parser.add_argument("--cases", nargs="*", default=[case.__name__ for case in CASES], help="only these")
     parser.add_argument("--depths", nargs="*", type=int, default=list(DEPTHS), help="frames below the case's own")
     parser.add_argument("--limits", nargs="*", type=int, default=[1, 25], help="frames kept (default: 1 25)")
+    parser.add_argument("--details", nargs="*", default=["lean", "full"], help="profiles (default: lean full)")
     parser.add_argument("--rounds", type=int, default=2000, help="of each case (default: 2000)")
     parser.add_argument("--no-stock", action="store_true", help="leave tracemalloc out")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
@@ -173,7 +174,9 @@ def main():
     for limit in arguments.limits:
         if not arguments.no_stock:
             modes.append(("tracemalloc %d" % limit, ["-X", "tracemalloc=%d" % limit], {}))
-        modes.append(("tracemortem %d" % limit, [], {"LD_PRELOAD": TRACER, "TRACEMORTEM": str(limit)}))
+        for detail in arguments.details:
+            variables = {"LD_PRELOAD": TRACER, "TRACEMORTEM": str(limit), "TRACEMORTEM_DETAIL": detail}
+            modes.append(("%s %d" % (detail, limit), [], variables))
     results = [count(arguments.python, *mode[1:], names, arguments.depths, arguments.rounds) for mode in modes]
     version = subprocess.run([arguments.python, "-VV"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
     print("%s: instructions a round, and how many more" % version)

@@ -267,7 +267,7 @@ class Table:
         if not stride:
             return
         without = word & ~(self.value["TM_GRID_CHECK_MASK"] << self.value["TM_GRID_CHECK_SHIFT"])
-        assert self.bits(word, "GRID_CHECK") == mix(begin(unit), without) >> 54
+        assert self.bits(word, "GRID_CHECK") == mix(begin(unit), without) >> 53
         array = self.bits(word, "GRID_ADDRESS")
         assert self.number(array, 8) == mix(begin(unit), word)
         shift = self.root["unit_shift"]

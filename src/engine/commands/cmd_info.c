@@ -41,10 +41,9 @@ static const char help[] =
             "  sites, sites_live\n"
             "                allocation sites in total; sites with live blocks\n"
             "  domains       distinct domains of live blocks\n"
-            "  profile       \"full\", or \"lean\" (only what is live is counted)\n"
             "  allocations, allocated\n"
             "                blocks and bytes since tracing began or traces were cleared;\n"
-            "                null in the lean profile\n"
+            "                null where detail is lean\n"
             "  strings, codes, nodes, table_bytes\n"
             "                records of the table; bytes that all its records take\n"
             "  bytes         bytes of names and line tables\n"
@@ -60,6 +59,8 @@ static const char help[] =
             "  record_limit  the most sites that the tracer creates (TRACEMORTEM_RECORDS)\n"
             "  reuse_exact   whether an object that CPython creates from a free list has its\n"
             "                latest traceback\n"
+            "  detail        \"lean\": only what is live is counted, and no frames beyond the\n"
+            "                limit; \"full\": these are counted, too; null: not tracing\n"
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
             "  source        \"tracemortem\": the tracer's table; \"stock\": the tables of\n"
             "                CPython's own tracemalloc\n"
@@ -155,6 +156,12 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
         tm_text_add(out, info->frame_limit == 1 ? "; 10 or more would name the callers\n" : "\n");
     } else {
         tm_text_add(out, "unknown\n");
+    }
+    if (info->has_tracer && is_tracing(info)) {
+        begin_fact(out, "detail");
+        tm_text_add(out, info->tracer.lean
+                             ? "lean: only live blocks are counted, and no frames beyond the limit\n"
+                             : "full: what was freed is counted too, and frames beyond the limit\n");
     }
     if (info->has_lock) {
         begin_fact(out, "lock");
@@ -390,9 +397,12 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
         else
             tm_json_number(json, ever[i].key, ever[i].value);
     }
-    tm_json_word(json, "profile", tracer->lean ? "lean" : "full");
     tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
+    if (is_tracing(info))
+        tm_json_word(json, "detail", tracer->lean ? "lean" : "full");
+    else
+        tm_json_null(json, "detail");
     tm_json_bool(json, "debug_build", tracer->debug_build);
     tm_json_word(json, "tracer_version", tracer->version);
 }

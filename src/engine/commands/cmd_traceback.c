@@ -33,9 +33,8 @@ static const char help[] = TM_HELP("Show which block contains an address, and th
                                    "The JSON object has:\n"
                                    "  command, address, limit (null: all frames)\n"
                                    "  blocks        each with address, size, offset (of the address in the block),\n"
-                                   "                domain, resizing, total_nframe (null: more frames,\n"
-                                   "                but not how many), older_frames_missing (if they are),\n"
-                                   "                " TM_HELP_JSON_FRAMES "\n"
+                                   "                domain, resizing,\n"
+                                   "                " TM_HELP_JSON_TOTAL TM_HELP_JSON_FRAMES "\n"
                                    "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -96,8 +95,8 @@ static void write_block(const struct tm_request *request, const struct answer *a
 
     shown_frames(request, traceback, &first, &end);
     tm_text_add(out, "Traceback (most recent call last");
-    if (traceback->total_frames == 0)
-        tm_text_printf(out, "; showing %" PRIu32 " of more frames", end - first);
+    if (traceback->total_frames == TM_TOTAL_UNKNOWN)
+        tm_text_printf(out, "; showing %" PRIu32 " of more than %" PRIu32 " frames", end - first, traceback->count);
     else if (end - first < traceback->total_frames)
         tm_text_printf(out, "; showing %" PRIu32 " of %" PRIu32 " frames", end - first, traceback->total_frames);
     tm_text_add(out, "):\n");

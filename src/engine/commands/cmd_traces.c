@@ -42,9 +42,8 @@ static const char help[] =
             "  traceback_limit\n"
             "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
             "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
-            "                row is the block before it), total_nframe (null: more\n"
-            "                frames, but not how many), older_frames_missing (if they are),\n"
-            "                " TM_HELP_JSON_FRAMES ";\n"
+            "                row is the block before it),\n"
+            "                " TM_HELP_JSON_TOTAL TM_HELP_JSON_FRAMES ";\n"
             "                with --mine also filename, lineno and name\n"
             "  other         the blocks not shown: traces (how many), size\n"
             "  total_size, total_count\n" TM_HELP_JSON_HINTS "  missing       " TM_HELP_JSON_MISSING);

@@ -329,10 +329,10 @@ void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, 
 
 void tm_report_total_json(struct tm_json *json, const struct tm_traceback *traceback)
 {
-    if (traceback->total_frames)
-        tm_json_number(json, "total_nframe", traceback->total_frames);
-    else
+    if (traceback->total_frames == TM_TOTAL_UNKNOWN)
         tm_json_null(json, "total_nframe");
+    else
+        tm_json_number(json, "total_nframe", traceback->total_frames);
     if (traceback->older_missing)
         tm_json_bool(json, "older_frames_missing", true);
 }

@@ -93,7 +93,9 @@ struct tm_error *tm_cutter_cut(struct tm_cutter *cutter, const struct tm_traceba
         *result = traceback;
         return NULL;
     }
-    uint32_t total = traceback->total_frames ? traceback->total_frames - (traceback->count - kept) : 0;
+    uint32_t total = traceback->total_frames;
+    if (total != TM_TOTAL_UNKNOWN)
+        total -= traceback->count - kept;
     return traceback->older_missing ? tm_pool_newest_frames(cutter->pool, traceback->frames, kept, total, result)
                                     : tm_pool_traceback(cutter->pool, traceback->frames, kept, total, result);
 }

@@ -73,7 +73,7 @@ struct tm_tracer_info {
     uint32_t layout_major, layout_minor;
     char version[32];
     bool debug_build, reuse_exact;
-    bool lean; // nothing is counted but what is live: `allocations` and `allocated` are not known
+    bool lean; // nothing is counted but what is live: no `allocations`, and no frames that were cut off
     uint32_t pid;
     uint64_t started, cleared;       // nanoseconds since 1970, 0: never
     uint64_t sites;                  // that ever had a block; if lean: that are recorded

@@ -29,8 +29,7 @@ bool tm_grid_decode(unsigned unit_shift, uint64_t unit, uint64_t word, struct tm
                              .word = word,
                              .array = word >> TM_GRID_ADDRESS_SHIFT & TM_GRID_ADDRESS_MASK,
                              .stride = stride << TM_GRAIN_SHIFT,
-                             .phase = phase << TM_GRAIN_SHIFT,
-                             .shared = word & TM_GRID_SHARED};
+                             .phase = phase << TM_GRAIN_SHIFT};
     if (stride == 0 || grid->stride > TM_GRID_SIZE_MOST || phase >= stride || grid->array == 0 ||
         (word >> TM_GRID_CHECK_SHIFT & TM_GRID_CHECK_MASK) != tm_grid_check(unit, word))
         return false;
@@ -52,8 +51,9 @@ bool tm_entry_decode(unsigned unit_shift, uint64_t unit, unsigned part, uint64_t
                                         .size = entry >> TM_ENTRY_SIZE_SHIFT & TM_ENTRY_SIZE_MASK,
                                         .site = (uint32_t)(entry & TM_ENTRY_SITE_MASK),
                                         .watched = (entry & TM_ENTRY_WATCHED) != 0};
+    bool zero = (entry >> 62 & 1) == 0; // the only bit without a meaning
     bool in_part = part == TM_LIST_BUCKET_COUNT || start >> tm_part_shift(unit_shift) == part;
-    return start >> unit_shift == 0 && in_part && block->size <= (UINT64_C(1) << TM_ADDRESS_BITS) - block->address;
+    return zero && start >> unit_shift == 0 && in_part && block->size <= (UINT64_C(1) << TM_ADDRESS_BITS) - block->address;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

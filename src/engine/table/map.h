@@ -70,7 +70,6 @@ struct tm_grid {
     uint32_t stride; // bytes
     uint32_t phase;  // bytes
     uint32_t slots;
-    bool shared;
 };
 /** How many bytes a grid's array has. */
 static inline uint32_t tm_grid_bytes(const struct tm_grid *grid)

@@ -516,7 +516,7 @@ struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t no
         return NULL;
     }
     if (cut && total_frames == count)
-        total_frames = 0; // it was not counted
+        total_frames = TM_TOTAL_UNKNOWN;
     struct tm_error *error = spend_frames(tracebacks, count);
     if (!error)
         error = walk(tracebacks, node_id, &node, &missing, flaw);

@@ -7,6 +7,7 @@
 static const struct cpython_facts cpython_3_11 = {
     .version = 0x30b,
     .lock_is_global = true,
+    .pool_shift = 14,
     .object_type = 8,
     .object_size = 16,
     .thread_frame = 56,

@@ -7,6 +7,7 @@
 static const struct cpython_facts cpython_3_13t = {
     .version = 0x30d,
     .free_threaded = true,
+    .pool_shift = 14,
     .object_type = 24,
     .object_size = 32,
     .thread_is_in_tls = true,

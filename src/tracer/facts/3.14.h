@@ -6,6 +6,7 @@
 
 static const struct cpython_facts cpython_3_14 = {
     .version = 0x30e,
+    .pool_shift = 14,
     .object_type = 8,
     .object_size = 16,
     .thread_is_in_tls = true,

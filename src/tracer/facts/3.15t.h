@@ -7,6 +7,7 @@
 static const struct cpython_facts cpython_3_15t = {
     .version = 0x30f,
     .free_threaded = true,
+    .pool_shift = 14,
     .object_type = 24,
     .object_size = 32,
     .thread_is_in_tls = true,

@@ -7,6 +7,7 @@
 static const struct cpython_facts cpython_3_8 = {
     .version = 0x308,
     .lock_is_global = true,
+    .pool_shift = 12,
     .object_type = 8,
     .object_size = 16,
     .thread_frame = 24,

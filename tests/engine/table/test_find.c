@@ -327,7 +327,7 @@ static void test_watched_block_is_a_block(void **state)
     image_block(&f->table, HEAP + 4096, 9, f->first_site);
     image_block(&f->table, HEAP, 1000, f->first_site);
     *image_slot(&f->table, HEAP + 4096) |= TM_SLOT_WATCHED;
-    *image_entry(&f->table, HEAP) |= TM_ENTRY_WATCHED | TM_ENTRY_SHARED;
+    *image_entry(&f->table, HEAP) |= TM_ENTRY_WATCHED;
     assert_found(f, HEAP + 999, HEAP, 1000);
     assert_found(f, HEAP + 4096 + 8, HEAP + 4096, 9);
 }
