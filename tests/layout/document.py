@@ -245,16 +245,21 @@ class Table:
 
     # -- blocks -------------------------------------------------------------------------------------------------------
 
-    def words(self, unit):
-        """The words of a unit's grid and list, by its number; 0: there is none."""
+    def unit_place(self, unit):
+        """Where a unit's words are, by its number; 0: there is no leaf."""
         count, shift = self.value["TM_LEAF_UNITS"], self.root["unit_shift"]
         for number in range(1, self.array("leaves")["count"]):
             leaf = self.record("leaves", "tm_leaf", number)
             assert leaf_hash(number, leaf) == leaf["hash"]
             if leaf["start"] >> shift == unit // count * count:
-                words = self.record_at("tm_unit", leaf["units"] + unit % count * self.records["tm_unit"][0])
-                return words["grid"], words["list"]
-        return 0, 0
+                return leaf["units"] + unit % count * self.records["tm_unit"][0]
+        return 0
+
+    def words(self, unit):
+        """The words of a unit's grid and list; 0: there is none."""
+        place = self.unit_place(unit)
+        words = self.record_at("tm_unit", place) if place else {"grid": 0, "list": 0}
+        return words["grid"], words["list"]
 
     def bits(self, word, name):
         """The part of a word for which the document has a shift and a mask."""
@@ -262,7 +267,7 @@ class Table:
         return word >> shift & self.value["TM_%s_MASK" % name]
 
     def slots(self, unit, word):
-        """(start, size, site) of each block in a grid."""
+        """(start, size, site, the slot's address) of each block in a grid."""
         stride, phase = 16 * self.bits(word, "GRID_STRIDE"), 16 * self.bits(word, "GRID_PHASE")
         if not stride:
             return
@@ -277,10 +282,11 @@ class Table:
             slot = int.from_bytes(data[4 * index : 4 * index + 4], "little")
             size = self.bits(slot, "SLOT_SIZE") or (512 if stride == 512 else 0)
             if slot:
-                yield (unit << shift) + phase + index * stride, size, self.bits(slot, "SLOT_SITE")
+                place = array + self.value["TM_GRID_HEAD"] + 4 * index
+                yield (unit << shift) + phase + index * stride, size, self.bits(slot, "SLOT_SITE"), place
 
     def entries_of(self, unit, word):
-        """(start, size, site) of each block in a list, or in the list of a bucket."""
+        """(start, size, site, the entry's address) of each block in a list, or in the list of a bucket."""
         if not word:
             return
         without = word & ~(self.value["TM_LIST_CHECK_MASK"] << self.value["TM_LIST_CHECK_SHIFT"])
@@ -294,18 +300,21 @@ class Table:
             entry = self.number(address + 8 * index, 8)
             start = (unit << self.root["unit_shift"]) + 16 * self.bits(entry, "ENTRY_START")
             if entry:
-                yield start, self.bits(entry, "ENTRY_SIZE"), self.bits(entry, "ENTRY_SITE")
+                yield start, self.bits(entry, "ENTRY_SIZE"), self.bits(entry, "ENTRY_SITE"), address + 8 * index
         yield from self.entries_of(unit, self.record_at("tm_list_chunk", address)["next"])
+
+    def blocks_of(self, unit):
+        """(start, size, site, where it is recorded) of each block that starts in a unit."""
+        grid, chunks = self.words(unit)
+        return [*self.slots(unit, grid), *self.entries_of(unit, chunks)]
 
     def find(self, address):
         """The live block of the map that contains the address, or None."""
         shift = self.root["unit_shift"]
         for unit in range(address >> shift, max(0, (address >> shift) - (1 << 30 - shift)) - 1, -1):
-            grid, chunks = self.words(unit)
-            blocks = [*self.slots(unit, grid), *self.entries_of(unit, chunks)]
-            before = [block for block in blocks if block[0] <= address]
+            before = [block for block in self.blocks_of(unit) if block[0] <= address]
             if before:
-                start, size, site = max(before)
+                start, size, site, _ = max(before)
                 return self.block(start, size, site) if address - start < size else None
             if address - (unit << shift) > 1 << 25:
                 return None
