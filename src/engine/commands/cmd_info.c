@@ -159,9 +159,10 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     }
     if (info->has_tracer && is_tracing(info)) {
         begin_fact(out, "detail");
-        tm_text_add(out, info->tracer.lean
-                             ? "lean: only live blocks are counted, and no frames beyond the limit\n"
-                             : "full: what was freed is counted too, and frames beyond the limit\n");
+        tm_text_add(
+            out, info->tracer.lean
+                     ? "lean: what was freed and older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n"
+                     : "full: what was freed and older frames are counted\n");
     }
     if (info->has_lock) {
         begin_fact(out, "lock");
@@ -201,7 +202,7 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
     if (info->has_tracer)
         begin_fact(out, "allocations");
     if (info->has_tracer && tracer->lean) {
-        tm_text_add(out, "not counted in the lean profile; TRACEMORTEM_DETAIL=full counts them\n");
+        tm_text_add(out, "not counted: see detail\n");
     } else if (info->has_tracer) {
         tm_text_printf(out, "%" PRIu64 " of ", tracer->allocations);
         add_size(out, tracer->allocated);
