@@ -18,10 +18,10 @@ PROGRAM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "programs", 
 
 
 class Patched(memory.CoreMemory):
-    """A core's memory. `patch`, (address, bytes), replaces what the core has at the address. `pages` are the addresses
-    of the pages that were read."""
+    """A core's memory. `patch`, (address, bytes), replaces what the core has at the address, and so does `second`. `pages`
+    are the addresses of the pages that were read."""
 
-    patch = None
+    patch = second = None
 
     def __init__(self, path):
         super().__init__(core_file.CoreFile(path))
@@ -32,11 +32,10 @@ class Patched(memory.CoreMemory):
         self.pages.update(range(address // PAGE * PAGE, end, PAGE))
         if not super().read_into(address, buffer):
             return False
-        if self.patch:
-            place, data = self.patch
-            start, end = max(place, address), min(place + len(data), end)
-            if start < end:
-                buffer[start - address : end - address] = data[start - place : end - place]
+        for place, data in filter(None, (self.patch, self.second)):
+            first, last = max(place, address), min(place + len(data), end)
+            if first < last:
+                buffer[first - address : last - address] = data[first - place : last - place]
         return True
 
 

@@ -37,7 +37,10 @@ def test_a_page_of_zeros_makes_no_row(small):
                 short[question] += 1
                 damaged.add(page)
         small.patch = None
-    assert short[LINES] > 10 and short[TRACEBACKS] == short[LINES] and short[BLOCKS] > short[LINES] + 10
+    # The records of so small a table have copies. What has none are the map and the counters.
+    assert short[BLOCKS] > 10 and short[TRACEBACKS] >= short[LINES] > 0
+    # In the lean profile the rows are counted in the map, too.
+    assert short[BLOCKS] > short[LINES] if small.is_full else short[BLOCKS] >= short[LINES]
     for page in damaged:
         small.patch = (page, bytes(PAGE))
         assert verdict(small) == "damaged", hex(page)

@@ -160,6 +160,13 @@ class Table:
         chunk = int.from_bytes(array["chunk"][8 * k : 8 * k + 8], "little")
         return chunk + (biased - (1 << log)) * array["record_size"]
 
+    def copy_distance(self, array, number):
+        """How far a record's copy is from the record; 0: it has none."""
+        log = (number + (1 << array["first_shift"])).bit_length() - 1
+        at = 8 * (log - array["first_shift"])
+        chunk, copy = (int.from_bytes(array[name][at : at + 8], "little") for name in ("chunk", "copy"))
+        return copy and copy - chunk
+
     def record(self, array_name, record_name, number):
         array = self.array(array_name)
         assert 0 < number < array["count"], (array_name, number)

@@ -27,9 +27,8 @@ static inline struct tm_recorded_block tm_tracked_block(const struct tm_tracked 
 
 static inline struct tm_recorded_block tm_resize_block(const struct tm_resize *record)
 {
-    // Where it is now, once realloc() has returned: a block that is recorded there makes the record void.
-    uint64_t address = record->moved ? record->moved : record->address;
-    return (struct tm_recorded_block){.address = address, .size = record->size, .site = record->site, .resizing = true};
+    return (struct tm_recorded_block){
+        .address = record->address, .size = record->size, .site = record->site, .resizing = true};
 }
 
 /** Whether the block contains the address; a block of 0 bytes contains its own. */

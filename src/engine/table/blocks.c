@@ -9,6 +9,8 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/table/census.h"
+#include "engine/table/table.h"
 #include "layout/hash.h"
 
 // Records sorted at once: this takes a few milliseconds, during which the user cannot interrupt.
@@ -152,30 +154,34 @@ static void take_tracked(struct tm_blocks *blocks, struct tm_recorded_block *blo
 
 // ---------------------------------------------------------------------------------------------------------------
 
-static void list_resizes(struct tm_blocks *blocks)
+static struct tm_error *list_resizes(struct tm_blocks *blocks, const struct tm_table *table, const struct tm_host *host)
 {
     for (unsigned i = 0; i < TM_RESIZES; i++) {
-        const struct tm_resize *resize = &blocks->root->resize[i];
-        if (resize->state != TM_RESIZE_BUSY)
+        struct tm_recorded_block block;
+        bool valid;
+        struct tm_error *error = tm_table_resize(table, host, i, &valid, &block);
+        if (error)
+            return error;
+        if (!valid)
             continue;
-        struct tm_recorded_block block = tm_resize_block(resize);
         unsigned at = blocks->resize_count++;
         for (; at > 0 && blocks->resizes[at - 1].address > block.address; at--)
             blocks->resizes[at] = blocks->resizes[at - 1];
         blocks->resizes[at] = block;
     }
+    return NULL;
 }
 
-struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_map *map, const struct tm_host *host,
-                                const struct tm_root *root, const struct tm_records *tracked, struct tm_damage *damage)
+struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_table *table, const struct tm_host *host,
+                                struct tm_damage *damage)
 {
     memset(blocks, 0, sizeof(*blocks));
-    blocks->root = root;
-    blocks->tracked = tracked;
-    list_resizes(blocks);
-    struct tm_error *error = make_runs(blocks, host, damage);
+    blocks->tracked = &table->tracked;
+    struct tm_error *error = list_resizes(blocks, table, host);
     if (!error)
-        error = tm_walk_init(&blocks->walk, map, host, damage);
+        error = make_runs(blocks, host, damage);
+    if (!error)
+        error = tm_walk_init(&blocks->walk, &table->map, host, damage);
     if (!error)
         error = tm_walk_next(&blocks->walk, &blocks->has_mapped, &blocks->mapped);
     return error;
@@ -190,24 +196,11 @@ void tm_blocks_deinit(struct tm_blocks *blocks)
     memset(blocks, 0, sizeof(*blocks));
 }
 
-// A block inside realloc() that is also in the map or in `tracked` is there still, or again: that makes its record
-// void.
-static const struct tm_recorded_block *next_resize(struct tm_blocks *blocks, const struct tm_tracked *tracked)
-{
-    for (; blocks->resize_next < blocks->resize_count; blocks->resize_next++) {
-        const struct tm_recorded_block *resize = &blocks->resizes[blocks->resize_next];
-        bool is_mapped = blocks->has_mapped && blocks->mapped.address == resize->address;
-        bool is_tracked = tracked && tracked->domain == 0 && tracked->address == resize->address;
-        if (!is_mapped && !is_tracked)
-            return resize;
-    }
-    return NULL;
-}
-
 struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_recorded_block *block)
 {
     const struct tm_tracked *tracked = blocks->run_count ? &blocks->runs[0].head : NULL;
-    const struct tm_recorded_block *resize = next_resize(blocks, tracked);
+    const struct tm_recorded_block *resize =
+        blocks->resize_next < blocks->resize_count ? &blocks->resizes[blocks->resize_next] : NULL;
     *found = true;
     if (blocks->has_mapped && (!tracked || blocks->mapped.address <= tracked->address) &&
         (!resize || blocks->mapped.address <= resize->address)) {

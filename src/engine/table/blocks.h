@@ -7,10 +7,10 @@
 
 #include "engine/table/walk.h"
 
+struct tm_table;
 struct tm_tracked_run;
 
 struct tm_blocks {
-    const struct tm_root *root;
     const struct tm_records *tracked;
     struct tm_walk walk;
     bool has_mapped; // `mapped` is the next block of the walk
@@ -23,9 +23,12 @@ struct tm_blocks {
     unsigned resize_next;
 };
 
-/** `tracked` must be loaded. Everything passed must outlive the blocks. Damage is counted as blocks are read. */
-struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_map *map, const struct tm_host *host,
-                                const struct tm_root *root, const struct tm_records *tracked, struct tm_damage *damage);
+/**
+ * Tracked blocks and the map must be loaded. Everything passed must outlive the blocks. Damage is counted as blocks are
+ * read.
+ */
+struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_table *table, const struct tm_host *host,
+                                struct tm_damage *damage);
 void tm_blocks_deinit(struct tm_blocks *blocks);
 
 /** The next block, or *found false at the end. Fails only if interrupted or if there is no memory. */

@@ -72,20 +72,35 @@ static bool is_tracked(const struct tm_records *tracked, uint64_t address)
     return false;
 }
 
+// Whether a block of CPython's domain is recorded that starts there. (Tracked ones, if they are loaded.)
+static struct tm_error *is_recorded(const struct tm_table *table, const struct tm_host *host, uint64_t address,
+                                    bool *result)
+{
+    struct tm_map_answer answer;
+    struct tm_damage ignored = {0};
+    struct tm_error *error = tm_map_find(&table->map, host, address, &answer, &ignored);
+    *result = !error && ((answer.found && answer.block.address == address) || is_tracked(&table->tracked, address));
+    return error;
+}
+
 struct tm_error *tm_table_resize(const struct tm_table *table, const struct tm_host *host, unsigned index, bool *valid,
                                  struct tm_recorded_block *block)
 {
     const struct tm_resize *record = &table->place.root.resize[index];
-    struct tm_map_answer answer;
-    struct tm_damage ignored = {0};
+    bool recorded;
     *block = tm_resize_block(record);
     *valid = false;
     if (record->state != TM_RESIZE_BUSY)
         return NULL;
-    struct tm_error *error = tm_map_find(&table->map, host, block->address, &answer, &ignored);
-    if (!error)
-        *valid =
-            !(answer.found && answer.block.address == block->address) && !is_tracked(&table->tracked, block->address);
+    // Once realloc() has returned, the block is at `moved`, and its old place may be another block's.
+    struct tm_error *error = is_recorded(table, host, record->moved ? record->moved : record->address, &recorded);
+    if (error || recorded)
+        return error;
+    *valid = true;
+    if (record->moved)
+        error = is_recorded(table, host, record->address, &recorded);
+    if (recorded)
+        block->address = record->moved;
     return error;
 }
 

@@ -23,7 +23,7 @@ struct tm_census {
 struct tm_error *tm_census_init(struct tm_census *census, const struct tm_table *table, const struct tm_host *host);
 void tm_census_deinit(struct tm_census *census);
 
-/** The block of a resize record, unless the record is not in use, or void: *valid. */
+/** The block of a resize record, as it was before, unless the record is not in use, or void: *valid. */
 struct tm_error *tm_table_resize(const struct tm_table *table, const struct tm_host *host, unsigned index, bool *valid,
                                  struct tm_recorded_block *block);
 

@@ -43,17 +43,13 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_recorde
 // compared.
 static struct tm_error *find_resize(const struct finder *finder, bool *found, struct tm_recorded_block *block)
 {
-    const struct tm_root *root = &finder->table->place.root;
+    struct tm_error *error = NULL;
     *found = false;
-    for (unsigned i = 0; i < TM_RESIZES && !*found; i++) {
-        *block = tm_resize_block(&root->resize[i]);
-        if (root->resize[i].state != TM_RESIZE_BUSY || !tm_recorded_block_contains(block, finder->address))
-            continue;
-        struct tm_error *error = tm_table_resize(finder->table, finder->host, i, found, block);
-        if (error)
-            return error;
+    for (unsigned i = 0; i < TM_RESIZES && !error && !*found; i++) {
+        error = tm_table_resize(finder->table, finder->host, i, found, block);
+        *found = *found && tm_recorded_block_contains(block, finder->address);
     }
-    return NULL;
+    return error;
 }
 
 static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool *has_core_domain)

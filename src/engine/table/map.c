@@ -53,7 +53,8 @@ bool tm_entry_decode(unsigned unit_shift, uint64_t unit, unsigned part, uint64_t
                                         .watched = (entry & TM_ENTRY_WATCHED) != 0};
     bool zero = (entry >> 62 & 1) == 0; // the only bit without a meaning
     bool in_part = part == TM_LIST_BUCKET_COUNT || start >> tm_part_shift(unit_shift) == part;
-    return zero && start >> unit_shift == 0 && in_part && block->size <= (UINT64_C(1) << TM_ADDRESS_BITS) - block->address;
+    return zero && start >> unit_shift == 0 && in_part &&
+           block->size <= (UINT64_C(1) << TM_ADDRESS_BITS) - block->address;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -121,8 +121,7 @@ static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *
     struct tm_blocks blocks;
     struct tm_recorded_block block;
     bool found = true;
-    struct tm_error *error =
-        tm_blocks_init(&blocks, &table->map, host, &table->place.root, &table->tracked, visit->damage);
+    struct tm_error *error = tm_blocks_init(&blocks, table, host, visit->damage);
     while (!error) {
         error = tm_blocks_next(&blocks, &found, &block);
         if (!error && !found)

@@ -380,7 +380,8 @@ static void test_another_version_is_reported_before_damage(void **state)
         other->self = address;
         other->layout_major = 2;
         f->root->state = 99;
-        assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 2.0, which tracemortem 0.1 wrote; this tracemortem reads 3.x");
+        assert_open_fails(f, TM_ERROR_UNSUPPORTED,
+                          "layout version 2.0, which tracemortem 0.1 wrote; this tracemortem reads 3.x");
         other->magic[0] = 0;
         assert_open_fails(f, TM_ERROR_CORRUPT, "state");
     }

@@ -278,7 +278,7 @@ static void test_tracked_and_resizing_blocks_are_in_order(void **state)
     image_track(&f->table, 0, HEAP + 0x801, 9, f->site); // not aligned
     untrack(f, image_track(&f->table, 7, HEAP + 0x900, 9, f->foreign_site));
     f->root->resize[3] = (struct tm_resize){HEAP + 0x500, 77, f->other_site, TM_RESIZE_BUSY, 0};
-    f->root->resize[5] = (struct tm_resize){HEAP + 0x9000, 66, f->other_site, TM_RESIZE_BUSY, HEAP + 0x400};
+    f->root->resize[5] = (struct tm_resize){HEAP + 0x400, 66, f->other_site, TM_RESIZE_BUSY, HEAP + 0x9000};
     f->root->resize[6] = (struct tm_resize){HEAP + 0x600, 88, f->other_site, TM_RESIZE_CLAIMED, 0};
     visit(f);
     assert_undamaged(f);
