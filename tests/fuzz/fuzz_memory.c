@@ -116,6 +116,21 @@ static void make_hidden_table(struct memory *memory)
     add_table_areas(memory, &table);
 }
 
+// The lean profile: blocks are counted in the map. The hashes of patched records are correct.
+static void make_lean_table(struct memory *memory)
+{
+    struct image_table table;
+    memory->image = image_create();
+    image_table_create(&table, memory->image, IMAGE_ROOT);
+    image_table_fill(&table, HEAP);
+    table.root->flags |= TM_ROOT_LEAN;
+    table.root->counters.count = 1;
+    memory->rehashed = table;
+    memory->sound = *table.root;
+    add_resizes(&table);
+    add_table_areas(memory, &table);
+}
+
 // A tracer that never traced: its table has hardly anything.
 static void make_empty_table(struct memory *memory)
 {
@@ -185,9 +200,9 @@ static void make_stock_3_14t(struct memory *memory)
 }
 
 // Append a new one: the first bytes of the inputs in the corpus are indices below the old number of images.
-static void (*const images[])(struct memory *memory) = {make_table,      make_hidden_table, make_empty_table,
-                                                        make_stock_3_8,  make_stock_3_11,   make_stock_3_13,
-                                                        make_stock_3_14t};
+static void (*const images[])(struct memory *memory) = {make_table,       make_hidden_table, make_empty_table,
+                                                        make_stock_3_8,   make_stock_3_11,   make_stock_3_13,
+                                                        make_stock_3_14t, make_lean_table};
 enum { IMAGES = sizeof(images) / sizeof(images[0]) };
 
 static struct memory *get_memory(uint8_t choice)
