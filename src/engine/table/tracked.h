@@ -1,5 +1,5 @@
 /**
- * Tracked blocks: which blocks outside the shadow map contain an address.
+ * Tracked blocks: which blocks outside of the map contain an address.
  *
  * Knows the array `tracked` and its index, and nothing of sites but their ids.
  */
