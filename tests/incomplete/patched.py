@@ -18,10 +18,10 @@ PROGRAM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "programs", 
 
 
 class Patched(memory.CoreMemory):
-    """A core's memory. `patch`, (address, bytes), replaces what the core has at the address, and so does `second`. `pages`
-    are the addresses of the pages that were read."""
+    """A core's memory. `patch`, (address, bytes), replaces what the core has at the address, and so does `second`. The
+    page at `lost` cannot be read. `pages` are the addresses of the pages that were read."""
 
-    patch = second = None
+    patch = second = lost = None
 
     def __init__(self, path):
         super().__init__(core_file.CoreFile(path))
@@ -30,6 +30,8 @@ class Patched(memory.CoreMemory):
     def read_into(self, address, buffer):
         end = address + len(buffer)
         self.pages.update(range(address // PAGE * PAGE, end, PAGE))
+        if self.lost is not None and address < self.lost + PAGE and self.lost < end:
+            return False
         if not super().read_into(address, buffer):
             return False
         for place, data in filter(None, (self.patch, self.second)):

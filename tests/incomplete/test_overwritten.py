@@ -38,9 +38,7 @@ class Places:
         addresses = [row["address"] for row in looking.ask(BLOCKS, held)["traces"] if row["domain"] == 0]
         units = {address >> self.table.root["unit_shift"] for address in addresses if address % 16 == 0}
         self.areas["units"] = [(self.table.unit_place(unit), 16) for unit in sorted(units)]
-        self.areas["slots"] = [
-            (place, 4) for unit in sorted(units) for _, _, _, place in self.table.blocks_of(unit)
-        ]
+        self.areas["slots"] = [(place, 4) for unit in sorted(units) for _, _, _, place in self.table.blocks_of(unit)]
 
     def records(self, name):
         array = self.table.array(name)

@@ -56,7 +56,7 @@ def test_each_segment_may_be_missing(dumped, whole, tmp_path, debugger, named):
 
 # In the root: docs/layout.md
 ARRAYS, ARRAY_SIZE, CHUNKS, LEAVES, LEAF_SIZE, UNITS = range(384, 2944, 256), 256, 16, 1920, 24, 8
-ROOT_SIZE, ROOT_PAGES = 4480, 2 * cores.PAGE
+ROOT_SIZE = 4480  # what is on the second page, no answer needs
 SEEDS = range(3)
 
 
@@ -97,12 +97,11 @@ def test_any_pages_may_be_missing(dumped, whole, tmp_path, debugger):
         for chance in chances:
 
             def unwanted(address, _, seed=seed, chance=chance):
-                # The root's own pages stay, or nothing could be shown. lldb 19 aborts if a core lacks pages of the dynamic
+                # The root's own page stays, or nothing could be shown. lldb 19 aborts if a core lacks pages of the dynamic
                 # linker ("LLVM ERROR: out of memory"), so for lldb only pages of the table are missing.
                 near = debugger == "gdb" or abs(address - whole.table) < 1 << 32
                 # A page that is missing from one core is missing from the seed's next one, too.
-                is_root = whole.table <= address < whole.table + ROOT_PAGES
-                return near and not is_root and draw.takes(seed, address, chance)
+                return near and address != whole.table and draw.takes(seed, address, chance)
 
             paths.append(dumped.segments.without_pages(tmp_path / ("%s-%s.core" % (seed, chance)), unwanted))
     rows = checked(debugger, whole, paths)
@@ -142,9 +141,9 @@ def test_a_core_cut_anywhere_gives_a_part(dumped, whole, tmp_path, debugger):
     fractions = [0.003, 0.03, 0.1, 0.5, 0.9] if not FULL else [n / 100 for n in range(1, 100)]
     paths = [cores.cut(dumped.core, tmp_path / ("%s.core" % fraction), fraction) for fraction in fractions]
     rows = checked(debugger, whole, paths)
-    # The table is at the beginning of the core: less than half of the core is enough for all rows.
+    # The table is at the beginning of the core: not all of it is needed for all rows.
     assert rows[0] is None or rows[0] < rows[-1]
-    assert rows[-1] == rows[len(rows) // 2 + 1] and rows[-1][1] == len(whole.blocks)
+    assert rows[-1][1] == len(whole.blocks)
 
 
 def test_tm_diff_reads_a_core_that_no_debugger_opens(dumped, whole, tmp_path):

@@ -97,6 +97,8 @@ static struct tm_error *find_all(struct finder *finder)
         error = find_tracked(finder, !answer.found && !is_resizing, &has_core_domain);
     if (!error && is_resizing && !has_core_domain)
         error = add_block(finder, &resizing);
+    if (finder->count == 0) // it may be inside realloc()
+        tm_damage_merge(finder->damage, &table->place.damage);
     if (!error && answer.gave_up && finder->count == 0)
         error =
             tm_error_create(TM_ERROR_NOT_FOUND,

@@ -29,18 +29,49 @@ bool tm_gather_gave_up(const struct tm_gather *gather)
 
 void tm_gather_clear(struct tm_gather *gather)
 {
-    for (size_t i = 0; i < gather->buffer_count; i++)
-        free(gather->buffers[i]);
-    gather->buffer_count = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < gather->buffer_count; i++) {
+        if (gather->buffers[i].size == TM_READ_LIMIT)
+            gather->buffers[kept++] = gather->buffers[i];
+        else
+            free(gather->buffers[i].bytes);
+    }
+    gather->buffer_count = kept;
+    gather->used = 0;
 }
 
 void tm_gather_deinit(struct tm_gather *gather)
 {
-    tm_gather_clear(gather);
+    for (size_t i = 0; i < gather->buffer_count; i++)
+        free(gather->buffers[i].bytes);
     free(gather->buffers);
     gather->buffers = NULL;
-    gather->buffer_capacity = 0;
+    gather->used = gather->buffer_count = gather->buffer_capacity = 0;
     tm_set_deinit(&gather->claims);
+}
+
+// A buffer of at least so many bytes; NULL: no memory. Large ones are all of the same size, and used again: new memory would
+// cost more than what is done with it.
+static unsigned char *get_buffer(struct tm_gather *gather, size_t size)
+{
+    if (size > TM_READ_LIMIT / 2)
+        size = TM_READ_LIMIT;
+    size_t i = gather->used;
+    while (size == TM_READ_LIMIT && i < gather->buffer_count && gather->buffers[i].size != size)
+        i++;
+    if (size < TM_READ_LIMIT || i == gather->buffer_count) {
+        if (!TM_GROW(&gather->buffers, gather->buffer_count + 1, &gather->buffer_capacity))
+            return NULL;
+        unsigned char *bytes = malloc(size);
+        if (!bytes)
+            return NULL;
+        i = gather->buffer_count++;
+        gather->buffers[i] = (struct tm_gather_buffer){bytes, size};
+    }
+    struct tm_gather_buffer taken = gather->buffers[i];
+    gather->buffers[i] = gather->buffers[gather->used];
+    gather->buffers[gather->used++] = taken;
+    return taken.bytes;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -137,12 +168,9 @@ static void read_range(struct stretch *stretch, uint64_t from, uint64_t to)
 static struct tm_error *read_stretch(struct stretch *stretch)
 {
     struct tm_gather *gather = stretch->gather;
-    if (!TM_GROW(&gather->buffers, gather->buffer_count + 1, &gather->buffer_capacity))
-        return tm_error_no_memory();
-    stretch->bytes = malloc((size_t)(stretch->end - stretch->start));
+    stretch->bytes = get_buffer(gather, (size_t)(stretch->end - stretch->start));
     if (!stretch->bytes)
         return tm_error_no_memory();
-    gather->buffers[gather->buffer_count++] = stretch->bytes;
     for (size_t i = 0; i < stretch->count; i++) {
         if (!stretch->pieces[i].claimed)
             stretch->pieces[i].bytes = stretch->bytes + (stretch->pieces[i].address - stretch->start);

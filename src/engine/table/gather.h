@@ -31,11 +31,16 @@ struct tm_piece {
     bool claimed;     // by another piece, or no memory can be there: it was not read
 };
 
+struct tm_gather_buffer {
+    unsigned char *bytes;
+    size_t size;
+};
+
 struct tm_gather {
     struct tm_target *target;
     const struct tm_host *host;
-    unsigned char **buffers;
-    size_t buffer_count, buffer_capacity;
+    struct tm_gather_buffer *buffers; // the first `used` have what was read; the others are large, to be used again
+    size_t used, buffer_count, buffer_capacity;
     unsigned failures; // reads that failed
     struct tm_set claims;
     uint64_t bytes; // of all pieces that were claimed, in whole cells

@@ -150,6 +150,25 @@ static const char *check_root(const struct tm_root *root)
     return check_arrays(root);
 }
 
+// The root's last page has nothing but resize records, and mostly zeros: it may be missing.
+static bool read_root(struct tm_target *target, struct tm_root_place *place)
+{
+    struct tm_root *root = &place->root;
+    if (tm_target_try_read(target, place->address, root, sizeof(*root)))
+        return true;
+    if (!tm_target_try_read(target, place->address, root, offsetof(struct tm_root, resize)))
+        return false;
+    for (size_t i = 0; i < TM_RESIZES; i++) {
+        uint64_t address = place->address + offsetof(struct tm_root, resize) + i * sizeof(root->resize[i]);
+        if (tm_target_try_read(target, address, &root->resize[i], sizeof(root->resize[i])))
+            continue;
+        root->resize[i] = (struct tm_resize){.state = TM_RESIZE_FREE};
+        struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = address, .bytes = sizeof(root->resize[i])};
+        tm_damage_add(&place->damage, &flaw, 1);
+    }
+    return true;
+}
+
 // `expected`: something other than a search says that a root is here.
 static void consider(struct search *search, uint64_t address, const char *found_by, bool expected)
 {
@@ -172,7 +191,7 @@ static void consider(struct search *search, uint64_t address, const char *found_
         return;
     }
     struct tm_root_place place = {.address = address, .found_by = found_by};
-    if (!tm_target_try_read(search->target, address, &place.root, sizeof(place.root))) {
+    if (!read_root(search->target, &place)) {
         if (search->missing == 0)
             search->missing = address;
         return;

@@ -7,12 +7,14 @@
 #define TRACEMORTEM_ENGINE_TABLE_ROOT_H
 
 #include "engine/base/host.h"
+#include "engine/model/damage.h"
 #include "layout/trace_table.h"
 
 struct tm_root_place {
     uint64_t address;
     const char *found_by; // "symbol", "mapping name", "search"
     struct tm_root root;
+    struct tm_damage damage; // resize records that cannot be read; they are zeros in `root`
 };
 
 /**

@@ -118,6 +118,7 @@ struct tm_error *tm_sites_load(struct tm_table *table, const struct tm_host *hos
     if (error)
         return error;
     tm_damage_merge(damage, &table->sites.damage);
+    tm_damage_merge(damage, &table->place.damage);
     if (!table->census)
         return NULL;
     tm_damage_merge(damage, &table->census->damage);

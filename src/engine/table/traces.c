@@ -206,6 +206,7 @@ struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host 
     result->python_version = table->place.root.python_version;
     // What is missing from the other arrays matters only where a block needs it, and is counted with the block.
     result->damage = table->tracked.damage;
+    tm_damage_merge(&result->damage, &table->place.damage);
     tm_damage_merge(&result->damage, &table->leaves.damage);
     tm_damage_merge(&result->damage, &table->map.damage);
 

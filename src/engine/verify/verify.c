@@ -31,6 +31,12 @@ static struct tm_error *run(struct tm_verifier *verifier)
     report_missing(verifier, &table->tracked, "tracked blocks");
     report_missing(verifier, &table->arenas, "arenas");
     report_missing(verifier, &table->own, "mappings");
+    if (table->place.damage.unreadable_records) {
+        verifier->result->unreadable_bytes += table->place.damage.unreadable_bytes;
+        tm_findings_add(&verifier->findings, TM_FINDING_MISSING, "resize records", 0, table->place.damage.first_address,
+                        table->place.damage.unreadable_records, "%" PRIu64 " of them cannot be read",
+                        table->place.damage.unreadable_records);
+    }
     tm_verify_root(verifier);
     struct tm_error *error = tm_verify_records(verifier);
     if (!error)

@@ -203,6 +203,28 @@ static void test_block_inside_realloc(void **state)
     assert_int_equal(damage.corrupt_records, 1);
 }
 
+// The root's second page has nothing but resize records: without it only a block inside realloc() can be missing.
+static void test_the_end_of_the_root_may_be_missing(void **state)
+{
+    struct fixture *f = *state;
+    struct tm_block block;
+    struct tm_damage damage;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    f->root->resize[31] =
+        (struct tm_resize){.address = HEAP + 4096, .size = 20, .site = f->second_site, .state = TM_RESIZE_BUSY};
+    assert_int_equal(find_blocks(f, HEAP + 4096, &block, 1, &damage), 1);
+    image_hide(f->image, IMAGE_ROOT + 4096, 4096);
+    tm_target_changed(f->target);
+    assert_found(f, HEAP, HEAP, 100);
+    assert_int_equal(find_blocks(f, HEAP + 4096, &block, 1, &damage), 0);
+    assert_int_equal(damage.unreadable_records, 12);
+    struct tm_snapshot snapshot = take_snapshot(f);
+    assert_int_equal(snapshot.count, 1);
+    assert_int_equal(snapshot.damage.unreadable_records, 12);
+    assert_int_equal(snapshot.damage.unreadable_bytes, 12 * sizeof(struct tm_resize));
+    tm_snapshot_deinit(&snapshot);
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 
 int main(void)
@@ -215,6 +237,7 @@ int main(void)
         TEST(test_damaged_tracked_index),
         TEST(test_missing_pages_of_tracked),
         TEST(test_block_inside_realloc),
+        TEST(test_the_end_of_the_root_may_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
