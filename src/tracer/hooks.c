@@ -6,6 +6,7 @@
 
 #include "arenas.h"
 #include "births.h"
+#include "collect.h"
 #include "recording.h"
 #include "resize.h"
 #include "stack.h"

@@ -16,6 +16,9 @@
 
 static __attribute__((noinline)) struct transition *HOOK(follow)(uintptr_t newest, uint32_t lowest)
 {
+    // This is where the lock's holder has no id in hand.
+    if (collect_if_due())
+        lowest = STACK_BROKEN;
     return stack_follow(FACTS, OWN_PROFILE, newest, lowest);
 }
 
