@@ -99,7 +99,7 @@ static inline uint64_t tm_list_check(uint64_t unit, uint64_t word)
 }
 
 /** tm_arena.hash, of a live record. */
-static inline uint64_t tm_arena_hash(uint64_t id, const struct tm_arena *arena)
+static inline uint64_t tm_python_arena_hash(uint64_t id, const struct tm_python_arena *arena)
 {
     return tm_content_mix(tm_content_mix(tm_content_begin(id), arena->address), arena->size);
 }

@@ -329,10 +329,10 @@ struct tm_resize {
 // Memory
 
 /** An arena of CPython's object allocator, as the tracer saw it come. */
-struct tm_arena {
+struct tm_python_arena {
     uint64_t address;
     uint64_t size; // 0: it was given back, and the record is free
-    uint64_t hash; // tm_arena_hash(), of a live record
+    uint64_t hash; // tm_python_arena_hash(), of a live record
 };
 
 /** A mapping of the tracer's own. */
@@ -443,7 +443,7 @@ TM_PIN_SIZE(tm_unit, 16);
 TM_PIN_SIZE(tm_list_chunk, 64);
 TM_PIN_SIZE(tm_tracked, 32);
 TM_PIN_SIZE(tm_resize, 32);
-TM_PIN_SIZE(tm_arena, 24);
+TM_PIN_SIZE(tm_python_arena, 24);
 TM_PIN_SIZE(tm_own, 32);
 TM_PIN_SIZE(tm_memory, 64);
 TM_PIN(tm_code, address, 32);

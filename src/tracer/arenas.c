@@ -20,9 +20,9 @@ void arena_add(uintptr_t address, size_t size)
     table_lock();
     uint32_t id = take_record();
     if (id != 0) {
-        struct tm_arena *arena = TABLE_ARENA(id);
+        struct tm_python_arena *arena = TABLE_ARENA(id);
         arena->address = address;
-        arena->hash = tm_arena_hash(id, &(struct tm_arena){.address = address, .size = size});
+        arena->hash = tm_python_arena_hash(id, &(struct tm_python_arena){.address = address, .size = size});
         __atomic_store_n(&arena->size, size, __ATOMIC_RELEASE);
     }
     table_unlock();
@@ -32,7 +32,7 @@ void arena_remove(uintptr_t address)
 {
     table_lock();
     for (uint32_t id = 1; id < table->arenas.count; id++) {
-        struct tm_arena *arena = TABLE_ARENA(id);
+        struct tm_python_arena *arena = TABLE_ARENA(id);
         if (arena->address != address || arena->size == 0)
             continue;
         __atomic_store_n(&arena->size, 0, __ATOMIC_RELEASE);

@@ -326,7 +326,7 @@ static bool create_arrays(struct tm_root *root)
            array_create(&root->counters, sizeof(struct tm_counters), COUNTERS_SHIFT) &&
            array_create(&root->leaves, sizeof(struct tm_leaf), LEAVES_SHIFT) &&
            array_create(&root->tracked, sizeof(struct tm_tracked), TRACKED_SHIFT) &&
-           array_create(&root->arenas, sizeof(struct tm_arena), ARENAS_SHIFT) && create_unknown();
+           array_create(&root->arenas, sizeof(struct tm_python_arena), ARENAS_SHIFT) && create_unknown();
 }
 
 const char *table_create(void)

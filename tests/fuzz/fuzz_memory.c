@@ -57,20 +57,22 @@ static void add_table_areas(struct memory *memory, struct image_table *table)
 {
     const struct tm_root *root = table->root;
     add_area(memory, table->address, sizeof(*root));
-    add_area(memory, table->address + offsetof(struct tm_root, bytes), 6 * sizeof(struct tm_array));
+    add_area(memory, table->address + offsetof(struct tm_root, bytes), 10 * sizeof(struct tm_array));
     add_area(memory, table->address + offsetof(struct tm_root, resize), sizeof(root->resize));
     add_array_areas(memory, &root->bytes);
     add_array_areas(memory, &root->strings);
     add_array_areas(memory, &root->codes);
     add_array_areas(memory, &root->nodes);
     add_array_areas(memory, &root->sites);
+    add_array_areas(memory, &root->counters);
+    add_array_areas(memory, &root->leaves);
     add_array_areas(memory, &root->tracked);
+    add_array_areas(memory, &root->own);
     if (root->tracked_index)
         add_area(memory, root->tracked_index, sizeof(struct tm_tracked_index) + (4u << IMAGE_INDEX_SHIFT));
-    add_area(memory, root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8 - 64, 256);
-    uint64_t branch = *(uint64_t *)image_at(table->image, root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8);
-    add_area(memory, branch, 256);
-    add_area(memory, image_leaf(table, HEAP), 1024);
+    add_area(memory, image_unit_address(table, HEAP), 256);
+    // Grids and lists are next to each other.
+    add_area(memory, image_unit(table, HEAP)->grid >> TM_GRID_ADDRESS_SHIFT & TM_GRID_ADDRESS_MASK, 4096);
 }
 
 static void add_resizes(struct image_table *table)
@@ -107,7 +109,7 @@ static void make_hidden_table(struct memory *memory)
     add_resizes(&table);
     memory->rehashed = table;
     memory->sound = *table.root;
-    void *copy = image_map(memory->image, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, 4096, "[anon:" TM_MAPPING_NAME "]", flags);
+    void *copy = image_map(memory->image, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, 8192, "[anon:" TM_MAPPING_NAME "]", flags);
     memcpy(copy, table.root, sizeof(*table.root));
     image_map(memory->image, UINT64_C(1) << 44, 65536, "[heap]", flags);
     add_area(memory, IMAGE_ROOT - 2 * TM_ROOT_ALIGN, sizeof(*table.root));

@@ -30,10 +30,11 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("incomplete")
 
 
-@pytest.fixture(scope="module")
-def small(python, tmp_path_factory):
-    """The core of a small table, as a patched.Patched."""
-    with patched.small_core(python, tmp_path_factory.mktemp("small")) as held:
+@pytest.fixture(scope="module", params=["lean", "full"])
+def small(python, tmp_path_factory, request):
+    """The core of a small table, as a patched.Patched; in each profile."""
+    with patched.small_core(python, tmp_path_factory.mktemp("small"), request.param) as held:
+        held.is_full = request.param == "full"
         yield held
 
 

@@ -41,22 +41,38 @@ class Patched(memory.CoreMemory):
 
 
 @contextlib.contextmanager
-def small_core(python, folder):
+def small_core(python, folder, detail):
     environment = {"PYTHONPATH": debuggers.PACKAGE_PATH, "PYTHONDONTWRITEBYTECODE": "1", "LD_PRELOAD": debuggers.TRACER}
+    environment["TRACEMORTEM_DETAIL"] = detail
     with debuggers.start_process([python, "-S", PROGRAM], environment=environment, folder=folder) as process:
         debuggers.kernel_core(process, folder / "core")
     yield Patched(str(folder / "core"))
 
 
 def rows(answer):
-    """An answer's counts as a multiset. Nothing may be added to it, and nothing may be lost silently."""
+    """An answer's counts as a multiset. Nothing may be added to it, and nothing may be lost silently. Rows without the older
+    frames of their tracebacks are left out: see check_partial()."""
     if "traces" in answer:
-        return collections.Counter({subsets.block(row): 1 for row in answer["traces"]})
+        whole = [row for row in answer["traces"] if not subsets.is_partial(row)]
+        return collections.Counter({subsets.block(row): 1 for row in whole})
     counts = {}
     for row in answer["statistics"]:
+        if subsets.is_partial(row):
+            continue
         counts[subsets.frames(row), "size"] = row["size"]
         counts[subsets.frames(row), "count"] = row["count"]
     return collections.Counter(counts)
+
+
+def check_partial(answer, whole):
+    """Rows without the older frames of their tracebacks have the newer ones of one in the whole answer."""
+    key = "traces" if "traces" in answer else "statistics"
+    partial = [row for row in answer[key] if subsets.is_partial(row)]
+    known = subsets.endings({subsets.frames(row) for row in whole[key]}) if partial else set()
+    assert all(subsets.frames(row) in known for row in partial)
+    if key == "traces":
+        blocks = {subsets.block(row)[:-1] for row in whole[key]}
+        assert all(subsets.block(row)[:-1] in blocks for row in partial)
 
 
 def verdict(held, options=""):

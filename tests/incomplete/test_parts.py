@@ -54,13 +54,15 @@ def test_each_segment_may_be_missing(dumped, whole, tmp_path, debugger, named):
     assert None in rows and len(set(rows)) >= 3  # without the root; without leaves; without an unimportant one
 
 
-ARRAYS, ARRAY_SIZE, CHUNKS, DIRECTORY = range(384, 1728, 224), 224, 16, 184  # in the root: docs/layout.md
+# In the root: docs/layout.md
+ARRAYS, ARRAY_SIZE, CHUNKS, LEAVES, LEAF_SIZE, UNITS = range(384, 2944, 256), 256, 16, 1920, 24, 8
+ROOT_SIZE, ROOT_PAGES = 4480, 2 * cores.PAGE
 SEEDS = range(3)
 
 
 def chunks(dumped, whole):
     """[(address, array, chunk)] of the chunks of all arrays, sorted."""
-    root = dumped.segments.read(whole.table, 2752)
+    root = dumped.segments.read(whole.table, ROOT_SIZE)
     found = []
     for array, at in enumerate(ARRAYS):
         words = struct.iter_unpack("<Q", root[at + CHUNKS : at + ARRAY_SIZE])
@@ -95,11 +97,12 @@ def test_any_pages_may_be_missing(dumped, whole, tmp_path, debugger):
         for chance in chances:
 
             def unwanted(address, _, seed=seed, chance=chance):
-                # The root's own page stays, or nothing could be shown. lldb 19 aborts if a core lacks pages of the dynamic
+                # The root's own pages stay, or nothing could be shown. lldb 19 aborts if a core lacks pages of the dynamic
                 # linker ("LLVM ERROR: out of memory"), so for lldb only pages of the table are missing.
                 near = debugger == "gdb" or abs(address - whole.table) < 1 << 32
                 # A page that is missing from one core is missing from the seed's next one, too.
-                return near and address != whole.table and draw.takes(seed, address, chance)
+                is_root = whole.table <= address < whole.table + ROOT_PAGES
+                return near and not is_root and draw.takes(seed, address, chance)
 
             paths.append(dumped.segments.without_pages(tmp_path / ("%s-%s.core" % (seed, chance)), unwanted))
     rows = checked(debugger, whole, paths)
@@ -122,9 +125,12 @@ def test_pages_of_zeros_may_be_left_out(dumped, whole, tmp_path, debugger):
 
 def test_the_table_lies_below_what_the_kernel_places(dumped, whole):
     """So the table is at the beginning of a core."""
-    (directory,) = struct.unpack_from("<Q", dumped.segments.read(whole.table, 2752), DIRECTORY)
-    places = [directory] + [address for address, _, _ in chunks(dumped, whole)]
-    places += [entry for (entry,) in struct.iter_unpack("<Q", dumped.segments.read(directory, 1 << 18)) if entry]
+    root = dumped.segments.read(whole.table, ROOT_SIZE)
+    count, _, chunk = struct.unpack_from("<QQQ", root, LEAVES)
+    places = [address for address, _, _ in chunks(dumped, whole)]
+    for number in range(1, count):
+        leaf = dumped.segments.read(chunk + number * LEAF_SIZE, LEAF_SIZE)
+        places += struct.unpack_from("<Q", leaf, UNITS)
     libraries = min(start for start, _, _, path in dumped.segments.files() if ".so" in path)
     assert len(places) > 20 and max(places) < libraries and max(places) - min(places) < 1 << 30
 

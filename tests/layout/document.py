@@ -41,8 +41,8 @@ def meaning(record, field):
 
 
 def constants():
-    """The document's constants: {name or C expression: value as text}."""
-    rows = re.findall(r"^\| `([A-Z]\w*|sizeof\(\w+\))` \| ([^|]+) \|", text(), re.MULTILINE)
+    """The document's constants: {name: value as text}."""
+    rows = re.findall(r"^\| `([A-Z]\w*)` \| ([^|]+) \|", text(), re.MULTILINE)
     result = {name: value.strip("`") for name, value in rows}
     assert len(result) == len(rows), "a constant is documented twice"
     return result
@@ -104,7 +104,8 @@ def node_hash(number, node):
 
 
 def site_hash(number, site):
-    kind = site["total_frames"] << 16 | site["allocator"] << 8 | site["flags"]
+    allocator, flags = site["allocator_flags"] & 15, site["allocator_flags"] >> 4
+    kind = site["total_frames"] << 16 | allocator << 8 | flags
     return mix(mix(begin(number), site["node"] << 32 | site["domain"]), kind) >> 32
 
 
@@ -113,6 +114,10 @@ def tracked_hash(number, tracked):
     for word in (tracked["address"], tracked["size"], tracked["domain"] << 32 | tracked["site"]):
         number = mix(number, word)
     return number
+
+
+def leaf_hash(number, leaf):
+    return mix(mix(begin(number), leaf["start"]), leaf["units"])
 
 
 class Table:
@@ -173,15 +178,16 @@ class Table:
 
     def traceback(self, node_number):
         """(file name, line, qualified name) of each frame, oldest first."""
-        frames = []
+        frames, depth = [], None
         while node_number:
             node = self.record("nodes", "tm_node", node_number)
             assert node_hash(node_number, node) == node["hash"]
             code = self.record("codes", "tm_code", node["code"])
             line = self.line(code, node["instruction"])
             frames.append((self.string(code["filename"]), line, self.string(code["qualname"])))
-            assert node["parent"] < node_number
-            node_number = node["parent"]
+            assert depth in (None, node["depth"]) and node["depth"] > 0
+            depth, node_number = node["depth"] - 1, node["parent"]
+        assert depth == 0
         return frames[::-1]
 
     def line(self, code, instruction):
@@ -239,44 +245,83 @@ class Table:
 
     # -- blocks -------------------------------------------------------------------------------------------------------
 
-    def entry(self, address):
-        """The branch's entry for an address: its leaf and the leaf's parts in use; 0 if there is no leaf."""
-        value = self.value
-        branch = self.number(self.root["directory"] + 8 * (address >> value["TM_BRANCH_SHIFT"]), 8)
-        index = address >> value["TM_LEAF_SHIFT"] & (value["TM_BRANCH_ENTRIES"] - 1)
-        return branch and self.number(branch + 8 * index, 8)
+    def unit_place(self, unit):
+        """Where a unit's words are, by its number; 0: there is no leaf."""
+        count, shift = self.value["TM_LEAF_UNITS"], self.root["unit_shift"]
+        for number in range(1, self.array("leaves")["count"]):
+            leaf = self.record("leaves", "tm_leaf", number)
+            assert leaf_hash(number, leaf) == leaf["hash"]
+            if leaf["start"] >> shift == unit // count * count:
+                return leaf["units"] + unit % count * self.records["tm_unit"][0]
+        return 0
 
-    def slot(self, address):
-        """The slot of an address; 0 if there is no leaf."""
-        leaf = self.entry(address) & ~self.value["TM_LEAF_PARTS_MASK"]
-        index = address >> self.value["TM_SLOT_SHIFT"] & (self.value["TM_LEAF_SLOTS"] - 1)
-        return leaf and self.number(leaf + 4 * index, 4)
+    def words(self, unit):
+        """The words of a unit's grid and list; 0: there is none."""
+        place = self.unit_place(unit)
+        words = self.record_at("tm_unit", place) if place else {"grid": 0, "list": 0}
+        return words["grid"], words["list"]
 
-    def may_start(self, address):
-        """Whether the part of the leaf for this address is in use, so that a block may start there."""
-        part = (address >> self.value["TM_LEAF_PART_SHIFT"]) % self.value["TM_LEAF_PARTS"]
-        return self.entry(address) >> part & 1
+    def bits(self, word, name):
+        """The part of a word for which the document has a shift and a mask."""
+        shift = self.value.get("TM_%s_SHIFT" % name, 0)
+        return word >> shift & self.value["TM_%s_MASK" % name]
+
+    def slots(self, unit, word):
+        """(start, size, site, the slot's address) of each block in a grid."""
+        stride, phase = 16 * self.bits(word, "GRID_STRIDE"), 16 * self.bits(word, "GRID_PHASE")
+        if not stride:
+            return
+        without = word & ~(self.value["TM_GRID_CHECK_MASK"] << self.value["TM_GRID_CHECK_SHIFT"])
+        assert self.bits(word, "GRID_CHECK") == mix(begin(unit), without) >> 53
+        array = self.bits(word, "GRID_ADDRESS")
+        assert self.number(array, 8) == mix(begin(unit), word)
+        shift = self.root["unit_shift"]
+        count = ((1 << shift) - 1 - phase) // stride + 1
+        data = self.read(array + self.value["TM_GRID_HEAD"], 4 * count)
+        for index in range(count):
+            slot = int.from_bytes(data[4 * index : 4 * index + 4], "little")
+            size = self.bits(slot, "SLOT_SIZE") or (512 if stride == 512 else 0)
+            if slot:
+                place = array + self.value["TM_GRID_HEAD"] + 4 * index
+                yield (unit << shift) + phase + index * stride, size, self.bits(slot, "SLOT_SITE"), place
+
+    def entries_of(self, unit, word):
+        """(start, size, site, the entry's address) of each block in a list, or in the list of a bucket."""
+        if not word:
+            return
+        without = word & ~(self.value["TM_LIST_CHECK_MASK"] << self.value["TM_LIST_CHECK_SHIFT"])
+        assert self.bits(word, "LIST_CHECK") == mix(begin(unit), without) >> 43
+        address = self.bits(word, "LIST_ADDRESS")
+        if word & self.value["TM_LIST_BUCKETS"]:
+            for index in range(self.value["TM_LIST_BUCKET_COUNT"]):
+                yield from self.entries_of(unit, self.number(address + 8 * index, 8))
+            return
+        for index in range(self.value["TM_LIST_ENTRIES"]):
+            entry = self.number(address + 8 * index, 8)
+            start = (unit << self.root["unit_shift"]) + 16 * self.bits(entry, "ENTRY_START")
+            if entry:
+                yield start, self.bits(entry, "ENTRY_SIZE"), self.bits(entry, "ENTRY_SITE"), address + 8 * index
+        yield from self.entries_of(unit, self.record_at("tm_list_chunk", address)["next"])
+
+    def blocks_of(self, unit):
+        """(start, size, site, where it is recorded) of each block that starts in a unit."""
+        grid, chunks = self.words(unit)
+        return [*self.slots(unit, grid), *self.entries_of(unit, chunks)]
 
     def find(self, address):
-        """The live block of the shadow map that contains the address, or None."""
-        value = self.value
-        step = 1 << value["TM_SLOT_SHIFT"]
-        start = address - address % step
-        while not (self.may_start(start) and self.slot(start) & value["TM_SLOT_START"]):
-            start -= step
-            if address - start > 1 << 20:
+        """The live block of the map that contains the address, or None."""
+        shift = self.root["unit_shift"]
+        for unit in range(address >> shift, max(0, (address >> shift) - (1 << 30 - shift)) - 1, -1):
+            before = [block for block in self.blocks_of(unit) if block[0] <= address]
+            if before:
+                start, size, site, _ = max(before)
+                return self.block(start, size, site) if address - start < size else None
+            if address - (unit << shift) > 1 << 25:
                 return None
-        slot = self.slot(start)
-        small = slot >> value["TM_SLOT_SMALL_SHIFT"] & value["TM_SLOT_SMALL_MASK"]
-        size = small - 1 if small else self.slot(start + step)
-        if not small and size & value["TM_SIZE_ESCAPE"]:
-            size = (size & value["TM_SIZE_MASK"]) | self.slot(start + 2 * step) << value["TM_SIZE_BITS"]
-        if address - start >= size:
-            return None
-        return self.block(start, size, slot & value["TM_SLOT_SITE_MASK"])
+        return None
 
     def find_tracked(self, domain, address):
-        """The live block with this key that is outside the shadow map, or None."""
+        """The live block with this key that is outside of the map, or None."""
         mask = (1 << 64) - 1
         shift = self.record_at("tm_tracked_index", self.root["tracked_index"])["shift"]
         first = self.root["tracked_index"] + self.records["tm_tracked_index"][1]["slot"].offset

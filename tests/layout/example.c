@@ -16,33 +16,46 @@
 #include "layout/hash.h"
 #include "layout/trace_table.h"
 
+#define UNIT_SHIFT 14
+#define STRIDE 64u
+#define MAPPED UINT64_C(0x100000) // bytes, from the root on
+
 enum {
     ROOT = 0, // an index of `maps`
-    DIRECTORY,
-    BRANCH,
-    LEAF,
     BYTES,
     STRINGS_0,
     STRINGS_1,
     CODES,
     NODES,
     SITES,
+    COUNTERS,
+    LEAVES,
     TRACKED,
+    ARENAS,
+    OWN,
     INDEX,
+    NODES_COPY,
+    GRID,
+    LIST,
+    UNITS,
     MAPS
 };
 
 static struct tm_root root;
-static tm_directory directory;
-static tm_branch branch;
-static tm_leaf leaf;
 static char bytes[256];
 static struct tm_string strings[2][4]; // two chunks: the first holds 2 records, the second 4
 static struct tm_code codes[4];
-static struct tm_node nodes[4];
+static struct tm_node nodes[4], nodes_copy[4];
 static struct tm_site sites[4];
+static struct tm_counters counters[4];
+static struct tm_leaf leaves[2];
 static struct tm_tracked tracked[2];
+static struct tm_python_arena arenas[2];
+static struct tm_own own[2];
 static uint32_t tracked_index[sizeof(struct tm_tracked_index) / sizeof(uint32_t) + 4]; // the head and 4 slots
+static uint32_t grid[2 + TM_GRID_SLOTS(UNIT_SHIFT, STRIDE, 0)];                        // the head and the slots
+static struct tm_list_chunk list;
+static struct tm_unit units[TM_LEAF_UNITS];
 
 static const struct {
     const char *title;
@@ -51,17 +64,22 @@ static const struct {
     size_t size;
 } maps[MAPS] = {
     [ROOT] = {"root", 0x7f5a40000000, &root, sizeof root},
-    [DIRECTORY] = {"directory", 0x7f5a40001000, directory, sizeof directory},
-    [BYTES] = {"bytes, chunk 0", 0x7f5a40041000, bytes, sizeof bytes},
-    [STRINGS_0] = {"strings, chunk 0", 0x7f5a40041100, strings[0], 2 * sizeof strings[0][0]},
-    [STRINGS_1] = {"strings, chunk 1", 0x7f5a40041140, strings[1], sizeof strings[1]},
-    [CODES] = {"codes, chunk 0", 0x7f5a40041180, codes, sizeof codes},
-    [NODES] = {"nodes, chunk 0", 0x7f5a40041240, nodes, sizeof nodes},
-    [SITES] = {"sites, chunk 0", 0x7f5a40041280, sites, sizeof sites},
-    [TRACKED] = {"tracked, chunk 0", 0x7f5a40041340, tracked, sizeof tracked},
-    [INDEX] = {"tracked index", 0x7f5a40041380, tracked_index, sizeof tracked_index},
-    [BRANCH] = {"branch", 0x7f5a40042000, branch, sizeof branch},
-    [LEAF] = {"leaf", 0x7f5a40080000, leaf, sizeof leaf},
+    [BYTES] = {"bytes, chunk 0", 0x7f5a40002000, bytes, sizeof bytes},
+    [STRINGS_0] = {"strings, chunk 0", 0x7f5a40002100, strings[0], 2 * sizeof strings[0][0]},
+    [STRINGS_1] = {"strings, chunk 1", 0x7f5a40002140, strings[1], sizeof strings[1]},
+    [CODES] = {"codes, chunk 0", 0x7f5a40002180, codes, sizeof codes},
+    [NODES] = {"nodes, chunk 0", 0x7f5a40002240, nodes, sizeof nodes},
+    [SITES] = {"sites, chunk 0", 0x7f5a40002280, sites, sizeof sites},
+    [COUNTERS] = {"counters, chunk 0", 0x7f5a400022c0, counters, sizeof counters},
+    [LEAVES] = {"leaves, chunk 0", 0x7f5a40002340, leaves, sizeof leaves},
+    [TRACKED] = {"tracked, chunk 0", 0x7f5a40002380, tracked, sizeof tracked},
+    [ARENAS] = {"arenas, chunk 0", 0x7f5a400023c0, arenas, sizeof arenas},
+    [OWN] = {"own, chunk 0", 0x7f5a40002400, own, sizeof own},
+    [INDEX] = {"tracked index", 0x7f5a40002440, tracked_index, sizeof tracked_index},
+    [NODES_COPY] = {"nodes, copy of chunk 0", 0x7f5a40003000, nodes_copy, sizeof nodes_copy},
+    [GRID] = {"grid", 0x7f5a40004000, grid, sizeof grid},
+    [LIST] = {"list, its chunk", 0x7f5a40004440, &list, sizeof list},
+    [UNITS] = {"units", 0x7f5a40010000, units, sizeof units},
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -108,6 +126,7 @@ static uint32_t add_node(uint32_t parent, uint32_t code, int32_t instruction)
                                  .instruction = instruction,
                                  .depth = (uint16_t)(parent ? nodes[parent].depth + 1 : 1)};
     nodes[id].hash = tm_node_hash(id, &nodes[id]);
+    nodes_copy[id] = nodes[id];
     return id;
 }
 
@@ -117,30 +136,58 @@ static uint32_t add_site(uint32_t node, uint8_t allocator, uint32_t domain)
     sites[id] =
         (struct tm_site){.node = node, .total_frames = nodes[node].depth, .allocator = allocator, .domain = domain};
     sites[id].hash = tm_site_hash(id, &sites[id]);
+    root.counters.count++;
     return id;
 }
 
 static void count(uint32_t site, uint64_t size)
 {
-    sites[site].allocations++;
-    sites[site].allocated += size;
+    counters[site].allocations++;
+    counters[site].allocated += size;
     root.owned.traced += size;
     root.owned.peak = root.owned.traced;
 }
 
-static void add_block(uint64_t address, uint32_t size, uint32_t site)
+static void add_leaf(uint64_t address)
 {
-    directory[address >> TM_BRANCH_SHIFT] = maps[BRANCH].address;
-    uint64_t *entry = &branch[address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
-    *entry |= maps[LEAF].address | UINT64_C(1) << (address >> TM_LEAF_PART_SHIFT & (TM_LEAF_PARTS - 1));
-    uint32_t *slot = &leaf[address >> TM_SLOT_SHIFT & (TM_LEAF_SLOTS - 1)];
-    if (size <= TM_SLOT_SMALL_LIMIT) {
-        slot[0] = TM_SLOT_START | (size + 1) << TM_SLOT_SMALL_SHIFT | site;
-    } else {
-        slot[1] = size;
-        slot[0] = TM_SLOT_START | site;
-    }
+    const uint64_t range = (uint64_t)TM_LEAF_UNITS << UNIT_SHIFT;
+    uint64_t id = root.leaves.count++;
+    leaves[id] = (struct tm_leaf){.start = address / range * range, .units = maps[UNITS].address};
+    leaves[id].hash = tm_leaf_hash(id, &leaves[id]);
+}
+
+static void add_grid(uint64_t address)
+{
+    uint64_t unit = address >> UNIT_SHIFT, word = maps[GRID].address << TM_GRID_ADDRESS_SHIFT | STRIDE / 16;
+    word |= tm_grid_check(unit, word) << TM_GRID_CHECK_SHIFT;
+    uint64_t head = tm_grid_head(unit, word);
+    memcpy(grid, &head, sizeof head);
+    units[unit % TM_LEAF_UNITS].grid = word;
+}
+
+static void add_small_block(uint64_t address, uint32_t size, uint32_t site)
+{
+    grid[2 + (address & ((1u << UNIT_SHIFT) - 1)) / STRIDE] = size << TM_SLOT_SIZE_SHIFT | site;
     count(site, size);
+}
+
+static void add_large_block(uint64_t address, uint64_t size, uint32_t site)
+{
+    uint64_t unit = address >> UNIT_SHIFT, word = maps[LIST].address << TM_LIST_ADDRESS_SHIFT;
+    uint64_t start = (address & ((1u << UNIT_SHIFT) - 1)) >> TM_GRAIN_SHIFT;
+    list.entry[0] = start << TM_ENTRY_START_SHIFT | size << TM_ENTRY_SIZE_SHIFT | site;
+    units[unit % TM_LEAF_UNITS].list = word | tm_list_check(unit, word) << TM_LIST_CHECK_SHIFT;
+    count(site, size);
+}
+
+static void add_places(void)
+{
+    arenas[1] = (struct tm_python_arena){.address = 0x55d0c0d00000, .size = 1 << 20};
+    arenas[1].hash = tm_python_arena_hash(1, &arenas[1]);
+    own[1] = (struct tm_own){.address = maps[ROOT].address, .size = MAPPED, .kind = TM_OWN_TABLE};
+    own[1].hash = tm_own_hash(1, &own[1]);
+    root.arenas.count++;
+    root.own.count++;
 }
 
 static void add_tracked(uint32_t domain, uint64_t address, uint64_t size, uint32_t site)
@@ -172,8 +219,7 @@ static void make_root(void)
     root.root_size = sizeof root;
     root.pointer_size = 8;
     root.address_bits = TM_ADDRESS_BITS;
-    root.branch_shift = TM_BRANCH_SHIFT;
-    root.leaf_shift = TM_LEAF_SHIFT;
+    root.unit_shift = UNIT_SHIFT;
     root.self = maps[ROOT].address;
     root.pid = 4242;
     root.python_version = 0x030b02f0;
@@ -183,15 +229,18 @@ static void make_root(void)
     root.frame_limit = 25;
     root.started = UINT64_C(1767225600000000000); // 2026-01-01 00:00:00 UTC
     root.starts = 1;
-    root.directory = maps[DIRECTORY].address;
-    root.mapped = (1 << 20) + sizeof leaf;
-    root.leaves = 1;
+    root.mapped = MAPPED;
     set_array(&root.bytes, 1, 8, BYTES);
     set_array(&root.strings, sizeof strings[0][0], 1, STRINGS_0);
     root.strings.chunk[1] = maps[STRINGS_1].address;
     set_array(&root.codes, sizeof codes[0], 2, CODES);
     set_array(&root.nodes, sizeof nodes[0], 2, NODES);
     set_array(&root.sites, sizeof sites[0], 2, SITES);
+    root.nodes.copy[0] = maps[NODES_COPY].address;
+    set_array(&root.counters, sizeof counters[0], 2, COUNTERS);
+    set_array(&root.leaves, sizeof leaves[0], 1, LEAVES);
+    set_array(&root.arenas, sizeof arenas[0], 1, ARENAS);
+    set_array(&root.own, sizeof own[0], 1, OWN);
     set_array(&root.tracked, sizeof tracked[0], 1, TRACKED);
 }
 
@@ -220,10 +269,13 @@ static void make_table(void)
     uint32_t object_site = add_site(in_load, TM_ALLOCATOR_OBJECT, 0);
     uint32_t module_site = add_site(in_module, TM_ALLOCATOR_MEM, 0);
     uint32_t told_site = add_site(in_load, TM_ALLOCATOR_TRACKED, 389047);
-    add_block(0x55d0c0de1240, 56, object_site);   // the bytearray object
-    add_block(0x55d0c0de1280, 1001, object_site); // its bytes
-    add_block(0x55d0c0de1670, 16, module_site);
+    add_leaf(0x55d0c0de0000);
+    add_grid(0x55d0c0de0000);
+    add_small_block(0x55d0c0de1240, 56, object_site);   // the bytearray object
+    add_large_block(0x55d0c0de4280, 1001, object_site); // its bytes
+    add_small_block(0x55d0c0de1680, 16, module_site);
     add_tracked(389047, 0x55d0c0e00010, 8000, told_site);
+    add_places();
 }
 
 static void dump(uint64_t address, const unsigned char *content, size_t size)

@@ -42,7 +42,8 @@ static const char help[] =
             "                allocation sites in total; sites with live blocks\n"
             "  domains       distinct domains of live blocks\n"
             "  allocations, allocated\n"
-            "                blocks and bytes since tracing began or traces were cleared\n"
+            "                blocks and bytes since tracing began or traces were cleared;\n"
+            "                null where detail is lean\n"
             "  strings, codes, nodes, table_bytes\n"
             "                records of the table; bytes that all its records take\n"
             "  bytes         bytes of names and line tables\n"
@@ -51,16 +52,15 @@ static const char help[] =
             "  full          which of them have no more room: \"code objects\", \"strings\",\n"
             "                \"bytes\", \"nodes\", \"sites\"\n"
             "  leaves, mapped\n"
-            "                leaves of the shadow map; bytes of address space that the tracer\n"
-            "                mapped\n"
+            "                leaves of the map; bytes of address space that the tracer mapped\n"
             "  lost_blocks, lost_frames\n"
             "                not recorded\n"
             "  shortened     live blocks whose traceback lacks frames: the table had no room\n"
             "  record_limit  the most sites that the tracer creates (TRACEMORTEM_RECORDS)\n"
             "  reuse_exact   whether an object that CPython creates from a free list has its\n"
             "                latest traceback\n"
-            "  detail        \"lean\": the frames beyond the limit are not counted; \"full\":\n"
-            "                they are\n"
+            "  detail        \"lean\": only what is live is counted, and no frames beyond the\n"
+            "                limit; \"full\": these are counted, too; null: not tracing\n"
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
             "  source        \"tracemortem\": the tracer's table; \"stock\": the tables of\n"
             "                CPython's own tracemalloc\n"
@@ -159,9 +159,10 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     }
     if (info->has_tracer && is_tracing(info)) {
         begin_fact(out, "detail");
-        tm_text_add(out, info->tracer.lean
-                             ? "lean: older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n"
-                             : "full: older frames are counted\n");
+        tm_text_add(
+            out, info->tracer.lean
+                     ? "lean: what was freed and older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n"
+                     : "full: what was freed and older frames are counted\n");
     }
     if (info->has_lock) {
         begin_fact(out, "lock");
@@ -198,8 +199,11 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
         add_size(out, tracer->in_flight);
         tm_text_add(out, " in blocks being recorded or freed: counts may be off by this much\n");
     }
-    if (info->has_tracer) {
+    if (info->has_tracer)
         begin_fact(out, "allocations");
+    if (info->has_tracer && tracer->lean) {
+        tm_text_add(out, "not counted: see detail\n");
+    } else if (info->has_tracer) {
         tm_text_printf(out, "%" PRIu64 " of ", tracer->allocations);
         add_size(out, tracer->allocated);
         tm_text_printf(out, " since %s\n", tracer->cleared > tracer->started ? "traces were cleared" : "tracing began");
@@ -250,7 +254,8 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     begin_fact(out, "tracer's memory");
     add_size(out, info->tracer.table_bytes);
     tm_text_printf(out, " in records, ");
-    tm_text_printf(out, "%" PRIu64 " shadow %s, ", info->tracer.leaves, info->tracer.leaves == 1 ? "leaf" : "leaves");
+    tm_text_printf(out, "%" PRIu64 " %s of the map, ", info->tracer.leaves,
+                   info->tracer.leaves == 1 ? "leaf" : "leaves");
     add_size(out, info->tracer.mapped);
     tm_text_add(out, " mapped\n");
     begin_fact(out, "records");
@@ -367,8 +372,6 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
     const struct number numbers[] = {{"resizing", tracer->resizing},
                                      {"in_flight", tracer->in_flight},
                                      {"sites", tracer->sites},
-                                     {"allocations", tracer->allocations},
-                                     {"allocated", tracer->allocated},
                                      {"strings", tracer->strings},
                                      {"codes", tracer->codes},
                                      {"nodes", tracer->nodes},
@@ -387,7 +390,14 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
                                      {"pid", tracer->pid},
                                      {"layout_major", tracer->layout_major},
                                      {"layout_minor", tracer->layout_minor}};
+    const struct number ever[] = {{"allocations", tracer->allocations}, {"allocated", tracer->allocated}};
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    for (size_t i = 0; i < sizeof(ever) / sizeof(ever[0]); i++) {
+        if (tracer->lean)
+            tm_json_null(json, ever[i].key);
+        else
+            tm_json_number(json, ever[i].key, ever[i].value);
+    }
     tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
     if (is_tracing(info))

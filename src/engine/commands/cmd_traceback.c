@@ -100,6 +100,8 @@ static void write_block(const struct tm_request *request, const struct answer *a
     else if (end - first < traceback->total_frames)
         tm_text_printf(out, "; showing %" PRIu32 " of %" PRIu32 " frames", end - first, traceback->total_frames);
     tm_text_add(out, "):\n");
+    if (traceback->older_missing)
+        tm_text_add(out, TM_OLDER_MISSING);
     tm_format_frames(out, &request->session->host, traceback->frames, first, end, !request->settings.plain);
 }
 

@@ -44,9 +44,9 @@ static const char help[] =
             "                traceback\n"
             "  findings      the first of each kind: kind (\"damaged\", \"missing\",\n"
             "                \"in flight\"), what, id (or null), address (or null), why\n"
-            "  checked       how many of each: strings, codes, nodes, sites, branches,\n"
-            "                leaves, tracked, watched (code objects in the map), blocks,\n"
-            "                bytes\n");
+            "  checked       how many of each: strings, codes, nodes, sites, leaves, grids,\n"
+            "                lists (chunks of them), tracked, watched (code objects in the\n"
+            "                map), blocks, bytes\n");
 
 static const char *const kind_names[TM_FINDING_KINDS] = {"damaged", "missing", "in flight"};
 
@@ -181,8 +181,7 @@ static void write_checked(const struct tm_verification *verification, struct tm_
     tm_report_count(out, verification->codes, "code object");
     tm_text_add(out, ", ");
     tm_report_count(out, verification->strings, "string");
-    tm_text_printf(out, ", %" PRIu64 " shadow %s\n", verification->leaves,
-                   verification->leaves == 1 ? "leaf" : "leaves");
+    tm_text_printf(out, ", %" PRIu64 " %s\n", verification->leaves, verification->leaves == 1 ? "leaf" : "leaves");
 }
 
 static void write_text(const struct answer *answer, struct tm_text *out)
@@ -225,10 +224,10 @@ static void write_checked_json(const struct tm_verification *verification, struc
         const char *key;
         uint64_t value;
     } numbers[] = {
-        {"strings", verification->strings}, {"codes", verification->codes},       {"nodes", verification->nodes},
-        {"sites", verification->sites},     {"branches", verification->branches}, {"leaves", verification->leaves},
-        {"tracked", verification->tracked}, {"watched", verification->watched},   {"blocks", verification->blocks},
-        {"bytes", verification->bytes},
+        {"strings", verification->strings}, {"codes", verification->codes},     {"nodes", verification->nodes},
+        {"sites", verification->sites},     {"leaves", verification->leaves},   {"grids", verification->grids},
+        {"lists", verification->lists},     {"tracked", verification->tracked}, {"watched", verification->watched},
+        {"blocks", verification->blocks},   {"bytes", verification->bytes},
     };
     tm_json_begin_object(json, "checked");
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)

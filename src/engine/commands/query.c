@@ -32,6 +32,12 @@ static struct tm_error *take_snapshot(const struct tm_request *request, struct t
 // The error if the request is about facts which the source does not record.
 static struct tm_error *require_facts(const struct tm_request *request, const struct tm_snapshot *snapshot)
 {
+    if (tm_request_wants_history(request) && snapshot->lean)
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "what was allocated and freed is not counted here: the process was traced in the lean "
+                               "profile, which counts live blocks only\n"
+                               "Type \"%s --sort size\", or run the program with TRACEMORTEM_DETAIL=full",
+                               request->command->name);
     if (tm_request_wants_history(request) && !snapshot->has_churn)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
                                "what was allocated and freed is not counted here: only tracemortem's tracer counts it, "

@@ -18,6 +18,8 @@ void tm_report_detail(struct tm_text *text, const struct tm_request *request, co
         tm_format_source_line(text, host, &place->frame, "    ");
     if (request->key != TM_KEY_TRACEBACK)
         return;
+    if (place->traceback->older_missing)
+        tm_text_add(text, TM_OLDER_MISSING);
     tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, functions);
     if (functions && mixed)
         tm_text_add(text, "  (other functions have blocks at these lines too: see tm-top function)\n");
@@ -75,7 +77,8 @@ void tm_report_count(struct tm_text *text, uint64_t count, const char *noun)
 
 static bool is_damaged(const struct tm_damage *damage)
 {
-    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records;
+    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records ||
+           damage->partial_tracebacks;
 }
 
 // Begins a kind of damage, with a comma before each but the first.
@@ -105,6 +108,11 @@ void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage
     if (damage->torn_records) {
         begin_kind(text, &first, damage->torn_records);
         tm_text_add(text, " lost (the table was being changed)");
+    }
+    if (damage->partial_tracebacks) {
+        tm_text_add(text, first ? "" : ", ");
+        tm_report_count(text, damage->partial_tracebacks, "traceback");
+        tm_text_add(text, " without older frames");
     }
     if (damage->first_address)
         tm_text_printf(text, ", the first at 0x%" PRIx64, damage->first_address);
@@ -325,6 +333,8 @@ void tm_report_total_json(struct tm_json *json, const struct tm_traceback *trace
         tm_json_null(json, "total_nframe");
     else
         tm_json_number(json, "total_nframe", traceback->total_frames);
+    if (traceback->older_missing)
+        tm_json_bool(json, "older_frames_missing", true);
 }
 
 void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key, bool mixed)
@@ -333,6 +343,8 @@ void tm_report_place_json(struct tm_json *json, const struct tm_place *place, en
     const struct tm_frame *frames = tm_place_frames(place, &count);
 
     tm_report_frames_json(json, frames, 0, count);
+    if (place->traceback && place->traceback->older_missing)
+        tm_json_bool(json, "older_frames_missing", true);
     if (mixed)
         tm_json_bool(json, "names_differ", true);
     if (key == TM_KEY_TRACEBACK)
@@ -414,6 +426,8 @@ void tm_report_damage_json(struct tm_json *json, const char *key, const struct t
     tm_json_number(json, "unreadable_bytes", damage->unreadable_bytes);
     tm_json_number(json, "corrupt_records", damage->corrupt_records);
     tm_json_number(json, "torn_records", damage->torn_records);
+    if (damage->partial_tracebacks)
+        tm_json_number(json, "partial_tracebacks", damage->partial_tracebacks);
     if (damage->first_address)
         tm_json_number(json, "first_address", damage->first_address);
     else

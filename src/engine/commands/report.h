@@ -10,6 +10,9 @@
 #include "engine/commands/request.h"
 #include "engine/model/footprint.h"
 
+/** A line above the frames of a traceback whose older frames cannot be read. */
+#define TM_OLDER_MISSING "  (older frames are missing: their records cannot be read)\n"
+
 /**
  * Below a row: the source line for the key lineno, the whole traceback for the key traceback. `mixed`: the row has
  * blocks of other functions too.
@@ -48,6 +51,8 @@ void tm_report_lacks_json(struct tm_json *json, const struct tm_statistics *stat
 void tm_report_churn_json(struct tm_json *json, const char *prefix, const struct tm_churn *churn);
 /** Member "full": the names of the full arrays. */
 void tm_report_full_json(struct tm_json *json, uint32_t full);
+/** Member "total_nframe", null where it is not known; and "older_frames_missing" where they are. */
+void tm_report_total_json(struct tm_json *json, const struct tm_traceback *traceback);
 /** Members "filename", "lineno" and, where known, "name". */
 void tm_report_frame_json(struct tm_json *json, const struct tm_frame *frame);
 /** Member "filters", and member "mine" if the command has --mine. */

@@ -10,6 +10,7 @@ void tm_damage_merge(struct tm_damage *damage, const struct tm_damage *more)
     damage->unreadable_bytes = tm_add_saturating(damage->unreadable_bytes, more->unreadable_bytes);
     damage->corrupt_records = tm_add_saturating(damage->corrupt_records, more->corrupt_records);
     damage->torn_records = tm_add_saturating(damage->torn_records, more->torn_records);
+    damage->partial_tracebacks = tm_add_saturating(damage->partial_tracebacks, more->partial_tracebacks);
     if (damage->first_address == 0)
         damage->first_address = more->first_address;
 }

@@ -13,6 +13,7 @@ struct tm_damage {
     uint64_t corrupt_records;    // read, but contradicting the layout: a link out of range, a count too large
     uint64_t first_address;      // of the first such record; 0: none
     uint64_t torn_records;       // out of reach: the process was stopped in the middle of a change of the table
+    uint64_t partial_tracebacks; // nothing is left out but their older frames, which cannot be read
     const char *why;             // why memory is missing, as the front end knows; NULL: not known. The target's
 };
 

@@ -129,6 +129,9 @@ static struct tm_error *match_origin(struct tm_matcher *matcher, uint32_t domain
         if (error)
             return error;
     }
+    // What the missing frames would match is not known: then the origin is left out.
+    if (!named && !filter->inclusive && filter->pattern && filter->all_frames && traceback->older_missing)
+        named = !filter->has_domain || domain == filter->domain;
     *result = named == filter->inclusive;
     return NULL;
 }

@@ -96,7 +96,8 @@ struct tm_error *tm_cutter_cut(struct tm_cutter *cutter, const struct tm_traceba
     uint32_t total = traceback->total_frames;
     if (total != TM_TOTAL_UNKNOWN)
         total -= traceback->count - kept;
-    return tm_pool_traceback(cutter->pool, traceback->frames, kept, total, result);
+    return traceback->older_missing ? tm_pool_newest_frames(cutter->pool, traceback->frames, kept, total, result)
+                                    : tm_pool_traceback(cutter->pool, traceback->frames, kept, total, result);
 }
 
 // CPython 3.8 does not count the frames that it leaves out. There a traceback with as many frames as it may have is

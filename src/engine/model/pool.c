@@ -62,10 +62,10 @@ struct tm_error *tm_pool_name(struct tm_pool *pool, const char *bytes, uint32_t 
 }
 
 // Names are interned, so their addresses identify their contents.
-static uint64_t hash_frames(const struct tm_frame *frames, uint32_t count, uint32_t total_frames)
+static uint64_t hash_traceback(const struct tm_traceback *head, const struct tm_frame *frames)
 {
-    uint64_t hash = (uint64_t)total_frames << 32 | count;
-    for (uint32_t i = 0; i < count; i++) {
+    uint64_t hash = (uint64_t)head->total_frames << 32 | (uint64_t)head->older_missing << 63 | head->count;
+    for (uint32_t i = 0; i < head->count; i++) {
         uint64_t frame = (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 44;
         hash = (hash ^ frame) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 29 ^ (uint64_t)(uintptr_t)frames[i].function << 1 ^ frames[i].not_recorded;
@@ -73,12 +73,13 @@ static uint64_t hash_frames(const struct tm_frame *frames, uint32_t count, uint3
     return tm_hash_number(hash);
 }
 
-static bool traceback_is(const struct tm_traceback *traceback, const struct tm_frame *frames, uint32_t count,
-                         uint32_t total_frames)
+static bool traceback_is(const struct tm_traceback *traceback, const struct tm_traceback *head,
+                         const struct tm_frame *frames)
 {
-    if (traceback->count != count || traceback->total_frames != total_frames)
+    if (traceback->count != head->count || traceback->total_frames != head->total_frames ||
+        traceback->older_missing != head->older_missing)
         return false;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < head->count; i++) {
         const struct tm_frame *frame = &traceback->frames[i];
         if (frame->file_name != frames[i].file_name || frame->line != frames[i].line ||
             frame->function != frames[i].function || frame->not_recorded != frames[i].not_recorded)
@@ -87,28 +88,44 @@ static bool traceback_is(const struct tm_traceback *traceback, const struct tm_f
     return true;
 }
 
-struct tm_error *tm_pool_traceback(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
-                                   uint32_t total_frames, const struct tm_traceback **result)
+// `head` is the traceback without its frames.
+static struct tm_error *intern(struct tm_pool *pool, const struct tm_traceback *head, const struct tm_frame *frames,
+                               const struct tm_traceback **result)
 {
     if (!tm_set_reserve(&pool->tracebacks))
         return tm_error_no_memory();
-    uint64_t hash = hash_frames(frames, count, total_frames);
+    uint64_t hash = hash_traceback(head, frames);
     struct tm_set_entry *entry = tm_set_first(&pool->tracebacks, hash);
-    while (entry->item && !(entry->hash == hash && traceback_is(entry->item, frames, count, total_frames)))
+    while (entry->item && !(entry->hash == hash && traceback_is(entry->item, head, frames)))
         entry = tm_set_next(&pool->tracebacks, entry);
     if (!entry->item) {
         struct tm_traceback *traceback =
-            tm_arena_allocate(&pool->arena, sizeof(*traceback) + (size_t)count * sizeof(*frames));
+            tm_arena_allocate(&pool->arena, sizeof(*traceback) + (size_t)head->count * sizeof(*frames));
         if (!traceback)
             return tm_error_no_memory();
-        traceback->total_frames = total_frames;
-        traceback->count = count;
-        for (uint32_t i = 0; i < count; i++)
+        traceback->total_frames = head->total_frames;
+        traceback->older_missing = head->older_missing;
+        traceback->count = head->count;
+        for (uint32_t i = 0; i < head->count; i++)
             traceback->frames[i] = frames[i];
         tm_set_put(&pool->tracebacks, entry, hash, traceback);
     }
     *result = entry->item;
     return NULL;
+}
+
+struct tm_error *tm_pool_traceback(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
+                                   uint32_t total_frames, const struct tm_traceback **result)
+{
+    const struct tm_traceback head = {.total_frames = total_frames, .count = count};
+    return intern(pool, &head, frames, result);
+}
+
+struct tm_error *tm_pool_newest_frames(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
+                                       uint32_t total_frames, const struct tm_traceback **result)
+{
+    const struct tm_traceback head = {.total_frames = total_frames, .older_missing = true, .count = count};
+    return intern(pool, &head, frames, result);
 }
 
 // The byte order of UTF-8 is the order of code points, which is Python's order of str.

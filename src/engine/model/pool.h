@@ -38,6 +38,7 @@ struct tm_frame {
  */
 struct tm_traceback {
     uint32_t total_frames; // of the whole stack, as tracemalloc's total_nframe: at most 65535; or TM_TOTAL_UNKNOWN
+    bool older_missing;    // older frames than these are recorded, but cannot be read
     uint32_t count;        // at least 1
     struct tm_frame frames[];
 };
@@ -45,7 +46,8 @@ struct tm_traceback {
 /** Whether the traceback lacks older frames, as far as is known. */
 static inline bool tm_traceback_is_cut(const struct tm_traceback *traceback)
 {
-    return traceback->total_frames == TM_TOTAL_UNKNOWN || traceback->total_frames > traceback->count;
+    return traceback->total_frames == TM_TOTAL_UNKNOWN || traceback->total_frames > traceback->count ||
+           traceback->older_missing;
 }
 
 struct tm_pool;
@@ -54,6 +56,9 @@ void tm_pool_destroy(struct tm_pool *pool);
 struct tm_error *tm_pool_name(struct tm_pool *pool, const char *bytes, uint32_t length, const struct tm_name **result);
 struct tm_error *tm_pool_traceback(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
                                    uint32_t total_frames, const struct tm_traceback **result);
+/** The same with `older_missing`: the newest frames of a traceback. */
+struct tm_error *tm_pool_newest_frames(struct tm_pool *pool, const struct tm_frame *frames, uint32_t count,
+                                       uint32_t total_frames, const struct tm_traceback **result);
 
 /** Python's order of str: negative, 0, positive. NULL comes first. */
 int tm_names_compare(const struct tm_name *a, const struct tm_name *b);

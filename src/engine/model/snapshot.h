@@ -32,6 +32,7 @@ struct tm_snapshot {
     uint32_t frame_limit;
     bool has_functions;   // frames have the names of their functions
     bool has_churn;       // groups count what was ever allocated and freed
+    bool lean;            // our tracer could count that, but was not asked to
     bool codes_full;      // the table has no room for more code objects
     uint64_t table_bytes; // that the table takes of the target's memory, at most; 0: not known
     uint64_t in_flight; // bytes of blocks which were being stored, freed or moved: sizes and counts may be off by them

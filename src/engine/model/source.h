@@ -73,23 +73,24 @@ struct tm_tracer_info {
     uint32_t layout_major, layout_minor;
     char version[32];
     bool debug_build, reuse_exact;
-    bool lean; // the profile of the trace: the frames that were cut off are not counted
+    bool lean; // nothing is counted but what is live: no `allocations`, and no frames that were cut off
     uint32_t pid;
     uint64_t started, cleared;       // nanoseconds since 1970, 0: never
-    uint64_t sites;                  // that ever had a block
+    uint64_t sites;                  // that ever had a block; if lean: that are recorded
     uint64_t allocations, allocated; // ever since started or cleared
     uint64_t strings, codes, nodes, bytes, site_records;
     uint64_t string_limit, code_limit, node_limit, byte_limit; // the most of them; 0: not known
     uint32_t full;                                             // TM_FULL_*
     uint64_t table_bytes;                                      // used by the arrays
     uint64_t own_bytes;                                        // used by all of the table, at most
-    uint64_t leaves;                                           // of the shadow map, tm_leaf each
+    uint64_t leaves;                                           // of the map
     uint64_t mapped;                                           // address space mapped by the tracer
     uint64_t lost_blocks, lost_frames;
     uint64_t shortened;    // live blocks whose traceback lacks frames which the table had no room for
     uint64_t record_limit; // sites which the tracer makes at most
     uint64_t resizing;     // blocks inside realloc()
-    uint64_t in_flight; // bytes of blocks which are being stored, freed or moved: sites count them, `traced` does not
+    uint64_t reuses;       // how often dead records were collected
+    uint64_t in_flight;    // bytes of blocks which are being stored, freed or moved: `traced` does not count them
 };
 
 /** Facts for tm-info. A fact which a source cannot give has its `has_` false. */
@@ -121,7 +122,10 @@ struct tm_source;
 /** NULL, or the error for commands which need traces: TM_ERROR_NOT_TRACING. */
 struct tm_error *tm_source_require_tracing(const struct tm_source *source);
 struct tm_error *tm_source_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result);
-/** The caller frees the result by tm_snapshot_deinit(). The time it takes depends on the sites, not on the blocks. */
+/**
+ * The caller frees the result by tm_snapshot_deinit(). The time it takes depends on the sites; on the blocks where nothing
+ * counts them.
+ */
 struct tm_error *tm_source_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                     struct tm_snapshot *result);
 /** The same, with the groups that have no live block any more but had some, where the source counts them. */
@@ -131,7 +135,7 @@ struct tm_error *tm_source_history(struct tm_source *source, const struct tm_hos
  * The live blocks which contain `address`: at most one in domain 0 and one in each other domain (or, for domains whose
  * "addresses" are not addresses, the one with exactly this number). `capacity` is room for blocks; *count, at most
  * that, is how many were found. A block whose traceback cannot be read is left out and counted in `damage`. Reads only
- * what it needs: well under 64 KiB, but up to a quarter of the distance from a block's start to an address far inside
+ * what it needs: well under 64 KiB, and a thousandth of the distance from a block's start to an address far inside
  * it. (CPython's own tables know only where blocks start: for an address far inside one all blocks are read.)
  * Fails with TM_ERROR_INTERRUPTED, or with TM_ERROR_NOT_FOUND where it gave up.
  */

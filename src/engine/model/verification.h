@@ -40,9 +40,9 @@ struct tm_verification {
     uint64_t records[TM_FINDING_KINDS]; // concerned, at least one for each finding
     uint64_t unreadable_bytes;          // of the missing ones
     // What was checked.
-    uint64_t strings, codes, nodes, sites, branches, leaves, tracked, watched;
-    uint64_t blocks, bytes;               // live ones found, and their sizes
-    uint32_t full;                        // TM_FULL_*
+    uint64_t strings, codes, nodes, sites, leaves, grids, lists, tracked, watched; // chunks of lists
+    uint64_t blocks, bytes;                                                        // live ones found, and their sizes
+    uint32_t full;                                                                 // TM_FULL_*
     uint64_t lost_blocks, lost_frames;    // as the tracer counted them: not recorded
     uint64_t hidden_blocks, hidden_bytes; // up to so many live ones have no traceback that can be read
 };

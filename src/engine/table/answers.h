@@ -23,11 +23,11 @@ static inline struct tm_table *tm_table_of(struct tm_source *source)
     return (struct tm_table *)source;
 }
 
-/** How many bytes of memory the whole table takes, at most: its arrays and the shadow map. */
-uint64_t tm_table_own_bytes(const struct tm_table *table);
+/** How many bytes of memory the whole table takes: its arrays and the map. Once sites are loaded. */
+struct tm_error *tm_table_own_bytes(struct tm_table *table, const struct tm_host *host, uint64_t *result);
 
-/** Load all that tracebacks are made of, and the sites. */
-struct tm_error *tm_table_load_sites(struct tm_table *table, const struct tm_host *host);
+/** Load all that tracebacks are made of. */
+struct tm_error *tm_table_load_texts(struct tm_table *table, const struct tm_host *host);
 
 /** Prepare tracebacks of the table's nodes. The caller calls tm_tracebacks_deinit(), even if this fails. */
 struct tm_error *tm_table_tracebacks(const struct tm_table *table, struct tm_pool *pool, const struct tm_host *host,

@@ -1,5 +1,5 @@
 /**
- * A live block as the table records it, wherever that is: in the shadow map, in the array `tracked`, or in a resize record.
+ * A live block as the table records it, wherever that is: in the map, in the array `tracked`, or in a resize record.
  * It has a site and no traceback yet. (With a traceback it is a struct tm_block or tm_trace of model/source.h.)
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_BLOCK_H
@@ -15,7 +15,7 @@ struct tm_recorded_block {
     uint64_t size;
     uint32_t domain;
     uint32_t site; // id, not checked
-    uint32_t code; // of a code object which the tracer knows, its id, not checked; else 0. Only the walk sets it
+    bool watched;  // it holds a code object that the tracer knows
     bool resizing; // it is inside realloc(): this is what it was before
 };
 
@@ -27,8 +27,9 @@ static inline struct tm_recorded_block tm_tracked_block(const struct tm_tracked 
 
 static inline struct tm_recorded_block tm_resize_block(const struct tm_resize *record)
 {
-    return (struct tm_recorded_block){
-        .address = record->address, .size = record->size, .site = record->site, .resizing = true};
+    // Where it is now, once realloc() has returned: a block that is recorded there makes the record void.
+    uint64_t address = record->moved ? record->moved : record->address;
+    return (struct tm_recorded_block){.address = address, .size = record->size, .site = record->site, .resizing = true};
 }
 
 /** Whether the block contains the address; a block of 0 bytes contains its own. */

@@ -158,14 +158,15 @@ static void list_resizes(struct tm_blocks *blocks)
         const struct tm_resize *resize = &blocks->root->resize[i];
         if (resize->state != TM_RESIZE_BUSY)
             continue;
+        struct tm_recorded_block block = tm_resize_block(resize);
         unsigned at = blocks->resize_count++;
-        for (; at > 0 && blocks->resizes[at - 1]->address > resize->address; at--)
+        for (; at > 0 && blocks->resizes[at - 1].address > block.address; at--)
             blocks->resizes[at] = blocks->resizes[at - 1];
-        blocks->resizes[at] = resize;
+        blocks->resizes[at] = block;
     }
 }
 
-struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_target *target, const struct tm_host *host,
+struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_map *map, const struct tm_host *host,
                                 const struct tm_root *root, const struct tm_records *tracked, struct tm_damage *damage)
 {
     memset(blocks, 0, sizeof(*blocks));
@@ -174,7 +175,7 @@ struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_target *targ
     list_resizes(blocks);
     struct tm_error *error = make_runs(blocks, host, damage);
     if (!error)
-        error = tm_walk_init(&blocks->walk, target, host, root->directory, root->leaves, damage);
+        error = tm_walk_init(&blocks->walk, map, host, damage);
     if (!error)
         error = tm_walk_next(&blocks->walk, &blocks->has_mapped, &blocks->mapped);
     return error;
@@ -191,10 +192,10 @@ void tm_blocks_deinit(struct tm_blocks *blocks)
 
 // A block inside realloc() that is also in the map or in `tracked` is there still, or again: that makes its record
 // void.
-static const struct tm_resize *next_resize(struct tm_blocks *blocks, const struct tm_tracked *tracked)
+static const struct tm_recorded_block *next_resize(struct tm_blocks *blocks, const struct tm_tracked *tracked)
 {
     for (; blocks->resize_next < blocks->resize_count; blocks->resize_next++) {
-        const struct tm_resize *resize = blocks->resizes[blocks->resize_next];
+        const struct tm_recorded_block *resize = &blocks->resizes[blocks->resize_next];
         bool is_mapped = blocks->has_mapped && blocks->mapped.address == resize->address;
         bool is_tracked = tracked && tracked->domain == 0 && tracked->address == resize->address;
         if (!is_mapped && !is_tracked)
@@ -206,7 +207,7 @@ static const struct tm_resize *next_resize(struct tm_blocks *blocks, const struc
 struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm_recorded_block *block)
 {
     const struct tm_tracked *tracked = blocks->run_count ? &blocks->runs[0].head : NULL;
-    const struct tm_resize *resize = next_resize(blocks, tracked);
+    const struct tm_recorded_block *resize = next_resize(blocks, tracked);
     *found = true;
     if (blocks->has_mapped && (!tracked || blocks->mapped.address <= tracked->address) &&
         (!resize || blocks->mapped.address <= resize->address)) {
@@ -216,7 +217,7 @@ struct tm_error *tm_blocks_next(struct tm_blocks *blocks, bool *found, struct tm
     if (tracked && (!resize || tracked->address <= resize->address)) {
         take_tracked(blocks, block);
     } else if (resize) {
-        *block = tm_resize_block(resize);
+        *block = *resize;
         blocks->resize_next++;
     } else {
         *found = false;

@@ -1,5 +1,5 @@
 /**
- * Blocks: all live blocks of a table in ascending order of their addresses: those of the shadow map, tracked ones,
+ * Blocks: all live blocks of a table in ascending order of their addresses: those of the map, tracked ones,
  * and those inside realloc(). Knows where blocks are recorded, and nothing of sites but their ids.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_BLOCKS_H
@@ -18,13 +18,13 @@ struct tm_blocks {
     struct tm_tracked_run *runs; // a heap: the run with the lowest address first
     size_t run_count;
     size_t run_capacity;
-    const struct tm_resize *resizes[TM_RESIZES]; // ascending
+    struct tm_recorded_block resizes[TM_RESIZES]; // ascending
     unsigned resize_count;
     unsigned resize_next;
 };
 
 /** `tracked` must be loaded. Everything passed must outlive the blocks. Damage is counted as blocks are read. */
-struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_target *target, const struct tm_host *host,
+struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_map *map, const struct tm_host *host,
                                 const struct tm_root *root, const struct tm_records *tracked, struct tm_damage *damage);
 void tm_blocks_deinit(struct tm_blocks *blocks);
 

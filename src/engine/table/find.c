@@ -1,15 +1,12 @@
-// Finding the blocks that contain an address: in the shadow map, among tracked blocks, inside realloc().
+// Finding the blocks that contain an address: in the map, among tracked blocks, inside realloc().
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "engine/table/answers.h"
-#include "engine/table/shadow.h"
+#include "engine/table/census.h"
 #include "engine/table/sites.h"
 #include "engine/table/tracked.h"
-
-// A block is at most as large as all blocks together, but while it is being counted it may be larger than that count.
-#define LARGEST_AT_LEAST (UINT64_C(1) << 30)
 
 struct finder {
     struct tm_table *table;
@@ -36,30 +33,25 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_recorde
         good = tm_flaw_corrupt(&flaw, tm_records_address(sites, found->site));
     if (good)
         error = tm_site_traceback(&finder->tracebacks, &site, &block.traceback, &flaw);
-    tm_damage_add(finder->damage, &flaw, 1);
+    tm_damage_add_traceback(finder->damage, &flaw, block.traceback);
     if (!error && block.traceback && finder->count < finder->capacity)
         finder->blocks[finder->count++] = block;
     return error;
 }
 
-static uint64_t largest_block(const struct tm_root *root)
-{
-    const uint64_t sizes[] = {tm_root_traced(root), root->owned.peak, root->shared.peak};
-    uint64_t largest = LARGEST_AT_LEAST;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        largest = sizes[i] > largest ? sizes[i] : largest;
-    return largest;
-}
-
 // The block inside realloc() that contains the address, as it was before. Its size may be anything: it is only
 // compared.
-static const struct tm_resize *find_resize(const struct tm_root *root, uint64_t address)
+static struct tm_error *find_resize(const struct finder *finder, bool *found, struct tm_recorded_block *block)
 {
-    for (size_t i = 0; i < TM_RESIZES; i++) {
-        const struct tm_resize *resize = &root->resize[i];
-        struct tm_recorded_block block = tm_resize_block(resize);
-        if (resize->state == TM_RESIZE_BUSY && tm_recorded_block_contains(&block, address))
-            return resize;
+    const struct tm_root *root = &finder->table->place.root;
+    *found = false;
+    for (unsigned i = 0; i < TM_RESIZES && !*found; i++) {
+        *block = tm_resize_block(&root->resize[i]);
+        if (root->resize[i].state != TM_RESIZE_BUSY || !tm_recorded_block_contains(block, finder->address))
+            continue;
+        struct tm_error *error = tm_table_resize(finder->table, finder->host, i, found, block);
+        if (error)
+            return error;
     }
     return NULL;
 }
@@ -78,7 +70,7 @@ static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool 
         tm_tracked_find(table->target, finder->host, &table->tracked, table->place.root.tracked_index, finder->address,
                         thorough, &tracked, finder->damage);
     for (size_t i = 0; i < tracked.count && !error; i++) {
-        // CPython's domain has one block at an address: the shadow map's, if it has one there.
+        // CPython's domain has one block at an address: the map's, if it has one there.
         if (tracked.blocks[i].domain == 0 && *has_core_domain)
             continue;
         *has_core_domain = *has_core_domain || tracked.blocks[i].domain == 0;
@@ -91,20 +83,24 @@ static struct tm_error *find_tracked(struct finder *finder, bool thorough, bool 
 static struct tm_error *find_all(struct finder *finder)
 {
     struct tm_table *table = finder->table;
-    const struct tm_root *root = &table->place.root;
-    struct tm_shadow_answer answer;
-    struct tm_error *error = tm_shadow_find(table->target, finder->host, root->directory, finder->address,
-                                            largest_block(root), &answer, finder->damage);
+    struct tm_map_answer answer = {.found = false};
+    struct tm_recorded_block resizing;
+    bool is_resizing = false;
+    struct tm_error *error = tm_table_load_map(table, finder->host);
+    if (error)
+        return error;
+    tm_damage_merge(finder->damage, &table->leaves.damage);
+    tm_damage_merge(finder->damage, &table->map.damage);
+    error = tm_map_find(&table->map, finder->host, finder->address, &answer, finder->damage);
     if (!error && answer.found)
         error = add_block(finder, &answer.block);
     bool has_core_domain = answer.found;
-    const struct tm_resize *resize = has_core_domain ? NULL : find_resize(root, finder->address);
+    if (!error && !has_core_domain)
+        error = find_resize(finder, &is_resizing, &resizing);
     if (!error)
-        error = find_tracked(finder, !answer.found && !resize, &has_core_domain);
-    if (!error && resize && !has_core_domain) {
-        struct tm_recorded_block found = tm_resize_block(resize);
-        error = add_block(finder, &found);
-    }
+        error = find_tracked(finder, !answer.found && !is_resizing, &has_core_domain);
+    if (!error && is_resizing && !has_core_domain)
+        error = add_block(finder, &resizing);
     if (!error && answer.gave_up && finder->count == 0)
         error =
             tm_error_create(TM_ERROR_NOT_FOUND,

@@ -3,6 +3,7 @@
 #include "engine/base/number.h"
 #include "engine/base/set.h"
 #include "engine/table/answers.h"
+#include "engine/table/census.h"
 #include "engine/table/sites.h"
 #include "layout/bounds.h"
 
@@ -53,8 +54,9 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
     info->traced = tm_root_traced(root);
     info->has_peak = true;
     info->peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
-    info->tracer.leaves = root->leaves;
+    info->tracer.lean = root->flags & TM_ROOT_LEAN;
     info->tracer.mapped = root->mapped;
+    info->tracer.reuses = root->reuses;
     info->tracer.lost_blocks = root->lost_blocks;
     info->tracer.lost_frames = root->lost_frames;
     info->tracer.record_limit = root->record_limit;
@@ -67,26 +69,43 @@ static uint64_t array_bytes(const struct tm_records *array)
     return array->count * array->array.record_size; // below 2^52
 }
 
-uint64_t tm_table_own_bytes(const struct tm_table *table)
+// The used parts of the copies of chunks.
+static uint64_t copied_bytes(const struct tm_records *array)
 {
-    const struct tm_root *root = &table->place.root;
-    uint64_t leaves = root->leaves < UINT32_MAX ? root->leaves : UINT32_MAX;
-    uint64_t bytes = leaves * sizeof(tm_leaf) + array_bytes(&table->bytes) + array_bytes(&table->strings) +
-                     array_bytes(&table->codes) + array_bytes(&table->nodes) + array_bytes(&table->sites) +
-                     array_bytes(&table->tracked);
-    return bytes < root->mapped ? bytes : root->mapped;
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < TM_ARRAY_COPIES; i++) {
+        uint64_t address, length;
+        bytes += tm_records_copy_extent(array, i, &address, &length) ? length : 0;
+    }
+    return bytes;
+}
+
+struct tm_error *tm_table_own_bytes(struct tm_table *table, const struct tm_host *host, uint64_t *result)
+{
+    const struct tm_records *const arrays[TM_TABLE_ARRAYS] = TM_TABLE_EACH_ARRAY(table);
+    uint64_t bytes = 0, mapped = table->place.root.mapped;
+    struct tm_error *error = tm_table_load_map(table, host);
+    for (size_t i = 0; i < TM_TABLE_ARRAYS; i++)
+        bytes = tm_add_saturating(bytes, array_bytes(arrays[i]) + copied_bytes(arrays[i]));
+    uint64_t map_bytes = 0;
+    if (!error && table->census)
+        map_bytes = table->census->map_bytes;
+    else if (!error)
+        error = tm_map_grid_bytes(&table->map, host, &map_bytes);
+    bytes = tm_add_saturating(bytes, map_bytes + table->map.leaf_count * TM_LEAF_UNITS * sizeof(struct tm_unit));
+    *result = bytes < mapped ? bytes : mapped;
+    return error;
 }
 
 static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
 {
-    const struct tm_records *arrays[] = {&table->bytes, &table->strings, &table->codes,
-                                         &table->nodes, &table->sites,   &table->tracked};
-    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+    const struct tm_records *const arrays[TM_TABLE_ARRAYS] = TM_TABLE_EACH_ARRAY(table);
+    for (size_t i = 0; i < TM_TABLE_ARRAYS; i++) {
         info->tracer.table_bytes = tm_add_saturating(info->tracer.table_bytes, array_bytes(arrays[i]));
-        if (arrays[i] != &table->sites) // whose damage is already there, with this in it
+        if (!arrays[i]->loaded) // or its damage is already there, with this in it
             tm_damage_merge(&info->damage, &arrays[i]->claimed);
     }
-    info->tracer.own_bytes = tm_table_own_bytes(table);
+    info->tracer.leaves = table->map.leaf_records;
     info->tracer.strings = table->strings.count - 1;
     info->tracer.codes = table->codes.count - 1;
     info->tracer.nodes = table->nodes.count - 1;
@@ -105,27 +124,26 @@ static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
 static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_host *host, struct tm_info *info)
 {
     struct tm_set domains = {NULL, 0, 0};
-    struct tm_site_cursor cursor = {.sites = &table->sites, .host = host};
+    struct tm_site_cursor cursor = {.table = table, .host = host};
     struct tm_flight flight = {0};
     while (!cursor.error && tm_site_next(&cursor)) {
         const struct tm_site *site = &cursor.site;
-        uint64_t count, size, address = tm_records_address(&table->sites, cursor.id);
-        enum tm_liveness liveness = tm_site_liveness(cursor.id, site, &count, &size);
-        tm_flight_note(&flight, liveness, size, address);
-        if (liveness == TM_SITE_IMPLAUSIBLE) {
-            struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = address};
+        const struct tm_counters *counters = &cursor.counters;
+        tm_flight_note(&flight, &cursor);
+        if (cursor.liveness == TM_SITE_IMPLAUSIBLE) {
+            struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = cursor.address};
             tm_damage_add(&info->damage, &flaw, 1);
             continue;
         }
-        info->tracer.sites += site->allocations != 0;
-        info->tracer.allocations = tm_add_saturating(info->tracer.allocations, site->allocations);
-        info->tracer.allocated = tm_add_saturating(info->tracer.allocated, site->allocated);
-        if (liveness != TM_SITE_LIVE)
+        info->tracer.sites += tm_table_is_lean(table) || counters->allocations != 0;
+        info->tracer.allocations = tm_add_saturating(info->tracer.allocations, counters->allocations);
+        info->tracer.allocated = tm_add_saturating(info->tracer.allocated, counters->allocated);
+        if (cursor.liveness != TM_SITE_LIVE)
             continue;
         info->sites_live++;
-        info->blocks = tm_add_saturating(info->blocks, count);
+        info->blocks = tm_add_saturating(info->blocks, cursor.count);
         if (site->flags & TM_SITE_SHORTENED)
-            info->tracer.shortened = tm_add_saturating(info->tracer.shortened, count);
+            info->tracer.shortened = tm_add_saturating(info->tracer.shortened, cursor.count);
         if (!tm_set_add_number(&domains, site->domain))
             cursor.error = tm_error_no_memory();
     }
@@ -138,11 +156,16 @@ static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_ho
 struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *host, struct tm_info *result)
 {
     struct tm_table *table = tm_table_of(source);
-    struct tm_error *error = tm_records_load(&table->sites, host, "reading allocation sites");
+    info_of_root(table, result);
+    struct tm_error *error = tm_sites_load(table, host, &result->damage);
+    if (!error)
+        error = tm_table_own_bytes(table, host, &result->tracer.own_bytes);
     if (error)
         return error;
-    info_of_root(table, result);
-    result->damage = table->sites.damage;
+    if (!table->census) // which has this in it
+        tm_damage_merge(&result->damage, &table->leaves.damage);
+    if (!tm_table_is_lean(table))
+        tm_damage_merge(&result->damage, &table->counters.damage);
     info_of_arrays(table, result);
     error = info_of_sites(table, host, result);
     tm_damage_explain(&result->damage, table->target);

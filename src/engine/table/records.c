@@ -87,6 +87,12 @@ const char *tm_array_check(const struct tm_array *array, uint32_t size)
     return NULL;
 }
 
+// As far as that can be judged without the bytes that it refers to.
+static bool is_good(const struct tm_records *records, uint64_t id, const void *record)
+{
+    return !records->judge || records->judge(id, record) == TM_RECORD_GOOD;
+}
+
 static uint64_t chunk_records(const struct tm_records *records, unsigned index)
 {
     return UINT64_C(1) << (records->array.first_shift + index);
@@ -122,9 +128,9 @@ static struct place place_of(const struct tm_records *records, uint64_t id)
 }
 
 void tm_records_init(struct tm_records *records, struct tm_target *target, const struct tm_array *array,
-                     uint64_t array_address, uint64_t limit)
+                     uint64_t array_address, uint64_t limit, tm_record_judge judge)
 {
-    *records = (struct tm_records){.target = target, .array = *array, .array_address = array_address};
+    *records = (struct tm_records){.target = target, .array = *array, .array_address = array_address, .judge = judge};
     records->piece_shift = 63u - (unsigned)__builtin_clzll(TM_READ_LIMIT / array->record_size);
     uint64_t reach = chunk_first(records, TM_ARRAY_CHUNKS);
     if (limit > reach)
@@ -145,6 +151,24 @@ bool tm_records_extent(const struct tm_records *records, unsigned index, uint64_
     if (__builtin_mul_overflow(chunk_used(records, index), (uint64_t)records->array.record_size, length))
         return false;
     return *address != 0 && *length != 0 && *address <= UINT64_MAX - *length;
+}
+
+bool tm_records_copy_extent(const struct tm_records *records, unsigned index, uint64_t *address, uint64_t *length)
+{
+    *address = index < TM_ARRAY_COPIES ? records->array.copy[index] : 0;
+    if (__builtin_mul_overflow(chunk_used(records, index), (uint64_t)records->array.record_size, length))
+        return false;
+    return *address != 0 && *length != 0 && *address <= UINT64_MAX - *length;
+}
+
+// The address of record `id` in the copy of its chunk; 0: there is no copy.
+static uint64_t copy_address(const struct tm_records *records, uint64_t id)
+{
+    struct place place = place_of(records, id);
+    uint64_t address, length;
+    if (!tm_records_copy_extent(records, place.chunk, &address, &length))
+        return 0;
+    return address + place.index * records->array.record_size;
 }
 
 uint64_t tm_records_address(const struct tm_records *records, uint64_t id)
@@ -177,6 +201,7 @@ struct loader {
     bool stopped; // in the middle of a bisection
     // The piece being read.
     uint64_t address;
+    uint64_t copy; // the same piece in the copy of its chunk; 0: there is none
     uint64_t length;
     unsigned char *bytes;
     bool missing[PAGES_IN_PIECE];
@@ -199,8 +224,15 @@ static bool try_range(struct loader *loader, uint64_t from, uint64_t to)
     return false;
 }
 
+// What cannot be read is taken from the copy, if there is one, or noted as missing.
 static void set_missing(struct loader *loader, uint64_t from, uint64_t to)
 {
+    uint64_t offset = from - loader->address;
+    if (loader->copy &&
+        tm_target_try_read(loader->records->target, loader->copy + offset, loader->bytes + offset, to - from)) {
+        loader->records->bytes_loaded += to - from;
+        return;
+    }
     loader->bytes_missing += to - from;
     // By page number, since the last page of the address space has no end address.
     for (uint64_t page = from / PAGE; page <= (to - 1) / PAGE; page++)
@@ -251,10 +283,11 @@ static uint64_t mark_whole(const struct loader *loader, struct piece *piece, uin
 }
 
 // Read `count` records into a piece; *lost is how many of them are missing.
-static struct tm_error *load_piece(struct loader *loader, uint64_t address, uint64_t count, struct piece *piece,
-                                   uint64_t *lost)
+static struct tm_error *load_piece(struct loader *loader, uint64_t address, uint64_t copy, uint64_t count,
+                                   struct piece *piece, uint64_t *lost)
 {
     loader->address = address;
+    loader->copy = copy;
     loader->length = count * loader->records->array.record_size;
     loader->bytes_missing = 0;
     *lost = 0;
@@ -279,6 +312,47 @@ static struct tm_error *load_piece(struct loader *loader, uint64_t address, uint
     return NULL;
 }
 
+static bool is_whole(const struct piece *piece, uint64_t index)
+{
+    return !piece->whole || piece->whole[index / 8] >> index % 8 & 1;
+}
+
+// Take the copies of those records of the piece which are not good, where the copies are. `id` is the first one's.
+static struct tm_error *repair_piece(struct loader *loader, struct piece *piece, uint64_t id, uint64_t count,
+                                     uint64_t *lost)
+{
+    const struct tm_records *records = loader->records;
+    uint64_t size = records->array.record_size;
+    unsigned char *copies = NULL;
+    bool copies_are_whole = false;
+    if (!loader->copy || !records->judge || !piece->bytes)
+        return NULL;
+    for (uint64_t i = id == 0; i < count; i++) {
+        unsigned char *record = piece->bytes + i * size;
+        bool whole = is_whole(piece, i);
+        if (whole && is_good(records, id + i, record))
+            continue;
+        if (!copies) {
+            copies = malloc((size_t)(count * size));
+            if (!copies)
+                return tm_error_no_memory();
+            copies_are_whole = tm_target_try_read(records->target, loader->copy, copies, count * size);
+        }
+        unsigned char *copy = copies + i * size;
+        if (!copies_are_whole && !tm_target_try_read(records->target, loader->copy + i * size, copy, size))
+            continue;
+        if (!is_good(records, id + i, copy))
+            continue;
+        memcpy(record, copy, (size_t)size);
+        if (!whole) {
+            piece->whole[i / 8] |= (uint8_t)(1u << i % 8);
+            --*lost;
+        }
+    }
+    free(copies);
+    return NULL;
+}
+
 static struct piece *add_piece(struct tm_records_chunk *chunk)
 {
     if (!TM_GROW(&chunk->pieces, chunk->count + 1, &chunk->capacity))
@@ -295,12 +369,14 @@ static bool gave_up(const struct loader *loader)
 static struct tm_error *load_chunk(struct loader *loader, unsigned index)
 {
     struct tm_records *records = loader->records;
-    uint64_t used = chunk_used(records, index), address, length, done = 0;
+    uint64_t used = chunk_used(records, index), address, copy, length, done = 0;
     struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = records->array_address};
     if (used && !tm_records_extent(records, index, &address, &length)) {
         tm_damage_add(&records->damage, &flaw, used);
         return NULL;
     }
+    if (!tm_records_copy_extent(records, index, &copy, &length))
+        copy = 0;
     while (done < used && !gave_up(loader)) {
         struct tm_error *error = tm_host_check(loader->host);
         if (error)
@@ -308,9 +384,12 @@ static struct tm_error *load_chunk(struct loader *loader, unsigned index)
         uint64_t count = UINT64_C(1) << records->piece_shift, lost = 0;
         if (count > used - done)
             count = used - done;
-        uint64_t piece_address = address + done * records->array.record_size;
+        uint64_t offset = done * records->array.record_size, piece_address = address + offset;
         struct piece *piece = add_piece(&records->chunks[index]);
-        error = piece ? load_piece(loader, piece_address, count, piece, &lost) : tm_error_no_memory();
+        error = piece ? load_piece(loader, piece_address, copy ? copy + offset : 0, count, piece, &lost)
+                      : tm_error_no_memory();
+        if (!error)
+            error = repair_piece(loader, piece, chunk_first(records, index) + done, count, &lost);
         if (error)
             return error;
         if (index == 0 && done == 0 && lost && !record_is_whole(loader, 0))
@@ -379,7 +458,7 @@ static const unsigned char *loaded_record(const struct tm_records *records, stru
         return NULL;
     const struct piece *piece = &chunk->pieces[place.index >> shift];
     uint64_t index = place.index & ((UINT64_C(1) << shift) - 1);
-    if (!piece->bytes || (piece->whole && !(piece->whole[index / 8] >> index % 8 & 1)))
+    if (!piece->bytes || !is_whole(piece, index))
         return NULL;
     return piece->bytes + index * records->array.record_size;
 }
@@ -414,16 +493,29 @@ bool tm_records_get(const struct tm_records *records, uint64_t id, void *record,
     if (id == 0 || id >= records->count || size > records->array.record_size)
         return tm_flaw_corrupt(flaw, records->array_address);
     const void *bytes = tm_records_peek(records, id);
-    if (bytes) {
+    if (bytes) { // a copy was taken already where one is needed
         memcpy(record, bytes, size);
         return true;
     }
     uint64_t address = tm_records_address(records, id);
     if (address == 0)
         return tm_flaw_corrupt(flaw, records->array_address);
-    if (records->loaded || !tm_target_try_read(records->target, address, record, size))
+    if (records->loaded)
         return tm_flaw_unreadable(flaw, address, size);
-    return true;
+    bool there = tm_target_try_read(records->target, address, record, size);
+    if (there && is_good(records, id, record))
+        return true;
+    unsigned char copy[RECORD_SIZE_LIMIT];
+    bool copied = tm_records_get_copy(records, id, copy, size) && is_good(records, id, copy);
+    if (copied)
+        memcpy(record, copy, size);
+    return copied || there || tm_flaw_unreadable(flaw, address, size);
+}
+
+bool tm_records_get_copy(const struct tm_records *records, uint64_t id, void *record, size_t size)
+{
+    uint64_t address = id && id < records->count && size <= records->array.record_size ? copy_address(records, id) : 0;
+    return address && tm_target_try_read(records->target, address, record, size);
 }
 
 bool tm_records_in_chunk(const struct tm_records *records, uint64_t position, uint64_t length)
@@ -443,8 +535,8 @@ static bool loaded_bytes(const struct tm_records *records, struct place place, u
             return false;
         const struct piece *piece = &chunk->pieces[number];
         uint64_t part = length < piece_size - index ? length : piece_size - index;
-        for (uint64_t i = index; piece->whole && i < index + part; i++) {
-            if (!(piece->whole[i / 8] >> i % 8 & 1))
+        for (uint64_t i = index; i < index + part; i++) {
+            if (!is_whole(piece, i))
                 return false;
         }
         memcpy(to, piece->bytes + index, (size_t)part);
@@ -467,5 +559,14 @@ bool tm_records_bytes(const struct tm_records *records, uint64_t position, uint6
         return tm_flaw_corrupt(flaw, records->array_address);
     bool there = records->loaded ? loaded_bytes(records, place_of(records, position), length, buffer)
                                  : tm_target_try_read(records->target, address, buffer, length);
-    return there || tm_flaw_unreadable(flaw, address, length);
+    return there || tm_records_bytes_copy(records, position, length, buffer) ||
+           tm_flaw_unreadable(flaw, address, length);
+}
+
+bool tm_records_bytes_copy(const struct tm_records *records, uint64_t position, uint64_t length, void *buffer)
+{
+    if (!length || !tm_records_in_chunk(records, position, length) || length > TM_READ_LIMIT)
+        return false;
+    uint64_t address = copy_address(records, position);
+    return address && tm_target_try_read(records->target, address, buffer, length);
 }

@@ -3,7 +3,8 @@
  *
  * Records that are not loaded are read from the target one at a time. tm_records_load() reads the whole array in
  * large pieces and keeps what can be read, so the memory and the time it takes are bounded by what the target really
- * has. Knows chunks and ids, and nothing of what the records mean.
+ * has. Where a record is missing or damaged and its chunk has a copy, the copy's record is taken. Knows chunks and ids,
+ * and nothing of what the records mean.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_RECORDS_H
 #define TRACEMORTEM_ENGINE_TABLE_RECORDS_H
@@ -27,12 +28,20 @@ void tm_damage_add(struct tm_damage *damage, const struct tm_flaw *flaw, uint64_
 
 struct tm_records_chunk;
 
+enum tm_record_state {
+    TM_RECORD_GOOD, // in use, and as it was written: its hash is right
+    TM_RECORD_FREE,
+    TM_RECORD_BAD,
+};
+typedef enum tm_record_state (*tm_record_judge)(uint64_t id, const void *record);
+
 /** The records [1, count) of an array. */
 struct tm_records {
     struct tm_target *target;
     struct tm_array array;  // as the root has it
     uint64_t count;         // at most array.count: as far as the layout allows, at least 1
     uint64_t array_address; // of the struct tm_array in the target, for errors about the array
+    tm_record_judge judge;  // NULL: what is read has to be judged by the reader
     unsigned piece_shift;   // log2 of the records that are loaded at once
     bool loaded;
     struct tm_records_chunk *chunks; // of TM_ARRAY_CHUNKS, once loaded
@@ -41,9 +50,12 @@ struct tm_records {
     uint64_t bytes_loaded;
 };
 
-/** Reads nothing yet. tm_array_check() must have accepted the array. `limit` is one past the greatest id. */
+/**
+ * Reads nothing yet. tm_array_check() must have accepted the array. `limit` is one past the greatest id. Where a record
+ * is not good and its copy is, the copy is used. `judge` may be NULL.
+ */
 void tm_records_init(struct tm_records *records, struct tm_target *target, const struct tm_array *array,
-                     uint64_t array_address, uint64_t limit);
+                     uint64_t array_address, uint64_t limit, tm_record_judge judge);
 void tm_records_deinit(struct tm_records *records);
 
 /** NULL, or in a few words what is wrong with an array's head. `size` is what this reader knows of a record. */
@@ -87,5 +99,11 @@ bool tm_records_in_chunk(const struct tm_records *records, uint64_t position, ui
 
 /** The used part of chunk `index`: its address and its length in bytes. False: it has none. */
 bool tm_records_extent(const struct tm_records *records, unsigned index, uint64_t *address, uint64_t *length);
+/** The same of its copy. */
+bool tm_records_copy_extent(const struct tm_records *records, unsigned index, uint64_t *address, uint64_t *length);
+
+/** As tm_records_get() and tm_records_bytes(), from the copy alone. False: there is none, or it cannot be read. */
+bool tm_records_get_copy(const struct tm_records *records, uint64_t id, void *record, size_t size);
+bool tm_records_bytes_copy(const struct tm_records *records, uint64_t position, uint64_t length, void *buffer);
 
 #endif

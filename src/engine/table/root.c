@@ -38,8 +38,8 @@ struct head {
     uint32_t root_size;
     uint8_t pointer_size;
     uint8_t address_bits;
-    uint8_t branch_shift;
-    uint8_t leaf_shift;
+    uint8_t unit_shift;
+    uint8_t _reserved0;
     uint64_t self;
 };
 _Static_assert(offsetof(struct head, self) == offsetof(struct tm_root, self), "the head is the root's beginning");
@@ -89,6 +89,12 @@ static struct tm_error *check_head(const struct head *head, uint64_t address)
                                "the trace table at 0x%" PRIx64 " is damaged: its byte order mark is 0x%08" PRIx32
                                ", which is no byte order\n" TM_TRY_ANOTHER_CORE,
                                address, head->byte_order);
+    if (head->layout_major == 2)
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "the trace table at 0x%" PRIx64 " has layout version 2.%u, which tracemortem 0.1 wrote; "
+                               "this tracemortem reads %u.x\n"
+                               "Read it with tracemortem 0.1, or trace the program with this one's tracer.",
+                               address, head->layout_minor, TM_LAYOUT_MAJOR);
     if (head->layout_major != TM_LAYOUT_MAJOR)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
                                "the trace table at 0x%" PRIx64
@@ -115,7 +121,11 @@ static const char *check_arrays(const struct tm_root *root)
         {&root->codes, sizeof(struct tm_code)},
         {&root->nodes, sizeof(struct tm_node)},
         {&root->sites, sizeof(struct tm_site)},
+        {&root->counters, sizeof(struct tm_counters)},
+        {&root->leaves, sizeof(struct tm_leaf)},
         {&root->tracked, sizeof(struct tm_tracked)},
+        {&root->arenas, sizeof(struct tm_python_arena)},
+        {&root->own, sizeof(struct tm_own)},
     };
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
         const char *wrong = tm_array_check(arrays[i].array, arrays[i].size);
@@ -130,9 +140,9 @@ static const char *check_root(const struct tm_root *root)
 {
     if (root->root_size < sizeof(*root) || root->root_size > ROOT_SIZE_LIMIT)
         return "an impossible root size";
-    if (root->address_bits != TM_ADDRESS_BITS || root->branch_shift != TM_BRANCH_SHIFT ||
-        root->leaf_shift != TM_LEAF_SHIFT)
-        return "an impossible shadow map";
+    if (root->address_bits != TM_ADDRESS_BITS || root->unit_shift < TM_UNIT_SHIFT_LEAST ||
+        root->unit_shift > TM_UNIT_SHIFT_MOST)
+        return "an impossible map";
     if (root->state > TM_STATE_CLEARING)
         return "an unknown state";
     if (root->frame_limit > UINT16_MAX)

@@ -1,81 +1,26 @@
-// The counters of sites, and what is in flight.
+// The live blocks of sites, and what is in flight.
 
 #include "engine/table/sites.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "engine/base/host.h"
+#include "engine/base/number.h"
+#include "engine/table/census.h"
 #include "layout/hash.h"
 
 #define SITES_BETWEEN_CHECKS 4096u
 
-// Whether a site's hash fits: it covers all but the counters.
-static bool is_as_written(uint64_t id, const struct tm_site *site)
+static bool is_good(uint64_t id, const struct tm_site *site)
 {
-    return site->hash == tm_site_hash(id, site);
+    return site->node != 0 && site->hash == tm_site_hash(id, site);
 }
 
-enum tm_liveness tm_site_liveness(uint64_t id, const struct tm_site *site, uint64_t *count, uint64_t *size)
+bool tm_site_get(const struct tm_records *sites, uint64_t id, struct tm_site *site, struct tm_flaw *flaw)
 {
-    *count = site->allocations - site->frees;
-    *size = site->allocated - site->freed;
-    if (!is_as_written(id, site))
-        return TM_SITE_IMPLAUSIBLE;
-    if (*count == 0 && *size == 0)
-        return TM_SITE_DEAD;
-    if (*count > TM_COUNTER_LIMIT || *size > TM_COUNTER_LIMIT)
-        return TM_SITE_IMPLAUSIBLE;
-    return *count == 0 ? TM_SITE_TORN : TM_SITE_LIVE;
-}
-
-void tm_flight_note(struct tm_flight *flight, enum tm_liveness liveness, uint64_t size, uint64_t address)
-{
-    if (liveness == TM_SITE_LIVE || liveness == TM_SITE_TORN)
-        flight->bytes += size;
-    if (liveness != TM_SITE_TORN)
-        return;
-    flight->torn_bytes += size;
-    if (flight->torn++ == 0)
-        flight->torn_address = address;
-}
-
-uint64_t tm_root_traced(const struct tm_root *root)
-{
-    return root->owned.traced + root->shared.traced;
-}
-
-// Adds what no update explains to the damage.
-uint64_t tm_flight_end(const struct tm_table *table, const struct tm_flight *flight, struct tm_damage *damage)
-{
-    const struct tm_root *root = &table->place.root;
-    uint64_t traced = tm_root_traced(root), bytes = flight->bytes - traced;
-    // While traces are cleared, or where sites are missing, the two counts cannot be compared.
-    if (root->state != TM_STATE_TRACING || damage->unreadable_records || damage->corrupt_records)
-        return 0;
-    // The root never counts more than the sites do.
-    bool possible = bytes <= TM_COUNTER_LIMIT || (int64_t)traced < 0;
-    if (!possible || (flight->torn && bytes < flight->torn_bytes)) {
-        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = table->place.address};
-        if (flight->torn)
-            flaw.address = flight->torn_address;
-        tm_damage_add(damage, &flaw, flight->torn ? flight->torn : 1);
-    }
-    return possible ? bytes : 0;
-}
-
-bool tm_site_next(struct tm_site_cursor *cursor)
-{
-    for (;;) {
-        struct tm_flaw ignored = {.kind = TM_FLAW_NONE};
-        cursor->id = tm_records_skip(cursor->sites, cursor->id + 1);
-        if (cursor->id >= cursor->sites->count)
-            return false;
-        if (cursor->id % SITES_BETWEEN_CHECKS == 0) {
-            cursor->error = tm_host_check(cursor->host);
-            if (cursor->error)
-                return false;
-        }
-        if (tm_records_get(cursor->sites, cursor->id, &cursor->site, sizeof(cursor->site), &ignored))
-            return true;
-    }
+    return tm_records_get(sites, id, site, sizeof(*site), flaw) &&
+           (is_good(id, site) || tm_flaw_corrupt(flaw, tm_records_address(sites, id)));
 }
 
 struct tm_error *tm_site_traceback(struct tm_tracebacks *tracebacks, const struct tm_site *site,
@@ -91,8 +36,176 @@ struct tm_error *tm_site_traceback(struct tm_tracebacks *tracebacks, const struc
     return tm_tracebacks_get(tracebacks, site->node, site->total_frames, cut, result, flaw);
 }
 
-bool tm_site_get(const struct tm_records *sites, uint64_t id, struct tm_site *site, struct tm_flaw *flaw)
+void tm_damage_add_traceback(struct tm_damage *damage, const struct tm_flaw *flaw, const struct tm_traceback *traceback)
 {
-    return tm_records_get(sites, id, site, sizeof(*site), flaw) &&
-           (is_as_written(id, site) || tm_flaw_corrupt(flaw, tm_records_address(sites, id)));
+    if (flaw->kind == TM_FLAW_NONE)
+        return;
+    if (!traceback) {
+        tm_damage_add(damage, flaw, 1);
+        return;
+    }
+    damage->partial_tracebacks = tm_add_saturating(damage->partial_tracebacks, 1);
+    damage->unreadable_bytes = tm_add_saturating(damage->unreadable_bytes, flaw->bytes);
+    if (damage->first_address == 0)
+        damage->first_address = flaw->address;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Counting
+
+uint64_t tm_root_traced(const struct tm_root *root)
+{
+    return root->owned.traced + root->shared.traced;
+}
+
+// The root never counts more than the sites do, and than the map has.
+static bool agrees(const struct tm_root *root, uint64_t bytes)
+{
+    uint64_t traced = tm_root_traced(root);
+    return bytes - traced <= TM_COUNTER_LIMIT || (int64_t)traced < 0;
+}
+
+// Whether the counters of all sites are there, and are no less than the root's.
+static bool counters_are_sound(const struct tm_table *table)
+{
+    const struct tm_root *root = &table->place.root;
+    uint64_t sum = 0;
+    if (table->counters.damage.unreadable_records || table->counters.damage.corrupt_records ||
+        table->counters.count < table->sites.count)
+        return false;
+    if (root->state != TM_STATE_TRACING || table->sites.damage.unreadable_records)
+        return true;
+    for (uint64_t id = 1; (id = tm_records_skip(&table->counters, id)) < table->sites.count; id++) {
+        struct tm_counters counters;
+        const void *bytes = tm_records_peek(&table->counters, id);
+        if (!bytes)
+            continue;
+        memcpy(&counters, bytes, sizeof(counters));
+        if (counters.allocated - counters.freed <= TM_COUNTER_LIMIT)
+            sum += counters.allocated - counters.freed;
+    }
+    return agrees(root, sum);
+}
+
+static struct tm_error *take_census(struct tm_table *table, const struct tm_host *host)
+{
+    struct tm_error *error = tm_records_load(&table->tracked, host, "reading tracked blocks");
+    if (!error)
+        error = tm_table_load_map(table, host);
+    if (error || table->census)
+        return error;
+    struct tm_census *census = calloc(1, sizeof(*census));
+    if (!census)
+        return tm_error_no_memory();
+    error = tm_census_init(census, table, host);
+    if (error) { // nothing half counted is kept
+        tm_census_deinit(census);
+        free(census);
+        return error;
+    }
+    table->census = census;
+    return NULL;
+}
+
+struct tm_error *tm_sites_load(struct tm_table *table, const struct tm_host *host, struct tm_damage *damage)
+{
+    struct tm_error *error = tm_records_load(&table->sites, host, "reading allocation sites");
+    bool has_counters = !tm_table_is_lean(table);
+    if (!error && has_counters)
+        error = tm_records_load(&table->counters, host, "reading counters");
+    if (!error && !(has_counters && counters_are_sound(table)))
+        error = take_census(table, host);
+    if (error)
+        return error;
+    tm_damage_merge(damage, &table->sites.damage);
+    if (!table->census)
+        return NULL;
+    tm_damage_merge(damage, &table->census->damage);
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = table->sites.array_address};
+    tm_damage_add(damage, &flaw, table->census->counts[0].blocks); // which have no site
+    return NULL;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The loop
+
+static enum tm_liveness liveness_of(const struct tm_site_cursor *cursor)
+{
+    bool good = is_good(cursor->id, &cursor->site);
+    if (cursor->count == 0 && cursor->size == 0)
+        return good || cursor->site.node == 0 ? TM_SITE_DEAD : TM_SITE_IMPLAUSIBLE;
+    if (!good || cursor->count > TM_COUNTER_LIMIT || cursor->size > TM_COUNTER_LIMIT)
+        return TM_SITE_IMPLAUSIBLE;
+    return cursor->count == 0 ? TM_SITE_TORN : TM_SITE_LIVE;
+}
+
+static void count_current(struct tm_site_cursor *cursor)
+{
+    const struct tm_table *table = cursor->table;
+    const void *bytes = tm_table_is_lean(table) ? NULL : tm_records_peek(&table->counters, cursor->id);
+    cursor->counters = (struct tm_counters){0};
+    if (bytes)
+        memcpy(&cursor->counters, bytes, sizeof(cursor->counters));
+    cursor->count = cursor->counters.allocations - cursor->counters.frees;
+    cursor->size = cursor->counters.allocated - cursor->counters.freed;
+    cursor->counters_lost = cursor->count > TM_COUNTER_LIMIT || cursor->size > TM_COUNTER_LIMIT;
+    if (table->census) {
+        cursor->count = table->census->counts[cursor->id].blocks;
+        cursor->size = table->census->counts[cursor->id].bytes;
+    }
+    cursor->liveness = liveness_of(cursor);
+}
+
+bool tm_site_next(struct tm_site_cursor *cursor)
+{
+    const struct tm_records *sites = &cursor->table->sites;
+    for (;;) {
+        struct tm_flaw ignored = {.kind = TM_FLAW_NONE};
+        cursor->id = tm_records_skip(sites, cursor->id + 1);
+        if (cursor->id >= sites->count)
+            return false;
+        if (cursor->id % SITES_BETWEEN_CHECKS == 0) {
+            cursor->error = tm_host_check(cursor->host);
+            if (cursor->error)
+                return false;
+        }
+        if (!tm_records_get(sites, cursor->id, &cursor->site, sizeof(cursor->site), &ignored))
+            continue;
+        cursor->address = tm_records_address(sites, cursor->id);
+        count_current(cursor);
+        if (cursor->site.node || cursor->liveness != TM_SITE_DEAD)
+            return true; // a free record has no blocks
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// In flight
+
+void tm_flight_note(struct tm_flight *flight, const struct tm_site_cursor *cursor)
+{
+    if (cursor->liveness == TM_SITE_LIVE || cursor->liveness == TM_SITE_TORN)
+        flight->bytes += cursor->size;
+    if (cursor->liveness != TM_SITE_TORN)
+        return;
+    flight->torn_bytes += cursor->size;
+    if (flight->torn++ == 0)
+        flight->torn_address = cursor->address;
+}
+
+// Adds what no update explains to the damage.
+uint64_t tm_flight_end(const struct tm_table *table, const struct tm_flight *flight, struct tm_damage *damage)
+{
+    const struct tm_root *root = &table->place.root;
+    uint64_t all = table->census ? table->census->bytes : flight->bytes, bytes = all - tm_root_traced(root);
+    // While traces are cleared, or where sites or blocks are missing, the two counts cannot be compared.
+    if (root->state != TM_STATE_TRACING || damage->unreadable_records || damage->corrupt_records)
+        return 0;
+    bool possible = agrees(root, all);
+    if (!possible || (flight->torn && bytes < flight->torn_bytes)) {
+        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = table->place.address};
+        if (flight->torn)
+            flaw.address = flight->torn_address;
+        tm_damage_add(damage, &flaw, flight->torn ? flight->torn : 1);
+    }
+    return possible && bytes <= TM_COUNTER_LIMIT ? bytes : 0;
 }

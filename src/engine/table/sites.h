@@ -1,8 +1,8 @@
 /**
- * Sites: what a site's record counts, and the loop over all of them. Knows no block.
+ * Sites: which live blocks each site has, and the loop over all of them.
  *
- * An update changes a site's counters and the root's by several stores. A core may be taken between two of them: what
- * one update explains is *in flight* and is no damage.
+ * In the full profile counters say so, in the lean one a census of the map does. An update changes them and the root by
+ * several stores. A core may be taken between two of them: what one update explains is *in flight* and is no damage.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_SITES_H
 #define TRACEMORTEM_ENGINE_TABLE_SITES_H
@@ -20,22 +20,34 @@ enum tm_liveness {
     TM_SITE_IMPLAUSIBLE, // damaged
 };
 
-/** Of the site with this id and record; *count and *size are its live blocks and their bytes. */
-enum tm_liveness tm_site_liveness(uint64_t id, const struct tm_site *site, uint64_t *count, uint64_t *size);
-
-/** The record of a site. False with `flaw` set: it cannot be read, or has changed since it was written. */
+/** The record of a site. False with `flaw` set: it cannot be read, is free, or has changed since it was written. */
 bool tm_site_get(const struct tm_records *sites, uint64_t id, struct tm_site *site, struct tm_flaw *flaw);
 
 /** The traceback of a site, as tm_tracebacks_get(); its one frame is marked where the table had no room for any. */
 struct tm_error *tm_site_traceback(struct tm_tracebacks *tracebacks, const struct tm_site *site,
                                    const struct tm_traceback **result, struct tm_flaw *flaw);
 
-/** A loop over all sites that can be read. The damage of the loaded array already counts those that cannot. */
+/** Count the flaw of a traceback: what has it is left out, or, with a traceback, lacks its older frames. */
+void tm_damage_add_traceback(struct tm_damage *damage, const struct tm_flaw *flaw,
+                             const struct tm_traceback *traceback);
+
+/**
+ * Load sites and what counts their blocks. The census is taken in the lean profile, and in the full one where counters are
+ * missing or do not agree with the root. `damage` is what is missing from the counts.
+ */
+struct tm_error *tm_sites_load(struct tm_table *table, const struct tm_host *host, struct tm_damage *damage);
+
+/** A loop over all sites in use, once loaded. The damage of tm_sites_load() counts those that cannot be read. */
 struct tm_site_cursor {
-    const struct tm_records *sites; // loaded
+    const struct tm_table *table;
     const struct tm_host *host;
-    uint64_t id; // of the current site; 0 before the first
+    uint64_t id;      // of the current site; 0 before the first
+    uint64_t address; // of its record
     struct tm_site site;
+    struct tm_counters counters; // all 0 where there are none
+    bool counters_lost;          // they are damaged
+    enum tm_liveness liveness;
+    uint64_t count, size;   // live
     struct tm_error *error; // of the host: it ends the loop, and the caller owns it
 };
 
@@ -48,7 +60,7 @@ bool tm_site_next(struct tm_site_cursor *cursor);
  */
 uint64_t tm_root_traced(const struct tm_root *root);
 
-/** What is in flight: an update changes its site first and the root last. All zero at first. */
+/** What is in flight: an update changes the site or the map while the root does not count it. All zero at first. */
 struct tm_flight {
     uint64_t bytes;      // of all sites
     uint64_t torn_bytes; // of the torn ones among them
@@ -56,8 +68,8 @@ struct tm_flight {
     uint64_t torn_address; // of the first
 };
 
-/** For each site of a loop; `address` is its record's. */
-void tm_flight_note(struct tm_flight *flight, enum tm_liveness liveness, uint64_t size, uint64_t address);
+/** For each site of a loop. */
+void tm_flight_note(struct tm_flight *flight, const struct tm_site_cursor *cursor);
 /** After the loop: how many bytes are in flight. What no update explains is added to the damage. */
 uint64_t tm_flight_end(const struct tm_table *table, const struct tm_flight *flight, struct tm_damage *damage);
 

@@ -5,24 +5,28 @@
 
 // The group of one site, if it has live blocks or, with `ever`, had some; a flaw if something is wrong with it.
 static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struct tm_site_cursor *cursor, bool ever,
-                                   struct tm_flight *flight, struct tm_group *group, struct tm_flaw *flaw)
+                                   struct tm_group *group, struct tm_flaw *flaw)
 {
     const struct tm_site *site = &cursor->site;
-    uint64_t address = tm_records_address(cursor->sites, cursor->id);
+    const struct tm_counters *counters = &cursor->counters;
     *group = (struct tm_group){.domain = site->domain,
                                .shortened = site->flags & TM_SITE_SHORTENED,
-                               .churn = {site->allocated, site->allocations, site->freed, site->frees}};
-    enum tm_liveness liveness = tm_site_liveness(cursor->id, site, &group->count, &group->size);
-    tm_flight_note(flight, liveness, group->size, address);
-    switch (liveness) {
+                               .size = cursor->size,
+                               .count = cursor->count,
+                               .churn = {counters->allocated, counters->allocations, counters->freed, counters->frees}};
+    if (ever && cursor->counters_lost) {
+        tm_flaw_corrupt(flaw, cursor->address);
+        return NULL;
+    }
+    switch (cursor->liveness) {
     case TM_SITE_DEAD:
-        if (!ever || site->allocations == 0)
+        if (!ever || counters->allocations == 0)
             return NULL;
         // fall through
     case TM_SITE_LIVE:
         return tm_site_traceback(tracebacks, site, &group->traceback, flaw);
     case TM_SITE_IMPLAUSIBLE:
-        tm_flaw_corrupt(flaw, address);
+        tm_flaw_corrupt(flaw, cursor->address);
         return NULL;
     default:
         return NULL;
@@ -32,13 +36,14 @@ static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struc
 static struct tm_error *collect_groups(struct tm_table *table, const struct tm_host *host,
                                        struct tm_tracebacks *tracebacks, bool ever, struct tm_snapshot *snapshot)
 {
-    struct tm_site_cursor cursor = {.sites = &table->sites, .host = host};
+    struct tm_site_cursor cursor = {.table = table, .host = host};
     struct tm_flight flight = {0};
     while (!cursor.error && tm_site_next(&cursor)) {
         struct tm_group group;
         struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
-        cursor.error = make_group(tracebacks, &cursor, ever, &flight, &group, &flaw);
-        tm_damage_add(&snapshot->damage, &flaw, 1);
+        tm_flight_note(&flight, &cursor);
+        cursor.error = make_group(tracebacks, &cursor, ever, &group, &flaw);
+        tm_damage_add_traceback(&snapshot->damage, &flaw, group.traceback);
         if (!cursor.error && group.traceback)
             cursor.error = tm_snapshot_add(snapshot, &group);
     }
@@ -51,15 +56,21 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
 {
     struct tm_table *table = tm_table_of(source);
     struct tm_tracebacks tracebacks;
-    struct tm_error *error = tm_table_load_sites(table, host);
+    // What is missing from the other arrays matters only where a site needs it, and is counted with the site.
+    struct tm_error *error = tm_sites_load(table, host, &result->damage);
+    if (!error)
+        error = tm_table_load_texts(table, host);
+    if (!error)
+        error = tm_table_own_bytes(table, host, &result->table_bytes);
     if (error)
         return error;
     result->frame_limit = table->place.root.frame_limit;
-    result->has_functions = result->has_churn = true;
+    result->has_functions = true;
+    result->has_churn = !tm_table_is_lean(table);
+    result->lean = tm_table_is_lean(table);
+    if (ever && result->has_churn)
+        tm_damage_merge(&result->damage, &table->counters.damage);
     result->codes_full = tm_table_full(table) & (TM_FULL_CODES | TM_FULL_STRINGS | TM_FULL_BYTES);
-    result->table_bytes = tm_table_own_bytes(table);
-    // What is missing from the other arrays matters only where a site needs it, and is counted with the site.
-    result->damage = table->sites.damage;
     error = tm_table_tracebacks(table, pool, host, &tracebacks);
     if (!error)
         error = collect_groups(table, host, &tracebacks, ever, result);

@@ -4,11 +4,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/advice.h"
 #include "engine/base/number.h"
 #include "engine/table/answers.h"
+#include "engine/table/census.h"
 #include "layout/bounds.h"
+#include "layout/hash.h"
 
 // Ids are numbers of 32 bits. Positions in `bytes` could be larger, but no program has a TiB of names.
 #define ID_LIMIT (UINT64_C(1) << 32)
@@ -17,18 +20,39 @@
 // ---------------------------------------------------------------------------------------------------------------
 // Opening
 
-#define INIT_RECORDS(table, name, limit)                                        \
+// (Of strings and code objects, the bytes that they refer to say whether they are good.)
+#define JUDGE(name, in_use)                                                                   \
+    static enum tm_record_state judge_##name(uint64_t id, const void *bytes)                  \
+    {                                                                                         \
+        struct tm_##name record;                                                              \
+        memcpy(&record, bytes, sizeof(record));                                               \
+        if (record.in_use == 0)                                                               \
+            return TM_RECORD_FREE;                                                            \
+        return record.hash == tm_##name##_hash(id, &record) ? TM_RECORD_GOOD : TM_RECORD_BAD; \
+    }
+JUDGE(node, depth)
+JUDGE(site, node)
+JUDGE(leaf, units)
+JUDGE(tracked, site)
+JUDGE(python_arena, size)
+JUDGE(own, size)
+
+#define INIT_RECORDS(table, name, limit, judge)                                 \
     tm_records_init(&(table)->name, (table)->target, &(table)->place.root.name, \
-                    (table)->place.address + offsetof(struct tm_root, name), (limit))
+                    (table)->place.address + offsetof(struct tm_root, name), (limit), (judge))
 
 static void init_records(struct tm_table *table)
 {
-    INIT_RECORDS(table, bytes, BYTES_LIMIT);
-    INIT_RECORDS(table, strings, ID_LIMIT);
-    INIT_RECORDS(table, codes, ID_LIMIT);
-    INIT_RECORDS(table, nodes, ID_LIMIT);
-    INIT_RECORDS(table, sites, TM_SITE_LIMIT);
-    INIT_RECORDS(table, tracked, ID_LIMIT);
+    INIT_RECORDS(table, bytes, BYTES_LIMIT, NULL);
+    INIT_RECORDS(table, strings, ID_LIMIT, NULL);
+    INIT_RECORDS(table, codes, ID_LIMIT, NULL);
+    INIT_RECORDS(table, nodes, ID_LIMIT, judge_node);
+    INIT_RECORDS(table, sites, TM_SITE_LIMIT, judge_site);
+    INIT_RECORDS(table, counters, TM_SITE_LIMIT, NULL);
+    INIT_RECORDS(table, leaves, ID_LIMIT, judge_leaf);
+    INIT_RECORDS(table, tracked, ID_LIMIT, judge_tracked);
+    INIT_RECORDS(table, arenas, ID_LIMIT, judge_python_arena);
+    INIT_RECORDS(table, own, ID_LIMIT, judge_own);
 }
 
 struct extent {
@@ -45,14 +69,15 @@ static int compare_extents(const void *a, const void *b)
 // records would be counted twice.
 static struct tm_error *check_overlaps(const struct tm_table *table)
 {
-    const struct tm_records *arrays[] = {&table->bytes, &table->strings, &table->codes,
-                                         &table->nodes, &table->sites,   &table->tracked};
-    struct extent extents[6 * TM_ARRAY_CHUNKS];
+    const struct tm_records *const arrays[TM_TABLE_ARRAYS] = TM_TABLE_EACH_ARRAY(table);
+    struct extent extents[TM_TABLE_ARRAYS * (TM_ARRAY_CHUNKS + TM_ARRAY_COPIES)];
     size_t count = 0;
-    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+    for (size_t i = 0; i < TM_TABLE_ARRAYS; i++) {
         for (unsigned chunk = 0; chunk < TM_ARRAY_CHUNKS; chunk++) {
             uint64_t address, length;
             if (tm_records_extent(arrays[i], chunk, &address, &length))
+                extents[count++] = (struct extent){address, address + length};
+            if (tm_records_copy_extent(arrays[i], chunk, &address, &length))
                 extents[count++] = (struct extent){address, address + length};
         }
     }
@@ -70,12 +95,13 @@ static struct tm_error *check_overlaps(const struct tm_table *table)
 static void table_destroy(struct tm_source *source)
 {
     struct tm_table *table = tm_table_of(source);
-    tm_records_deinit(&table->bytes);
-    tm_records_deinit(&table->strings);
-    tm_records_deinit(&table->codes);
-    tm_records_deinit(&table->nodes);
-    tm_records_deinit(&table->sites);
-    tm_records_deinit(&table->tracked);
+    struct tm_records *const arrays[TM_TABLE_ARRAYS] = TM_TABLE_EACH_ARRAY(table);
+    for (size_t i = 0; i < TM_TABLE_ARRAYS; i++)
+        tm_records_deinit(arrays[i]);
+    tm_map_deinit(&table->map);
+    if (table->census)
+        tm_census_deinit(table->census);
+    free(table->census);
     free(table);
 }
 
@@ -130,17 +156,26 @@ static uint64_t table_started(const struct tm_source *source)
 // ---------------------------------------------------------------------------------------------------------------
 // For the answers
 
-struct tm_error *tm_table_load_sites(struct tm_table *table, const struct tm_host *host)
+struct tm_error *tm_table_load_texts(struct tm_table *table, const struct tm_host *host)
 {
-    struct tm_error *error = tm_records_load(&table->sites, host, "reading allocation sites");
-    if (!error)
-        error = tm_records_load(&table->nodes, host, "reading tracebacks");
+    struct tm_error *error = tm_records_load(&table->nodes, host, "reading tracebacks");
     if (!error)
         error = tm_records_load(&table->codes, host, "reading code objects");
     if (!error)
         error = tm_records_load(&table->strings, host, "reading names");
     if (!error)
         error = tm_records_load(&table->bytes, host, "reading names");
+    return error;
+}
+
+struct tm_error *tm_table_load_map(struct tm_table *table, const struct tm_host *host)
+{
+    if (table->has_map)
+        return NULL;
+    struct tm_error *error = tm_records_load(&table->leaves, host, "reading the map");
+    if (!error)
+        error = tm_map_init(&table->map, table->target, table->place.root.unit_shift, &table->leaves);
+    table->has_map = !error;
     return error;
 }
 
@@ -167,9 +202,19 @@ uint32_t tm_table_full(const struct tm_table *table)
 struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *host, const struct tm_table **result)
 {
     struct tm_table *table = tm_table_of(source);
-    struct tm_error *error = tm_table_load_sites(table, host);
+    struct tm_error *error = tm_table_load_texts(table, host);
+    if (!error)
+        error = tm_records_load(&table->sites, host, "reading allocation sites");
+    if (!error && !tm_table_is_lean(table))
+        error = tm_records_load(&table->counters, host, "reading counters");
     if (!error)
         error = tm_records_load(&table->tracked, host, "reading tracked blocks");
+    if (!error)
+        error = tm_records_load(&table->arenas, host, "reading arenas");
+    if (!error)
+        error = tm_records_load(&table->own, host, "reading mappings");
+    if (!error)
+        error = tm_table_load_map(table, host);
     *result = table;
     return error;
 }

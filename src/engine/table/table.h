@@ -7,8 +7,11 @@
 #define TRACEMORTEM_ENGINE_TABLE_TABLE_H
 
 #include "engine/model/source_ops.h"
+#include "engine/table/map.h"
 #include "engine/table/records.h"
 #include "engine/table/root.h"
+
+struct tm_census;
 
 struct tm_table {
     struct tm_source source; // first
@@ -19,8 +22,29 @@ struct tm_table {
     struct tm_records codes;
     struct tm_records nodes;
     struct tm_records sites;
+    struct tm_records counters;
+    struct tm_records leaves;
     struct tm_records tracked;
+    struct tm_records arenas;
+    struct tm_records own;
+    bool has_map; // `map` was made of the leaves
+    struct tm_map map;
+    struct tm_census *census; // what was counted in the map; NULL: it was not needed so far
 };
+
+/** All arrays of the table, in the order of the root. */
+#define TM_TABLE_ARRAYS 10
+#define TM_TABLE_EACH_ARRAY(table)                                                                                 \
+    {                                                                                                              \
+        &(table)->bytes, &(table)->strings, &(table)->codes, &(table)->nodes, &(table)->sites, &(table)->counters, \
+            &(table)->leaves, &(table)->tracked, &(table)->arenas, &(table)->own                                   \
+    }
+
+/** Whether it was written in the lean profile: nothing is counted but in the map. */
+static inline bool tm_table_is_lean(const struct tm_table *table)
+{
+    return table->place.root.flags & TM_ROOT_LEAN;
+}
 
 /** Finds the table and checks its root; the errors are those of tm_source_open(). */
 struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
@@ -30,6 +54,8 @@ uint64_t tm_table_record_limit(const struct tm_table *table);
 /** Which arrays have no more room: TM_FULL_*. */
 uint32_t tm_table_full(const struct tm_table *table);
 
+/** Load the leaves, so that `map` can be used. */
+struct tm_error *tm_table_load_map(struct tm_table *table, const struct tm_host *host);
 /** The table behind a source of tm_table_open(), with all its records loaded. The source owns it. */
 struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *host, const struct tm_table **result);
 

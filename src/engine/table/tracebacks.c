@@ -111,17 +111,32 @@ static inline void *remember(struct tm_tracebacks *tracebacks, struct tm_set *se
     return entry->item;
 }
 
+// A record and the bytes that it refers to may each be damaged and have a copy: which of them to take.
+enum { TAKE_CHUNKS = 0, TAKE_COPY_OF_RECORD = 1, TAKE_COPY_OF_BYTES = 2, TAKES = 4 };
+
+static bool get_record(const struct tm_records *records, unsigned take, uint32_t id, void *record, size_t size,
+                       struct tm_flaw *flaw)
+{
+    if (take & TAKE_COPY_OF_RECORD)
+        return tm_records_get_copy(records, id, record, size) || tm_flaw_corrupt(flaw, 0);
+    return tm_records_get(records, id, record, size, flaw);
+}
+
 // Bytes [from, to) of a range at `position` that is known to be in one chunk.
-static bool copy_bytes(struct tm_tracebacks *tracebacks, tm_position position, uint32_t from, uint32_t to,
-                       uint8_t *buffer, struct tm_flaw *flaw)
+static bool copy_bytes(struct tm_tracebacks *tracebacks, unsigned take, tm_position position, uint32_t from,
+                       uint32_t to, uint8_t *buffer, struct tm_flaw *flaw)
 {
     if (to - from > tracebacks->bytes_left)
         return tm_flaw_corrupt(flaw, tracebacks->records.bytes->array_address);
     tracebacks->bytes_left -= to - from;
     while (from < to) {
         uint32_t part = to - from < TM_READ_LIMIT ? to - from : (uint32_t)TM_READ_LIMIT;
-        if (!tm_records_bytes(tracebacks->records.bytes, position + from, part, buffer + from, flaw))
+        if (take & TAKE_COPY_OF_BYTES) {
+            if (!tm_records_bytes_copy(tracebacks->records.bytes, position + from, part, buffer + from))
+                return tm_flaw_corrupt(flaw, 0);
+        } else if (!tm_records_bytes(tracebacks->records.bytes, position + from, part, buffer + from, flaw)) {
             return false;
+        }
         from += part;
     }
     return true;
@@ -130,10 +145,11 @@ static bool copy_bytes(struct tm_tracebacks *tracebacks, tm_position position, u
 // ---------------------------------------------------------------------------------------------------------------
 // Names
 
-static struct tm_error *decode_name(struct tm_tracebacks *tracebacks, uint32_t id, struct name_entry *entry)
+static struct tm_error *decode_name_from(struct tm_tracebacks *tracebacks, unsigned take, uint32_t id,
+                                         struct name_entry *entry)
 {
     struct tm_string string;
-    if (!tm_records_get(tracebacks->records.strings, id, &string, sizeof(string), &entry->flaw))
+    if (!get_record(tracebacks->records.strings, take, id, &string, sizeof(string), &entry->flaw))
         return NULL;
     // No name needs more. A longer one would only make the debugger allocate.
     if (!tm_records_in_chunk(tracebacks->records.bytes, string.position, string.length) ||
@@ -145,12 +161,25 @@ static struct tm_error *decode_name(struct tm_tracebacks *tracebacks, uint32_t i
     if (!bytes)
         return tm_error_no_memory();
     struct tm_error *error = NULL;
-    bool good = copy_bytes(tracebacks, string.position, 0, string.length, bytes, &entry->flaw);
+    bool good = copy_bytes(tracebacks, take, string.position, 0, string.length, bytes, &entry->flaw);
     if (good && tm_string_hash(bytes, string.length) != string.hash)
         good = tm_flaw_corrupt(&entry->flaw, tm_records_address(tracebacks->records.strings, id));
     if (good)
         error = tm_pool_name(tracebacks->pool, (const char *)bytes, string.length, &entry->name);
     free(bytes);
+    return error;
+}
+
+// The first flaw counts, if all that could be taken is flawed.
+static struct tm_error *decode_name(struct tm_tracebacks *tracebacks, uint32_t id, struct name_entry *entry)
+{
+    struct tm_error *error = decode_name_from(tracebacks, TAKE_CHUNKS, id, entry);
+    for (unsigned take = 1; take < TAKES && !error && entry->flaw.kind != TM_FLAW_NONE; take++) {
+        struct name_entry other = {.name = NULL};
+        error = decode_name_from(tracebacks, take, id, &other);
+        if (!error && other.flaw.kind == TM_FLAW_NONE)
+            *entry = other;
+    }
     return error;
 }
 
@@ -194,7 +223,7 @@ static struct tm_error *get_function(struct tm_tracebacks *tracebacks, uint32_t 
 // Codes and their lines
 
 // Read a code object's line table. Allocates at most twice what was read, plus the first read.
-static struct tm_error *read_table(struct tm_tracebacks *tracebacks, const struct tm_code *code,
+static struct tm_error *read_table(struct tm_tracebacks *tracebacks, unsigned take, const struct tm_code *code,
                                    struct code_entry *entry)
 {
     uint32_t length = code->line_table_length;
@@ -204,7 +233,7 @@ static struct tm_error *read_table(struct tm_tracebacks *tracebacks, const struc
         if (!grown)
             return tm_error_no_memory();
         entry->table = grown;
-        if (!copy_bytes(tracebacks, code->line_table, have, want, grown, &entry->flaw))
+        if (!copy_bytes(tracebacks, take, code->line_table, have, want, grown, &entry->flaw))
             return NULL;
         have = want;
     }
@@ -212,10 +241,12 @@ static struct tm_error *read_table(struct tm_tracebacks *tracebacks, const struc
     return NULL;
 }
 
-static struct tm_error *decode_code(struct tm_tracebacks *tracebacks, uint32_t id, struct code_entry *entry)
+// All of a code object but its names.
+static struct tm_error *decode_lines_from(struct tm_tracebacks *tracebacks, unsigned take, uint32_t id,
+                                          struct code_entry *entry, struct tm_code *result)
 {
     struct tm_code code;
-    if (!tm_records_get(tracebacks->records.codes, id, &code, sizeof(code), &entry->flaw))
+    if (!get_record(tracebacks->records.codes, take, id, &code, sizeof(code), &entry->flaw))
         return NULL;
     entry->address = tm_records_address(tracebacks->records.codes, id);
     entry->code_length = code.code_length;
@@ -224,13 +255,29 @@ static struct tm_error *decode_code(struct tm_tracebacks *tracebacks, uint32_t i
         tm_flaw_corrupt(&entry->flaw, entry->address);
         return NULL;
     }
-    struct tm_error *error = read_table(tracebacks, &code, entry);
+    struct tm_error *error = read_table(tracebacks, take, &code, entry);
     if (error || entry->flaw.kind != TM_FLAW_NONE)
         return error;
-    if (tm_code_hash(&code, entry->table) != code.hash) {
+    if (tm_code_hash(&code, entry->table) != code.hash)
         tm_flaw_corrupt(&entry->flaw, entry->address);
-        return NULL;
+    *result = code;
+    return NULL;
+}
+
+static struct tm_error *decode_code(struct tm_tracebacks *tracebacks, uint32_t id, struct code_entry *entry)
+{
+    struct tm_code code;
+    struct tm_error *error = decode_lines_from(tracebacks, TAKE_CHUNKS, id, entry, &code);
+    for (unsigned take = 1; take < TAKES && !error && entry->flaw.kind != TM_FLAW_NONE; take++) {
+        struct code_entry other = {.table = NULL};
+        error = decode_lines_from(tracebacks, take, id, &other, &code);
+        bool good = !error && other.flaw.kind == TM_FLAW_NONE;
+        free(good ? entry->table : other.table);
+        if (good)
+            *entry = other;
     }
+    if (error || entry->flaw.kind != TM_FLAW_NONE)
+        return error;
     error = get_file_name(tracebacks, code.filename, entry);
     if (error || entry->flaw.kind != TM_FLAW_NONE)
         return error;
@@ -409,7 +456,7 @@ static bool get_node(const struct tm_tracebacks *tracebacks, uint32_t id, uint32
     else if (!tm_records_get(nodes, id, node, sizeof(*node), flaw))
         return false;
     if (node->hash != tm_node_hash(id, node) || node->depth == 0 || (depth && node->depth != depth) ||
-        (node->depth == 1) != (node->parent == 0) || node->parent >= id)
+        (node->depth == 1) != (node->parent == 0))
         return tm_flaw_corrupt(flaw, tm_records_address(nodes, id));
     return true;
 }
@@ -427,19 +474,31 @@ static struct tm_error *spend_frames(struct tm_tracebacks *tracebacks, uint64_t 
     return check ? tm_host_check(tracebacks->host) : NULL;
 }
 
-// Fill tracebacks->latest, from its last frame back to the oldest one. Ids fall and depths count down to 1, so the
-// walk ends. It ends early where it meets the previous traceback: from there on they are the same.
-static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, struct tm_node *node, struct tm_flaw *flaw)
+// Fill tracebacks->latest, from its last frame back to the oldest one. Depths count down to 1, so the walk ends. It ends
+// early where it meets the previous traceback: from there on they are the same. *missing: how many of the oldest frames
+// could not be had, because of the flaw.
+static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, struct tm_node *node, uint32_t *missing,
+                             struct tm_flaw *flaw)
 {
-    for (uint32_t depth = node->depth; depth > tracebacks->latest_count || tracebacks->latest_nodes[depth - 1] != id;) {
+    uint32_t depth = node->depth;
+    *missing = 0;
+    while (depth > tracebacks->latest_count || tracebacks->latest_nodes[depth - 1] != id) {
         struct tm_error *error = get_frame(tracebacks, node, &tracebacks->latest[depth - 1], flaw);
-        if (error || flaw->kind != TM_FLAW_NONE)
+        if (error)
             return error;
+        if (flaw->kind != TM_FLAW_NONE) {
+            *missing = depth;
+            return NULL;
+        }
         tracebacks->latest[depth - 1].not_recorded = node->code == TM_CODE_UNKNOWN && id != TM_NODE_UNKNOWN;
         tracebacks->latest_nodes[depth - 1] = id;
         id = node->parent;
-        if (--depth == 0 || !get_node(tracebacks, id, depth, node, flaw))
+        if (--depth == 0)
             break;
+        if (!get_node(tracebacks, id, depth, node, flaw)) {
+            *missing = depth;
+            break;
+        }
     }
     return NULL;
 }
@@ -451,20 +510,23 @@ struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t no
     struct tm_node node;
     if (!get_node(tracebacks, node_id, 0, &node, flaw))
         return NULL;
-    uint32_t count = node.depth;
+    uint32_t count = node.depth, missing = count;
     if (total_frames < count) {
         tm_flaw_corrupt(flaw, tm_records_address(tracebacks->records.nodes, node_id));
         return NULL;
     }
-    struct tm_error *error = spend_frames(tracebacks, count);
-    if (!error)
-        error = walk(tracebacks, node_id, &node, flaw);
-    // A traceback that was given up is half this one and half the previous one: no part of it may be used again.
-    bool whole = !error && flaw->kind == TM_FLAW_NONE;
-    tracebacks->latest_count = whole ? count : 0;
-    if (!whole)
-        return error;
     if (cut && total_frames == count)
         total_frames = TM_TOTAL_UNKNOWN;
+    struct tm_error *error = spend_frames(tracebacks, count);
+    if (!error)
+        error = walk(tracebacks, node_id, &node, &missing, flaw);
+    // A traceback that was given up is half this one and half the previous one: no part of it may be used again.
+    bool whole = !error && missing == 0;
+    tracebacks->latest_count = whole ? count : 0;
+    if (error || missing == count)
+        return error;
+    if (missing)
+        return tm_pool_newest_frames(tracebacks->pool, tracebacks->latest + missing, count - missing, total_frames,
+                                     result);
     return tm_pool_traceback(tracebacks->pool, tracebacks->latest, count, total_frames, result);
 }

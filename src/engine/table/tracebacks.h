@@ -2,8 +2,8 @@
  * Tracebacks: from a node of the trace table to the traceback it represents.
  *
  * Each string, each code object and each instruction of a code object is decoded once and remembered for the request.
- * A traceback is whole or absent: whatever contradicts the layout or cannot be read makes a flaw, never a shorter or
- * a wrong traceback. Knows nodes, code objects and strings; knows no sites and no blocks.
+ * Whatever contradicts the layout or cannot be read makes a flaw, never a wrong traceback. If that is an older frame, the
+ * traceback has the frames that are newer, and a mark. Knows nodes, code objects and strings; knows no sites and no blocks.
  */
 #ifndef TRACEMORTEM_ENGINE_TABLE_TRACEBACKS_H
 #define TRACEMORTEM_ENGINE_TABLE_TRACEBACKS_H
@@ -49,8 +49,8 @@ struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const stru
 void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks);
 
 /**
- * The traceback of a node, or NULL in *result and a flaw. `total_frames` is the site's, and `cut` its TM_SITE_CUT. Fails only if interrupted or
- * if there is no memory.
+ * The traceback of a node, or NULL in *result and a flaw; or its newest frames and a flaw. `total_frames` is the site's,
+ * and `cut` whether older frames were cut off. Fails only if interrupted or if there is no memory.
  */
 struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node, uint32_t total_frames, bool cut,
                                    const struct tm_traceback **result, struct tm_flaw *flaw);

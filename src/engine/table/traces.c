@@ -46,7 +46,10 @@ static struct tm_error *learn_site(struct visit *visit, const struct tm_site *si
         return tm_error_no_memory();
     *known = (struct known_site){.origin = {.domain = site->domain}};
     *slot = known;
-    return tm_site_traceback(&visit->tracebacks, site, &known->origin.traceback, &known->flaw);
+    struct tm_error *error = tm_site_traceback(&visit->tracebacks, site, &known->origin.traceback, &known->flaw);
+    if (known->origin.traceback)
+        tm_damage_add_traceback(visit->damage, &known->flaw, known->origin.traceback);
+    return error;
 }
 
 // What is known of a block's site, or NULL and a flaw.
@@ -98,7 +101,7 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_recorde
     if (error)
         return error;
     note_found(visit, site, block);
-    if (site && site->flaw.kind != TM_FLAW_NONE) {
+    if (site && !site->origin.traceback) {
         flaw = site->flaw;
         site->flaw.bytes = 0; // missing memory is counted once
     } else if (site && site->origin.domain != block->domain) {
@@ -119,7 +122,7 @@ static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *
     struct tm_recorded_block block;
     bool found = true;
     struct tm_error *error =
-        tm_blocks_init(&blocks, table->target, host, &table->place.root, &table->tracked, visit->damage);
+        tm_blocks_init(&blocks, &table->map, host, &table->place.root, &table->tracked, visit->damage);
     while (!error) {
         error = tm_blocks_next(&blocks, &found, &block);
         if (!error && !found)
@@ -155,8 +158,8 @@ static void add_to_balance(struct balance *balance, const struct visit *visit, c
     const struct known_site *known = find_known(visit, cursor->id);
     // An earlier stop() may have met threads without the lock, each of which may have left a block behind.
     bool may_have_more = cursor->site.flags & TM_SITE_SHARED && root->starts > 1;
-    uint64_t count, bytes;
-    if (tm_site_liveness(cursor->id, &cursor->site, &count, &bytes) == TM_SITE_IMPLAUSIBLE)
+    uint64_t count = cursor->count, bytes = cursor->size;
+    if (cursor->liveness == TM_SITE_IMPLAUSIBLE)
         return;
     known = known ? known : &none;
     balance->missing = tm_add_saturating(balance->missing, beyond(beyond(count, known->found), known->resizing));
@@ -166,8 +169,8 @@ static void add_to_balance(struct balance *balance, const struct visit *visit, c
         balance->extra = tm_add_saturating(balance->extra, known->found > count ? known->found - count : 1);
 }
 
-// A site counts a block before it is published and until it is gone; the root counts it for a shorter time. So no
-// site has more blocks than it counts, and fewer only by what is in flight, which the root does not count. Anything
+// The root counts a block only while it is published. In the full profile its site counts it before that and until it is
+// gone. So no site has more blocks than it counts, and fewer only by what is in flight, which the root does not count. Anything
 // else is damage: slots or records have become zeros, which look like free ones, or a block's slots have another site
 // or size than they had.
 static struct tm_error *check_found(const struct visit *visit, const struct tm_host *host)
@@ -177,14 +180,15 @@ static struct tm_error *check_found(const struct visit *visit, const struct tm_h
     bool said = visit->damage->unreadable_records || visit->damage->corrupt_records;
     if (said || root->state != TM_STATE_TRACING || (int64_t)traced < 0)
         return NULL;
-    struct tm_site_cursor cursor = {.sites = &visit->table->sites, .host = host};
+    struct tm_site_cursor cursor = {.table = visit->table, .host = host};
     struct balance balance = {0};
-    while (tm_site_next(&cursor)) {
-        counted = tm_add_saturating(counted, cursor.site.allocated - cursor.site.freed);
+    bool has_counters = !tm_table_is_lean(visit->table) && !visit->table->counters.damage.unreadable_records;
+    while (has_counters && tm_site_next(&cursor)) {
+        counted = tm_add_saturating(counted, cursor.size);
         add_to_balance(&balance, visit, &cursor);
     }
-    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = root->directory};
-    bool vanished = visit->found_bytes < traced || balance.missing_bytes > counted - traced;
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = visit->table->place.address};
+    bool vanished = visit->found_bytes < traced || (has_counters && balance.missing_bytes > counted - traced);
     if (vanished)
         tm_damage_add(visit->damage, &flaw, balance.missing ? balance.missing : 1);
     if (balance.extra)
@@ -203,6 +207,8 @@ struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host 
     result->python_version = table->place.root.python_version;
     // What is missing from the other arrays matters only where a block needs it, and is counted with the block.
     result->damage = table->tracked.damage;
+    tm_damage_merge(&result->damage, &table->leaves.damage);
+    tm_damage_merge(&result->damage, &table->map.damage);
 
     struct visit *visit = calloc(1, sizeof(*visit));
     if (!visit)

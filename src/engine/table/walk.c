@@ -1,62 +1,67 @@
 /**
- * The walk: directory, branches and leaves are each read as a whole. Where pages are missing, the others are used.
+ * The walk: leaf after leaf. The units of a leaf are read as a whole, then its grids, then its lists, each together: they
+ * are near each other in memory. What is missing or contradicts itself is left out.
  */
 #include "engine/table/walk.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
+#include "engine/base/number.h"
 #include "engine/target/target.h"
+#include "layout/hash.h"
 
 #define PAGE ((uint64_t)4096)
+#define UNITS_SIZE (TM_LEAF_UNITS * sizeof(struct tm_unit))
+_Static_assert(UNITS_SIZE <= TM_READ_LIMIT, "the units of a leaf are read at once");
 
-// As in records.c: a leaf that is missing altogether costs 127 failed reads until that is known. After so many failed
-// reads, readable pages are not searched for any more: a table is there or is not. After as many again the rest is
-// given up.
-#define FAILURES_TO_BISECT 4096u
-#define FAILURES_TO_GIVE_UP (2 * FAILURES_TO_BISECT)
-
-#define UNUSED_FAILURES_LIMIT (1u << 16)
-
-#define LEAF_SIZE_SHIFT 18   // log2 of sizeof(tm_leaf)
-#define BRANCH_SIZE_SHIFT 16 // of sizeof(tm_branch)
-_Static_assert(sizeof(tm_leaf) == 1u << LEAF_SIZE_SHIFT, "a leaf's size");
-_Static_assert(sizeof(tm_branch) == 1u << BRANCH_SIZE_SHIFT, "a branch's size");
-#define PART_SIZE (sizeof(tm_leaf) / TM_LEAF_PARTS)
-#define PART_SLOTS (TM_LEAF_SLOTS / TM_LEAF_PARTS)
-_Static_assert(PART_SIZE % 4096 == 0, "a page has slots of one part only");
-_Static_assert(sizeof(tm_directory) <= TM_READ_LIMIT, "a table is read at once");
-
-struct tm_walk_buffers {
-    tm_directory directory;
-    tm_branch branch;
-    tm_leaf leaf;
-    unsigned parts;                       // of the leaf: which were read
-    bool missing[sizeof(tm_leaf) / PAGE]; // its pages
+// An entry of a list, while the leaf is sorted.
+struct entry {
+    uint32_t unit; // in the leaf
+    uint32_t part; // of the unit, of a bucket; TM_LIST_BUCKET_COUNT: of no bucket
+    uint64_t word;
 };
 
-struct tm_error *tm_walk_init(struct tm_walk *walk, struct tm_target *target, const struct tm_host *host,
-                              uint64_t directory, uint64_t leaves, struct tm_damage *damage)
+struct tm_walk_leaf {
+    uint64_t number;
+    struct tm_unit units[TM_LEAF_UNITS];
+    const unsigned char *slots[TM_LEAF_UNITS]; // of the unit's grid; NULL: it has none
+    struct entry *entries;                     // sorted by address
+    size_t entry_count, entry_capacity;
+    struct tm_piece *pieces; // what is to be read at once
+    struct tm_piece *later;  // the next level of lists
+    size_t piece_count, piece_capacity, later_count, later_capacity;
+    // The next block.
+    uint32_t unit;
+    uint32_t slot;
+    size_t entry;
+    bool has_grid; // `grid` is that of the unit
+    struct tm_grid grid;
+};
+
+struct tm_error *tm_walk_init(struct tm_walk *walk, const struct tm_map *map, const struct tm_host *host,
+                              struct tm_damage *damage)
 {
-    *walk = (struct tm_walk){.target = target, .host = host, .damage = damage, .directory = directory};
-    walk->leaves = leaves;
-    walk->branch_next = TM_BRANCH_ENTRIES;
-    walk->slot_next = TM_LEAF_SLOTS;
-    walk->buffers = calloc(1, sizeof(*walk->buffers));
-    return walk->buffers ? NULL : tm_error_no_memory();
+    *walk = (struct tm_walk){.map = map, .host = host, .damage = damage};
+    walk->gather = (struct tm_gather){.target = map->target, .host = host};
+    walk->leaf = calloc(1, sizeof(*walk->leaf));
+    if (!walk->leaf)
+        return tm_error_no_memory();
+    walk->leaf->unit = TM_LEAF_UNITS;
+    return NULL;
 }
 
 void tm_walk_deinit(struct tm_walk *walk)
 {
-    free(walk->buffers);
-    walk->buffers = NULL;
-    tm_set_deinit(&walk->branches);
-    tm_set_deinit(&walk->leaf_set);
-}
-
-static bool gave_up(const struct tm_walk *walk)
-{
-    return walk->failures >= FAILURES_TO_GIVE_UP;
+    if (walk->leaf) {
+        free(walk->leaf->entries);
+        free(walk->leaf->pieces);
+        free(walk->leaf->later);
+    }
+    free(walk->leaf);
+    walk->leaf = NULL;
+    tm_gather_deinit(&walk->gather);
 }
 
 static void report(struct tm_walk *walk, enum tm_walk_flaw kind, const struct tm_flaw *flaw, uint64_t records)
@@ -72,286 +77,429 @@ static void report_corrupt(struct tm_walk *walk, enum tm_walk_flaw kind, uint64_
     report(walk, kind, &flaw, 1);
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// Reading one table of the tree
-
-struct piece {
-    uint64_t address;
-    unsigned char *bytes;
-    uint64_t width; // of an entry
-    bool *missing;  // by page, or NULL
-};
-
-static void leave_out(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
+static uint64_t unit_number(const struct tm_walk_leaf *leaf, uint32_t unit)
 {
-    struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = from, .bytes = to - from};
-    report(walk, TM_WALK_UNREADABLE, &flaw, (to - from) / piece->width);
-    memset(piece->bytes + (from - piece->address), 0, to - from);
-    for (uint64_t page = from / PAGE; piece->missing && page <= (to - 1) / PAGE; page++)
-        piece->missing[page - piece->address / PAGE] = true;
+    return leaf->number * TM_LEAF_UNITS + unit;
 }
 
-// Missing entries become 0: nothing there. At most 7 calls deep: it halves 65 pages.
-static void read_range(struct tm_walk *walk, const struct piece *piece, uint64_t from, uint64_t to)
+static uint64_t unit_start(const struct tm_walk *walk, uint32_t unit)
 {
-    if (!gave_up(walk) && tm_target_try_read(walk->target, from, piece->bytes + (from - piece->address), to - from))
-        return;
-    uint64_t first_page = from / PAGE, last_page = (to - 1) / PAGE;
-    walk->failures++;
-    walk->stopped = walk->stopped || tm_host_should_stop(walk->host);
-    if (first_page == last_page || walk->failures >= FAILURES_TO_BISECT || walk->stopped) {
-        leave_out(walk, piece, from, to);
-        return;
+    return unit_number(walk->leaf, unit) << walk->map->unit_shift;
+}
+
+// Whether a piece that was read can be used. What is missing of it is reported as records of `width` bytes.
+static bool accept(struct tm_walk *walk, const struct tm_piece *piece, const char *what, uint32_t width)
+{
+    if (piece->claimed) {
+        report_corrupt(walk, TM_WALK_MET_BEFORE, piece->address);
+        return false;
     }
-    uint64_t middle = (first_page + (last_page - first_page + 1) / 2) * PAGE;
-    read_range(walk, piece, from, middle);
-    read_range(walk, piece, middle, to);
-}
-
-static struct tm_error *read_table(struct tm_walk *walk, const struct piece *piece, uint64_t size)
-{
-    if (piece->address % piece->width || piece->address > UINT64_MAX - size) {
-        report_corrupt(walk, TM_WALK_MISPLACED, piece->address);
-        memset(piece->bytes, 0, size);
-        return NULL;
+    if (piece->missing) {
+        struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = piece->address, .bytes = piece->missing};
+        report(walk, TM_WALK_UNREADABLE, &flaw, (piece->missing + width - 1) / width);
     }
-    read_range(walk, piece, piece->address, piece->address + size);
-    return walk->stopped ? tm_host_stopped() : tm_host_check(walk->host);
+    if (walk->observer)
+        walk->observer->memory(walk->observer->context, what, piece->address, piece->size);
+    return true;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// Each table once
-
-// Memory is divided into cells of a table's size: at most one table begins in each. The item is where in the cell,
-// plus 1.
-static uint64_t offset_in(const struct tm_set *set, uint64_t cell)
+static struct tm_error *add_piece(struct tm_piece **pieces, size_t *count, size_t *capacity, uint64_t address,
+                                  uint32_t size, uint32_t owner)
 {
-    return (uint64_t)(uintptr_t)tm_set_find_number(set, cell)->item;
-}
-
-// Whether no part of this table was met before. The writer never puts two tables into the same memory. If a target
-// leads to one twice, its blocks would be counted twice, and a small target could keep us busy forever.
-static struct tm_error *claim(struct tm_set *set, uint64_t address, unsigned shift, bool *is_new)
-{
-    if (!tm_set_reserve(set))
+    if (!TM_GROW(pieces, *count + 1, capacity))
         return tm_error_no_memory();
-    uint64_t cell = address >> shift, offset = (address & ((UINT64_C(1) << shift) - 1)) + 1;
-    uint64_t after = offset_in(set, cell + 1);
-    *is_new = !offset_in(set, cell) && offset_in(set, cell - 1) <= offset && (!after || after >= offset);
-    if (*is_new)
-        tm_set_put_number(set, tm_set_find_number(set, cell), cell, (void *)(uintptr_t)offset);
+    (*pieces)[(*count)++] = (struct tm_piece){.address = address, .size = size, .owner = owner};
     return NULL;
 }
 
-// Like claim(), and counts a table that was met before as damage. After giving up nothing is read, so nothing is
-// remembered either.
-static struct tm_error *claim_table(struct tm_walk *walk, struct tm_set *set, uint64_t address, unsigned shift,
-                                    bool *is_new)
+// ---------------------------------------------------------------------------------------------------------------
+// Units and grids
+
+static struct tm_error *read_units(struct tm_walk *walk, uint64_t address)
 {
-    *is_new = true;
-    struct tm_error *error = gave_up(walk) ? NULL : claim(set, address, shift, is_new);
+    struct tm_walk_leaf *leaf = walk->leaf;
+    unsigned char *to = (unsigned char *)leaf->units;
+    // Leaves were compared with each other when the map was opened. Units need not be at a cell's beginning.
+    struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE};
+    memset(leaf->units, 0, sizeof(leaf->units));
     if (walk->observer)
-        walk->observer->table(walk->observer->context, address, UINT64_C(1) << shift);
-    if (!error && !*is_new)
-        report_corrupt(walk, TM_WALK_MET_BEFORE, address);
-    return error;
+        walk->observer->memory(walk->observer->context, "units", address, UNITS_SIZE);
+    if (!tm_gather_gave_up(&walk->gather) && tm_target_try_read(walk->map->target, address, to, UNITS_SIZE))
+        return tm_host_check(walk->host);
+    for (uint64_t from = address, end = address + UNITS_SIZE, next; from < end; from = next) {
+        uint64_t page_end = (from / PAGE + 1) * PAGE;
+        next = page_end < end ? page_end : end;
+        if (tm_host_should_stop(walk->host))
+            return tm_host_stopped();
+        if (!tm_gather_gave_up(&walk->gather) &&
+            tm_target_try_read(walk->map->target, from, to + (from - address), next - from))
+            continue;
+        walk->gather.failures++;
+        memset(to + (from - address), 0, next - from);
+        flaw.address = from;
+        flaw.bytes = next - from;
+        report(walk, TM_WALK_UNREADABLE, &flaw, (next - from) / sizeof(struct tm_unit));
+    }
+    return NULL;
 }
 
-// The parts of a leaf that may contain starts; adjacent parts by one read.
-static struct tm_error *read_parts(struct tm_walk *walk, uint64_t address, unsigned parts)
+static struct tm_error *read_grids(struct tm_walk *walk)
 {
-    struct tm_walk_buffers *buffers = walk->buffers;
-    for (unsigned first = 0, end; first < TM_LEAF_PARTS; first = end + 1) {
-        for (end = first; end < TM_LEAF_PARTS && parts >> end & 1;)
-            end++;
-        if (end == first)
+    struct tm_walk_leaf *leaf = walk->leaf;
+    struct tm_grid grid;
+    leaf->piece_count = 0;
+    memset(leaf->slots, 0, sizeof(leaf->slots));
+    for (uint32_t unit = 0; unit < TM_LEAF_UNITS; unit++) {
+        uint64_t word = leaf->units[unit].grid;
+        if (word == 0)
             continue;
-        const struct piece piece = {address + first * PART_SIZE, (unsigned char *)(buffers->leaf + first * PART_SLOTS),
-                                    sizeof(buffers->leaf[0]), buffers->missing + first * PART_SIZE / PAGE};
-        struct tm_error *error = read_table(walk, &piece, (end - first) * PART_SIZE);
+        if (!tm_grid_decode(walk->map->unit_shift, unit_number(leaf, unit), word, &grid)) {
+            report_corrupt(walk, TM_WALK_MISPLACED, unit_start(walk, unit));
+            continue;
+        }
+        struct tm_error *error =
+            add_piece(&leaf->pieces, &leaf->piece_count, &leaf->piece_capacity, grid.array, tm_grid_bytes(&grid), unit);
         if (error)
             return error;
     }
-    return NULL;
-}
-
-// For the observer: starts in parts that are marked as unused. A part that cannot be read was never used.
-static void look_for_hidden(struct tm_walk *walk, uint64_t address, unsigned parts)
-{
-    uint32_t slots[PART_SLOTS];
-    for (unsigned part = 0; part < TM_LEAF_PARTS && walk->unused_failures < UNUSED_FAILURES_LIMIT; part++) {
-        uint64_t at = address + part * PART_SIZE, starts = 0;
-        if (parts >> part & 1)
+    struct tm_error *error = tm_gather_read(&walk->gather, leaf->pieces, leaf->piece_count);
+    for (size_t i = 0; !error && i < leaf->piece_count; i++) {
+        const struct tm_piece *piece = &leaf->pieces[i];
+        if (!accept(walk, piece, "grid", sizeof(uint32_t)))
             continue;
-        if (!tm_target_try_read(walk->target, at, slots, sizeof(slots))) {
-            walk->unused_failures++;
-            continue;
-        }
-        for (unsigned i = 0; i < PART_SLOTS; i++)
-            starts += slots[i] >> 31;
-        struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = at};
-        if (starts)
-            report(walk, TM_WALK_HIDDEN, &flaw, starts);
-    }
-}
-
-static struct tm_error *open_leaf(struct tm_walk *walk, uint64_t entry)
-{
-    struct tm_walk_buffers *buffers = walk->buffers;
-    uint64_t address = entry & ~TM_LEAF_PARTS_MASK;
-    bool is_new;
-    memset(buffers->leaf, 0, sizeof(buffers->leaf));
-    memset(buffers->missing, 0, sizeof(buffers->missing));
-    buffers->parts = (unsigned)(entry & TM_LEAF_PARTS_MASK);
-    walk->slot_next = 0;
-    walk->leaves_read++;
-    uint64_t total = walk->leaves > walk->leaves_read ? walk->leaves : walk->leaves_read;
-    tm_host_progress(walk->host, "reading blocks", walk->leaves_read, total);
-    struct tm_error *error = claim_table(walk, &walk->leaf_set, address, LEAF_SIZE_SHIFT, &is_new);
-    if (!error && is_new && walk->observer)
-        look_for_hidden(walk, address, buffers->parts);
-    return error || !is_new ? error : read_parts(walk, address, buffers->parts);
-}
-
-static struct tm_error *open_branch(struct tm_walk *walk, uint64_t address)
-{
-    const struct piece piece = {address, (unsigned char *)walk->buffers->branch, sizeof(uint64_t), NULL};
-    bool is_new;
-    memset(walk->buffers->branch, 0, sizeof(walk->buffers->branch));
-    walk->branch_next = 0;
-    struct tm_error *error = claim_table(walk, &walk->branches, address, BRANCH_SIZE_SHIFT, &is_new);
-    return error || !is_new ? error : read_table(walk, &piece, sizeof(tm_branch));
-}
-
-static struct tm_error *open_directory(struct tm_walk *walk)
-{
-    const struct piece piece = {walk->directory, (unsigned char *)walk->buffers->directory, sizeof(uint64_t), NULL};
-    return read_table(walk, &piece, sizeof(tm_directory));
-}
-
-// Go on to the next leaf; *found false: that was the last one.
-static struct tm_error *next_leaf(struct tm_walk *walk, bool *found)
-{
-    const struct tm_walk_buffers *buffers = walk->buffers;
-    *found = false;
-    if (walk->directory == 0)
-        return NULL;
-    struct tm_error *error = walk->directory_next == 0 ? open_directory(walk) : NULL;
-    while (!error) {
-        while (walk->branch_next < TM_BRANCH_ENTRIES) {
-            uint64_t leaf = buffers->branch[walk->branch_next++];
-            if (!leaf || (!(leaf & TM_LEAF_PARTS_MASK) && !walk->observer))
-                continue; // missing, or without a block's start
-            *found = true;
-            walk->leaf_number = walk->branch_number * TM_BRANCH_ENTRIES + walk->branch_next - 1;
-            return open_leaf(walk, leaf);
-        }
-        if (walk->directory_next == TM_DIRECTORY_ENTRIES)
-            return NULL;
-        uint64_t branch = buffers->directory[walk->directory_next++];
-        walk->branch_number = walk->directory_next - 1;
-        if (branch)
-            error = open_branch(walk, branch);
+        uint64_t word = leaf->units[piece->owner].grid, head = tm_load_u64(piece->bytes);
+        if (head == tm_grid_head(unit_number(leaf, piece->owner), word))
+            leaf->slots[piece->owner] = piece->bytes + TM_GRID_HEAD;
+        else if (head || !piece->missing) // a missing head is reported already
+            report_corrupt(walk, TM_WALK_STRAY, unit_start(walk, piece->owner));
     }
     return error;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Lists, level by level: the first chunks of all units, then the second ones, and so on; then those of the buckets
+
+// A piece's owner: the unit, the part of it that a bucket is for, and how many chunks the list has before this one.
+#define OWNER(unit, part, before) ((unit) << 16 | (part) << 8 | (before))
+#define UNIT_OF(owner) ((owner) >> 16)
+#define PART_OF(owner) ((owner) >> 8 & 0xffu)
+#define BEFORE(owner) ((owner)&0xffu)
+_Static_assert(TM_LIST_BUCKET_COUNT < 1u << 8, "a part fits into an owner");
+
+// Note the chunk, or the buckets, that a word leads to.
+static struct tm_error *follow(struct tm_walk *walk, uint32_t owner, uint64_t word)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    uint64_t address;
+    bool buckets;
+    uint32_t unit = UNIT_OF(owner);
+    if (word == 0)
+        return NULL;
+    if (!tm_list_decode(unit_number(leaf, unit), word, &address, &buckets)) {
+        report_corrupt(walk, TM_WALK_MISPLACED, unit_start(walk, unit));
+        return NULL;
+    }
+    bool in_bucket = PART_OF(owner) != TM_LIST_BUCKET_COUNT;
+    if (buckets ? in_bucket : BEFORE(owner) == TM_LIST_CHUNKS) {
+        report_corrupt(walk, TM_WALK_TOO_LONG, unit_start(walk, unit));
+        return NULL;
+    }
+    uint32_t size = buckets ? TM_LIST_BUCKET_COUNT * sizeof(uint64_t) : sizeof(struct tm_list_chunk);
+    return add_piece(&leaf->later, &leaf->later_count, &leaf->later_capacity, address, size, owner);
+}
+
+static struct tm_error *take_chunk(struct tm_walk *walk, const struct tm_piece *piece)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    if (!accept(walk, piece, "list", sizeof(uint64_t)))
+        return NULL;
+    for (unsigned i = 0; i < TM_LIST_ENTRIES; i++) {
+        uint64_t word = tm_load_u64(piece->bytes + i * sizeof(word));
+        if (word == 0)
+            continue;
+        if (!TM_GROW(&leaf->entries, leaf->entry_count + 1, &leaf->entry_capacity))
+            return tm_error_no_memory();
+        leaf->entries[leaf->entry_count++] = (struct entry){UNIT_OF(piece->owner), PART_OF(piece->owner), word};
+    }
+    uint64_t next = tm_load_u64(piece->bytes + offsetof(struct tm_list_chunk, next));
+    return follow(walk, piece->owner + OWNER(0u, 0u, 1u), next);
+}
+
+static struct tm_error *take_buckets(struct tm_walk *walk, const struct tm_piece *piece)
+{
+    struct tm_error *error = NULL;
+    if (!accept(walk, piece, "buckets", sizeof(uint64_t)))
+        return NULL;
+    for (uint32_t part = 0; part < TM_LIST_BUCKET_COUNT && !error; part++) {
+        uint64_t word = tm_load_u64(piece->bytes + part * sizeof(word));
+        error = follow(walk, OWNER(UNIT_OF(piece->owner), part, 0u), word);
+    }
+    return error;
+}
+
+// Reads what follow() has noted, while it notes what comes after that.
+static struct tm_error *read_level(struct tm_walk *walk)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    struct tm_piece *pieces = leaf->later;
+    size_t count = leaf->later_count, capacity = leaf->later_capacity;
+    leaf->later = leaf->pieces;
+    leaf->later_capacity = leaf->piece_capacity;
+    leaf->later_count = 0;
+    leaf->pieces = pieces;
+    leaf->piece_count = count;
+    leaf->piece_capacity = capacity;
+    struct tm_error *error = tm_gather_read(&walk->gather, pieces, count);
+    for (size_t i = 0; !error && i < count; i++) {
+        bool is_chunk = pieces[i].size == sizeof(struct tm_list_chunk);
+        error = is_chunk ? take_chunk(walk, &pieces[i]) : take_buckets(walk, &pieces[i]);
+    }
+    return error;
+}
+
+static uint64_t entry_place(const struct entry *entry)
+{
+    return (uint64_t)entry->unit << 10 | (entry->word >> TM_ENTRY_START_SHIFT & TM_ENTRY_START_MASK);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *left = a, *right = b;
+    int order = tm_compare_numbers(entry_place(left), entry_place(right));
+    return order ? order : tm_compare_numbers(left->word, right->word);
+}
+
+static struct tm_error *read_lists(struct tm_walk *walk)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    struct tm_error *error = NULL;
+    leaf->entry_count = leaf->later_count = 0;
+    for (uint32_t unit = 0; unit < TM_LEAF_UNITS && !error; unit++)
+        error = follow(walk, OWNER(unit, TM_LIST_BUCKET_COUNT, 0u), leaf->units[unit].list);
+    while (leaf->later_count && !error) // which ends, since every list does
+        error = read_level(walk);
+    if (!error && leaf->entry_count)
+        qsort(leaf->entries, leaf->entry_count, sizeof(*leaf->entries), compare_entries);
+    return error;
+}
+
+static struct tm_error *open_leaf(struct tm_walk *walk, const struct tm_map_leaf *place)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    tm_gather_clear(&walk->gather);
+    leaf->number = place->number;
+    leaf->unit = leaf->slot = 0;
+    leaf->entry = 0;
+    leaf->has_grid = false;
+    tm_host_progress(walk->host, "reading blocks", walk->leaf_next, walk->map->leaf_count);
+    struct tm_error *error = read_units(walk, place->units);
+    if (!error)
+        error = read_grids(walk);
+    return error ? error : read_lists(walk);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Blocks
 
-// The next slot of the leaf that starts a block, or TM_LEAF_SLOTS.
-static unsigned find_start(const uint32_t *leaf, unsigned from)
+// Goes on to the next unit with a grid or with entries; *found false: there is none in any leaf.
+static struct tm_error *next_unit(struct tm_walk *walk, bool *found)
 {
-    for (; from < TM_LEAF_SLOTS && from % 2; from++) {
-        if (leaf[from] & TM_SLOT_START)
-            return from;
+    struct tm_walk_leaf *leaf = walk->leaf;
+    *found = true;
+    for (;;) {
+        for (; leaf->unit < TM_LEAF_UNITS; leaf->unit++) {
+            bool has_entries = leaf->entry < leaf->entry_count && leaf->entries[leaf->entry].unit == leaf->unit;
+            if (!leaf->slots[leaf->unit] && !has_entries)
+                continue;
+            leaf->has_grid = leaf->slots[leaf->unit] != NULL;
+            leaf->slot = 0;
+            return leaf->has_grid && !tm_grid_decode(walk->map->unit_shift, unit_number(leaf, leaf->unit),
+                                                     leaf->units[leaf->unit].grid, &leaf->grid)
+                       ? tm_error_no_memory() // cannot be: it was decoded before
+                       : NULL;
+        }
+        if (walk->leaf_next == walk->map->leaf_count) {
+            *found = false;
+            return NULL;
+        }
+        struct tm_error *error = open_leaf(walk, &walk->map->leaves[walk->leaf_next++]);
+        if (error)
+            return error;
     }
-    for (; from < TM_LEAF_SLOTS; from += 2) {
-        uint64_t pair;
-        memcpy(&pair, leaf + from, sizeof(pair));
-        if (pair & ((uint64_t)TM_SLOT_START << 32 | TM_SLOT_START))
-            return leaf[from] & TM_SLOT_START ? from : from + 1;
+}
+
+static uint32_t load_slot(const struct tm_walk_leaf *leaf, uint32_t index)
+{
+    return tm_load_u32(leaf->slots[leaf->unit] + index * sizeof(uint32_t));
+}
+
+// The next live slot of the unit's grid.
+static bool peek_slot(struct tm_walk *walk, struct tm_recorded_block *block)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    for (; leaf->has_grid && leaf->slot < leaf->grid.slots; leaf->slot++) {
+        uint32_t slot = load_slot(leaf, leaf->slot);
+        if (slot == 0)
+            continue;
+        if (tm_slot_decode(&leaf->grid, leaf->slot, slot, block))
+            return true;
+        report_corrupt(walk, TM_WALK_BAD_SLOT, block->address);
     }
-    return TM_LEAF_SLOTS;
+    return false;
 }
 
-static bool slot_is_missing(const struct tm_walk_buffers *buffers, unsigned slot)
+// The next entry of the unit's list.
+static bool peek_entry(struct tm_walk *walk, struct tm_recorded_block *block)
 {
-    return buffers->missing[slot * sizeof(uint32_t) / PAGE];
+    struct tm_walk_leaf *leaf = walk->leaf;
+    for (; leaf->entry < leaf->entry_count && leaf->entries[leaf->entry].unit == leaf->unit; leaf->entry++) {
+        const struct entry *entry = &leaf->entries[leaf->entry];
+        if (tm_entry_decode(walk->map->unit_shift, unit_number(leaf, leaf->unit), entry->part, entry->word, block))
+            return true;
+        report_corrupt(walk, TM_WALK_BAD_ENTRY, block->address);
+    }
+    return false;
 }
 
-static bool slot_was_read(const struct tm_walk_buffers *buffers, unsigned slot)
+// The next block of the current unit, or false.
+static bool next_in_unit(struct tm_walk *walk, struct tm_recorded_block *block)
 {
-    return slot < TM_LEAF_SLOTS && buffers->parts >> slot / PART_SLOTS & 1;
-}
-
-static bool read_size(const struct tm_walk *walk, unsigned slot, uint64_t address, uint64_t *size, struct tm_flaw *flaw)
-{
-    const struct tm_walk_buffers *buffers = walk->buffers;
-    const uint32_t *at = buffers->leaf + slot;
-    if (TM_SHADOW_IS_SMALL(at[0]))
-        return tm_shadow_small_size(at[0], size) || tm_flaw_corrupt(flaw, address);
-    // A size may continue in a part without starts, and in the next leaf.
-    if (!slot_was_read(buffers, slot + 2))
-        return tm_shadow_read_size(walk->target, walk->directory, address, at[0], size, flaw);
-    if (tm_shadow_decode_size(address, at[1], at[2], size))
+    struct tm_walk_leaf *leaf = walk->leaf;
+    struct tm_recorded_block entry;
+    if (leaf->unit == TM_LEAF_UNITS)
+        return false;
+    bool has_slot = peek_slot(walk, block), has_entry = peek_entry(walk, &entry);
+    if (has_entry && (!has_slot || entry.address <= block->address)) {
+        *block = entry;
+        leaf->entry++;
         return true;
-    // The missing memory was counted when the leaf was read.
-    bool goes_on = at[1] & TM_SIZE_ESCAPE;
-    if (slot_is_missing(buffers, slot + 1) || (goes_on && slot_is_missing(buffers, slot + 2)))
-        return tm_flaw_unreadable(flaw, address, 0);
-    return tm_flaw_corrupt(flaw, address);
+    }
+    leaf->slot += has_slot;
+    return has_slot;
 }
 
-// The id that the map keeps in the block of a code object, after the slots of its size; 0: none, or it cannot be
-// read.
-static uint32_t read_code(const struct tm_walk *walk, unsigned slot, uint64_t address)
+// Whether the pending block is a good one, now that this is the next start.
+static bool settle(struct tm_walk *walk, uint64_t address)
 {
-    const struct tm_walk_buffers *buffers = walk->buffers;
-    struct tm_flaw ignored = {.kind = TM_FLAW_NONE};
-    uint32_t code = 0;
-    if (!(buffers->leaf[slot] & TM_SLOT_WATCHED))
-        return 0;
-    if (slot_was_read(buffers, slot + 2))
-        return slot_is_missing(buffers, slot + 2) ? 0 : buffers->leaf[slot + 2];
-    return tm_shadow_read_slot(walk->target, walk->directory, (address >> TM_SLOT_SHIFT) + 2, &code, &ignored) ? code
-                                                                                                               : 0;
+    bool overlap = walk->has_pending && tm_recorded_block_contains(&walk->pending, address);
+    if (overlap)
+        report_corrupt(walk, TM_WALK_OVERLAP, walk->pending.address);
+    return walk->has_pending && !overlap;
 }
 
 struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_recorded_block *block)
 {
     for (;;) {
-        unsigned slot = find_start(walk->buffers->leaf, walk->slot_next);
-        if (slot == TM_LEAF_SLOTS) {
-            bool more;
-            struct tm_error *error = next_leaf(walk, &more);
-            if (error)
-                return error;
-            if (more)
-                continue;
+        struct tm_recorded_block next;
+        if (next_in_unit(walk, &next)) {
+            *found = settle(walk, next.address);
+            *block = walk->pending;
+            walk->has_pending = true;
+            walk->pending = next;
+            if (*found)
+                return NULL;
+            continue;
+        }
+        bool more;
+        walk->leaf->unit += walk->leaf->unit < TM_LEAF_UNITS;
+        struct tm_error *error = next_unit(walk, &more);
+        if (error)
+            return error;
+        if (!more) {
             *found = walk->has_pending;
             *block = walk->pending;
             walk->has_pending = false;
             return NULL;
         }
-        walk->slot_next = slot + 1;
-        struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
-        uint64_t address = (walk->leaf_number * TM_LEAF_SLOTS + slot) << TM_SLOT_SHIFT, size;
-        bool good = read_size(walk, slot, address, &size, &flaw);
-        if (!good)
-            report(walk, flaw.kind == TM_FLAW_CORRUPT ? TM_WALK_BAD_SIZE : TM_WALK_NO_SIZE, &flaw, 1);
-
-        bool overlap = walk->has_pending && tm_recorded_block_contains(&walk->pending, address);
-        if (overlap)
-            report_corrupt(walk, TM_WALK_OVERLAP, walk->pending.address);
-        *found = walk->has_pending && !overlap;
-        *block = walk->pending;
-        walk->has_pending = good;
-        walk->pending = (struct tm_recorded_block){.address = address,
-                                                   .size = size,
-                                                   .site = walk->buffers->leaf[slot] & TM_SLOT_SITE_MASK,
-                                                   .code = read_code(walk, slot, address)};
-        if (*found)
-            return NULL;
     }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Counting
+
+static inline void count(struct tm_count *counts, uint32_t limit, uint32_t site, uint64_t size)
+{
+    struct tm_count *at = &counts[site < limit ? site : 0];
+    at->blocks++;
+    at->bytes += size;
+}
+
+// Counts all blocks of the current unit's grid but the last, which becomes the pending one. The blocks of a grid do not
+// reach into each other.
+static void count_grid(struct tm_walk *walk, struct tm_count *counts, uint32_t limit)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    const struct tm_grid *grid = &leaf->grid;
+    const unsigned char *slots = leaf->slots[leaf->unit];
+    uint32_t most = grid->stride == TM_GRID_SIZE_MOST ? TM_GRID_SIZE_MOST : 0;
+    struct tm_recorded_block last;
+    uint32_t end = grid->slots;
+    for (; end > leaf->slot; end--) {
+        uint32_t slot = load_slot(leaf, end - 1);
+        if (slot && tm_slot_decode(grid, end - 1, slot, &last))
+            break;
+        if (slot)
+            report_corrupt(walk, TM_WALK_BAD_SLOT, last.address);
+    }
+    if (end == leaf->slot)
+        return; // all are 0
+    for (uint32_t i = leaf->slot; i + 1 < end; i++) {
+        uint32_t slot = tm_load_u32(slots + i * sizeof(slot)), size = slot >> TM_SLOT_SIZE_SHIFT & TM_SLOT_SIZE_MASK;
+        if (slot == 0)
+            continue;
+        if (size > grid->stride) {
+            struct tm_recorded_block bad;
+            tm_slot_decode(grid, i, slot, &bad);
+            report_corrupt(walk, TM_WALK_BAD_SLOT, bad.address);
+            continue;
+        }
+        count(counts, limit, slot & TM_SLOT_SITE_MASK, size ? size : most);
+    }
+    if (walk->has_pending)
+        count(counts, limit, walk->pending.site, walk->pending.size);
+    walk->has_pending = true;
+    walk->pending = last;
+    leaf->slot = grid->slots;
+}
+
+// Whether nothing but the grid has blocks in the unit, and no block before it reaches into it.
+static bool is_grid_alone(const struct tm_walk *walk)
+{
+    const struct tm_walk_leaf *leaf = walk->leaf;
+    bool has_entries = leaf->entry < leaf->entry_count && leaf->entries[leaf->entry].unit == leaf->unit;
+    uint64_t end = walk->pending.address + walk->pending.size;
+    return leaf->has_grid && !has_entries && (!walk->has_pending || end <= leaf->grid.start);
+}
+
+static void count_unit(struct tm_walk *walk, struct tm_count *counts, uint32_t limit)
+{
+    struct tm_recorded_block next;
+    if (is_grid_alone(walk)) {
+        count_grid(walk, counts, limit);
+        return;
+    }
+    while (next_in_unit(walk, &next)) {
+        if (settle(walk, next.address))
+            count(counts, limit, walk->pending.site, walk->pending.size);
+        walk->has_pending = true;
+        walk->pending = next;
+    }
+}
+
+struct tm_error *tm_walk_count(struct tm_walk *walk, struct tm_count *counts, uint32_t limit)
+{
+    for (;;) {
+        bool more;
+        struct tm_error *error = next_unit(walk, &more);
+        if (error)
+            return error;
+        if (!more)
+            break;
+        count_unit(walk, counts, limit);
+        walk->leaf->unit++;
+    }
+    if (walk->has_pending)
+        count(counts, limit, walk->pending.site, walk->pending.size);
+    walk->has_pending = false;
+    return NULL;
 }

@@ -1,6 +1,6 @@
 /**
- * Verifying blocks against what counts them: those of the shadow map, tracked ones, those inside realloc(); sites and
- * the root.
+ * Verifying blocks against what counts them: those of the map, tracked ones, those inside realloc(); the sites' counters
+ * and the root.
  *
  * Counters change by several stores: an update that was going on leaves a site, or two, off by its block, and the
  * root by the block's bytes. So differences are collected first, and then judged together.
@@ -11,8 +11,8 @@
 
 #include "engine/base/host.h"
 #include "engine/base/number.h"
+#include "engine/table/census.h"
 #include "engine/table/sites.h"
-#include "engine/table/walk.h"
 #include "engine/verify/parts.h"
 
 // The holder of the main interpreter's lock makes one update at a time. A child that another thread forked keeps the
@@ -26,18 +26,12 @@
 // ---------------------------------------------------------------------------------------------------------------
 // Blocks
 
-static void met_table(void *context, uint64_t address, uint64_t size)
+static void met_memory(void *context, const char *what, uint64_t address, uint64_t size)
 {
     struct tm_verifier *verifier = context;
-    bool is_leaf = size == sizeof(tm_leaf);
-    if (is_leaf)
-        verifier->result->leaves++;
-    else
-        verifier->result->branches++;
-    if (address % (is_leaf ? sizeof(tm_leaf) : sizeof(uint64_t)))
-        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, is_leaf ? "leaf" : "branch", 0, address, 1,
-                        "it is not aligned");
-    tm_verifier_take(verifier, address, size, is_leaf ? "leaf" : "branch");
+    verifier->result->grids += strcmp(what, "grid") == 0;
+    verifier->result->lists += strcmp(what, "list") == 0;
+    tm_verifier_take(verifier, address, size, what);
 }
 
 static void met_flaw(void *context, enum tm_walk_flaw kind, const struct tm_flaw *flaw, uint64_t records)
@@ -47,13 +41,14 @@ static void met_flaw(void *context, enum tm_walk_flaw kind, const struct tm_flaw
         const char *what;
         const char *why;
     } words[] = {
-        [TM_WALK_UNREADABLE] = {TM_FINDING_MISSING, "shadow map", "a part of it cannot be read"},
-        [TM_WALK_MISPLACED] = {TM_FINDING_DAMAGE, "shadow map", "no branch or leaf can be there"},
-        [TM_WALK_MET_BEFORE] = {TM_FINDING_DAMAGE, "shadow map", "a branch or leaf overlaps another one"},
-        [TM_WALK_BAD_SIZE] = {TM_FINDING_DAMAGE, "block", "its slots contain no size"},
-        [TM_WALK_NO_SIZE] = {TM_FINDING_MISSING, "block", "its size cannot be read"},
+        [TM_WALK_UNREADABLE] = {TM_FINDING_MISSING, "map", "a part of it cannot be read"},
+        [TM_WALK_MISPLACED] = {TM_FINDING_DAMAGE, "unit", "the word of its grid or of its list is impossible"},
+        [TM_WALK_STRAY] = {TM_FINDING_DAMAGE, "unit", "its grid is that of another unit, or is damaged"},
+        [TM_WALK_MET_BEFORE] = {TM_FINDING_DAMAGE, "map", "a grid or a chunk of a list overlaps another one"},
+        [TM_WALK_TOO_LONG] = {TM_FINDING_DAMAGE, "unit", "its list is longer than a list can be"},
+        [TM_WALK_BAD_SLOT] = {TM_FINDING_DAMAGE, "block", "its slot has an impossible size"},
+        [TM_WALK_BAD_ENTRY] = {TM_FINDING_DAMAGE, "block", "its entry has an impossible start or size"},
         [TM_WALK_OVERLAP] = {TM_FINDING_DAMAGE, "block", "another block begins inside it"},
-        [TM_WALK_HIDDEN] = {TM_FINDING_DAMAGE, "leaf", "blocks start in a part that is not marked as used"},
     };
     struct tm_verifier *verifier = context;
     verifier->result->unreadable_bytes += flaw->kind == TM_FLAW_UNREADABLE ? flaw->bytes : 0;
@@ -65,27 +60,19 @@ static void check_block(struct tm_verifier *verifier, const struct tm_recorded_b
 {
     const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, block->site);
     tm_verifier_count(verifier, "block", 0, block->address, block->size, block->site);
+    verifier->result->watched += block->watched;
     if (tally && tally->foreign)
         tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
                         "its site, %" PRIu32 ", belongs to another domain than CPython's", block->site);
-    if (block->code == 0)
-        return;
-    verifier->result->watched++;
-    const struct tm_records *codes = &verifier->table->codes;
-    if (block->code >= codes->count)
-        tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "block", 0, block->address, 1,
-                        "its code object is number %" PRIu32 " of %" PRIu64, block->code, codes->count - 1);
 }
 
 static struct tm_error *walk_blocks(struct tm_verifier *verifier)
 {
-    const struct tm_table *table = verifier->table;
-    const struct tm_walk_observer observer = {verifier, met_table, met_flaw};
+    const struct tm_walk_observer observer = {verifier, met_memory, met_flaw};
     struct tm_damage damage = {0}; // reported by the observer
     struct tm_walk walk;
     bool found = true;
-    struct tm_error *error =
-        tm_walk_init(&walk, table->target, verifier->host, verifier->root->directory, verifier->root->leaves, &damage);
+    struct tm_error *error = tm_walk_init(&walk, &verifier->table->map, verifier->host, &damage);
     walk.observer = &observer;
     for (uint64_t count = 1; !error; count++) {
         struct tm_recorded_block block;
@@ -100,55 +87,31 @@ static struct tm_error *walk_blocks(struct tm_verifier *verifier)
     return error;
 }
 
-static void check_leaves(struct tm_verifier *verifier)
-{
-    uint64_t counted = verifier->root->leaves, met = verifier->result->leaves;
-    // A leaf is counted just before it is put into its branch.
-    bool in_flight = counted == met + 1;
-    if (counted != met && !verifier->result->records[TM_FINDING_MISSING])
-        tm_findings_add(&verifier->findings, in_flight ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE,
-                        "root", 0, verifier->table->place.address + offsetof(struct tm_root, leaves), 1,
-                        "%" PRIu64 " leaves are counted, and %" PRIu64 " are in the map", counted, met);
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 // Blocks being resized
-
-// A block in the map at the same address makes the record void.
-static struct tm_error *is_void(struct tm_verifier *verifier, const struct tm_resize *resize, bool *result)
-{
-    const struct tm_table *table = verifier->table;
-    struct tm_shadow_answer answer;
-    struct tm_damage ignored = {0};
-    struct tm_error *error =
-        tm_shadow_find(table->target, verifier->host, verifier->root->directory, resize->address, 0, &answer, &ignored);
-    *result = !error && answer.found && answer.block.address == resize->address;
-    return error;
-}
 
 // A site whose counters agree without the record makes it void, too.
 static bool counts_one_more(const struct tm_verifier *verifier, uint32_t id, const struct tm_tally *tally)
 {
-    struct tm_site site;
-    memcpy(&site, tm_records_peek(&verifier->table->sites, id), sizeof(site));
-    return site.allocations - site.frees != tally->blocks;
+    struct tm_counters counters = tm_verify_counters(verifier, id);
+    return tm_table_is_lean(verifier->table) || counters.allocations - counters.frees != tally->blocks;
 }
 
 static struct tm_error *count_resizes(struct tm_verifier *verifier)
 {
     for (unsigned i = 0; i < TM_RESIZES; i++) {
-        const struct tm_resize *resize = &verifier->root->resize[i];
-        const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, resize->site);
-        bool map_has_it;
-        if (resize->state != TM_RESIZE_BUSY)
-            continue;
-        struct tm_error *error = is_void(verifier, resize, &map_has_it);
+        uint64_t address =
+            verifier->table->place.address + offsetof(struct tm_root, resize) + i * sizeof(struct tm_resize);
+        struct tm_recorded_block block;
+        bool valid;
+        struct tm_error *error = tm_table_resize(verifier->table, verifier->host, i, &valid, &block);
         if (error)
             return error;
-        if (!map_has_it && (!tally || counts_one_more(verifier, resize->site, tally)))
-            tm_verifier_count(verifier, "resize record", i,
-                              verifier->table->place.address + offsetof(struct tm_root, resize) + i * sizeof(*resize),
-                              resize->size, resize->site);
+        const struct tm_tally *tally = valid ? tm_tallies_find(&verifier->tallies, block.site) : NULL;
+        if (!valid || (tally && !counts_one_more(verifier, block.site, tally)))
+            continue;
+        tm_verifier_count(verifier, "resize record", i, address, block.size, block.site);
+        verifier->resizing_bytes = tm_add_saturating(verifier->resizing_bytes, block.size);
     }
     return NULL;
 }
@@ -172,10 +135,10 @@ static uint64_t distance(uint64_t a, uint64_t b)
 }
 
 static void report_difference(struct tm_verifier *verifier, enum tm_finding_kind kind, uint32_t id,
-                              const struct tm_site *site)
+                              const struct tm_counters *site)
 {
     const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, id);
-    tm_findings_add(&verifier->findings, kind, "site", id, tm_records_address(&verifier->table->sites, id), 1,
+    tm_findings_add(&verifier->findings, kind, "site", id, tm_records_address(&verifier->table->counters, id), 1,
                     "it counts %" PRId64 " blocks of %" PRId64 " bytes, and %" PRIu64 " of %" PRIu64 " are found",
                     (int64_t)(site->allocations - site->frees), (int64_t)(site->allocated - site->freed), tally->blocks,
                     tally->bytes);
@@ -193,16 +156,18 @@ static void add_site(struct counters *counters, const struct tm_tally *tally, ui
 enum difference { NO_DIFFERENCE, OWNED_UPDATE, SHARED_UPDATE, BEHIND, IMPOSSIBLE };
 
 // A site counts a block before it can be found, and until it cannot be found any more: so it never counts fewer.
-static enum difference compare_site(const struct counters *counters, const struct tm_site *site,
+static enum difference compare_site(const struct counters *counters, uint32_t id, const struct tm_counters *site,
                                     const struct tm_tally *tally)
 {
     uint64_t blocks = site->allocations - site->frees, bytes = site->allocated - site->freed;
     bool plausible = blocks <= TM_COUNTER_LIMIT && bytes <= TM_COUNTER_LIMIT;
-    bool shared = site->flags & TM_SITE_SHARED;
+    struct tm_site record;
     if (blocks == tally->blocks && bytes == tally->bytes)
         return NO_DIFFERENCE;
     if (!plausible)
         return IMPOSSIBLE;
+    memcpy(&record, tm_records_peek(&counters->verifier->table->sites, id), sizeof(record));
+    bool shared = record.flags & TM_SITE_SHARED;
     if (blocks >= tally->blocks && bytes >= tally->bytes) {
         // Blocks may be missing where memory is; the missing memory is a finding already.
         if (!counters->complete)
@@ -217,12 +182,12 @@ static enum difference compare_site(const struct counters *counters, const struc
     return near ? BEHIND : IMPOSSIBLE;
 }
 
-static void note_difference(struct counters *counters, uint32_t id, const struct tm_site *site)
+static void note_difference(struct counters *counters, uint32_t id, const struct tm_counters *site)
 {
     const struct tm_tally *tally = tm_tallies_find(&counters->verifier->tallies, id);
     uint64_t blocks = site->allocations - site->frees;
     add_site(counters, tally, blocks, site->allocated - site->freed);
-    enum difference difference = compare_site(counters, site, tally);
+    enum difference difference = compare_site(counters, id, site, tally);
     counters->owned += difference == OWNED_UPDATE;
     counters->left_behind += difference == BEHIND ? tally->blocks - blocks + 1 : 0;
 }
@@ -237,30 +202,28 @@ static bool whole_is_found(const struct counters *counters)
            counters->verifier->result->bytes >= traced;
 }
 
-static void judge_difference(struct counters *counters, uint32_t id, const struct tm_site *site)
+static void judge_difference(struct counters *counters, uint32_t id, const struct tm_counters *site)
 {
     struct tm_verifier *verifier = counters->verifier;
-    enum difference difference = compare_site(counters, site, tm_tallies_find(&verifier->tallies, id));
+    enum difference difference = compare_site(counters, id, site, tm_tallies_find(&verifier->tallies, id));
     if (difference == NO_DIFFERENCE)
         return;
     bool explained = difference != IMPOSSIBLE && counters->fits;
     report_difference(verifier, explained ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE, id, site);
 }
 
-static struct tm_error *for_each_site(struct counters *counters,
-                                      void (*visit)(struct counters *counters, uint32_t id, const struct tm_site *site))
+static struct tm_error *for_each_site(struct counters *counters, void (*visit)(struct counters *counters, uint32_t id,
+                                                                               const struct tm_counters *site))
 {
     const struct tm_verifier *verifier = counters->verifier;
     const struct tm_table *table = verifier->table;
     for (uint64_t id = 1; (id = tm_records_skip(&table->sites, id)) < table->sites.count; id++) {
-        const void *bytes = tm_records_peek(&table->sites, id);
         struct tm_error *error = id % TM_VERIFY_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->host);
         if (error)
             return error;
-        struct tm_site site;
-        if (!bytes)
-            continue;
-        memcpy(&site, bytes, sizeof(site));
+        if (!tm_tallies_find(&verifier->tallies, id) || !tm_records_peek(&table->counters, id))
+            continue; // the record is free, or missing
+        struct tm_counters site = tm_verify_counters(verifier, id);
         visit(counters, (uint32_t)id, &site);
     }
     return NULL;
@@ -276,6 +239,23 @@ static struct tm_error *compare_sites(struct counters *counters)
     return for_each_site(counters, judge_difference);
 }
 
+// In the lean profile the map itself is what the root counts.
+static struct tm_error *count_map(struct counters *counters)
+{
+    const struct tm_verifier *verifier = counters->verifier;
+    counters->blocks = verifier->result->blocks;
+    counters->bytes = verifier->result->bytes - verifier->resizing_bytes;
+    for (uint64_t id = 1; id < verifier->table->sites.count; id++) {
+        const struct tm_tally *tally = tm_tallies_find(&verifier->tallies, id);
+        struct tm_error *error = id % TM_VERIFY_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->host);
+        if (error)
+            return error;
+        counters->resolvable_blocks += tally && tally->resolvable ? tally->blocks : 0;
+        counters->resolvable_bytes += tally && tally->resolvable ? tally->bytes : 0;
+    }
+    return NULL;
+}
+
 static void compare_root(struct counters *counters)
 {
     struct tm_verifier *verifier = counters->verifier;
@@ -283,13 +263,14 @@ static void compare_root(struct counters *counters)
     uint64_t traced = tm_root_traced(root);
     uint64_t peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
     uint64_t address = verifier->table->place.address + offsetof(struct tm_root, owned);
+    bool lean = tm_table_is_lean(verifier->table);
+    // In the full profile a block that vanished was judged with its site.
+    bool possible = distance(traced, counters->bytes) <= counters->largest_update &&
+                    !(lean && root->state == TM_STATE_TRACING && (int64_t)traced >= 0 && counters->bytes < traced);
     if (traced != counters->bytes)
-        tm_findings_add(&verifier->findings,
-                        distance(traced, counters->bytes) <= counters->largest_update
-                            ? tm_findings_in_flight(&verifier->findings)
-                            : TM_FINDING_DAMAGE,
-                        "root", 0, address, 1, "traced memory is %" PRId64 " bytes, and all sites have %" PRIu64,
-                        (int64_t)traced, counters->bytes);
+        tm_findings_add(&verifier->findings, possible ? tm_findings_in_flight(&verifier->findings) : TM_FINDING_DAMAGE,
+                        "root", 0, address, 1, "traced memory is %" PRId64 " bytes, and all %s have %" PRIu64,
+                        (int64_t)traced, lean ? "blocks" : "sites", counters->bytes);
     // Two counters that grow at the same time may each miss the other's part.
     if (peak < traced)
         tm_findings_add(&verifier->findings,
@@ -329,7 +310,7 @@ static struct tm_error *compare_counters(struct tm_verifier *verifier)
                         "traces are being cleared: blocks and counters are not compared");
         return NULL;
     }
-    struct tm_error *error = compare_sites(&counters);
+    struct tm_error *error = tm_table_is_lean(verifier->table) ? count_map(&counters) : compare_sites(&counters);
     if (error)
         return error;
     if (counters.complete)
@@ -343,7 +324,6 @@ struct tm_error *tm_verify_blocks(struct tm_verifier *verifier)
     struct tm_error *error = walk_blocks(verifier);
     if (error)
         return error;
-    check_leaves(verifier);
     error = count_resizes(verifier);
     return error ? error : compare_counters(verifier);
 }

@@ -1,6 +1,6 @@
 /**
- * Verifying strings, code objects, nodes and sites, in this order: each refers only to the ones before it, and is
- * good if they are. One pass over each array; no path is followed.
+ * Verifying strings, code objects, nodes and sites, in this order: each refers only to the ones before it, or to nodes of a
+ * smaller depth, and is good if they are. One pass over each array, of nodes by their depths; no path is followed.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -245,8 +245,9 @@ static bool check_parent(struct tm_verifier *verifier, uint64_t id, const struct
 {
     const struct tm_records *nodes = &verifier->table->nodes;
     struct tm_node parent = {.depth = 0};
-    if (node->parent >= id) {
-        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its parent, node %" PRIu32 ", is not older", node->parent);
+    if (node->parent >= nodes->count) {
+        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its parent is node %" PRIu32 " of %" PRIu64, node->parent,
+                          nodes->count - 1);
         return false;
     }
     const void *bytes = tm_records_peek(nodes, node->parent);
@@ -256,7 +257,7 @@ static bool check_parent(struct tm_verifier *verifier, uint64_t id, const struct
         memcpy(&parent, bytes, sizeof(parent));
     // A wrong parent is a finding already.
     bool parent_is_good = !node->parent || tm_marks_has(&verifier->nodes, node->parent);
-    if (parent_is_good && node->depth != parent.depth + 1) {
+    if (node->depth != parent.depth + 1) { // also if the parent's record is free
         TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "its depth is %u, and its parent's %u", node->depth,
                           parent.depth);
         return false;
@@ -286,24 +287,66 @@ static bool check_frame(struct tm_verifier *verifier, uint64_t id, const struct 
     return tm_marks_has(&verifier->codes, node->code);
 }
 
+static void check_node(struct tm_verifier *verifier, uint64_t id)
+{
+    const struct tm_records *nodes = &verifier->table->nodes;
+    struct tm_node node;
+    memcpy(&node, tm_records_peek(nodes, id), sizeof(node));
+    bool parent = check_parent(verifier, id, &node), frame = check_frame(verifier, id, &node);
+    bool sane = id != TM_NODE_UNKNOWN || (node.parent == 0 && node.code == TM_CODE_UNKNOWN);
+    bool as_written = node.hash == tm_node_hash(id, &node);
+    if (!as_written && parent && frame)
+        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "it changed after it was written");
+    if (!sane)
+        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "it is not that of " UNKNOWN);
+    if (parent && frame && sane && as_written)
+        set(verifier, &verifier->nodes, id);
+    verifier->result->nodes++;
+}
+
+#define DEPTHS (UINT16_MAX + 1u)
+
+// The ids of all nodes in use, by depth: a parent comes before its children. *count of them.
+static struct tm_error *sort_nodes(struct tm_verifier *verifier, uint64_t *starts, uint32_t **ids, uint64_t *count)
+{
+    struct cursor counting = CURSOR(verifier, nodes), placing = CURSOR(verifier, nodes);
+    struct tm_node node;
+    *count = 0;
+    while (next(&counting)) {
+        memcpy(&node, counting.bytes, sizeof(node));
+        starts[node.depth]++;
+    }
+    if (counting.error)
+        return counting.error;
+    starts[0] = 0; // free records
+    for (uint32_t depth = 0; depth < DEPTHS; depth++) {
+        uint64_t here = starts[depth];
+        starts[depth] = *count;
+        *count += here;
+    }
+    *ids = malloc((size_t)(*count + 1) * sizeof(**ids));
+    if (!*ids)
+        return tm_error_no_memory();
+    while (next(&placing)) {
+        memcpy(&node, placing.bytes, sizeof(node));
+        if (node.depth)
+            (*ids)[starts[node.depth]++] = (uint32_t)placing.id;
+    }
+    return placing.error;
+}
+
 static struct tm_error *check_nodes(struct tm_verifier *verifier)
 {
-    struct cursor cursor = CURSOR(verifier, nodes);
-    while (next(&cursor)) {
-        struct tm_node node;
-        memcpy(&node, cursor.bytes, sizeof(node));
-        bool parent = check_parent(verifier, cursor.id, &node), frame = check_frame(verifier, cursor.id, &node);
-        bool sane = cursor.id != TM_NODE_UNKNOWN || (node.parent == 0 && node.code == TM_CODE_UNKNOWN);
-        bool as_written = node.hash == tm_node_hash(cursor.id, &node);
-        if (!as_written && parent && frame)
-            TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it changed after it was written");
-        if (!sane)
-            TM_VERIFY_DAMAGED(verifier, cursor.records, "node", cursor.id, "it is not that of " UNKNOWN);
-        if (parent && frame && sane && as_written)
-            set(verifier, &verifier->nodes, cursor.id);
-        verifier->result->nodes++;
+    uint64_t *starts = calloc(DEPTHS, sizeof(*starts)), count = 0;
+    uint32_t *ids = NULL;
+    struct tm_error *error = starts ? sort_nodes(verifier, starts, &ids, &count) : tm_error_no_memory();
+    for (uint64_t i = 0; i < count && !error; i++) {
+        check_node(verifier, ids[i]);
+        error = i % TM_VERIFY_BETWEEN_CHECKS ? NULL : tm_host_check(verifier->host);
     }
-    return cursor.error;
+    free(starts);
+    free(ids);
+    return error;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -319,16 +362,22 @@ static bool check_traceback(struct tm_verifier *verifier, uint64_t id, const str
     }
     struct tm_node node;
     const void *bytes = tm_records_peek(nodes, site->node);
-    if (!bytes || !tm_marks_has(&verifier->nodes, site->node))
+    if (!bytes)
         return false;
     memcpy(&node, bytes, sizeof(node));
+    if (node.depth == 0)
+        TM_VERIFY_DAMAGED(verifier, sites, "site", id, "the record of its traceback, node %" PRIu32 ", is free",
+                          site->node);
+    if (!tm_marks_has(&verifier->nodes, site->node))
+        return false;
     if (site->total_frames < node.depth) {
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "%u frames in all, and %u are kept", site->total_frames,
                           node.depth);
         return false;
     }
     // Counters start from 0 with tracing, so this site was allocated from under the present limit.
-    if (site->allocations && node.depth > verifier->root->frame_limit && verifier->root->state == TM_STATE_TRACING)
+    if (tm_verify_counters(verifier, id).allocations && node.depth > verifier->root->frame_limit &&
+        verifier->root->state == TM_STATE_TRACING)
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "%u frames, and the limit is %" PRIu32, node.depth,
                           verifier->root->frame_limit);
     return true;
@@ -337,9 +386,10 @@ static bool check_traceback(struct tm_verifier *verifier, uint64_t id, const str
 static void check_site(struct tm_verifier *verifier, uint64_t id, const struct tm_site *site, struct tm_tally *tally)
 {
     const struct tm_records *sites = &verifier->table->sites;
+    struct tm_counters counters = tm_verify_counters(verifier, id);
     tally->known = true;
-    if (site->allocated > verifier->most_allocated && site->allocated <= TM_COUNTER_LIMIT)
-        verifier->most_allocated = site->allocated;
+    if (counters.allocated > verifier->most_allocated && counters.allocated <= TM_COUNTER_LIMIT)
+        verifier->most_allocated = counters.allocated;
     tally->foreign = site->domain != 0;
     tally->resolvable = check_traceback(verifier, id, site);
     if (site->allocator > TM_ALLOCATOR_TRACKED)
@@ -359,11 +409,13 @@ static struct tm_error *check_sites(struct tm_verifier *verifier)
 {
     struct cursor cursor = CURSOR(verifier, sites);
     while (next(&cursor)) {
-        struct tm_tally *tally = tm_tallies_make(&verifier->tallies, cursor.id);
         struct tm_site site;
+        memcpy(&site, cursor.bytes, sizeof(site));
+        if (site.node == 0)
+            continue; // the record is free
+        struct tm_tally *tally = tm_tallies_make(&verifier->tallies, cursor.id);
         if (!tally)
             return tm_error_no_memory();
-        memcpy(&site, cursor.bytes, sizeof(site));
         check_site(verifier, cursor.id, &site, tally);
         verifier->result->sites++;
     }

@@ -32,7 +32,8 @@ static void check_reserved(struct tm_verifier *verifier)
 {
     const struct tm_root *root = verifier->root;
     const uint32_t flags = TM_ROOT_DEBUG_BUILD | TM_ROOT_FREE_THREADED | TM_ROOT_REUSE_EXACT | TM_ROOT_LEAN;
-    if (root->_reserved0 || !all_zero(root->_reserved1, sizeof(root->_reserved1)) ||
+    if (root->_reserved0 || root->_reserved1 || !all_zero(root->_reserved2, sizeof(root->_reserved2)) ||
+        !all_zero(root->_reserved3, sizeof(root->_reserved3)) ||
         !all_zero(root->owned._reserved, sizeof(root->owned._reserved)) ||
         !all_zero(root->shared._reserved, sizeof(root->shared._reserved)))
         ROOT_DAMAGED(verifier, _reserved0, "a reserved field is not 0");
@@ -71,9 +72,6 @@ static void check_resizes(struct tm_verifier *verifier)
             tm_findings_add(&verifier->findings, tm_findings_in_flight(&verifier->findings), "resize record", i,
                             address, 1, "the block at 0x%" PRIx64 ", of %" PRIu64 " bytes, is being resized",
                             resize->address, resize->size);
-        if (verifier->reserved_is_zero && resize->_reserved)
-            tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, "resize record", i, address, 1,
-                            "a reserved field is not 0");
     }
 }
 
@@ -97,6 +95,9 @@ static void check_chunks(struct tm_verifier *verifier, const struct tm_records *
                             "chunk %u, from record %" PRIu64 " on, is missing", i, first);
         if (array->chunk[i] == 0) {
             ended = true;
+            if (i < TM_ARRAY_COPIES && array->copy[i])
+                tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                                "chunk %u is missing, and has a copy at 0x%" PRIx64, i, array->copy[i]);
             continue;
         }
         if (ended && !used)
@@ -108,6 +109,12 @@ static void check_chunks(struct tm_verifier *verifier, const struct tm_records *
         if (__builtin_mul_overflow(UINT64_C(1) << (array->first_shift + i), (uint64_t)array->record_size, &length))
             length = UINT64_MAX;
         tm_verifier_take(verifier, array->chunk[i], length, what);
+        if (i >= TM_ARRAY_COPIES || array->copy[i] == 0)
+            continue;
+        if (array->copy[i] % alignment)
+            tm_findings_add(&verifier->findings, TM_FINDING_DAMAGE, what, 0, records->array_address, 1,
+                            "the copy of chunk %u is at 0x%" PRIx64 ", which is not aligned", i, array->copy[i]);
+        tm_verifier_take(verifier, array->copy[i], length, what);
     }
 }
 
@@ -120,14 +127,20 @@ void tm_verify_root(struct tm_verifier *verifier)
     check_state(verifier);
     check_resizes(verifier);
     tm_verifier_take(verifier, table->place.address, sizeof(*root), "root");
-    if (root->directory)
-        tm_verifier_take(verifier, root->directory, sizeof(tm_directory), "directory");
-    if (!root->directory || root->directory % sizeof(uint64_t))
-        ROOT_DAMAGED(verifier, directory, "the directory is at 0x%" PRIx64 ", where none can be", root->directory);
     check_chunks(verifier, &table->bytes, "bytes", 1);
     check_chunks(verifier, &table->strings, "strings", sizeof(uint64_t));
     check_chunks(verifier, &table->codes, "code objects", sizeof(uint64_t));
     check_chunks(verifier, &table->nodes, "nodes", sizeof(uint32_t));
     check_chunks(verifier, &table->sites, "sites", sizeof(uint64_t));
+    check_chunks(verifier, &table->counters, "counters", sizeof(uint64_t));
+    check_chunks(verifier, &table->leaves, "leaves", sizeof(uint64_t));
     check_chunks(verifier, &table->tracked, "tracked blocks", sizeof(uint64_t));
+    check_chunks(verifier, &table->arenas, "arenas", sizeof(uint64_t));
+    check_chunks(verifier, &table->own, "mappings", sizeof(uint64_t));
+    if ((root->flags & TM_ROOT_LEAN) && table->counters.array.count > 1)
+        ROOT_DAMAGED(verifier, counters, "the lean profile has no counters, and here are %" PRIu64,
+                     table->counters.array.count - 1);
+    if (!(root->flags & TM_ROOT_LEAN) && table->counters.count < table->sites.count)
+        ROOT_DAMAGED(verifier, counters, "%" PRIu64 " sites have counters, and there are %" PRIu64,
+                     table->counters.count - 1, table->sites.count - 1);
 }

@@ -10,7 +10,7 @@
 struct tm_tally {
     uint64_t blocks;
     uint64_t bytes;
-    uint8_t known;      // the record could be read
+    uint8_t known;      // the record could be read, and is in use
     uint8_t resolvable; // its traceback can be read
     uint8_t foreign;    // its blocks are not of CPython's domain
 };
@@ -25,7 +25,7 @@ void tm_tallies_deinit(struct tm_tallies *tallies);
 
 /** The tally of a site below TM_SITE_LIMIT, all zero if it is new; NULL: no memory. */
 struct tm_tally *tm_tallies_make(struct tm_tallies *tallies, uint64_t site);
-/** The tally of a site whose record could be read, or NULL. Any number of a site. */
+/** The tally of a site whose record could be read and is in use, or NULL. Any number of a site. */
 struct tm_tally *tm_tallies_find(const struct tm_tallies *tallies, uint64_t site);
 
 #endif

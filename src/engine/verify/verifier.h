@@ -29,8 +29,11 @@ struct tm_verifier {
     uint64_t bytes_left;                   // of `bytes`, for what records refer to: no two refer to the same
     struct tm_tallies tallies;
     uint64_t most_allocated; // bytes ever, by any one site
+    uint64_t resizing_bytes; // of blocks inside realloc(), which the root does not count
     struct tm_taken *taken;
     size_t taken_count, taken_capacity;
+    struct tm_taken *own; // the tracer's mappings, ascending
+    size_t own_count;
 };
 
 /** Damage of one record of an array. */
@@ -41,6 +44,8 @@ struct tm_verifier {
 /** The loops over records check for Ctrl-C after so many. */
 #define TM_VERIFY_BETWEEN_CHECKS 4096u
 
+/** The counters of a site; all 0 where there are none. */
+struct tm_counters tm_verify_counters(const struct tm_verifier *verifier, uint64_t site);
 /** Note that this memory is the table's. */
 void tm_verifier_take(struct tm_verifier *verifier, uint64_t start, uint64_t length, const char *what);
 /** Count a live block of a site; `what` and `id` say where it is recorded. */

@@ -26,9 +26,17 @@ static struct tm_error *run(struct tm_verifier *verifier)
     report_missing(verifier, &table->codes, "code objects");
     report_missing(verifier, &table->nodes, "nodes");
     report_missing(verifier, &table->sites, "sites");
+    report_missing(verifier, &table->counters, "counters");
+    report_missing(verifier, &table->leaves, "leaves");
     report_missing(verifier, &table->tracked, "tracked blocks");
+    report_missing(verifier, &table->arenas, "arenas");
+    report_missing(verifier, &table->own, "mappings");
     tm_verify_root(verifier);
     struct tm_error *error = tm_verify_records(verifier);
+    if (!error)
+        error = tm_verify_copies(verifier);
+    if (!error)
+        error = tm_verify_places(verifier);
     if (!error)
         error = tm_verify_tracked(verifier);
     if (!error)
@@ -45,6 +53,7 @@ static void deinit(struct tm_verifier *verifier)
     tm_marks_deinit(&verifier->nodes);
     tm_tallies_deinit(&verifier->tallies);
     free(verifier->taken);
+    free(verifier->own);
 }
 
 struct tm_error *tm_verify_table(struct tm_source *source, const struct tm_host *host,

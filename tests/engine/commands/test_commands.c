@@ -360,13 +360,13 @@ static void test_info_text(void **state)
         "tracing:           on since 2023-11-14T22:13:20Z\n"
         "traces cleared:    2023-11-14T22:14:20Z\n"
         "frame limit:       25 frames per traceback\n"
-        "detail:            full: older frames are counted\n"
+        "detail:            full: what was freed and older frames are counted\n"
         "traced memory:     11.8 MiB (12345678 bytes)\n"
         "peak:              22.4 MiB (23456789 bytes)\n"
         "blocks:            1000 live, 1 of them being resized, in 2 domains\n"
         "allocations:       5000 of 97.7 KiB (99999 bytes) since traces were cleared\n"
         "sites:             20 with live blocks, 30 in total, at most 2000\n"
-        "tracer's memory:   4096 B (4096 bytes) in records, 1 shadow leaf, 1024 MiB (1073741824 "
+        "tracer's memory:   4096 B (4096 bytes) in records, 1 leaf of the map, 1024 MiB (1073741824 "
         "bytes) mapped\n"
         "records:           3 strings, 1 code object, 40 nodes\n"
         "room used:         0.2% of code objects, 0.6% of strings, 1.0% of bytes, 1.0% of nodes, 1.5% of sites\n"
@@ -384,7 +384,10 @@ static void test_info_says_what_a_lean_table_does_not_know(void **state)
     struct harness *harness = *state;
     fake_info(harness->fake)->tracer.lean = true;
     assert_contains(harness_run(harness, "tm-info", ""),
-                    "\ndetail:            lean: older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n");
+                    "\ndetail:            lean: what was freed and older frames are not counted "
+                    "(TRACEMORTEM_DETAIL=full counts them)\n");
+    assert_contains(harness_run(harness, "tm-info", ""), "\nallocations:       not counted: see detail\n");
+    assert_contains(harness_run(harness, "tm-info", "--json"), "\"allocations\": null, \"allocated\": null, ");
     assert_contains(harness_run(harness, "tm-info", "--json"), "\"detail\": \"lean\", ");
     fake_info(harness->fake)->state = TM_TRACING_STOPPED;
     assert_null(strstr(harness_run(harness, "tm-info", ""), "detail:"));

@@ -13,6 +13,10 @@
 #define SYMBOLS 16
 #define TARGETS 16
 #define INDEX_SHIFT IMAGE_INDEX_SHIFT
+#define UNIT_SHIFT 14
+// Where image_map_anywhere() maps.
+#define ANYWHERE UINT64_C(0x7f6000000000)
+#define ANYWHERE_SIZE (UINT64_C(1) << 36)
 
 struct mapping {
     uint64_t address;
@@ -65,7 +69,7 @@ static void *allocate(size_t count, size_t size)
 struct image *image_create(void)
 {
     struct image *image = allocate(1, sizeof(*image));
-    image->next = UINT64_C(0x7f6000000000);
+    image->next = ANYWHERE;
     return image;
 }
 
@@ -319,6 +323,14 @@ static tm_position add_bytes(struct image_table *table, const void *bytes, uint6
 // ---------------------------------------------------------------------------------------------------------------
 // The table
 
+static void add_own(struct image_table *table, uint64_t address, uint64_t size)
+{
+    uint32_t id = (uint32_t)array_add(table, &table->root->own);
+    struct tm_own *own = image_record(table, &table->root->own, id);
+    *own = (struct tm_own){.address = address, .size = size, .kind = TM_OWN_TABLE};
+    own->hash = tm_own_hash(id, own);
+}
+
 void image_table_create(struct image_table *table, struct image *image, uint64_t address)
 {
     *table = (struct image_table){.image = image, .address = address};
@@ -331,8 +343,7 @@ void image_table_create(struct image_table *table, struct image *image, uint64_t
     root->root_size = sizeof(*root);
     root->pointer_size = 8;
     root->address_bits = TM_ADDRESS_BITS;
-    root->branch_shift = TM_BRANCH_SHIFT;
-    root->leaf_shift = TM_LEAF_SHIFT;
+    root->unit_shift = UNIT_SHIFT;
     root->self = address;
     root->pid = 4711;
     root->python_version = 0x030b07f0;
@@ -343,19 +354,28 @@ void image_table_create(struct image_table *table, struct image *image, uint64_t
     root->started = UINT64_C(1700000000000000000);
     root->starts = 1;
     root->mapped = UINT64_C(1) << 30;
-    root->directory = image_map_anywhere(image, sizeof(tm_directory));
     array_create(&root->bytes, 1, 8);
     array_create(&root->strings, sizeof(struct tm_string), FIRST_SHIFT);
     array_create(&root->codes, sizeof(struct tm_code), FIRST_SHIFT);
     array_create(&root->nodes, sizeof(struct tm_node), FIRST_SHIFT);
     array_create(&root->sites, sizeof(struct tm_site), FIRST_SHIFT);
+    array_create(&root->counters, sizeof(struct tm_counters), FIRST_SHIFT);
+    array_create(&root->leaves, sizeof(struct tm_leaf), FIRST_SHIFT);
     array_create(&root->tracked, sizeof(struct tm_tracked), FIRST_SHIFT);
+    array_create(&root->arenas, sizeof(struct tm_python_arena), FIRST_SHIFT);
+    array_create(&root->own, sizeof(struct tm_own), FIRST_SHIFT);
     add_bytes(table, "", 1);
     array_add(table, &root->strings);
     array_add(table, &root->codes);
     array_add(table, &root->nodes);
     array_add(table, &root->sites);
+    array_add(table, &root->counters);
+    array_add(table, &root->leaves);
     array_add(table, &root->tracked);
+    array_add(table, &root->arenas);
+    array_add(table, &root->own);
+    add_own(table, address, sizeof(*root));
+    add_own(table, ANYWHERE, ANYWHERE_SIZE);
     require(image_string(table, "<unknown>", 9) == TM_STRING_UNKNOWN, "the first string");
     require(image_code(table, "<unknown>", 0, TM_LINES_NONE, NULL, 0, 0) == TM_CODE_UNKNOWN, "the first code");
     require(image_node(table, 0, TM_CODE_UNKNOWN, -1) == TM_NODE_UNKNOWN, "the first node");
@@ -411,6 +431,20 @@ static const void *bytes_of(struct image_table *table, const struct tm_root *arr
     return image_at(table->image, image_record_address(table, bytes, position), length);
 }
 
+void image_copy_again(struct image_table *table, const struct tm_root *arrays)
+{
+    const struct tm_array *all[] = {&arrays->bytes,  &arrays->strings, &arrays->codes,  &arrays->nodes, &arrays->sites,
+                                    &arrays->leaves, &arrays->tracked, &arrays->arenas, &arrays->own};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        for (unsigned chunk = 0; chunk < TM_ARRAY_COPIES; chunk++) {
+            uint64_t length = (UINT64_C(1) << (all[i]->first_shift + chunk)) * all[i]->record_size;
+            if (all[i]->copy[chunk])
+                memcpy(image_at(table->image, all[i]->copy[chunk], length),
+                       image_at(table->image, all[i]->chunk[chunk], length), length);
+        }
+    }
+}
+
 void image_rehash(struct image_table *table, const struct tm_root *arrays)
 {
     for (uint64_t id = 1; id < arrays->strings.count; id++) {
@@ -433,10 +467,15 @@ void image_rehash(struct image_table *table, const struct tm_root *arrays)
         struct tm_site *site = image_record(table, &arrays->sites, id);
         site->hash = tm_site_hash(id, site);
     }
+    for (uint64_t id = 1; id < arrays->leaves.count; id++) {
+        struct tm_leaf *leaf = image_record(table, &arrays->leaves, id);
+        leaf->hash = tm_leaf_hash(id, leaf);
+    }
     for (uint64_t id = 1; id < arrays->tracked.count; id++) {
         struct tm_tracked *tracked = image_record(table, &arrays->tracked, id);
         tracked->hash = tm_tracked_hash(id, tracked);
     }
+    image_copy_again(table, arrays);
 }
 
 uint32_t image_node(struct image_table *table, uint32_t parent, uint32_t code, int32_t instruction)
@@ -466,59 +505,204 @@ uint32_t image_site(struct image_table *table, uint32_t node, uint32_t domain, u
                              .allocator = domain ? TM_ALLOCATOR_TRACKED : TM_ALLOCATOR_OBJECT,
                              .domain = domain};
     site->hash = tm_site_hash(id, site);
+    if (!(table->root->flags & TM_ROOT_LEAN))
+        array_add(table, &table->root->counters);
     return id;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// Blocks
-
-static uint64_t *entry(struct image_table *table, uint64_t array, uint64_t index)
+uint64_t image_copy(struct image_table *table, struct tm_array *array, unsigned chunk)
 {
-    return image_at(table->image, array + index * sizeof(uint64_t), sizeof(uint64_t));
+    uint64_t length = (UINT64_C(1) << (array->first_shift + chunk)) * array->record_size;
+    require(chunk < TM_ARRAY_COPIES && array->chunk[chunk] && !array->copy[chunk], "no chunk to copy");
+    array->copy[chunk] = image_map_anywhere(table->image, length);
+    memcpy(image_at(table->image, array->copy[chunk], length), image_at(table->image, array->chunk[chunk], length),
+           length);
+    return array->copy[chunk];
 }
 
-uint64_t image_leaf(struct image_table *table, uint64_t address)
+void image_table_make_lean(struct image_table *table)
 {
-    uint64_t *branch = entry(table, table->root->directory, address >> TM_BRANCH_SHIFT);
-    if (!*branch)
-        *branch = image_map_anywhere(table->image, sizeof(tm_branch));
-    uint64_t *leaf = entry(table, *branch, address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1));
-    if (!*leaf) {
-        uint64_t *next = &table->image->next;
-        *next = (*next + sizeof(tm_leaf) - 1) & ~(uint64_t)(sizeof(tm_leaf) - 1);
-        *leaf = image_map_anywhere(table->image, sizeof(tm_leaf));
-        table->root->leaves++;
+    require(table->root->sites.count == 1, "there are sites already");
+    table->root->flags |= TM_ROOT_LEAN;
+    table->root->counters = (struct tm_array){.record_size = sizeof(struct tm_counters), .first_shift = FIRST_SHIFT};
+    table->root->counters.count = 1;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The map
+
+#define MAP_STEP (UINT64_C(1) << 16)
+
+// Grids and lists are next to each other, aligned to 64 bytes, as the tracer has them.
+static uint64_t map_memory(struct image_table *table, uint64_t size)
+{
+    size = (size + 63) & ~UINT64_C(63);
+    if (table->map_end - table->map_next < size) {
+        table->map_next = image_map_anywhere(table->image, MAP_STEP);
+        table->map_end = table->map_next + MAP_STEP;
     }
-    *leaf |= UINT64_C(1) << (address >> TM_LEAF_PART_SHIFT & (TM_LEAF_PARTS - 1));
-    return *leaf & ~TM_LEAF_PARTS_MASK;
+    table->map_next += size;
+    return table->map_next - size;
+}
+
+uint64_t image_unit_number(const struct image_table *table, uint64_t address)
+{
+    return address >> table->root->unit_shift;
+}
+
+uint64_t image_unit_start(const struct image_table *table, uint64_t address)
+{
+    return image_unit_number(table, address) << table->root->unit_shift;
+}
+
+uint32_t image_leaf(struct image_table *table, uint64_t address)
+{
+    struct tm_array *leaves = &table->root->leaves;
+    uint64_t range = (uint64_t)TM_LEAF_UNITS << table->root->unit_shift, start = address / range * range;
+    for (uint32_t id = 1; id < leaves->count; id++) {
+        if (((struct tm_leaf *)image_record(table, leaves, id))->start == start)
+            return id;
+    }
+    uint64_t units = image_map_anywhere(table->image, TM_LEAF_UNITS * sizeof(struct tm_unit));
+    uint32_t id = (uint32_t)array_add(table, leaves);
+    struct tm_leaf *leaf = image_record(table, leaves, id);
+    *leaf = (struct tm_leaf){.start = start, .units = units};
+    leaf->hash = tm_leaf_hash(id, leaf);
+    return id;
+}
+
+uint64_t image_unit_address(struct image_table *table, uint64_t address)
+{
+    const struct tm_leaf *leaf = image_record(table, &table->root->leaves, image_leaf(table, address));
+    return leaf->units + image_unit_number(table, address) % TM_LEAF_UNITS * sizeof(struct tm_unit);
+}
+
+struct tm_unit *image_unit(struct image_table *table, uint64_t address)
+{
+    return image_at(table->image, image_unit_address(table, address), sizeof(struct tm_unit));
+}
+
+uint64_t image_grid_word(const struct image_table *table, uint64_t address, uint64_t array, uint32_t stride,
+                         uint32_t phase)
+{
+    uint64_t word = array << TM_GRID_ADDRESS_SHIFT | phase / 16 << TM_GRID_PHASE_SHIFT | stride / 16;
+    return word | tm_grid_check(image_unit_number(table, address), word) << TM_GRID_CHECK_SHIFT;
+}
+
+uint64_t image_list_word(const struct image_table *table, uint64_t address, uint64_t chunk, bool buckets)
+{
+    uint64_t word = chunk << TM_LIST_ADDRESS_SHIFT | (buckets ? TM_LIST_BUCKETS : 0);
+    return word | tm_list_check(image_unit_number(table, address), word) << TM_LIST_CHECK_SHIFT;
+}
+
+uint64_t image_grid(struct image_table *table, uint64_t address, uint32_t stride, uint32_t phase)
+{
+    uint64_t array =
+        map_memory(table, TM_GRID_HEAD + TM_GRID_SLOTS(table->root->unit_shift, stride, phase) * sizeof(uint32_t));
+    uint64_t word = image_grid_word(table, address, array, stride, phase);
+    *(uint64_t *)image_at(table->image, array, 8) = tm_grid_head(image_unit_number(table, address), word);
+    image_unit(table, address)->grid = word;
+    return array;
+}
+
+static uint32_t stride_of(const struct tm_unit *unit)
+{
+    return (uint32_t)(unit->grid & TM_GRID_STRIDE_MASK) * 16;
+}
+
+// The slot of an address, or NULL if the unit's grid has none for it.
+static uint32_t *find_slot(struct image_table *table, uint64_t address)
+{
+    const struct tm_unit *unit = image_unit(table, address);
+    uint32_t stride = stride_of(unit), phase = (unit->grid >> TM_GRID_PHASE_SHIFT & TM_GRID_PHASE_MASK) * 16;
+    uint64_t offset = address - image_unit_start(table, address) - phase;
+    if (!stride || (int64_t)offset < 0 || offset % stride)
+        return NULL;
+    uint64_t array = unit->grid >> TM_GRID_ADDRESS_SHIFT & TM_GRID_ADDRESS_MASK;
+    return image_at(table->image, array + TM_GRID_HEAD + offset / stride * sizeof(uint32_t), sizeof(uint32_t));
 }
 
 uint32_t *image_slot(struct image_table *table, uint64_t address)
 {
-    uint64_t slot = address >> TM_SLOT_SHIFT & (TM_LEAF_SLOTS - 1);
-    return image_at(table->image, image_leaf(table, address) + slot * sizeof(uint32_t), sizeof(uint32_t));
+    uint32_t *slot = find_slot(table, address);
+    require(slot != NULL, "the unit has no grid with such a slot");
+    return slot;
+}
+
+// The entry with these bits, 0 for a free one, in the chunks from `word` on; *last: the word after the last chunk.
+static uint64_t *find_in_chunks(struct image_table *table, uint64_t *word, uint64_t mask, uint64_t bits,
+                                unsigned *chunks, uint64_t **last)
+{
+    for (*chunks = 0; *word && !(*word & TM_LIST_BUCKETS); ++*chunks) {
+        struct tm_list_chunk *chunk =
+            image_at(table->image, *word >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK, sizeof(*chunk));
+        for (unsigned i = 0; i < TM_LIST_ENTRIES; i++) {
+            if (bits ? chunk->entry[i] && (chunk->entry[i] & mask) == (bits & mask) : !chunk->entry[i])
+                return &chunk->entry[i];
+        }
+        word = &chunk->next;
+    }
+    *last = word;
+    return NULL;
+}
+
+// The entry, in the list of the unit of the address or in the bucket for it. With `grow`, chunks and buckets are made.
+static uint64_t *find_entry(struct image_table *table, uint64_t address, uint64_t mask, uint64_t bits, bool grow)
+{
+    uint64_t *word = &image_unit(table, address)->list, *last;
+    for (int in_bucket = 0;; in_bucket = 1) {
+        unsigned chunks;
+        uint64_t *entry = find_in_chunks(table, word, mask, bits, &chunks, &last);
+        if (entry)
+            return entry;
+        if (!*last && grow && chunks < TM_LIST_CHUNKS) {
+            *last = image_list_word(table, address, map_memory(table, sizeof(struct tm_list_chunk)), false);
+            continue;
+        }
+        require(!in_bucket && (*last || grow), grow ? "the list is full" : "no such entry");
+        if (!*last)
+            *last = image_list_word(table, address, map_memory(table, TM_LIST_BUCKET_COUNT * sizeof(uint64_t)), true);
+        uint64_t part = (address - image_unit_start(table, address)) * TM_LIST_BUCKET_COUNT >> table->root->unit_shift;
+        uint64_t buckets = *last >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK;
+        word = image_at(table->image, buckets + part * sizeof(uint64_t), sizeof(uint64_t));
+    }
+}
+
+#define START_BITS (TM_ENTRY_START_MASK << TM_ENTRY_START_SHIFT)
+
+static uint64_t start_bits(struct image_table *table, uint64_t address)
+{
+    return (address - image_unit_start(table, address)) / 16 << TM_ENTRY_START_SHIFT;
+}
+
+uint64_t *image_entry(struct image_table *table, uint64_t address)
+{
+    // Of a start of 0 all bits are 0: only entries that are not 0 are compared.
+    return find_entry(table, address, START_BITS, start_bits(table, address) | 1, false);
 }
 
 void image_put_block(struct image_table *table, uint64_t address, uint64_t size, uint32_t site)
 {
-    require(address % 16 == 0, "a block in the shadow map is aligned");
-    uint32_t start = TM_SLOT_START | site;
-    if (size <= TM_SLOT_SMALL_LIMIT) {
-        start |= (uint32_t)(size + 1) << TM_SLOT_SMALL_SHIFT;
-    } else if (size <= TM_SIZE_MASK) {
-        *image_slot(table, address + 16) = (uint32_t)size;
-    } else {
-        *image_slot(table, address + 32) = (uint32_t)(size >> TM_SIZE_BITS);
-        *image_slot(table, address + 16) = TM_SIZE_ESCAPE | (uint32_t)(size & TM_SIZE_MASK);
-    }
-    *image_slot(table, address) = start;
+    require(address % 16 == 0 && size <= TM_ENTRY_SIZE_MASK, "such a block is not in the map");
+    uint32_t stride = stride_of(image_unit(table, address)), *slot = find_slot(table, address);
+    if (slot && size <= stride && !(stride == TM_GRID_SIZE_MOST && size == 0))
+        *slot = (uint32_t)(size & TM_SLOT_SIZE_MASK) << TM_SLOT_SIZE_SHIFT | site;
+    else
+        *find_entry(table, address, 0, 0, true) = start_bits(table, address) | size << TM_ENTRY_SIZE_SHIFT | site;
 }
 
-static void count_block(struct image_table *table, uint64_t size, uint32_t site_id)
+static struct tm_counters *counters_of(struct image_table *table, uint32_t site)
 {
-    struct tm_site *site = image_record(table, &table->root->sites, site_id);
-    site->allocations++;
-    site->allocated += size;
+    return table->root->flags & TM_ROOT_LEAN ? NULL : image_record(table, &table->root->counters, site);
+}
+
+static void count_block(struct image_table *table, uint64_t size, uint32_t site)
+{
+    struct tm_counters *counters = counters_of(table, site);
+    if (counters) {
+        counters->allocations++;
+        counters->allocated += size;
+    }
     struct tm_memory *owned = &table->root->owned;
     owned->traced += size;
     if (owned->traced > owned->peak)
@@ -533,12 +717,20 @@ void image_block(struct image_table *table, uint64_t address, uint64_t size, uin
 
 void image_free_block(struct image_table *table, uint64_t address, uint64_t size)
 {
-    uint32_t *slot = image_slot(table, address);
-    require(*slot & TM_SLOT_START, "no block there");
-    struct tm_site *site = image_record(table, &table->root->sites, *slot & TM_SLOT_SITE_MASK);
-    *slot = 0;
-    site->frees++;
-    site->freed += size;
+    uint32_t *slot = find_slot(table, address), site;
+    if (slot && *slot) {
+        site = *slot & TM_SLOT_SITE_MASK;
+        *slot = 0;
+    } else {
+        uint64_t *entry = image_entry(table, address);
+        site = (uint32_t)(*entry & TM_ENTRY_SITE_MASK);
+        *entry = 0;
+    }
+    struct tm_counters *counters = counters_of(table, site);
+    if (counters) {
+        counters->frees++;
+        counters->freed += size;
+    }
     table->root->owned.traced -= size;
 }
 
@@ -573,7 +765,7 @@ void image_table_fill(struct image_table *table, uint64_t heap)
     static const uint8_t locations[] = {0x80, 0, 0xdd, 4, 9, 0xe8, 2, 0xf2, 2, 1, 3, 4, 0xf8, 0xd1, 1, 2};
     static const char *const names[] = {"main.py",         "\x1b]0;title\x07.py", "a\nb.py",
                                         "\xed\xb2\x80.py", "\xe2\x80\xae",        ""};
-    const uint64_t gib = UINT64_C(1) << 30;
+    const uint64_t gib = UINT64_C(1) << 30, mib = UINT64_C(1) << 20;
     uint32_t node = 0, site[6];
     for (unsigned i = 0; i < 6; i++) {
         bool located = i % 4 == TM_LINES_LOCATIONS;
@@ -582,13 +774,23 @@ void image_table_fill(struct image_table *table, uint64_t heap)
         node = image_node(table, i % 4 ? node : 0, code, (int32_t)i * 4 - 2);
         site[i] = image_site(table, node, i == 5 ? 389047 : 0, i == 4 ? 7 : 0);
     }
+    image_grid(table, heap, 96, 0);
+    image_grid(table, heap + 3 * 16384, 512, 48);
     for (unsigned i = 0; i < 20; i++)
         image_block(table, heap + i * 96, i * 5, site[i % 5]);
     *image_slot(table, heap + 18 * 96) |= TM_SLOT_WATCHED;
-    *image_slot(table, heap + 18 * 96 + 32) = 2;
-    image_block(table, heap + 4096, 5 * gib, site[1]);
-    image_block(table, heap + 9 * gib - 16, 100, site[2]); // its size is in the next leaf
+    image_block(table, heap + 3 * 16384 + 48, 512, site[0]);
+    image_block(table, heap + 16384, 5000, site[0]); // of a grid no more
+    for (unsigned i = 0; i < 40; i++)                // in chunks, then in buckets
+        image_block(table, heap + 2 * 16384 + i * 384, i * 9, site[i % 3]);
+    *image_entry(table, heap + 2 * 16384 + 384) |= TM_ENTRY_WATCHED;
+    image_block(table, heap + gib, 900 * mib, site[1]);
+    image_block(table, heap + 9 * gib - 16, 100, site[2]); // it reaches into the next leaf
     for (unsigned i = 0; i < 20; i++)
         image_track(table, 389047, i * 1000, 100 + i, site[5]);
     image_track(table, 0, heap + 7, 8, site[0]);
+    struct tm_root *root = table->root;
+    struct tm_array *copied[] = {&root->bytes, &root->strings, &root->codes, &root->nodes, &root->sites, &root->leaves};
+    for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++)
+        image_copy(table, copied[i], 0);
 }

@@ -51,9 +51,9 @@ uint64_t image_bytes_read(const struct image *image);
 
 struct image_table {
     struct image *image;
-    uint64_t address;     // of the root
-    struct tm_root *root; // its bytes
-    uint32_t nodes_made;
+    uint64_t address;           // of the root
+    struct tm_root *root;       // its bytes
+    uint64_t map_next, map_end; // memory for grids and lists
 };
 
 #define IMAGE_ROOT UINT64_C(0x7f5500300000)
@@ -72,28 +72,53 @@ uint32_t image_code(struct image_table *table, const char *file_name, int32_t fi
  * or a copy of it from before the change. A record that refers to bytes out of reach keeps its hash.
  */
 void image_rehash(struct image_table *table, const struct tm_root *arrays);
+/** Make all copies of chunks what the chunks are now; image_rehash() does it too. */
+void image_copy_again(struct image_table *table, const struct tm_root *arrays);
 uint32_t image_node(struct image_table *table, uint32_t parent, uint32_t code, int32_t instruction);
 /** A node for a frame in this file and line, with a code object of its own. */
 uint32_t image_frame(struct image_table *table, uint32_t parent, const char *file_name, int32_t line);
 /** A site without blocks. `total_frames` 0: as many as the node's depth. */
 uint32_t image_site(struct image_table *table, uint32_t node, uint32_t domain, uint16_t total_frames);
 
-/** A live block in the shadow map, counted in its site and in the root. */
+/** Take the counters away: the lean profile. To be called before the first site is made. */
+void image_table_make_lean(struct image_table *table);
+
+/** A live block in the map, counted in its site and in the root. In the unit's grid, if it fits there, or in its list. */
 void image_block(struct image_table *table, uint64_t address, uint64_t size, uint32_t site);
-/** Only the slots. */
+/** Only the slot or the entry. */
 void image_put_block(struct image_table *table, uint64_t address, uint64_t size, uint32_t site);
 void image_free_block(struct image_table *table, uint64_t address, uint64_t size);
-/** The slot of an address; its leaf is made. */
+
+/** The number of the unit of an address, and the address of its start. */
+uint64_t image_unit_number(const struct image_table *table, uint64_t address);
+uint64_t image_unit_start(const struct image_table *table, uint64_t address);
+/** The words of the unit of an address, and where in the target they are; its leaf is made. */
+struct tm_unit *image_unit(struct image_table *table, uint64_t address);
+uint64_t image_unit_address(struct image_table *table, uint64_t address);
+/** The id of the leaf's record; it is made. */
+uint32_t image_leaf(struct image_table *table, uint64_t address);
+/** Give the unit of an address a grid without blocks; stride and phase in bytes. Returns the address of the array. */
+uint64_t image_grid(struct image_table *table, uint64_t address, uint32_t stride, uint32_t phase);
+/** The word of a grid, with its check; and of a list, where `word` is an address and TM_LIST_BUCKETS or nothing. */
+uint64_t image_grid_word(const struct image_table *table, uint64_t address, uint64_t array, uint32_t stride,
+                         uint32_t phase);
+uint64_t image_list_word(const struct image_table *table, uint64_t address, uint64_t chunk, bool buckets);
+/** The slot of an address, in the grid of its unit. */
 uint32_t *image_slot(struct image_table *table, uint64_t address);
-/** Where in the target the leaf of an address is; it is made. */
-uint64_t image_leaf(struct image_table *table, uint64_t address);
+/** The entry of the block that starts at the address, in the list of its unit. */
+uint64_t *image_entry(struct image_table *table, uint64_t address);
+
+/** Make a copy of a chunk of an array, of what it holds now. Returns its address. */
+uint64_t image_copy(struct image_table *table, struct tm_array *array, unsigned chunk);
+
 /** A live tracked block, in the index too, counted. */
 uint32_t image_track(struct image_table *table, uint32_t domain, uint64_t address, uint64_t size, uint32_t site);
 
 /**
  * Something of everything, for tests that change a table at any place: odd names, all kinds of line tables,
- * tracebacks with common frames, blocks of every form from `heap` (a multiple of 8 GiB) on, a watched code object,
- * tracked blocks of domains 389047 and 0. Sites 1 to 6 have blocks.
+ * tracebacks with common frames, blocks of every form from `heap` (a multiple of 8 GiB) on, in a grid, in a list with
+ * buckets and far away; a watched code object, copies of chunks, tracked blocks of domains 389047 and 0. Sites 1 to 6 have
+ * blocks.
  */
 void image_table_fill(struct image_table *table, uint64_t heap);
 

@@ -94,7 +94,7 @@ void assert_open_fails(struct fixture *f, enum tm_error_code code, const char *p
 bool undamaged(const struct tm_damage *damage)
 {
     return !damage->unreadable_records && !damage->unreadable_bytes && !damage->corrupt_records &&
-           !damage->first_address;
+           !damage->partial_tracebacks && !damage->first_address;
 }
 
 size_t find_blocks(struct fixture *f, uint64_t address, struct tm_block *blocks, size_t capacity,
@@ -138,6 +138,11 @@ void assert_frame(const struct tm_traceback *traceback, uint32_t index, const ch
 struct tm_site *site_record(struct fixture *f, uint32_t id)
 {
     return image_record(&f->table, &f->root->sites, id);
+}
+
+struct tm_counters *counters_record(struct fixture *f, uint32_t id)
+{
+    return image_record(&f->table, &f->root->counters, id);
 }
 
 struct tm_node *node_record(struct fixture *f, uint32_t id)

@@ -60,6 +60,7 @@ void assert_not_found(struct fixture *f, uint64_t address);
 void assert_frame(const struct tm_traceback *traceback, uint32_t index, const char *file_name, uint32_t line);
 /** The bytes of a record in the image. */
 struct tm_site *site_record(struct fixture *f, uint32_t id);
+struct tm_counters *counters_record(struct fixture *f, uint32_t id);
 struct tm_node *node_record(struct fixture *f, uint32_t id);
 /** Have the tracer's symbol lead to a variable with this value; returns where the variable is. */
 uint64_t root_variable(struct fixture *f, uint64_t value);

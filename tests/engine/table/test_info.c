@@ -44,8 +44,11 @@ static void test_info(void **state)
     assert_int_equal(facts.tracer.strings, 3);
     assert_int_equal(facts.tracer.table_bytes, f->root->bytes.count + 16 * f->root->strings.count +
                                                    48 * f->root->codes.count + 16 * f->root->nodes.count +
-                                                   48 * f->root->sites.count + 32 * f->root->tracked.count);
-    assert_int_equal(facts.tracer.leaves, f->root->leaves);
+                                                   16 * f->root->sites.count + 32 * f->root->counters.count +
+                                                   24 * f->root->leaves.count + 32 * f->root->tracked.count +
+                                                   24 * f->root->arenas.count + 32 * f->root->own.count);
+    assert_int_equal(facts.tracer.leaves, f->root->leaves.count - 1);
+    assert_false(facts.tracer.lean);
     assert_int_equal(facts.tracer.mapped, 5 * MIB);
     assert_int_equal(facts.tracer.lost_blocks, 3);
     assert_int_equal(facts.tracer.lost_frames, 4);
@@ -58,12 +61,11 @@ static void test_info_of_an_untraced_table(void **state)
 {
     struct fixture *f = *state;
     struct tm_root *root = f->root;
-    struct tm_array *arrays[] = {&root->bytes, &root->strings, &root->codes,
-                                 &root->nodes, &root->sites,   &root->tracked};
-    for (size_t i = 0; i < 6; i++)
+    struct tm_array *arrays[] = {&root->bytes,   &root->strings,  &root->codes,  &root->nodes,  &root->sites,
+                                 &root->tracked, &root->counters, &root->leaves, &root->arenas, &root->own};
+    for (size_t i = 0; i < 10; i++)
         *arrays[i] = (struct tm_array){.record_size = arrays[i]->record_size, .first_shift = 4};
     root->state = TM_STATE_LOADED;
-    root->directory = 0;
     struct tm_info facts = take_info(f);
     assert_int_equal(facts.tracer.sites, 0);
     assert_int_equal(facts.tracer.strings, 0);

@@ -11,7 +11,7 @@ struct area {
     uint64_t address, length;
 };
 
-enum { AREAS = 10 };
+enum { AREAS = 14 };
 
 // Where there is something to change, found before anything is changed.
 static void find_areas(struct fixture *f, struct area *areas)
@@ -23,11 +23,15 @@ static void find_areas(struct fixture *f, struct area *areas)
         {root->strings.chunk[0], 16 * 16},
         {root->codes.chunk[0], 16 * 48},
         {root->nodes.chunk[0], 16 * 16},
-        {root->sites.chunk[0], 16 * 48},
+        {root->sites.chunk[0], 16 * 16},
+        {root->counters.chunk[0], 16 * 32},
+        {root->leaves.chunk[0], 16 * 24},
+        {root->own.chunk[0], 16 * 32},
         {root->tracked.chunk[0], 16 * 32},
         {root->tracked_index, 16},
-        {root->directory + (HEAP >> 33) * 8 - 64, 128},
-        {image_leaf(&f->table, HEAP), 256},
+        {image_unit_address(&f->table, HEAP), 64},
+        {image_unit(&f->table, HEAP)->grid >> TM_GRID_ADDRESS_SHIFT & TM_GRID_ADDRESS_MASK, 256},
+        {image_unit(&f->table, HEAP + 4096)->list >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK, 256},
     };
     memcpy(areas, found, sizeof(found));
 }
@@ -107,9 +111,16 @@ static void test_random_damage(void **state)
         const uint8_t pairs[] = {4, 1, 2, 0x80, 6, 0xfe};
         uint32_t code = image_code(&f->table, "lines.py", 5, (uint8_t)(seed % 4), pairs, sizeof(pairs), 12);
         uint32_t site = image_site(&f->table, image_node(&f->table, f->work_node, code, 8), 389047, 0);
+        image_grid(&f->table, HEAP, 256, 0);
+        if (seed % 2)
+            f->root->flags |= TM_ROOT_LEAN;
         image_block(&f->table, HEAP, 100, f->first_site);
         image_block(&f->table, HEAP + 256, 5, f->second_site);
-        image_block(&f->table, HEAP + 512, 5 * GIB, f->second_site);
+        for (uint64_t i = 0; i < 30; i++)
+            image_block(&f->table, HEAP + 4096 + i * 64, 40, f->second_site);
+        image_block(&f->table, HEAP + 12288, GIB - 1, f->second_site);
+        image_copy(&f->table, &f->root->nodes, 0);
+        image_copy(&f->table, &f->root->leaves, 0);
         image_track(&f->table, 389047, 12345, 100, site);
         struct area areas[AREAS];
         find_areas(f, areas);

@@ -16,7 +16,7 @@ static void test_found_by_symbol(void **state)
     root_variable(f, IMAGE_ROOT);
     image_tell_regions(f->image, false);
     assert_found_by(f, "symbol");
-    assert_int_equal(f->progress, 1); // sites were read; nothing was searched
+    assert_int_equal(f->progress, 2); // sites and counters were read; nothing was searched
 }
 
 static void test_found_by_search(void **state)
@@ -30,7 +30,7 @@ static void found_by_name(const char *name)
     struct image_table table;
     // The kernel may have merged the tracer's mappings into one region, in which the root is not the first candidate.
     image_map(image, IMAGE_ROOT - 2 * MIB, 2 * MIB, name, TM_REGION_READABLE | TM_REGION_WRITABLE);
-    image_map(image, IMAGE_ROOT + 4096, MIB, name, TM_REGION_READABLE);
+    image_map(image, IMAGE_ROOT + 8192, MIB, name, TM_REGION_READABLE);
     image_table_create(&table, image, IMAGE_ROOT);
     struct tm_source *source = NULL;
     struct tm_info facts;
@@ -170,10 +170,10 @@ static void test_newer_major_is_unsupported(void **state)
     struct fixture *f = *state;
     f->root->layout_major = TM_LAYOUT_MAJOR + 1;
     f->root->layout_minor = 3;
-    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.3; this tracemortem reads 2.x");
+    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 4.3; this tracemortem reads 3.x");
     // The version is reported even where the symbol leads to nothing.
     root_variable(f, MIB);
-    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.3");
+    assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 4.3");
 }
 
 static void test_newer_minor_with_larger_records_is_read(void **state)
@@ -229,9 +229,11 @@ static void test_damaged_root_is_corrupt(void **state)
     BENT(f->root->byte_order = 7, "byte order");
     BENT(f->root->root_size = sizeof(struct tm_root) - 1, "root size");
     BENT(f->root->root_size = UINT32_MAX, "root size");
-    BENT(f->root->address_bits = 57, "shadow map");
-    BENT(f->root->branch_shift = 32, "shadow map");
-    BENT(f->root->leaf_shift = 21, "shadow map");
+    BENT(f->root->address_bits = 57, "impossible map");
+    BENT(f->root->unit_shift = 11, "impossible map");
+    BENT(f->root->unit_shift = 15, "impossible map");
+    BENT(f->root->counters.record_size = 31, "record size");
+    BENT(f->root->own.first_shift = 33, "first chunk");
     BENT(f->root->state = 4, "state");
     BENT(f->root->frame_limit = 65536, "frame limit");
     BENT(f->root->nodes.record_size = 15, "record size");
@@ -331,7 +333,7 @@ static void test_what_the_core_left_out_is_not_searched(void **state)
 {
     struct fixture *f = *state;
     second_root(f, IMAGE_ROOT + MIB, 99);
-    image_map(f->image, IMAGE_ROOT + 2 * MIB, 4096, "", TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT);
+    image_map(f->image, IMAGE_ROOT + 2 * MIB, 8192, "", TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT);
     struct tm_root *absent = image_at(f->image, IMAGE_ROOT + 2 * MIB, sizeof(*absent));
     *absent = *f->root;
     absent->self = IMAGE_ROOT + 2 * MIB;
@@ -376,9 +378,9 @@ static void test_another_version_is_reported_before_damage(void **state)
         f->root->state = TM_STATE_TRACING;
         *other = *f->root;
         other->self = address;
-        other->layout_major = 3;
+        other->layout_major = 2;
         f->root->state = 99;
-        assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 3.0");
+        assert_open_fails(f, TM_ERROR_UNSUPPORTED, "layout version 2.0, which tracemortem 0.1 wrote; this tracemortem reads 3.x");
         other->magic[0] = 0;
         assert_open_fails(f, TM_ERROR_CORRUPT, "state");
     }

@@ -12,10 +12,15 @@
 
 #include "engine/base/host.h"
 #include "engine/open.h"
+#include "layout/hash.h"
 #include "support/image.h"
 
 #define HEAP UINT64_C(0x7f7000000000)
+#define KIB UINT64_C(1024)
 #define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define UNIT (16 * KIB)
+#define LEAF (TM_LEAF_UNITS * UNIT)
 #define MOST 4096
 
 struct seen {
@@ -56,11 +61,13 @@ static void progress(void *context, const char *what, uint64_t done, uint64_t to
     assert_true(done <= total);
 }
 
-static int setup(void **state)
+static int make(void **state, bool lean)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     f->image = image_create();
     image_table_create(&f->table, f->image, IMAGE_ROOT);
+    if (lean)
+        image_table_make_lean(&f->table);
     f->root = f->table.root;
     uint32_t node = image_frame(&f->table, 0, "main.py", 10);
     f->site = image_site(&f->table, image_frame(&f->table, node, "work.py", 30), 0, 0);
@@ -70,6 +77,16 @@ static int setup(void **state)
     f->host = (struct tm_host){.callbacks = {.should_stop = should_stop, .progress = progress}, .context = f};
     *state = f;
     return tm_pool_create(&f->pool) != NULL;
+}
+
+static int setup(void **state)
+{
+    return make(state, false);
+}
+
+static int setup_lean(void **state)
+{
+    return make(state, true);
 }
 
 static int teardown(void **state)
@@ -144,7 +161,7 @@ static void test_empty(void **state)
     assert_int_equal(f->traces.frame_limit, 25);
     assert_int_equal(f->traces.python_version, 0x030b07f0);
     assert_undamaged(f);
-    f->root->directory = 0;
+    image_leaf(&f->table, HEAP);
     visit(f);
     assert_int_equal(f->count, 0);
     assert_undamaged(f);
@@ -153,8 +170,7 @@ static void test_empty(void **state)
 static void test_sizes(void **state)
 {
     struct fixture *f = *state;
-    static const uint64_t sizes[] = {0,   1,          15,         16,         17,         32,         100,
-                                     MIB, 0x3fffffff, 0x40000000, 0x40000011, 5ULL << 30, 1ULL << 40, 3ULL << 44};
+    static const uint64_t sizes[] = {0, 1, 15, 16, 17, 32, 100, 511, 512, 513, MIB, 0x3fffffff, 9, 0x3fffffff};
     uint64_t address = 0x100000;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         image_block(&f->table, address, sizes[i], i % 2 ? f->site : f->other_site);
@@ -170,58 +186,61 @@ static void test_sizes(void **state)
     }
 }
 
-// Sizes come after the start: at ends of parts, of leaves, of branches.
-static void test_sizes_across_borders(void **state)
+static struct tm_counters *counters_record(struct fixture *f, uint32_t id)
 {
-    struct fixture *f = *state;
-    static const uint64_t borders[] = {HEAP + 0x10000, HEAP + 5 * 0x10000, HEAP + MIB, HEAP + (UINT64_C(1) << 33)};
-    for (size_t i = 0; i < 4; i++) {
-        for (uint64_t before = 16; before <= 32; before += 16) {
-            struct tm_walk_case {
-                uint64_t address, size;
-            } block = {borders[i] - before, UINT64_C(0x41234567)};
-            image_block(&f->table, block.address, block.size, f->site);
-            visit(f);
-            assert_undamaged(f);
-            assert_int_equal(f->count, 1);
-            assert_seen(f, 0, block.address, block.size, 30);
-            image_free_block(&f->table, block.address, block.size);
-            image_block(&f->table, block.address, 40, f->site);
-            visit(f);
-            assert_undamaged(f);
-            assert_seen(f, 0, block.address, 40, 30);
-            image_free_block(&f->table, block.address, 40);
-        }
-    }
+    return image_record(&f->table, &f->root->counters, id);
 }
 
-// A part that is not marked as having starts is not read; the others are.
-static void test_parts(void **state)
+// Grids of every stride, units with both a grid and a list, and lists with buckets; the count of all blocks by their sites
+// says the same as the visit.
+static void test_grids_and_lists_are_merged(void **state)
 {
     struct fixture *f = *state;
-    for (uint64_t part = 0; part < TM_LEAF_PARTS; part++)
-        image_block(&f->table, HEAP + part * 0x10000 + part * 48, 20, f->site);
-    visit(f);
-    assert_int_equal(f->count, TM_LEAF_PARTS);
-    uint64_t *branch = image_at(f->image, f->root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8);
-    uint64_t *leaf = image_at(f->image, *branch + (HEAP >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)) * 8, 8);
-    *leaf &= ~UINT64_C(0x0f09);
-    visit(f);
-    assert_corrupt(f, 6, TM_LEAF_PARTS - 6); // they are counted
-    f->root->owned.traced -= UINT64_C(6 * 20);
-    visit(f);
+    size_t count = 0;
+    uint64_t bytes = 0;
+    for (uint32_t stride = 16; stride <= 512; stride += 16) {
+        uint64_t unit = HEAP + stride / 16 * 3 * UNIT;
+        image_grid(&f->table, unit, stride, stride / 48 * 16);
+        for (uint64_t start = unit + stride / 48 * 16, i = 0; start + stride <= unit + UNIT; start += stride, i++) {
+            uint64_t size = i % 5 ? stride : stride / 2; // the halves are free for blocks of the list
+            image_block(&f->table, start, size, i % 2 ? f->site : f->other_site);
+            bytes += size;
+            count++;
+            if (i % 5 || stride < 64 || stride % 32)
+                continue;
+            image_block(&f->table, start + stride / 2, 8, f->site);
+            bytes += 8;
+            count++;
+        }
+        image_block(&f->table, unit + UNIT, UNIT + 100, f->other_site); // it reaches into the unit after it
+        bytes += UNIT + 100;
+        count++;
+    }
+    visit(f); // see() checks the order
     assert_undamaged(f);
-    assert_int_equal(f->count, TM_LEAF_PARTS - 6);
-    assert_seen(f, 0, HEAP + 0x10000 + 48, 20, 30);
-    assert_seen(f, 1, HEAP + 0x20000 + 96, 20, 30);
-    assert_seen(f, 2, HEAP + 0x40000 + 4 * 48, 20, 30);
+    assert_int_equal(f->count, count);
+    uint64_t seen = 0;
+    if (count <= MOST) {
+        for (size_t i = 0; i < count; i++)
+            seen += f->seen[i].size;
+        assert_int_equal(seen, bytes);
+    }
+    assert_int_equal(f->root->owned.traced, bytes);
 }
 
 static void test_order_over_the_whole_address_space(void **state)
 {
     struct fixture *f = *state;
-    static const uint64_t addresses[] = {0x10,          0xfffff0,        0x1000000,       HEAP - 16,
-                                         HEAP,          HEAP + MIB - 16, HEAP + 40 * MIB, 0xfffffffffff0 - 0x100,
+    static const uint64_t addresses[] = {0x10,
+                                         0xfffff0,
+                                         0x1000000,
+                                         HEAP - 16,
+                                         HEAP,
+                                         HEAP + UNIT - 16,
+                                         HEAP + LEAF - 16,
+                                         HEAP + LEAF,
+                                         HEAP + 40 * LEAF,
+                                         0xfffffffffff0 - 0x100,
                                          0xfffffffffff0};
     const size_t count = sizeof(addresses) / sizeof(addresses[0]);
     for (size_t i = count; i-- > 0;)
@@ -241,9 +260,9 @@ static struct tm_site *site_record(struct fixture *f, uint32_t id)
 static void untrack(struct fixture *f, uint32_t id)
 {
     struct tm_tracked *tracked = image_record(&f->table, &f->root->tracked, id);
-    struct tm_site *site = site_record(f, tracked->site);
-    site->frees++;
-    site->freed += tracked->size;
+    struct tm_counters *counters = counters_record(f, tracked->site);
+    counters->frees++;
+    counters->freed += tracked->size;
     f->root->owned.traced -= tracked->size;
     tracked->site = 0;
 }
@@ -259,7 +278,7 @@ static void test_tracked_and_resizing_blocks_are_in_order(void **state)
     image_track(&f->table, 0, HEAP + 0x801, 9, f->site); // not aligned
     untrack(f, image_track(&f->table, 7, HEAP + 0x900, 9, f->foreign_site));
     f->root->resize[3] = (struct tm_resize){HEAP + 0x500, 77, f->other_site, TM_RESIZE_BUSY, 0};
-    f->root->resize[5] = (struct tm_resize){HEAP + 0x400, 66, f->other_site, TM_RESIZE_BUSY, 0};
+    f->root->resize[5] = (struct tm_resize){HEAP + 0x9000, 66, f->other_site, TM_RESIZE_BUSY, HEAP + 0x400};
     f->root->resize[6] = (struct tm_resize){HEAP + 0x600, 88, f->other_site, TM_RESIZE_CLAIMED, 0};
     visit(f);
     assert_undamaged(f);
@@ -297,6 +316,14 @@ static void test_blocks_beyond_what_their_site_counts_are_damage(void **state)
     image_block(&f->table, HEAP, 100, f->site);
     image_block(&f->table, HEAP + 0x100, 100, f->other_site);
     image_block(&f->table, HEAP + 0x200, 100, f->other_site);
+    visit(f);
+    assert_undamaged(f);
+    image_grid(&f->table, HEAP, 256, 0);
+    for (unsigned i = 0; i < 3; i++) { // from the list into a grid, where a slot can be stored again
+        uint64_t *entry = image_entry(&f->table, HEAP + i * 0x100);
+        *entry = 0;
+        image_put_block(&f->table, HEAP + i * 0x100, 100, i ? f->other_site : f->site);
+    }
     visit(f);
     assert_undamaged(f);
     image_put_block(&f->table, HEAP, 100, f->other_site);
@@ -338,8 +365,8 @@ static void test_many_tracked_blocks(void **state)
     struct tm_tracked *records = image_at(f->image, array->chunk[0], (count + 1) * sizeof(*records));
     for (uint64_t i = 1; i <= count; i++) { // 40000 * 7 mod 40001 goes through all numbers, downwards by large steps
         records[i] = (struct tm_tracked){.address = i * 39994 % 40001, .size = i, .domain = 7, .site = f->foreign_site};
-        site_record(f, f->foreign_site)->allocations++;
-        site_record(f, f->foreign_site)->allocated += i;
+        counters_record(f, f->foreign_site)->allocations++;
+        counters_record(f, f->foreign_site)->allocated += i;
         f->root->owned.traced += i;
     }
     image_rehash(&f->table, f->root);
@@ -364,11 +391,16 @@ static void test_an_origin_is_the_same_object_for_all_its_blocks(void **state)
 static void test_blocks_are_read_in_bulk(void **state)
 {
     struct fixture *f = *state;
-    for (uint64_t i = 0; i < 4000; i++)
+    for (uint64_t i = 0; i < 16384; i++) {
+        if (i % 256 == 0)
+            image_grid(&f->table, HEAP + i * 64, 64, 0);
         image_block(&f->table, HEAP + i * 64, 50, f->site);
+    }
+    for (uint64_t i = 0; i < 500; i++)
+        image_block(&f->table, HEAP + 2 * MIB + i * 4096, 1000, f->site);
     uint64_t before = image_reads(f->image);
     visit(f);
-    assert_int_equal(f->count, 4000);
+    assert_int_equal(f->count, 16884);
     assert_true(image_reads(f->image) - before < 60);
 }
 
@@ -378,75 +410,109 @@ static void test_blocks_are_read_in_bulk(void **state)
 static void test_a_missing_page_leaves_out_its_blocks_only(void **state)
 {
     struct fixture *f = *state;
-    // A page of a leaf covers 16 KiB.
+    // A page of units covers 4 MiB.
     for (uint64_t i = 0; i < 8; i++)
-        image_block(&f->table, HEAP + i * 0x2000, 50, f->site);
-    uint64_t leaf = image_leaf(&f->table, HEAP);
-    image_hide(f->image, leaf + 4096, 4096);
+        image_block(&f->table, HEAP + i * 2 * MIB, 50, f->site);
+    uint64_t units = image_unit_address(&f->table, HEAP);
+    image_hide(f->image, units + 4096, 4096);
     visit(f);
     assert_int_equal(f->count, 6);
-    assert_seen(f, 1, HEAP + 0x2000, 50, 30);
-    assert_seen(f, 2, HEAP + 0x8000, 50, 30);
+    assert_seen(f, 1, HEAP + 2 * MIB, 50, 30);
+    assert_seen(f, 2, HEAP + 8 * MIB, 50, 30);
     assert_int_equal(f->traces.damage.unreadable_bytes, 4096);
-    assert_int_equal(f->traces.damage.unreadable_records, 1024);
+    assert_int_equal(f->traces.damage.unreadable_records, 256);
     assert_int_equal(f->traces.damage.corrupt_records, 0);
-    assert_int_equal(f->traces.damage.first_address, leaf + 4096);
+    assert_int_equal(f->traces.damage.first_address, units + 4096);
 }
 
-// The start is there and its size is not: that is no contradiction.
-static void test_a_missing_size(void **state)
+// A grid on two pages: the slots of the one that is there count, if its head is.
+static void test_a_missing_page_of_a_grid(void **state)
 {
     struct fixture *f = *state;
-    image_block(&f->table, HEAP, 50, f->site);
-    image_block(&f->table, HEAP + 0x4000 - 16, 500, f->site);
-    image_block(&f->table, HEAP + 0x8000 - 32, 0x40000000, f->site);
-    uint64_t leaf = image_leaf(&f->table, HEAP);
-    image_hide(f->image, leaf + 4096, 1);
-    image_hide(f->image, leaf + 8192, 1);
+    image_grid(&f->table, HEAP - UNIT, 512, 0); // so that the next one is not at a page's beginning
+    uint64_t array = image_grid(&f->table, HEAP, 16, 0), page = (array + 4095) / 4096 * 4096;
+    uint64_t before = (page - array - TM_GRID_HEAD) / 4;
+    assert_in_range(before, 1, 1023);
+    for (uint64_t i = 0; i < 1024; i++)
+        image_block(&f->table, HEAP + i * 16, 16, f->site);
+    image_hide(f->image, page, 4096);
     visit(f);
-    assert_int_equal(f->count, 1);
+    assert_int_equal(f->count, before);
+    assert_int_equal(f->traces.damage.unreadable_records, 1024 - before);
     assert_int_equal(f->traces.damage.corrupt_records, 0);
-    assert_int_equal(f->traces.damage.unreadable_bytes, 8192);
-    assert_int_equal(f->traces.damage.unreadable_records, 2 * 1024 + 1);
-    // At a leaf's end, where the size is read separately.
     image_show_all(f->image);
-    image_free_block(&f->table, HEAP + 0x8000 - 32, 0x40000000);
-    image_block(&f->table, HEAP + MIB - 16, 500, f->site);
-    image_hide(f->image, image_leaf(&f->table, HEAP + MIB), 4096);
+    image_hide(f->image, page - 4096, 4096);
     visit(f);
-    assert_int_equal(f->count, 2);
+    assert_int_equal(f->count, 0);
     assert_int_equal(f->traces.damage.corrupt_records, 0);
-    assert_int_equal(f->traces.damage.unreadable_records, 1024 + 1);
+    image_show_all(f->image);
+    *(uint64_t *)image_at(f->image, array, 8) ^= 1; // the head of another unit
+    visit(f);
+    assert_corrupt(f, 1, 0);
 }
 
-static void test_missing_leaves_branches_and_directory(void **state)
+static void test_a_missing_chunk_of_a_list(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t i = 0; i < 10; i++)
+        image_block(&f->table, HEAP + i * 256, 50, f->site);
+    struct tm_list_chunk *first = image_at(
+        f->image, image_unit(&f->table, HEAP)->list >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK, sizeof(*first));
+    uint64_t far = image_map_anywhere(f->image, 4096);
+    struct tm_list_chunk *second = image_at(f->image, far, sizeof(*second));
+    *second =
+        *(struct tm_list_chunk *)image_at(f->image, first->next >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK, 64);
+    first->next = image_list_word(&f->table, HEAP, far, false);
+    image_hide(f->image, far, 4096);
+    visit(f);
+    assert_int_equal(f->count, 7);
+    assert_int_equal(f->traces.damage.unreadable_records, 8);
+    assert_int_equal(f->traces.damage.corrupt_records, 0);
+}
+
+static void test_missing_units_and_leaves(void **state)
 {
     struct fixture *f = *state;
     const uint64_t far = HEAP + (UINT64_C(1) << 40);
     image_block(&f->table, HEAP, 50, f->site);
-    image_block(&f->table, HEAP + MIB, 60, f->site);
+    image_block(&f->table, HEAP + LEAF, 60, f->site);
     image_block(&f->table, far, 70, f->site);
-    image_hide(f->image, image_leaf(&f->table, HEAP), sizeof(tm_leaf));
+    image_hide(f->image, image_unit_address(&f->table, HEAP), TM_LEAF_UNITS * sizeof(struct tm_unit));
     visit(f);
     assert_int_equal(f->count, 2);
-    assert_seen(f, 0, HEAP + MIB, 60, 30);
-    assert_int_equal(f->traces.damage.unreadable_bytes, sizeof(tm_leaf) / TM_LEAF_PARTS);
+    assert_seen(f, 0, HEAP + LEAF, 60, 30);
+    assert_int_equal(f->traces.damage.unreadable_bytes, TM_LEAF_UNITS * sizeof(struct tm_unit));
+    assert_int_equal(f->traces.damage.unreadable_records, TM_LEAF_UNITS);
     image_show_all(f->image);
-    uint64_t *branch = image_at(f->image, f->root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8);
-    image_hide(f->image, *branch, sizeof(tm_branch));
-    visit(f);
-    assert_int_equal(f->count, 1);
-    assert_seen(f, 0, far, 70, 30);
-    assert_int_equal(f->traces.damage.unreadable_records, TM_BRANCH_ENTRIES);
-    image_show_all(f->image);
-    image_hide(f->image, f->root->directory, sizeof(tm_directory));
+    image_hide(f->image, image_record_address(&f->table, &f->root->leaves, 0), 4096);
     visit(f);
     assert_int_equal(f->count, 0);
-    assert_int_equal(f->traces.damage.unreadable_bytes, sizeof(tm_directory));
-    f->root->directory = UINT64_MAX - 4095;
+    assert_int_equal(f->traces.damage.unreadable_records, 3);
+    image_show_all(f->image);
+    image_copy(&f->table, &f->root->leaves, 0);
+    image_hide(f->image, image_record_address(&f->table, &f->root->leaves, 0), 4096);
     visit(f);
-    assert_int_equal(f->count, 0);
-    assert_int_equal(f->traces.damage.corrupt_records, 1);
+    assert_int_equal(f->count, 3);
+    assert_undamaged(f);
+}
+
+// In the lean profile only the root says that something has vanished.
+static void test_blocks_that_vanish_are_missed(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 50, f->site);
+    image_block(&f->table, HEAP + LEAF, 60, f->site);
+    visit(f);
+    assert_undamaged(f);
+    image_unit(&f->table, HEAP)->list = 0; // a page of zeros
+    visit(f);
+    assert_corrupt(f, 1, 1);
+    f->root->owned.traced -= 50; // as if it had been freed
+    visit(f);
+    assert_undamaged(f);
+    f->root->owned.traced -= 60; // it was about to be
+    visit(f);
+    assert_undamaged(f);
 }
 
 static void test_missing_tracked_records(void **state)
@@ -470,29 +536,41 @@ static void test_a_missing_site(void **state)
     assert_int_equal(f->count, 0);
     assert_int_equal(f->traces.damage.unreadable_records, 2);
     image_show_all(f->image);
+    image_copy(&f->table, &f->root->nodes, 0);
+    image_copy(&f->table, &f->root->sites, 0);
+    image_hide(f->image, image_record_address(&f->table, &f->root->nodes, 1), 4096);
+    image_hide(f->image, image_record_address(&f->table, &f->root->sites, 1), 4096);
+    visit(f);
+    assert_int_equal(f->count, 2);
+    assert_undamaged(f);
+    f->root->sites.copy[0] = 0;
+    image_show_all(f->image);
     image_hide(f->image, image_record_address(&f->table, &f->root->sites, 1), 4096);
     visit(f);
     assert_int_equal(f->count, 0);
     assert_int_equal(f->traces.damage.unreadable_records, 2);
 }
 
-// The tree leads to more missing memory than should ever be tried.
-static void test_a_tree_of_nothing_is_given_up(void **state)
+// The map leads to more missing memory than should ever be tried.
+static void test_a_map_of_nothing_is_given_up(void **state)
 {
     struct fixture *f = *state;
     image_block(&f->table, 0x100000, 50, f->site);
-    uint64_t *branch = image_at(f->image, f->root->directory, 8);
-    uint64_t *leaves = image_at(f->image, *branch, sizeof(tm_branch));
-    for (uint64_t i = 2; i < TM_BRANCH_ENTRIES; i++)
-        leaves[i] = (i << 32) | 0xffff;
-    uint64_t *directory = image_at(f->image, f->root->directory, sizeof(tm_directory));
-    for (uint64_t i = 1; i < TM_DIRECTORY_ENTRIES; i++)
-        directory[i] = i << 36;
+    for (uint64_t unit = 100; unit < TM_LEAF_UNITS; unit++) {
+        struct tm_unit *words = image_unit(&f->table, unit * UNIT);
+        words->grid = image_grid_word(&f->table, unit * UNIT, UINT64_C(0x100000000) + unit * 0x100000, 16, 0);
+        words->list = image_list_word(&f->table, unit * UNIT, UINT64_C(0x200000000000) + unit * 0x100000, unit % 2);
+    }
+    for (uint64_t i = 1; i < 2000; i++) {
+        struct tm_leaf *leaf = image_record(&f->table, &f->root->leaves, image_leaf(&f->table, i * LEAF));
+        leaf->units = (i << 32) + 0x10000000;
+    }
+    image_rehash(&f->table, f->root);
     uint64_t before = image_reads(f->image);
     visit(f);
-    assert_int_equal(f->count, 1);
+    assert_true(f->count <= 1);
     assert_true(image_reads(f->image) - before < 20000);
-    assert_true(f->traces.damage.unreadable_records > 100000000);
+    assert_true(f->traces.damage.unreadable_records > 10000000);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -510,48 +588,71 @@ static void test_a_block_inside_another(void **state)
     assert_seen(f, 0, HEAP + 96, 20, 30);
     assert_int_equal(f->traces.damage.first_address, HEAP);
     // One wrong size does not hide everything after it.
-    image_put_block(&f->table, HEAP, 1ULL << 40, f->site);
+    *image_entry(&f->table, HEAP) |= TM_ENTRY_SIZE_MASK << TM_ENTRY_SIZE_SHIFT;
     visit(f);
     assert_corrupt(f, 1, 3);
+    // Between a grid and a list, and between two units.
+    *image_entry(&f->table, HEAP) = 0;
+    image_grid(&f->table, HEAP, 256, 0);
+    image_put_block(&f->table, HEAP, 200, f->site);
+    visit(f);
+    assert_corrupt(f, 1, 3);
+    image_put_block(&f->table, HEAP - 16, 17, f->site);
+    image_block(&f->table, HEAP - 48, 32, f->site);
+    visit(f);
+    assert_corrupt(f, 2, 4);
 }
 
-static void test_bad_slots(void **state)
+static void test_bad_slots_and_entries(void **state)
 {
     struct fixture *f = *state;
+    image_grid(&f->table, HEAP, 64, 0);
     image_block(&f->table, HEAP, 50, f->site);
     image_block(&f->table, HEAP + 0x1000, 50, f->site);
-    static const struct {
-        uint32_t start, low, high;
-    } bad[] = {
-        {18u << TM_SLOT_SMALL_SHIFT, 0, 0},               // no such small size
-        {31u << TM_SLOT_SMALL_SHIFT, 0, 0},               //
-        {0, 16, 0},                                       // which would be small
-        {0, 0, 0},                                        //
-        {0, TM_SIZE_ESCAPE | 5, 0},                       // small, in spite of the second slot
-        {0, TM_SIZE_ESCAPE | 5, TM_SIZE_ESCAPE | 1},      // the second slot has the escape bit, too
-        {0, TM_SIZE_ESCAPE | TM_SIZE_MASK, TM_SIZE_MASK}, // leaves the map
-    };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        *image_slot(&f->table, HEAP) = TM_SLOT_START | bad[i].start | f->site;
-        *image_slot(&f->table, HEAP + 16) = bad[i].low;
-        *image_slot(&f->table, HEAP + 32) = bad[i].high;
-        visit(f);
-        assert_corrupt(f, 1, 1);
-        assert_int_equal(f->traces.damage.first_address, HEAP);
-    }
-    *image_slot(&f->table, HEAP) = TM_SLOT_START | f->site;
-    *image_slot(&f->table, HEAP + 16) = TM_SLOT_START | 17u << TM_SLOT_SMALL_SHIFT | f->site;
-    visit(f); // a start where the size should be: only the second block is accepted
-    assert_corrupt(f, 1, 2);
-    // Watched, but without a start: not a block.
-    *image_slot(&f->table, HEAP) = TM_SLOT_WATCHED | 77;
-    *image_slot(&f->table, HEAP + 16) = TM_SLOT_WATCHED | 78;
+    *image_slot(&f->table, HEAP) |= 65u << TM_SLOT_SIZE_SHIFT; // 115 bytes
+    visit(f);
+    assert_corrupt(f, 1, 1);
+    assert_int_equal(f->traces.damage.first_address, HEAP);
+    *image_slot(&f->table, HEAP) = 0;
     visit(f);
     assert_corrupt(f, 1, 1); // but one is counted
-    assert_int_equal(f->traces.damage.first_address, f->root->directory);
+    assert_int_equal(f->traces.damage.first_address, IMAGE_ROOT);
     f->root->owned.traced -= 50;
     visit(f);
     assert_corrupt(f, 0, 1);
+    // An entry in the bucket for another part of the unit.
+    for (uint64_t i = 0; i < 30; i++)
+        image_put_block(&f->table, HEAP + UNIT + i * 256, 5, f->site);
+    *image_entry(&f->table, HEAP + UNIT + 29 * 256) ^= UINT64_C(1) << (TM_ENTRY_START_SHIFT + 9);
+    visit(f);
+    assert_corrupt(f, 1, 30);
+}
+
+static void test_bad_words(void **state)
+{
+    struct fixture *f = *state;
+    image_grid(&f->table, HEAP, 64, 0);
+    image_block(&f->table, HEAP, 50, f->site);
+    image_block(&f->table, HEAP + 0x1000, 500, f->site);
+    image_block(&f->table, HEAP + UNIT, 500, f->site);
+    struct tm_unit *unit = image_unit(&f->table, HEAP), good = *unit;
+    const struct {
+        uint64_t grid, list;
+        size_t seen;
+    } bent[] = {
+        {good.grid ^ 2, good.list, 2},
+        {good.grid, good.list ^ UINT64_C(1) << 30, 2},
+        {good.grid & ~UINT64_C(0x3f), good.list, 2}, // a stride of 0
+        {image_grid_word(&f->table, HEAP, 0, 64, 0), good.list, 2},
+        {image_grid_word(&f->table, HEAP, 0x1000, 64, 64), good.list, 2}, // a phase as large as the stride
+        {image_grid_word(&f->table, HEAP, 0x1000, 528, 0), good.list, 2},
+    };
+    for (size_t i = 0; i < sizeof(bent) / sizeof(bent[0]); i++) {
+        *unit = (struct tm_unit){bent[i].grid, bent[i].list};
+        visit(f);
+        assert_corrupt(f, 1, bent[i].seen);
+        assert_int_equal(f->traces.damage.first_address, HEAP);
+    }
 }
 
 static void test_bad_sites(void **state)
@@ -559,11 +660,17 @@ static void test_bad_sites(void **state)
     struct fixture *f = *state;
     image_block(&f->table, HEAP, 50, f->site);
     image_put_block(&f->table, HEAP + 0x100, 50, 0);
-    image_put_block(&f->table, HEAP + 0x200, 50, (uint32_t)f->root->sites.count);
+    image_put_block(&f->table, HEAP + 0x200, 50, (uint32_t)f->root->sites.count + 1);
     image_put_block(&f->table, HEAP + 0x300, 50, TM_SLOT_SITE_MASK);
+    uint32_t dead = image_site(&f->table, site_record(f, f->site)->node, 0, 0);
     image_put_block(&f->table, HEAP + 0x400, 50, f->foreign_site); // of another domain
     visit(f);
     assert_corrupt(f, 4, 1);
+    image_put_block(&f->table, HEAP + 0x480, 50, dead); // whose record is free
+    site_record(f, dead)->node = 0;
+    visit(f);
+    assert_corrupt(f, 5, 1);
+    *image_entry(&f->table, HEAP + 0x480) = 0;
     image_track(&f->table, 3, 1, 1, f->foreign_site);
     struct tm_tracked *tracked = image_record(&f->table, &f->root->tracked, 1);
     visit(f);
@@ -590,43 +697,74 @@ static void test_a_site_whose_traceback_is_corrupt(void **state)
     assert_corrupt(f, 5, 5);
 }
 
-// The same memory may not be two parts of the tree, and nothing is read twice.
-static void test_nothing_is_read_twice(void **state)
+// The same memory may not be two parts of the map, and nothing is used twice.
+static void test_nothing_is_used_twice(void **state)
 {
     struct fixture *f = *state;
+    uint64_t array = image_grid(&f->table, HEAP, 64, 0);
     for (uint64_t i = 0; i < 100; i++)
         image_block(&f->table, HEAP + i * 64, 50, f->site);
-    uint64_t *directory = image_at(f->image, f->root->directory, sizeof(tm_directory));
-    uint64_t branch = directory[HEAP >> TM_BRANCH_SHIFT];
-    uint64_t *leaves = image_at(f->image, branch, sizeof(tm_branch));
-    uint64_t leaf = leaves[HEAP >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)];
-    for (uint64_t i = 0; i < TM_BRANCH_ENTRIES; i++)
-        leaves[i] = leaf | 0xffff;
-    for (uint64_t i = 0; i < TM_DIRECTORY_ENTRIES; i++)
-        directory[i] = branch;
+    image_block(&f->table, HEAP + 8192, 50, f->site);
+    image_block(&f->table, HEAP + UNIT, 50, f->site);
+    uint64_t chunk = image_unit(&f->table, HEAP + UNIT)->list >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK;
+    for (uint64_t i = 2; i < TM_LEAF_UNITS; i++) {
+        struct tm_unit *unit = image_unit(&f->table, HEAP + i * UNIT);
+        unit->grid = image_grid_word(&f->table, HEAP + i * UNIT, array + i % 10 * 64, 64, 0);
+        unit->list = image_list_word(&f->table, HEAP + i * UNIT, chunk, false);
+    }
     uint64_t before = image_reads(f->image);
     visit(f);
-    assert_int_equal(f->count, 100);
-    assert_int_equal(f->traces.damage.corrupt_records, TM_BRANCH_ENTRIES - 1 + TM_DIRECTORY_ENTRIES - 1);
+    assert_int_equal(f->traces.damage.corrupt_records, 2 * (TM_LEAF_UNITS - 2));
+    assert_int_equal(f->count, 102);
     assert_true(image_reads(f->image) - before < 60);
+}
+
+static void test_a_list_that_is_a_loop(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 50, f->site);
+    uint64_t word = image_unit(&f->table, HEAP)->list;
+    struct tm_list_chunk *chunk = image_at(f->image, word >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK, 64);
+    chunk->next = word;
+    visit(f);
+    assert_corrupt(f, 1, 1);
+    // Five chunks, where there can be four; buckets in a bucket.
+    chunk->next = 0;
+    for (uint64_t i = 1; i < 28; i++)
+        image_put_block(&f->table, HEAP + i * 64, 50, f->site);
+    for (unsigned i = 0; i < 3; i++)
+        chunk = image_at(f->image, chunk->next >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK, 64);
+    assert_int_equal(chunk->next, 0);
+    chunk->next = image_list_word(&f->table, HEAP, image_map_anywhere(f->image, 64), false);
+    visit(f);
+    assert_corrupt(f, 1, 28);
+    uint64_t buckets = image_map_anywhere(f->image, 4096);
+    uint64_t *words = image_at(f->image, buckets, 512);
+    chunk->next = image_list_word(&f->table, HEAP, buckets, true);
+    words[3] = image_list_word(&f->table, HEAP, image_map_anywhere(f->image, 512), true);
+    visit(f);
+    assert_corrupt(f, 1, 28);
 }
 
 static void test_leaves_which_overlap(void **state)
 {
     struct fixture *f = *state;
     image_block(&f->table, HEAP, 50, f->site);
-    image_block(&f->table, HEAP + MIB, 50, f->site);
-    image_block(&f->table, HEAP + 2 * MIB, 50, f->site);
-    uint64_t branch = *(uint64_t *)image_at(f->image, f->root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8);
-    uint64_t *leaves = image_at(f->image, branch, sizeof(tm_branch));
-    const uint64_t first = HEAP >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1);
-    leaves[first + 1] = leaves[first] + 0x10000;
-    leaves[first + 2] = leaves[first] - 0x30000;
+    image_block(&f->table, HEAP + LEAF, 50, f->site);
+    image_block(&f->table, HEAP + 2 * LEAF, 50, f->site);
+    struct tm_leaf *leaves[4];
+    for (unsigned i = 0; i < 3; i++)
+        leaves[i] = image_record(&f->table, &f->root->leaves, image_leaf(&f->table, HEAP + i * LEAF));
+    uint64_t units = leaves[1]->units;
+    leaves[1]->units = leaves[0]->units + 4096;
+    image_rehash(&f->table, f->root);
     visit(f);
-    assert_corrupt(f, 2, 1);
-    leaves[first + 1] = 3 | (leaves[first] & ~TM_LEAF_PARTS_MASK); // itself
+    assert_corrupt(f, 1, 2);
+    leaves[1]->units = units;
+    leaves[1]->start = leaves[0]->start; // two of the same range: one of them is used
+    image_rehash(&f->table, f->root);
     visit(f);
-    assert_corrupt(f, 2, 1);
+    assert_int_equal(f->traces.damage.corrupt_records, f->count == 2 ? 1 : 2); // the words of the other are its own
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -656,9 +794,9 @@ static void test_it_can_be_stopped_at_every_question(void **state)
 {
     struct fixture *f = *state;
     for (uint64_t i = 0; i < 5; i++)
-        image_block(&f->table, HEAP + i * MIB, 50, f->site);
+        image_block(&f->table, HEAP + i * LEAF, 50, f->site);
     image_track(&f->table, 7, 1, 1, f->foreign_site);
-    image_hide(f->image, image_leaf(&f->table, HEAP), 4096);
+    image_hide(f->image, image_unit_address(&f->table, HEAP), 4096);
     visit(f);
     uint64_t questions = f->asked;
     assert_true(questions >= 10);
@@ -676,17 +814,19 @@ static void test_random_damage(void **state)
 {
     struct fixture *f = *state;
     uint64_t random = 88172645463325252u;
+    uint64_t array = image_grid(&f->table, HEAP, 128, 32);
+    for (uint64_t i = 0; i < 100; i++)
+        image_block(&f->table, HEAP + 32 + i * 128, i % 129, f->site);
     for (uint64_t i = 0; i < 200; i++)
-        image_block(&f->table, HEAP + i * 0x1230 / 16 * 16, i * 37 % 300, i % 2 ? f->site : f->other_site);
+        image_block(&f->table, HEAP + UNIT + i * 0x130, i * 37 % 300, i % 2 ? f->site : f->other_site);
     for (uint64_t i = 0; i < 50; i++)
         image_track(&f->table, 7, HEAP + i * 100, i, f->foreign_site);
-    uint64_t branch = *(uint64_t *)image_at(f->image, f->root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8);
     const struct {
         uint64_t address, length;
     } places[] = {
-        {f->root->directory + (HEAP >> TM_BRANCH_SHIFT) * 8, 8},
-        {branch + (HEAP >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)) * 8, 8},
-        {image_leaf(&f->table, HEAP), 4096},
+        {image_record_address(&f->table, &f->root->leaves, 1), sizeof(struct tm_leaf)},
+        {image_unit_address(&f->table, HEAP), 64},
+        {array, 8192}, // and the chunks after it
         {image_record_address(&f->table, &f->root->sites, 1), 3 * sizeof(struct tm_site)},
         {image_record_address(&f->table, &f->root->tracked, 1), 10 * sizeof(struct tm_tracked)},
     };
@@ -705,11 +845,11 @@ static void test_random_damage(void **state)
 int main(void)
 {
 #define WALK_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define LEAN_TEST(function) cmocka_unit_test_setup_teardown(function, setup_lean, teardown)
     const struct CMUnitTest tests[] = {
         WALK_TEST(test_empty),
         WALK_TEST(test_sizes),
-        WALK_TEST(test_sizes_across_borders),
-        WALK_TEST(test_parts),
+        WALK_TEST(test_grids_and_lists_are_merged),
         WALK_TEST(test_order_over_the_whole_address_space),
         WALK_TEST(test_tracked_and_resizing_blocks_are_in_order),
         WALK_TEST(test_a_resize_record_is_void_where_its_block_is_shown),
@@ -718,20 +858,26 @@ int main(void)
         WALK_TEST(test_an_origin_is_the_same_object_for_all_its_blocks),
         WALK_TEST(test_blocks_are_read_in_bulk),
         WALK_TEST(test_a_missing_page_leaves_out_its_blocks_only),
-        WALK_TEST(test_a_missing_size),
-        WALK_TEST(test_missing_leaves_branches_and_directory),
+        WALK_TEST(test_a_missing_page_of_a_grid),
+        WALK_TEST(test_a_missing_chunk_of_a_list),
+        WALK_TEST(test_missing_units_and_leaves),
+        LEAN_TEST(test_blocks_that_vanish_are_missed),
         WALK_TEST(test_missing_tracked_records),
         WALK_TEST(test_a_missing_site),
-        WALK_TEST(test_a_tree_of_nothing_is_given_up),
+        WALK_TEST(test_a_map_of_nothing_is_given_up),
         WALK_TEST(test_a_block_inside_another),
-        WALK_TEST(test_bad_slots),
+        WALK_TEST(test_bad_slots_and_entries),
+        WALK_TEST(test_bad_words),
         WALK_TEST(test_bad_sites),
         WALK_TEST(test_a_site_whose_traceback_is_corrupt),
-        WALK_TEST(test_nothing_is_read_twice),
+        WALK_TEST(test_nothing_is_used_twice),
+        WALK_TEST(test_a_list_that_is_a_loop),
         WALK_TEST(test_leaves_which_overlap),
         WALK_TEST(test_the_visitors_error_is_passed_on),
         WALK_TEST(test_it_can_be_stopped_at_every_question),
         WALK_TEST(test_random_damage),
+        LEAN_TEST(test_grids_and_lists_are_merged),
+        LEAN_TEST(test_a_site_whose_traceback_is_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

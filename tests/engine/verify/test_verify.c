@@ -12,15 +12,19 @@
 #include <cmocka.h>
 
 #include "engine/base/text.h"
+#include "layout/hash.h"
 #include "support/image.h"
 
 #define HEAP UINT64_C(0x7f7000000000)
 #define GIB (UINT64_C(1) << 30)
+#define UNIT UINT64_C(16384)
 
 struct fixture {
     struct image *image;
     struct image_table table;
     struct tm_root *root;
+    struct tm_root arrays; // as they were at first
+    bool keep_copies;      // copies of chunks are not made again before each question
     struct tm_session *session;
     struct tm_text output;
     char *message; // of the last error, or NULL
@@ -48,6 +52,7 @@ static int setup(void **state)
     image_table_create(&f->table, f->image, IMAGE_ROOT);
     image_table_fill(&f->table, HEAP);
     f->root = f->table.root;
+    f->arrays = *f->root;
     *state = f;
     return tm_session_create(&callbacks, f, &f->session) != NULL;
 }
@@ -67,6 +72,8 @@ static const char *verify(struct fixture *f, const char *line)
 {
     struct tm_request *request;
     struct tm_target *target = image_new_target(f->image);
+    if (!f->keep_copies)
+        image_copy_again(&f->table, &f->arrays);
     tm_text_clear(&f->output);
     free(f->message);
     f->message = NULL;
@@ -138,6 +145,10 @@ static uint64_t site_at(struct fixture *f, uint64_t id)
 {
     return image_record_address(&f->table, &f->root->sites, id);
 }
+static uint64_t counters_at(struct fixture *f, uint64_t id)
+{
+    return image_record_address(&f->table, &f->root->counters, id);
+}
 static uint64_t tracked_at(struct fixture *f, uint64_t id)
 {
     return image_record_address(&f->table, &f->root->tracked, id);
@@ -146,6 +157,7 @@ static uint64_t tracked_at(struct fixture *f, uint64_t id)
 #define CODE(f, id) ((struct tm_code *)image_at((f)->image, code_at((f), (id)), sizeof(struct tm_code)))
 #define NODE(f, id) ((struct tm_node *)image_at((f)->image, node_at((f), (id)), sizeof(struct tm_node)))
 #define SITE(f, id) ((struct tm_site *)image_at((f)->image, site_at((f), (id)), sizeof(struct tm_site)))
+#define COUNTERS(f, id) ((struct tm_counters *)image_at((f)->image, counters_at((f), (id)), sizeof(struct tm_counters)))
 #define TRACKED(f, id) ((struct tm_tracked *)image_at((f)->image, tracked_at((f), (id)), sizeof(struct tm_tracked)))
 
 static uint32_t *index_slots(struct fixture *f)
@@ -167,12 +179,6 @@ static uint64_t slot_address(struct fixture *f, unsigned position)
     return f->root->tracked_index + sizeof(struct tm_tracked_index) + position * sizeof(uint32_t);
 }
 
-static uint64_t *branch_entry(struct fixture *f, uint64_t address)
-{
-    uint64_t *branch = image_at(f->image, f->root->directory + (address >> TM_BRANCH_SHIFT) * 8, 8);
-    return image_at(f->image, *branch + (address >> TM_LEAF_SHIFT & (TM_BRANCH_ENTRIES - 1)) * 8, 8);
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 // Healthy tables
 
@@ -180,10 +186,10 @@ static void test_a_sound_table_is_healthy_and_its_figures_are_right(void **state
 {
     struct fixture *f = *state;
     assert_healthy(f);
-    // 0 + 5 + … + 95, 5 GiB, 100, the tracked ones' 100 + … + 119, and 8.
+    // 0 + 5 + … + 95, 512, 5000, 0 + 9 + … + 351, 900 MiB, 100, the tracked ones' 100 + … + 119, and 8.
     assert_string_equal(verify(f, ""), "healthy: the trace table at 0x7f5500300000 is consistent\n"
-                                       "checked: 43 live blocks of 5120 MiB (5368712368), 21 of them tracked;\n"
-                                       "         6 sites, 7 nodes, 7 code objects, 7 strings, 3 shadow leaves\n");
+                                       "checked: 85 live blocks of 900 MiB (943734180), 21 of them tracked;\n"
+                                       "         6 sites, 7 nodes, 7 code objects, 7 strings, 3 leaves\n");
     assert_string_equal(
         verify(f, "--json"),
         "{\"command\": \"tm-verify\", \"limit\": 10, \"strict\": false, \"table_address\": 140003052093440, "
@@ -191,8 +197,24 @@ static void test_a_sound_table_is_healthy_and_its_figures_are_right(void **state
         "\"healthy\", \"damaged\": 0, \"missing\": 0, \"in_flight\": 0, \"unreadable_bytes\": 0, \"full\": [], "
         "\"lost_blocks\": 0, \"lost_frames\": 0, \"hidden_blocks\": 0, "
         "\"hidden_bytes\": 0, \"findings\": [], \"checked\": {\"strings\": 7, \"codes\": 7, \"nodes\": 7, \"sites\": "
-        "6, "
-        "\"branches\": 2, \"leaves\": 3, \"tracked\": 21, \"watched\": 1, \"blocks\": 43, \"bytes\": 5368712368}}\n");
+        "6, \"leaves\": 3, \"grids\": 2, \"lists\": 19, "
+        "\"tracked\": 21, \"watched\": 2, \"blocks\": 85, \"bytes\": 943734180}}\n");
+}
+
+static void make_lean(struct fixture *f)
+{
+    f->root->flags |= TM_ROOT_LEAN;
+    f->root->counters.count = 1;
+}
+
+static void test_a_sound_lean_table_is_healthy(void **state)
+{
+    struct fixture *f = *state;
+    make_lean(f);
+    assert_healthy(f);
+    f->root->counters.count = 3;
+    assert_named(f, "root at 0x%llx: the lean profile has no counters, and here are 2",
+                 IMAGE_ROOT + offsetof(struct tm_root, counters));
 }
 
 // It is consistent, but what is new to the program is recorded without its place.
@@ -221,6 +243,7 @@ static void test_an_untraced_table_is_healthy(void **state)
     f->image = image_create();
     image_table_create(&f->table, f->image, IMAGE_ROOT);
     f->root = f->table.root;
+    f->arrays = *f->root;
     f->root->state = TM_STATE_LOADED;
     f->root->started = f->root->starts = f->root->frame_limit = 0;
     assert_healthy(f);
@@ -243,10 +266,10 @@ static void test_a_later_minor_version_may_use_what_was_reserved(void **state)
 static void test_a_damaged_root_is_named(void **state)
 {
     struct fixture *f = *state;
-    f->root->_reserved1[1] = 1;
+    f->root->_reserved2[1] = 1;
     f->root->shared._reserved[0] = 1;
     assert_named(f, "root at 0x%llx: a reserved field is not 0", IMAGE_ROOT + offsetof(struct tm_root, _reserved0));
-    f->root->_reserved1[1] = f->root->shared._reserved[0] = 0;
+    f->root->_reserved2[1] = f->root->shared._reserved[0] = 0;
     f->root->flags = 0x80;
     assert_named(f, "root at 0x%llx: unknown flags: 0x80", IMAGE_ROOT + offsetof(struct tm_root, flags));
     f->root->flags = 0;
@@ -257,11 +280,8 @@ static void test_a_damaged_root_is_named(void **state)
     assert_named(f, "root at 0x%llx: CPython's version is no text", IMAGE_ROOT + 56);
     f->root->python_text[60] = '\0';
     f->root->mapped = 4096;
-    assert_named(f, "root at 0x%llx: 4096 bytes are mapped, but the table takes", IMAGE_ROOT + 200);
+    assert_named(f, "root at 0x%llx: 4096 bytes are mapped, but the table takes", IMAGE_ROOT + 192);
     f->root->mapped = GIB;
-    f->root->leaves = 9;
-    assert_named(f, "root at 0x%llx: 9 leaves are counted, and 3 are in the map", IMAGE_ROOT + 208);
-    f->root->leaves = 3;
     assert_healthy(f);
 }
 
@@ -270,16 +290,18 @@ static void test_damaged_arrays_are_named(void **state)
     struct fixture *f = *state;
     uint64_t chunk = f->root->nodes.chunk[0];
     f->root->nodes.count = 17; // as if chunk 1 were there
-    assert_named(f, "nodes at 0x%llx: chunk 1, from record 16 on, is missing", IMAGE_ROOT + 1056);
+    assert_named(f, "nodes at 0x%llx: chunk 1, from record 16 on, is missing",
+                 IMAGE_ROOT + offsetof(struct tm_root, nodes));
     f->root->nodes.count = 8;
     f->root->nodes.chunk[7] = chunk + 4096;
-    assert_named(f, "nodes at 0x%llx: chunk 7 is at 0x", IMAGE_ROOT + 1056);
+    assert_named(f, "nodes at 0x%llx: chunk 7 is at 0x", IMAGE_ROOT + offsetof(struct tm_root, nodes));
     f->root->nodes.chunk[7] = 0;
     f->root->nodes.chunk[1] = f->root->sites.chunk[0] + 8;
     assert_named(f, "nodes at 0x%llx: it shares its memory with: sites at 0x", f->root->sites.chunk[0] + 8);
     f->root->nodes.chunk[1] = 0;
     f->root->nodes.count = UINT64_MAX;
-    assert_named(f, "nodes at 0x%llx: its count is 18446744073709551615, more than is possible", IMAGE_ROOT + 1056);
+    assert_named(f, "nodes at 0x%llx: its count is 18446744073709551615, more than is possible",
+                 IMAGE_ROOT + offsetof(struct tm_root, nodes));
     f->root->nodes.count = 8;
     assert_healthy(f);
 }
@@ -301,7 +323,7 @@ static void test_damaged_strings_are_named(void **state)
     image_rehash(&f->table, f->root);
     assert_named(f, "string 3 at 0x%llx: it is not UTF-8", string_at(f, 3));
     // The site whose frame has this name: its blocks, and those whose tracebacks contain it.
-    assert_contains(f->output.bytes, "hidden: up to 14 blocks of ");
+    assert_contains(f->output.bytes, "hidden: up to 40 blocks of ");
     *byte = '\x1b';
     *STRING(f, 3) = good;
     STRING(f, TM_STRING_UNKNOWN)->length = 4;
@@ -373,9 +395,14 @@ static void test_damaged_nodes_are_named(void **state)
     struct fixture *f = *state;
     const struct tm_node good = *NODE(f, 4);
     NODE(f, 4)->parent = 4; // a cycle
-    assert_named(f, "node 4 at 0x%llx: its parent, node 4, is not older", node_at(f, 4));
-    NODE(f, 4)->parent = 7;
-    assert_named(f, "node 4 at 0x%llx: its parent, node 7, is not older", node_at(f, 4));
+    assert_named(f, "node 4 at 0x%llx: its depth is 3, and its parent's 3", node_at(f, 4));
+    NODE(f, 4)->parent = 8;
+    assert_named(f, "node 4 at 0x%llx: its parent is node 8 of 7", node_at(f, 4));
+    *NODE(f, 4) = good;
+    NODE(f, 3)->depth = 0; // the record is free, and a child is not
+    assert_named(f, "node 4 at 0x%llx: its depth is 3, and its parent's 0", node_at(f, 4));
+    assert_contains(f->output.bytes, "the record of its traceback, node 3, is free");
+    NODE(f, 3)->depth = 2;
     *NODE(f, 4) = good;
     NODE(f, 4)->depth = 9;
     assert_named(f, "node 4 at 0x%llx: its depth is 9, and its parent's 2", node_at(f, 4));
@@ -396,7 +423,7 @@ static void test_damaged_sites_are_named(void **state)
     const struct tm_site good = *SITE(f, 2);
     SITE(f, 2)->node = 8;
     assert_named(f, "site 2 at 0x%llx: its traceback is node 8 of 7", site_at(f, 2));
-    assert_contains(f->output.bytes, "hidden: up to 5 blocks of 5120 MiB (5368709290) have no usable traceback");
+    assert_contains(f->output.bytes, "hidden: up to 18 blocks of 900 MiB (943720793) have no usable traceback");
     *SITE(f, 2) = good;
     SITE(f, 2)->total_frames = 1;
     assert_named(f, "site 2 at 0x%llx: 1 frames in all, and 2 are kept", site_at(f, 2));
@@ -415,11 +442,14 @@ static void test_damaged_sites_are_named(void **state)
     *SITE(f, 2) = good;
     SITE(f, 2)->total_frames = 9;
     assert_named(f, "site 2 at 0x%llx: it changed after it was written", site_at(f, 2));
-    assert_contains(f->output.bytes, "hidden: up to 5 blocks of 5120 MiB (5368709290) have no usable traceback");
+    assert_contains(f->output.bytes, "hidden: up to 18 blocks of 900 MiB (943720793) have no usable traceback");
     *SITE(f, 2) = good;
-    SITE(f, 2)->allocations += 1000;
-    assert_named(f, "site 2 at 0x%llx: it counts 1005 blocks of 5368709290 bytes, and 5 of 5368709290 are found",
-                 site_at(f, 2));
+    COUNTERS(f, 2)->allocations += 1000;
+    assert_named(f, "site 2 at 0x%llx: it counts 1018 blocks of 943720793 bytes, and 18 of 943720793 are found",
+                 counters_at(f, 2));
+    COUNTERS(f, 2)->allocations -= 1000;
+    SITE(f, 2)->node = 0; // the record is free, and blocks have it
+    assert_named(f, "block at 0x%llx: the record of its site, 2, is free", HEAP + 96);
     *SITE(f, 2) = good;
     f->root->frame_limit = 1;
     assert_named(f, "site 2 at 0x%llx: 2 frames, and the limit is 1", site_at(f, 2));
@@ -428,19 +458,22 @@ static void test_damaged_sites_are_named(void **state)
 static void test_damaged_slots_are_named(void **state)
 {
     struct fixture *f = *state;
-    const uint64_t block = HEAP + 10 * 96; // 50 bytes
+    const uint64_t block = HEAP + 10 * 96, other = HEAP + 2 * UNIT + 384; // 50 bytes; 9 bytes, in a list
     uint32_t good = *image_slot(&f->table, block);
     *image_slot(&f->table, block) = (good & ~TM_SLOT_SITE_MASK) | 77;
     assert_named(f, "block at 0x%llx: its site is 77 of 6", block);
-    *image_slot(&f->table, block) = good | 30u << TM_SLOT_SMALL_SHIFT;
-    assert_named(f, "block at 0x%llx: its slots contain no size", block);
+    *image_slot(&f->table, block) = good | TM_SLOT_SIZE_MASK << TM_SLOT_SIZE_SHIFT;
+    assert_named(f, "block at 0x%llx: its slot has an impossible size", block);
     *image_slot(&f->table, block) = good;
-    *image_slot(&f->table, block + 16) = 97;
-    assert_named(f, "block at 0x%llx: another block begins inside it", block);
-    *image_slot(&f->table, block + 16) = 50;
-    *image_slot(&f->table, HEAP + 18 * 96 + 32) = 8; // of the watched one
-    assert_named(f, "block at 0x%llx: its code object is number 8 of 7", HEAP + 18 * 96);
-    *image_slot(&f->table, HEAP + 18 * 96 + 32) = 2;
+    uint64_t *entry = image_entry(&f->table, other), good_entry = *entry;
+    *entry |= UINT64_C(400) << TM_ENTRY_SIZE_SHIFT;
+    assert_named(f, "block at 0x%llx: another block begins inside it", other);
+    *entry = good_entry;
+    entry = image_entry(&f->table, HEAP + 2 * UNIT + 39 * 384); // in a bucket
+    *entry ^= UINT64_C(1) << (TM_ENTRY_START_SHIFT + 9);
+    assert_named(f, "block at 0x%llx: its entry has an impossible start or size",
+                 (HEAP + 2 * UNIT + 39 * 384) ^ 0x2000);
+    *entry ^= UINT64_C(1) << (TM_ENTRY_START_SHIFT + 9);
     assert_healthy(f);
 }
 
@@ -449,30 +482,144 @@ static void test_a_lost_block_is_missed_by_its_site(void **state)
     struct fixture *f = *state;
     for (unsigned i = 0; i < 15; i += 5) // three of one site
         *image_slot(&f->table, HEAP + i * 96) = 0;
-    assert_named(f, "site 1 at 0x%llx: it counts 5 blocks of 158 bytes, and 2 of 83 are found", site_at(f, 1));
+    assert_named(f, "site 1 at 0x%llx: it counts 21 blocks of 8127 bytes, and 18 of 8052 are found", counters_at(f, 1));
     assert_contains(f->output.bytes, "hidden: up to 3 blocks of 75 B (75) have no usable traceback");
 }
 
-static void test_a_damaged_tree_is_named(void **state)
+// In the lean profile only the root counts.
+static void test_a_lost_block_is_missed_by_the_root(void **state)
 {
     struct fixture *f = *state;
-    uint64_t *entry = branch_entry(f, HEAP), *other = branch_entry(f, HEAP + 4096 + 9 * GIB), good = *entry;
-    uint64_t leaf = good & ~TM_LEAF_PARTS_MASK;
-    *entry = good & ~TM_LEAF_PARTS_MASK; // its parts are no longer marked
-    assert_named(f, "leaf at 0x%llx: blocks start in a part that is not marked as used", leaf);
-    *entry = good + 0x10000;
-    assert_named(f, "leaf at 0x%llx: it is not aligned", leaf + 0x10000);
-    uint64_t other_good = *other;
-    *entry = good;
-    *other = leaf | 1;
-    assert_named(f, "shadow map at 0x%llx: a branch or leaf overlaps another one", leaf);
+    make_lean(f);
+    *image_slot(&f->table, HEAP + 10 * 96) = 0;
+    assert_named(f, "root at 0x%llx: traced memory is 943734180 bytes, and all blocks have 943734130",
+                 IMAGE_ROOT + offsetof(struct tm_root, owned));
+    f->root->owned.traced -= 50;
+    assert_healthy(f);
+    f->root->owned.traced -= 25; // one is about to be freed
+    assert_in_flight(f, "traced memory is 943734105 bytes, and all blocks have 943734130");
+}
+
+static void test_a_damaged_map_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct tm_unit *unit = image_unit(&f->table, HEAP), good = *unit;
+    struct tm_unit *other = image_unit(&f->table, HEAP + 2 * UNIT), other_good = *other;
+    uint64_t array = unit->grid >> TM_GRID_ADDRESS_SHIFT & TM_GRID_ADDRESS_MASK;
+    uint64_t chunk = other->list >> TM_LIST_ADDRESS_SHIFT & TM_LIST_ADDRESS_MASK;
+    unit->grid ^= 2;
+    assert_named(f, "unit at 0x%llx: the word of its grid or of its list is impossible", HEAP);
+    *unit = good;
+    *(uint64_t *)image_at(f->image, array, 8) ^= 1;
+    assert_named(f, "unit at 0x%llx: its grid is that of another unit, or is damaged", HEAP);
+    *(uint64_t *)image_at(f->image, array, 8) ^= 1;
+    unit->list = image_list_word(&f->table, HEAP, chunk, false);
+    assert_named(f, "map at 0x%llx: a grid or a chunk of a list overlaps another one", chunk);
+    *unit = good;
+    uint64_t long_chunk = image_map_anywhere(f->image, 4096);
+    for (uint64_t i = 0; i < 5; i++)
+        ((struct tm_list_chunk *)image_at(f->image, long_chunk + i * 64, 64))->next =
+            i < 4 ? image_list_word(&f->table, HEAP, long_chunk + (i + 1) * 64, false) : 0;
+    unit->list = image_list_word(&f->table, HEAP, long_chunk, false);
+    assert_named(f, "unit at 0x%llx: its list is longer than a list can be", HEAP);
+    unit->list = image_list_word(&f->table, HEAP, f->root->sites.chunk[0], false);
+    verify(f, "-n 100");
+    assert_contains(f->output.bytes, "shares its memory with: ");
+    *unit = good;
     *other = other_good;
-    uint64_t *branch = image_at(f->image, f->root->directory + 8, 8);
-    *branch = 12345;
-    assert_named(f, "branch at 0x%llx: it is not aligned", 12345);
-    *branch = f->root->sites.chunk[0];
-    assert_named(f, "branch at 0x%llx: it shares its memory with: sites", f->root->sites.chunk[0]);
-    *branch = 0;
+    assert_healthy(f);
+}
+
+static void test_damaged_leaves_are_named(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t address = image_record_address(&f->table, &f->root->leaves, 2);
+    struct tm_leaf *leaf = image_at(f->image, address, sizeof(*leaf)), good = *leaf;
+    const struct tm_leaf *first = image_record(&f->table, &f->root->leaves, 1);
+    leaf->units += 64;
+    assert_named(f, "leaf 2 at 0x%llx: it changed after it was written", address);
+    leaf->start += UNIT;
+    image_rehash(&f->table, f->root);
+    assert_named(f, "leaf 2 at 0x%llx: no leaf can start there", address);
+    *leaf = good;
+    leaf->units = 8;
+    image_rehash(&f->table, f->root);
+    assert_named(f, "leaf 2 at 0x%llx: no units can be there", address);
+    *leaf = good;
+    leaf->units = first->units + 4096;
+    image_rehash(&f->table, f->root);
+    assert_named(f, "leaves at 0x%llx: a leaf has the range or the memory of another one", address);
+    *leaf = good;
+    image_rehash(&f->table, f->root);
+    assert_healthy(f);
+}
+
+static void test_damaged_copies_are_named(void **state)
+{
+    struct fixture *f = *state;
+    f->keep_copies = true;
+    struct tm_node *copy = image_at(f->image, f->root->nodes.copy[0] + 4 * sizeof(*copy), sizeof(*copy));
+    const struct tm_node good = *copy;
+    copy->code = 3;
+    assert_named(f, "node 4 at 0x%llx: this copy of it changed after it was written",
+                 f->root->nodes.copy[0] + 4 * sizeof(*copy));
+    *copy = good;
+    NODE(f, 4)->code = 3;
+    assert_named(f, "node 4 at 0x%llx: it changed after it was written, and has a copy", node_at(f, 4));
+    assert_null(strstr(f->output.bytes, "hidden"));
+    *NODE(f, 4) = good;
+    STRING(f, 3)->length = 3;
+    assert_named(f, "string 3 at 0x%llx: its copy is different", string_at(f, 3));
+    STRING(f, 3)->length = 13;
+    // The copy is stored after the record.
+    copy->depth = 0;
+    assert_in_flight(f, "node 4 at 0x");
+    *copy = good;
+    f->root->nodes.copy[1] = f->root->sites.chunk[0] + 16;
+    assert_named(f, "nodes at 0x%llx: chunk 1 is missing, and has a copy at",
+                 IMAGE_ROOT + offsetof(struct tm_root, nodes));
+    f->root->nodes.copy[1] = 0;
+    image_hide(f->image, f->root->nodes.copy[0], 4096);
+    verify(f, "");
+    assert_int_equal(f->code, TM_ERROR_FAULT);
+    assert_contains(f->output.bytes, "128 bytes of a copy cannot be read");
+    assert_null(strstr(f->output.bytes, "hidden"));
+}
+
+static uint32_t add_record(struct fixture *f, struct tm_array *array)
+{
+    if (!array->chunk[0])
+        array->chunk[0] = image_map_anywhere(f->image, 16 * array->record_size);
+    return (uint32_t)array->count++;
+}
+
+static void test_damaged_places_are_named(void **state)
+{
+    struct fixture *f = *state;
+    struct tm_python_arena *arenas[2];
+    uint32_t first = add_record(f, &f->root->arenas), second = add_record(f, &f->root->arenas);
+    arenas[0] = image_record(&f->table, &f->root->arenas, first);
+    arenas[1] = image_record(&f->table, &f->root->arenas, second);
+    *arenas[0] = (struct tm_python_arena){.address = HEAP, .size = 1 << 20};
+    arenas[0]->hash = tm_python_arena_hash(first, arenas[0]);
+    assert_healthy(f); // the second record is free
+    *arenas[1] = (struct tm_python_arena){.address = HEAP + (1 << 19), .size = 1 << 20};
+    assert_named(f, "arena 2 at 0x%llx: it changed after it was written",
+                 image_record_address(&f->table, &f->root->arenas, second));
+    arenas[1]->hash = tm_python_arena_hash(second, arenas[1]);
+    assert_named(f, "arena at 0x%llx: it overlaps the one at 0x7f7000000000", HEAP + (1 << 19));
+    arenas[1]->size = 0;
+    struct tm_own *own = image_record(&f->table, &f->root->own, 2), good = *own;
+    uint64_t address = image_record_address(&f->table, &f->root->own, 2);
+    own->kind = 7;
+    own->hash = tm_own_hash(2, own);
+    assert_named(f, "mapping 2 at 0x%llx: its kind is 7", address);
+    *own = good;
+    own->size -= 1;
+    assert_named(f, "mapping 2 at 0x%llx: it changed after it was written", address);
+    own->size = 0; // the mapping is gone, and the table is in it
+    assert_named(f, "sites at 0x%llx: its memory is not recorded as the tracer's", f->root->sites.chunk[0]);
+    *own = good;
     assert_healthy(f);
 }
 
@@ -551,7 +698,7 @@ static void test_damaged_totals_are_named(void **state)
     uint64_t address = IMAGE_ROOT + offsetof(struct tm_root, owned);
     f->root->owned.traced += UINT64_C(1) << 50;
     f->root->owned.peak += 1;
-    assert_named(f, "root at 0x%llx: traced memory is 1125905275554992 bytes, and all sites have 5368712368", address);
+    assert_named(f, "root at 0x%llx: traced memory is 1125900850576804 bytes, and all sites have 943734180", address);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -567,11 +714,11 @@ static void assert_damaged(struct fixture *f, const char *part)
 static void test_a_block_counted_and_not_stored_is_in_flight(void **state)
 {
     struct fixture *f = *state;
-    SITE(f, 2)->allocated += 1000;
-    assert_in_flight(f, "it counts 5 blocks of 5368710290 bytes, and 5 of 5368709290 are found");
-    SITE(f, 2)->allocations++;
-    assert_in_flight(f, "it counts 6 blocks of 5368710290 bytes, and 5 of 5368709290 are found");
-    SITE(f, 2)->allocations++; // the lock's holder has one in flight, and no more
+    COUNTERS(f, 2)->allocated += 1000;
+    assert_in_flight(f, "it counts 18 blocks of 943721793 bytes, and 18 of 943720793 are found");
+    COUNTERS(f, 2)->allocations++;
+    assert_in_flight(f, "it counts 19 blocks of 943721793 bytes, and 18 of 943720793 are found");
+    COUNTERS(f, 2)->allocations++; // the lock's holder has one in flight, and no more
     assert_damaged(f, "site 2 at 0x");
 }
 
@@ -579,7 +726,7 @@ static void test_a_block_stored_and_not_counted_is_damage(void **state)
 {
     struct fixture *f = *state;
     image_put_block(&f->table, HEAP + 6 * GIB, 1000, 2);
-    assert_damaged(f, "it counts 5 blocks of 5368709290 bytes, and 6 of 5368710290 are found");
+    assert_damaged(f, "it counts 18 blocks of 943720793 bytes, and 19 of 943721793 are found");
 }
 
 static void share(struct fixture *f, uint32_t site)
@@ -603,32 +750,32 @@ static void test_a_total_without_its_bytes_is_in_flight(void **state)
 {
     struct fixture *f = *state;
     image_put_block(&f->table, HEAP + 6 * GIB, 1000, 2);
-    SITE(f, 2)->allocations++;
-    SITE(f, 2)->allocated += 1000;
-    assert_in_flight(f, "traced memory is 5368712368 bytes, and all sites have 5368713368");
+    COUNTERS(f, 2)->allocations++;
+    COUNTERS(f, 2)->allocated += 1000;
+    assert_in_flight(f, "traced memory is 943734180 bytes, and all sites have 943735180");
 }
 
 static void test_a_block_which_moves_to_another_site_is_in_flight(void **state)
 {
     struct fixture *f = *state;
-    SITE(f, 3)->allocations++; // first
-    SITE(f, 3)->allocated += 50;
+    COUNTERS(f, 3)->allocations++; // first
+    COUNTERS(f, 3)->allocated += 50;
     assert_in_flight(f, "site 3 at 0x");
-    *image_slot(&f->table, HEAP + 10 * 96) = TM_SLOT_START | 3; // then
+    *image_slot(&f->table, HEAP + 10 * 96) = 50u << TM_SLOT_SIZE_SHIFT | 3; // then
     assert_in_flight(f, "site 1 at 0x");
-    SITE(f, 3)->allocations--;
-    SITE(f, 3)->allocated -= 50;
+    COUNTERS(f, 3)->allocations--;
+    COUNTERS(f, 3)->allocated -= 50;
     assert_damaged(f, "site 3 at 0x");
 }
 
 static void test_shared_sites_may_have_an_update_in_flight_for_each_thread(void **state)
 {
     struct fixture *f = *state;
-    SITE(f, 2)->allocations += 40;
-    SITE(f, 2)->allocated += 40 * 33;
+    COUNTERS(f, 2)->allocations += 40;
+    COUNTERS(f, 2)->allocated += 40 * 33;
     assert_damaged(f, "site 2 at 0x");
     share(f, 2);
-    assert_in_flight(f, "it counts 45 blocks of 5368710610 bytes, and 5 of 5368709290 are found");
+    assert_in_flight(f, "it counts 58 blocks of 943722113 bytes, and 18 of 943720793 are found");
 }
 
 static void test_threads_may_leave_blocks_behind_when_tracing_is_stopped(void **state)
@@ -639,7 +786,7 @@ static void test_threads_may_leave_blocks_behind_when_tracing_is_stopped(void **
         image_put_block(&f->table, HEAP + 6 * GIB + i * 64, 33, 2);
     assert_damaged(f, "site 2 at 0x"); // which it never was
     f->root->starts = 2;
-    assert_in_flight(f, "it counts 5 blocks of 5368709290 bytes, and 45 of 5368710610 are found");
+    assert_in_flight(f, "it counts 18 blocks of 943720793 bytes, and 58 of 943722113 are found");
     for (unsigned i = 40; i < 260; i++)
         image_put_block(&f->table, HEAP + 6 * GIB + i * 64, 33, 2);
     assert_damaged(f, "site 2 at 0x");
@@ -654,8 +801,8 @@ static void test_a_block_being_resized_is_in_flight(void **state)
     assert_in_flight(f, "the block at 0x7f70000003c0, of 50 bytes, is being resized"); // still in the map
     *image_slot(&f->table, block) = 0;
     assert_in_flight(f, "in flight: 1 record,");
-    SITE(f, 1)->frees++; // counted as freed: the record is void
-    SITE(f, 1)->freed += 50;
+    COUNTERS(f, 1)->frees++; // counted as freed: the record is void
+    COUNTERS(f, 1)->freed += 50;
     f->root->owned.traced -= 50;
     assert_in_flight(f, "in flight: 1 record,");
 }
@@ -678,7 +825,7 @@ static void test_while_traces_are_cleared_counters_are_not_compared(void **state
 {
     struct fixture *f = *state;
     f->root->state = TM_STATE_CLEARING;
-    SITE(f, 2)->frees += 3;
+    COUNTERS(f, 2)->frees += 3;
     assert_in_flight(f, "traces are being cleared");
 }
 
@@ -688,7 +835,7 @@ static void test_a_peak_which_lags_behind_is_in_flight(void **state)
     f->root->owned.peak -= 100;
     verify(f, "--strict"); // two counters that grow at once may leave it so
     assert_int_equal(f->code, 0);
-    assert_contains(f->output.bytes, "the peak is 5368712268 bytes, less than the 5368712368 traced now");
+    assert_contains(f->output.bytes, "the peak is 943734080 bytes, less than the 943734180 traced now");
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -698,16 +845,17 @@ static void test_missing_pages_are_incomplete_and_no_damage(void **state)
 {
     struct fixture *f = *state;
     image_hide(f->image, f->root->nodes.chunk[0], 1);
+    image_hide(f->image, f->root->nodes.copy[0], 1);
     const char *text = verify(f, "");
     assert_int_equal(f->code, TM_ERROR_FAULT);
     assert_contains(f->message, "is incomplete");
     assert_contains(
-        text, "incomplete: the trace table at 0x7f5500300000 is consistent as far as it can be read\nmissing: 7 rec");
-    assert_contains(text, "hidden: up to 43 blocks of 5120 MiB (5368712368) have no usable traceback");
+        text, "incomplete: the trace table at 0x7f5500300000 is consistent as far as it can be read\nmissing: 8 rec");
+    assert_contains(text, "hidden: up to 85 blocks of 900 MiB (943734180) have no usable traceback");
     image_show_all(f->image);
-    const uint64_t places[] = {f->root->directory,      image_leaf(&f->table, HEAP),
-                               f->root->tracked_index,  f->root->tracked_index + 4096,
-                               f->root->bytes.chunk[0], f->root->strings.chunk[0]};
+    const uint64_t places[] = {f->root->leaves.chunk[0], image_unit_address(&f->table, HEAP),
+                               f->root->tracked_index,   f->root->tracked_index + 4096,
+                               f->root->bytes.chunk[0],  f->root->strings.chunk[0]};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         image_hide(f->image, places[i] & ~UINT64_C(4095), 4096);
         verify(f, "");
@@ -720,10 +868,11 @@ static void test_missing_pages_are_incomplete_and_no_damage(void **state)
 static void test_an_array_at_the_end_of_the_address_space_is_missing(void **state)
 {
     struct fixture *f = *state;
+    f->root->sites.copy[0] = 0;
     f->root->sites.chunk[0] = UINT64_MAX - 7 * sizeof(struct tm_site);
     verify(f, "");
     assert_int_equal(f->code, TM_ERROR_CORRUPT); // it is not aligned
-    assert_contains(f->output.bytes, "sites at 0xfffffffffffffeaf: 6 cannot be read: 336 bytes of memory are missing");
+    assert_contains(f->output.bytes, "sites at 0xffffffffffffff8f: 6 cannot be read: 112 bytes of memory are missing");
 }
 
 static void test_findings_are_limited_and_all_are_counted(void **state)
@@ -733,8 +882,8 @@ static void test_findings_are_limited_and_all_are_counted(void **state)
         NODE(f, id)->code = 100 + (uint32_t)id;
     const char *text = verify(f, "-n 2");
     assert_contains(text, "damaged: 6 records\n  node 2 at");
-    assert_contains(text, "  node 3 at");
-    assert_null(strstr(text, "node 4 at"));
+    assert_contains(text, "  node 6 at"); // the other one of depth 1
+    assert_null(strstr(text, "node 3 at"));
     text = verify(f, "-n 1 --json");
     assert_contains(text, "\"verdict\": \"damaged\", \"damaged\": 6,");
     assert_contains(text, "\"findings\": [{\"kind\": \"damaged\", \"what\": \"node\", \"id\": 2, \"address\": ");
@@ -782,17 +931,23 @@ static void test_random_damage_does_no_harm(void **state)
             {f->root->strings.chunk[0], 128},
             {f->root->codes.chunk[0], 384},
             {f->root->nodes.chunk[0], 128},
-            {f->root->sites.chunk[0], 336},
+            {f->root->sites.chunk[0], 112},
+            {f->root->counters.chunk[0], 224},
+            {f->root->leaves.chunk[0], 96},
+            {f->root->own.chunk[0], 96},
             {f->root->tracked.chunk[0], 512},
             {f->root->tracked_index, 256},
-            {f->root->directory + (HEAP >> 33) * 8, 64},
-            {image_leaf(&f->table, HEAP), 512},
+            {image_unit_address(&f->table, HEAP), 64},
+            {image_unit(&f->table, HEAP)->grid >> TM_GRID_ADDRESS_SHIFT & TM_GRID_ADDRESS_MASK, 4096},
         };
+        f->keep_copies = true;
         srandom(seed);
         for (long bends = 1 + random() % 5; bends; bends--) {
             size_t area = (size_t)random() % (sizeof(areas) / sizeof(areas[0]));
             bend_at(f, areas[area].address, areas[area].length);
         }
+        if (seed % 3 == 0)
+            f->root->flags ^= TM_ROOT_LEAN;
         const char *text = verify(f, seed % 2 ? "-n 1000" : "--json");
         assert_true(f->code == 0 || f->code == TM_ERROR_CORRUPT || f->code == TM_ERROR_FAULT ||
                     f->code == TM_ERROR_UNSUPPORTED || f->code == TM_ERROR_NO_TABLE);
@@ -808,6 +963,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_sound_table_is_healthy_and_its_figures_are_right),
+        TEST(test_a_sound_lean_table_is_healthy),
         TEST(test_a_full_table_is_not_simply_healthy),
         TEST(test_an_untraced_table_is_healthy),
         TEST(test_a_later_minor_version_may_use_what_was_reserved),
@@ -821,7 +977,11 @@ int main(void)
         TEST(test_damaged_sites_are_named),
         TEST(test_damaged_slots_are_named),
         TEST(test_a_lost_block_is_missed_by_its_site),
-        TEST(test_a_damaged_tree_is_named),
+        TEST(test_a_lost_block_is_missed_by_the_root),
+        TEST(test_a_damaged_map_is_named),
+        TEST(test_damaged_leaves_are_named),
+        TEST(test_damaged_copies_are_named),
+        TEST(test_damaged_places_are_named),
         TEST(test_damaged_tracked_blocks_are_named),
         TEST(test_a_damaged_index_is_named),
         TEST(test_a_run_across_the_end_of_the_index_is_sound),

@@ -1,0 +1,118 @@
+// The census: one pass over the map, then over the tracked blocks.
+
+#include "engine/table/census.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/number.h"
+#include "engine/table/table.h"
+#include "layout/hash.h"
+
+#define BETWEEN_CHECKS 4096u
+
+static void count_block(struct tm_census *census, const struct tm_recorded_block *block)
+{
+    struct tm_count *count = &census->counts[block->site < census->limit ? block->site : 0];
+    count->blocks++;
+    count->bytes = tm_add_saturating(count->bytes, block->size);
+}
+
+static struct tm_error *count_map(struct tm_census *census, const struct tm_table *table, const struct tm_host *host)
+{
+    struct tm_walk walk;
+    struct tm_error *error = tm_walk_init(&walk, &table->map, host, &census->damage);
+    if (!error)
+        error = tm_walk_count(&walk, census->counts, census->limit);
+    for (uint32_t id = 0; !error && id < census->limit; id++)
+        census->bytes = tm_add_saturating(census->bytes, census->counts[id].bytes);
+    census->map_bytes = walk.gather.bytes;
+    tm_walk_deinit(&walk);
+    return error;
+}
+
+static struct tm_error *count_tracked(struct tm_census *census, const struct tm_table *table,
+                                      const struct tm_host *host)
+{
+    const struct tm_records *tracked = &table->tracked;
+    for (uint64_t id = 1; (id = tm_records_skip(tracked, id)) < tracked->count; id++) {
+        struct tm_error *error = id % BETWEEN_CHECKS ? NULL : tm_host_check(host);
+        const void *bytes = tm_records_peek(tracked, id);
+        struct tm_tracked record;
+        if (error)
+            return error;
+        if (!bytes)
+            continue;
+        memcpy(&record, bytes, sizeof(record));
+        if (record.site == 0)
+            continue;
+        struct tm_flaw flaw = {.kind = TM_FLAW_NONE};
+        if (record.hash != tm_tracked_hash(id, &record)) {
+            tm_flaw_corrupt(&flaw, tm_records_address(tracked, id));
+            tm_damage_add(&census->damage, &flaw, 1);
+            continue;
+        }
+        struct tm_recorded_block block = tm_tracked_block(&record);
+        count_block(census, &block);
+        census->bytes = tm_add_saturating(census->bytes, block.size);
+    }
+    return NULL;
+}
+
+static bool is_tracked(const struct tm_records *tracked, uint64_t address)
+{
+    for (uint64_t id = 1; (id = tm_records_skip(tracked, id)) < tracked->count; id++) {
+        const void *bytes = tm_records_peek(tracked, id);
+        struct tm_tracked record;
+        if (bytes)
+            memcpy(&record, bytes, sizeof(record));
+        if (bytes && record.site && record.domain == 0 && record.address == address)
+            return true;
+    }
+    return false;
+}
+
+struct tm_error *tm_table_resize(const struct tm_table *table, const struct tm_host *host, unsigned index, bool *valid,
+                                 struct tm_recorded_block *block)
+{
+    const struct tm_resize *record = &table->place.root.resize[index];
+    struct tm_map_answer answer;
+    struct tm_damage ignored = {0};
+    *block = tm_resize_block(record);
+    *valid = false;
+    if (record->state != TM_RESIZE_BUSY)
+        return NULL;
+    struct tm_error *error = tm_map_find(&table->map, host, block->address, &answer, &ignored);
+    if (!error)
+        *valid =
+            !(answer.found && answer.block.address == block->address) && !is_tracked(&table->tracked, block->address);
+    return error;
+}
+
+struct tm_error *tm_census_init(struct tm_census *census, const struct tm_table *table, const struct tm_host *host)
+{
+    *census = (struct tm_census){.limit = (uint32_t)table->sites.count};
+    census->counts = calloc(census->limit, sizeof(*census->counts));
+    if (!census->counts)
+        return tm_error_no_memory();
+    census->damage = table->leaves.damage;
+    tm_damage_merge(&census->damage, &table->map.damage);
+    tm_damage_merge(&census->damage, &table->tracked.damage);
+    struct tm_error *error = count_map(census, table, host);
+    if (!error)
+        error = count_tracked(census, table, host);
+    for (unsigned i = 0; i < TM_RESIZES && !error; i++) {
+        struct tm_recorded_block block;
+        bool valid;
+        error = tm_table_resize(table, host, i, &valid, &block);
+        if (!error && valid)
+            count_block(census, &block);
+    }
+    return error;
+}
+
+void tm_census_deinit(struct tm_census *census)
+{
+    free(census->counts);
+    *census = (struct tm_census){.counts = NULL};
+}
