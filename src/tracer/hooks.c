@@ -11,16 +11,18 @@
 struct hook {
     PyMemAllocatorEx inner; // the allocator that we wrap
 };
-static struct hook hooks[HOOKED]; // their addresses are the hooks' contexts
+// A thread may allocate while the allocators are being set: in the raw domain, in an interpreter with a lock of its own, or
+// where there is no lock. It may call the function of one allocator with the context of another. So each of our functions
+// knows which hook it is, and the context stays the inner allocator's.
+static struct hook hooks[HOOKED];
 
 static __thread unsigned passed_on; // bits: the hooks that were called and did not record
 
 // ---------------------------------------------------------------------------------------------------------------
 // free(), the same for all families
 
-static void hook_free(void *context, void *block)
+static ALWAYS_INLINE void free_with_lock(struct hook *hook, void *block)
 {
-    struct hook *hook = context;
     if (LIKELY(block != NULL) && tracing_on()) {
         struct taken_block taken = block_take((uintptr_t)block);
         block_end(&taken);
@@ -28,10 +30,7 @@ static void hook_free(void *context, void *block)
     hook->inner.free(hook->inner.ctx, block);
 }
 
-// Without a lock, a thread may allocate while the allocators are being set, and call the function of one with the context of
-// another. So each of our functions knows which hook it is, and the context stays the inner allocator's.
-
-static void free_without_lock(struct hook *hook, void *block)
+static ALWAYS_INLINE void free_without_lock(struct hook *hook, void *block)
 {
     if (LIKELY(block != NULL) && tracing_on() && begin_update(cpython.facts)) {
         struct taken_block taken = block_take((uintptr_t)block);
@@ -41,15 +40,19 @@ static void free_without_lock(struct hook *hook, void *block)
     hook->inner.free(hook->inner.ctx, block);
 }
 
-#define FREE_WITHOUT_LOCK(name, domain)                 \
-    static void free_##name(void *context, void *block) \
-    {                                                   \
-        (void)context;                                  \
-        free_without_lock(&hooks[domain], block);       \
+#define FREE(way, name, domain)                          \
+    static void name##_##way(void *context, void *block) \
+    {                                                    \
+        (void)context;                                   \
+        way(&hooks[domain], block);                      \
     }
-FREE_WITHOUT_LOCK(raw, PYMEM_DOMAIN_RAW)
-FREE_WITHOUT_LOCK(mem, PYMEM_DOMAIN_MEM)
-FREE_WITHOUT_LOCK(object, PYMEM_DOMAIN_OBJ)
+FREE(free_with_lock, raw, PYMEM_DOMAIN_RAW)
+FREE(free_with_lock, mem, PYMEM_DOMAIN_MEM)
+FREE(free_with_lock, object, PYMEM_DOMAIN_OBJ)
+FREE(free_without_lock, raw, PYMEM_DOMAIN_RAW)
+FREE(free_without_lock, mem, PYMEM_DOMAIN_MEM)
+FREE(free_without_lock, object, PYMEM_DOMAIN_OBJ)
+#undef FREE
 
 // ---------------------------------------------------------------------------------------------------------------
 // realloc() while nothing is recorded
@@ -125,15 +128,17 @@ typedef void (*free_function)(void *context, void *block);
 
 static free_function own_free(int domain)
 {
-    static const free_function without_lock[HOOKED] = {free_raw, free_mem, free_object};
-    return cpython.facts->free_threaded ? without_lock[domain] : hook_free;
+    static const free_function with_lock[HOOKED] = {raw_free_with_lock, mem_free_with_lock, object_free_with_lock};
+    static const free_function without_lock[HOOKED] = {raw_free_without_lock, mem_free_without_lock,
+                                                       object_free_without_lock};
+    return (cpython.facts->free_threaded ? without_lock : with_lock)[domain];
 }
 
 /** Our hook of a domain, which is to wrap `inner`. */
 static PyMemAllocatorEx own_allocator(int domain, const PyMemAllocatorEx *inner)
 {
     PyMemAllocatorEx own = hooks_now()->allocators[domain];
-    own.ctx = cpython.facts->free_threaded ? inner->ctx : &hooks[domain];
+    own.ctx = inner->ctx;
     own.free = own_free(domain);
     return own;
 }

@@ -148,18 +148,21 @@ static void HOOK(on_birth)(uintptr_t object)
 // ---------------------------------------------------------------------------------------------------------------
 // As allocators
 
-#define OWN_HOOK(allocator) (FACTS->free_threaded ? &hooks[(allocator)-TM_ALLOCATOR_RAW] : context)
+#define OWN_HOOK(allocator) (&hooks[(allocator)-TM_ALLOCATOR_RAW])
 #define HOOKS_OF(name, allocator)                                                 \
     static void *HOOK(name##_malloc)(void *context, size_t size)                  \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(allocate)(OWN_HOOK(allocator), allocator, false, 1, size);    \
     }                                                                             \
     static void *HOOK(name##_calloc)(void *context, size_t count, size_t size)    \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(allocate)(OWN_HOOK(allocator), allocator, true, count, size); \
     }                                                                             \
     static void *HOOK(name##_realloc)(void *context, void *block, size_t size)    \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(reallocate)(OWN_HOOK(allocator), allocator, block, size);     \
     }
 
