@@ -125,7 +125,7 @@ def misled(request, tmp_path_factory):
     return request.param, library
 
 
-@light(lambda misled: misled in ("frame_previous", "thread_frame"))
+@light(lambda misled: misled == "frame_previous")
 @pytest.mark.parametrize("python", PYTHONS + pythons.find_debug(), ids=pythons.name)
 def test_a_field_of_frames_in_another_place_is_never_followed(python, misled):
     field, library = misled
