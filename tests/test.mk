@@ -38,14 +38,15 @@ $(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(
 .PHONY: open-engine
 open-engine: $(open_engine)
 
-# Make again, in parallel unless it was given a number of jobs already. What a test prints is not mixed with other lines.
-make_all = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS)) --output-sync=target all
+# Make again, in parallel unless it was given a number of jobs already. What a test prints is not mixed with other lines,
+# and a failed one does not keep the others from running.
+make_all = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS)) -k --output-sync=target all
 for_pytest := open-engine $(torn_program) $(torn_corpus)
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 
 .PHONY: quick test test-all test-engine test-python
 # The C tests, and with the newest CPython in gdb what users meet first.
-quick_tests := $(addprefix tests/,e2e dropin snapshot layout) \
+quick_tests := $(addprefix tests/,e2e dropin layout snapshot/test_saving.py) \
     $(patsubst %,tests/frontend/test_%.py,commands core_file expression memory)
 quick: $(after_deps)
 	+@$(make_all) test-engine $(for_pytest)
@@ -59,9 +60,11 @@ test: $(after_deps)
 test-all: $(after_deps)
 	@$(MAKE) --no-print-directory test SELECTION=--all
 
-test-engine: $(test_programs)
-	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+runs := $(test_programs:%=run-%)
+.PHONY: $(runs)
+test-engine: $(runs)
+$(runs): run-%: %
+	@echo "$<"; $(RUN) $<
 
 test-python: $(after_deps)
 	+@$(make_all) $(for_pytest)

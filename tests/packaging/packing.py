@@ -86,4 +86,4 @@ def running(command, **environment):
         assert process.stdout.readline() == b"ready\n"
         yield process.pid
     finally:
-        process.communicate(b"\n", timeout=60)
+        process.communicate(b"\n", timeout=600)
