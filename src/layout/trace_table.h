@@ -80,10 +80,11 @@ typedef uint64_t tm_position;
 
 /** UTF-8 in which a lone surrogate has three bytes of its own ("surrogatepass"); not terminated. */
 struct tm_string {
-    tm_position position; // index of its first byte in `bytes`
+    tm_position position; // index of its first byte in `bytes`; TM_POSITION_FREE: the record is free
     uint32_t length;      // bytes
     uint32_t hash;        // tm_string_hash() of its bytes
 };
+#define TM_POSITION_FREE UINT64_MAX
 /** The string with this id is "<unknown>", which tracemalloc says if there is no frame. */
 #define TM_STRING_UNKNOWN 1u
 
@@ -96,7 +97,7 @@ enum tm_line_table {
 };
 
 struct tm_code {
-    uint32_t filename; // string id
+    uint32_t filename; // string id; 0: the record is free
     uint32_t qualname; // string id (3.8 to 3.10: the plain name)
     int32_t first_line;
     uint32_t line_table_length; // bytes

@@ -48,6 +48,15 @@ static inline void counter_note(int64_t change)
     __atomic_fetch_add(&counter_notes[note].in_flight, change, __ATOMIC_SEQ_CST);
 }
 
+/** Whether a thread without the lock is inside an update. */
+static inline bool counter_any_in_flight(void)
+{
+    for (unsigned i = 0; i < COUNTER_NOTES; i++)
+        if (__atomic_load_n(&counter_notes[i].in_flight, __ATOMIC_SEQ_CST) != 0)
+            return true;
+    return false;
+}
+
 /** Whether what is allocated from a site belongs to threads without the main interpreter's lock. */
 static inline bool site_is_shared(uint32_t site)
 {

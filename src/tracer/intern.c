@@ -1,12 +1,13 @@
-// Interning by content. Each kind of record has an index private to the tracer: open addressing over ids, grown by doubling.
-// Knows the layout and how to read a code object; knows no hook and no stack.
+// Interning by content. Knows the layout and how to read a code object; knows no hook and no stack.
 
 #include "intern.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "kind.h"
 #include "layout/bounds.h"
 #include "layout/hash.h"
 #include "layout/lines.h"
@@ -14,80 +15,54 @@
 #include "watched.h"
 
 // ---------------------------------------------------------------------------------------------------------------
-// Indexes
-
-struct index {
-    uint32_t *ids; // 0: free
-    uint64_t mask;
-    uint64_t used;
-    uint64_t (*hash_of)(uint32_t id); // of a record in the table
-};
-
-static void index_put(uint32_t *ids, uint64_t mask, uint64_t hash, uint32_t id)
-{
-    uint64_t i = hash & mask;
-    while (ids[i] != 0)
-        i = (i + 1) & mask;
-    ids[i] = id;
-}
-
-enum { FIRST_INDEX = 1024 };
-
-/** Make room for one more id: the index is at most two thirds full. False: no memory. */
-static bool index_reserve(struct index *index)
-{
-    if (index->ids != NULL && index->used * 3 < index->mask * 2)
-        return true;
-    uint64_t size = index->ids == NULL ? FIRST_INDEX : (index->mask + 1) * 2;
-    uint32_t *ids = table_map(size * sizeof *ids, TM_OWN_PRIVATE);
-    if (ids == NULL)
-        return false;
-    for (uint64_t i = 0; index->ids != NULL && i <= index->mask; i++)
-        if (index->ids[i] != 0)
-            index_put(ids, size - 1, index->hash_of(index->ids[i]), index->ids[i]);
-    if (index->ids != NULL)
-        table_unmap(index->ids, size / 2 * sizeof *ids);
-    index->ids = ids;
-    index->mask = size - 1;
-    return true;
-}
-
-static void index_add(struct index *index, uint64_t hash, uint32_t id)
-{
-    index_put(index->ids, index->mask, hash, id);
-    index->used++;
-}
-
-static uint32_t index_home(const struct index *index, uint64_t hash)
-{
-    return (uint32_t)(hash & index->mask);
-}
-
-static uint32_t index_at(const struct index *index, uint32_t probe)
-{
-    return index->ids == NULL ? 0 : index->ids[probe & index->mask];
-}
-
-/** Go through the ids that may have this hash: for (INDEX_PROBE(index, hash, id)) { is it this one? } */
-#define INDEX_PROBE(index, hash, id)                                             \
-    uint32_t probe = index_home((index), (hash)), id = index_at((index), probe); \
-    id != 0;                                                                     \
-    probe++, id = index_at((index), probe)
-
-// ---------------------------------------------------------------------------------------------------------------
-// Room
+// Bytes
 //
-// docs/layout.md has the limit of each kind of record, for a `record_limit`.
+// docs/layout.md has the limit of each kind of record, for a `record_limit`. Bytes begin at multiples of 8, and those that are
+// free again are chained through their first word, by length.
 
-static void *append(struct tm_array *array, uint64_t limit)
+enum { BYTES_STEP = 8, BYTES_CLASSES = 64, BYTES_SPARE_CLASSES = 4 };
+static tm_position free_bytes[BYTES_CLASSES]; // by length / 8; [0] is not used
+
+static uint32_t bytes_class(uint32_t length)
 {
-    return array->count < limit ? table_append(array) : NULL;
+    return (length + BYTES_STEP - 1) / BYTES_STEP;
+}
+
+/** A free place for so many bytes, which may be a little longer. 0: there is none. */
+static tm_position reuse_bytes(uint32_t length)
+{
+    uint32_t first = bytes_class(length);
+    for (uint32_t class = first; class < BYTES_CLASSES && class <= first + BYTES_SPARE_CLASSES; class ++) {
+        tm_position position = free_bytes[class];
+        if (position == 0)
+            continue;
+        memcpy(&free_bytes[class], table_bytes(position), sizeof(tm_position));
+        return position;
+    }
+    return 0;
 }
 
 static bool append_bytes(const char *bytes, uint32_t length, tm_position *position)
 {
-    return table->bytes.count + length <= TM_BYTES_LIMIT(table->record_limit) &&
-           table_append_bytes(bytes, length, position);
+    if (length == 0)
+        return *position = 0, true;
+    if ((*position = reuse_bytes(length)) != 0) {
+        table_write_bytes(*position, bytes, length);
+        return true;
+    }
+    uint64_t limit = TM_BYTES_LIMIT(table->record_limit);
+    if (table->bytes.count + length > limit)
+        return collection_wanted(), false;
+    return table_append_bytes(bytes, length, BYTES_STEP, position);
+}
+
+static void bury_bytes(tm_position position, uint32_t length)
+{
+    uint32_t class = bytes_class(length);
+    if (class == 0 || class >= BYTES_CLASSES)
+        return; // nothing, or so long that the next user would hardly fit
+    table_write_bytes(position, &free_bytes[class], sizeof(tm_position));
+    free_bytes[class] = position;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -97,24 +72,54 @@ static uint64_t string_hash(uint32_t id)
 {
     return TABLE_STRING(id)->hash;
 }
-static struct index strings = {.hash_of = string_hash};
+
+static bool string_is_free(uint32_t id)
+{
+    return TABLE_STRING(id)->position == TM_POSITION_FREE;
+}
+
+static void free_string(uint32_t id, uint32_t next)
+{
+    struct tm_string *string = TABLE_STRING(id), old = *string;
+    __atomic_store_n(&string->position, TM_POSITION_FREE, __ATOMIC_RELEASE);
+    string->length = next;
+    if (old.position != TM_POSITION_FREE)
+        bury_bytes(old.position, old.length);
+}
+
+static uint32_t next_free_string(uint32_t id)
+{
+    return TABLE_STRING(id)->length;
+}
+
+static struct kind strings = {.array = offsetof(struct tm_root, strings),
+                              .index.hash_of = string_hash,
+                              .is_free = string_is_free,
+                              .make_free = free_string,
+                              .next_free = next_free_string};
 
 static uint32_t intern_string(const char *bytes, uint32_t length)
 {
     uint32_t hash = tm_string_hash(bytes, length);
-    for (INDEX_PROBE(&strings, hash, id)) {
+    for (INDEX_PROBE(&strings.index, hash, id)) {
         const struct tm_string *string = TABLE_STRING(id);
         if (string->hash == hash && string->length == length &&
             memcmp(table_bytes(string->position), bytes, length) == 0)
             return id;
     }
+    uint32_t id = kind_take(&strings, TM_STRINGS_LIMIT(table->record_limit));
     tm_position position;
-    struct tm_string *string = append(&table->strings, TM_STRINGS_LIMIT(table->record_limit));
-    if (string == NULL || !index_reserve(&strings) || !append_bytes(bytes, length, &position))
+    if (id == 0)
         return 0;
-    *string = (struct tm_string){.position = position, .length = length, .hash = hash};
-    index_add(&strings, hash, (uint32_t)table->strings.count);
-    return table_publish(&table->strings);
+    if (!append_bytes(bytes, length, &position)) {
+        kind_give_back(&strings, id);
+        return 0;
+    }
+    struct tm_string *string = TABLE_STRING(id);
+    string->length = length;
+    string->hash = hash;
+    __atomic_store_n(&string->position, position, __ATOMIC_RELEASE);
+    return kind_publish(&strings, id, hash);
 }
 
 /** As UTF-8, with surrogates as three bytes. Returns the number of bytes. */
@@ -177,7 +182,32 @@ static uint64_t code_hash(uint32_t id)
 {
     return TABLE_CODE(id)->hash;
 }
-static struct index codes = {.hash_of = code_hash};
+
+static bool code_is_free(uint32_t id)
+{
+    return TABLE_CODE(id)->filename == 0;
+}
+
+static void free_code(uint32_t id, uint32_t next)
+{
+    struct tm_code *code = TABLE_CODE(id);
+    bool was_live = code->filename != 0;
+    __atomic_store_n(&code->filename, 0, __ATOMIC_RELEASE);
+    code->qualname = next;
+    if (was_live)
+        bury_bytes(code->line_table, code->line_table_length);
+}
+
+static uint32_t next_free_code(uint32_t id)
+{
+    return TABLE_CODE(id)->qualname;
+}
+
+static struct kind codes = {.array = offsetof(struct tm_root, codes),
+                            .index.hash_of = code_hash,
+                            .is_free = code_is_free,
+                            .make_free = free_code,
+                            .next_free = next_free_code};
 
 static void describe_code(const void *object, struct tm_code *code, const char **lines)
 {
@@ -218,15 +248,20 @@ static uint32_t intern_code_contents(const void *object)
     describe_code(object, &code, &lines);
     if (code.filename == 0 || code.qualname == 0)
         return 0;
-    for (INDEX_PROBE(&codes, code.hash, id))
+    for (INDEX_PROBE(&codes.index, code.hash, id))
         if (same_code(TABLE_CODE(id), &code, lines))
             return id;
-    struct tm_code *record = append(&table->codes, TM_CODES_LIMIT(table->record_limit));
-    if (record == NULL || !index_reserve(&codes) || !append_bytes(lines, code.line_table_length, &code.line_table))
+    uint32_t id = kind_take(&codes, TM_CODES_LIMIT(table->record_limit)), filename = code.filename;
+    if (id == 0)
         return 0;
-    *record = code;
-    index_add(&codes, code.hash, (uint32_t)table->codes.count);
-    return table_publish(&table->codes);
+    if (!append_bytes(lines, code.line_table_length, &code.line_table)) {
+        kind_give_back(&codes, id);
+        return 0;
+    }
+    code.filename = 0;
+    *TABLE_CODE(id) = code;
+    __atomic_store_n(&TABLE_CODE(id)->filename, filename, __ATOMIC_RELEASE);
+    return kind_publish(&codes, id, code.hash);
 }
 
 struct interned_code intern_code(const void *object)
@@ -257,16 +292,22 @@ static int32_t find_line_start(const struct tm_code *code, int32_t instruction)
     return instruction;
 }
 
+enum { LINE_STARTS = 1024 };
+static struct line_start {
+    uint32_t code;
+    int32_t instruction, start;
+} line_starts[LINE_STARTS]; // under the lock
+
+static void forget_line_starts(void)
+{
+    memset(line_starts, 0, sizeof line_starts);
+}
+
 int32_t code_line_start(uint32_t code, int32_t instruction)
 {
-    enum { REMEMBERED = 1024 };
-    static struct line_start {
-        uint32_t code;
-        int32_t instruction, start;
-    } remembered[REMEMBERED]; // under the lock
     if (code == TM_CODE_UNKNOWN || instruction <= 0)
         return instruction;
-    struct line_start *line = &remembered[tm_content_mix(code, (uint32_t)instruction) % REMEMBERED];
+    struct line_start *line = &line_starts[tm_content_mix(code, (uint32_t)instruction) % LINE_STARTS];
     if (line->code != code || line->instruction != instruction)
         *line = (struct line_start){code, instruction, find_line_start(TABLE_CODE(code), instruction)};
     return line->start;
@@ -284,24 +325,48 @@ static uint64_t node_hash(uint32_t id)
     const struct tm_node *node = TABLE_NODE(id);
     return node_hash_of(node->parent, node->code, node->instruction);
 }
-static struct index nodes = {.hash_of = node_hash};
+
+static bool node_is_free(uint32_t id)
+{
+    return TABLE_NODE(id)->depth == 0;
+}
+
+static void free_node(uint32_t id, uint32_t next)
+{
+    struct tm_node *node = TABLE_NODE(id);
+    __atomic_store_n(&node->depth, 0, __ATOMIC_RELEASE);
+    node->parent = next;
+}
+
+static uint32_t next_free_node(uint32_t id)
+{
+    return TABLE_NODE(id)->parent;
+}
+
+static struct kind nodes = {.array = offsetof(struct tm_root, nodes),
+                            .index.hash_of = node_hash,
+                            .is_free = node_is_free,
+                            .make_free = free_node,
+                            .next_free = next_free_node};
 
 uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction)
 {
     uint64_t hash = node_hash_of(parent, code, instruction);
-    for (INDEX_PROBE(&nodes, hash, id)) {
-        const struct tm_node *node = TABLE_NODE(id);
+    for (INDEX_PROBE(&nodes.index, hash, found)) {
+        const struct tm_node *node = TABLE_NODE(found);
         if (node->parent == parent && node->code == code && node->instruction == instruction)
-            return id;
+            return found;
     }
-    struct tm_node *node = append(&table->nodes, TM_NODES_LIMIT(table->record_limit) / 4 * (parent == 0 ? 4 : 3));
-    if (node == NULL || !index_reserve(&nodes))
+    uint32_t id = kind_take(&nodes, TM_NODES_LIMIT(table->record_limit) / 4 * (parent == 0 ? 4 : 3));
+    if (id == 0)
         return 0;
     uint16_t depth = parent == 0 ? 1 : (uint16_t)(TABLE_NODE(parent)->depth + 1);
-    *node = (struct tm_node){.parent = parent, .code = code, .instruction = instruction, .depth = depth};
-    node->hash = tm_node_hash(table->nodes.count, node);
-    index_add(&nodes, hash, (uint32_t)table->nodes.count);
-    return table_publish(&table->nodes);
+    struct tm_node node = {.parent = parent, .code = code, .instruction = instruction, .depth = depth};
+    node.hash = tm_node_hash(id, &node);
+    node.depth = 0;
+    *TABLE_NODE(id) = node;
+    __atomic_store_n(&TABLE_NODE(id)->depth, depth, __ATOMIC_RELEASE);
+    return kind_publish(&nodes, id, hash);
 }
 
 static uint64_t site_hash_of(uint32_t node, uint32_t kind, uint32_t domain)
@@ -317,16 +382,38 @@ static uint64_t site_hash(uint32_t id)
     const struct tm_site *site = TABLE_SITE(id);
     return site_hash_of(site->node, site_kind(site->total_frames, site->allocator, site->flags), site->domain);
 }
-static struct index sites = {.hash_of = site_hash};
 
-/** The counters of all sites up to this one. False: no memory. */
-static bool append_counters(uint64_t id)
+static bool site_is_free(uint32_t id)
 {
-    while (table->counters.count <= id) {
+    return TABLE_SITE(id)->node == 0;
+}
+
+static void free_site(uint32_t id, uint32_t next)
+{
+    struct tm_site *site = TABLE_SITE(id);
+    __atomic_store_n(&site->node, 0, __ATOMIC_RELEASE);
+    site->domain = next;
+    site->generation++;
+}
+
+static uint32_t next_free_site(uint32_t id)
+{
+    return TABLE_SITE(id)->domain;
+}
+
+static struct kind sites = {.array = offsetof(struct tm_root, sites),
+                            .index.hash_of = site_hash,
+                            .is_free = site_is_free,
+                            .make_free = free_site,
+                            .next_free = next_free_site};
+
+/** The counters of all sites up to this one, which is new. False: no memory. */
+static bool make_counters(uint64_t id)
+{
+    for (; table->counters.count <= id; table_publish(&table->counters))
         if (table_append(&table->counters) == NULL)
             return false;
-        table_publish(&table->counters);
-    }
+    *TABLE_COUNTERS(id) = (struct tm_counters){0};
     return true;
 }
 
@@ -334,30 +421,36 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
 {
     uint32_t kind = site_kind(key->total_frames, key->allocator, key->flags);
     uint64_t hash = site_hash_of(key->node, kind, key->domain);
-    for (INDEX_PROBE(&sites, hash, id)) {
-        const struct tm_site *site = TABLE_SITE(id);
+    for (INDEX_PROBE(&sites.index, hash, found)) {
+        const struct tm_site *site = TABLE_SITE(found);
         if (site->node == key->node && site->domain == key->domain &&
             site_kind(site->total_frames, site->allocator, site->flags) == kind)
-            return id;
+            return found;
     }
-    struct tm_site *site = append(&table->sites, limit);
-    bool counted = profile_now->counts_sites;
-    if (site == NULL || !index_reserve(&sites) || (counted && !append_counters(table->sites.count)))
+    uint32_t id = kind_take(&sites, limit);
+    if (id == 0)
         return 0;
-    *site = (struct tm_site){.node = key->node,
-                             .total_frames = key->total_frames,
-                             .allocator = key->allocator,
-                             .flags = key->flags,
-                             .domain = key->domain};
-    site->hash = tm_site_hash(table->sites.count, site);
-    index_add(&sites, hash, (uint32_t)table->sites.count);
-    return table_publish(&table->sites);
+    if (profile_now->counts_sites && !make_counters(id)) {
+        kind_give_back(&sites, id);
+        return 0;
+    }
+    struct tm_site *record = TABLE_SITE(id), site = {.node = key->node,
+                                                     .domain = key->domain,
+                                                     .total_frames = key->total_frames,
+                                                     .allocator = key->allocator & 15,
+                                                     .flags = key->flags & 15,
+                                                     .generation = record->generation};
+    site.hash = tm_site_hash(id, &site);
+    site.node = 0;
+    *record = site;
+    __atomic_store_n(&record->node, key->node, __ATOMIC_RELEASE);
+    return kind_publish(&sites, id, hash);
 }
 
 bool intern_begin(void)
 {
     table_lock();
-    bool ready = !profile_now->counts_sites || append_counters(table->sites.count - 1);
+    bool ready = !profile_now->counts_sites || make_counters(table->sites.count - 1);
     table_unlock();
     return ready;
 }
@@ -376,4 +469,57 @@ uint32_t intern_site(const struct site_key *key)
     shorter.node = TM_NODE_UNKNOWN;
     shorter.total_frames = 1;
     return intern_site_within(&shorter, TM_SITE_LIMIT);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Collecting what no block refers to
+
+/** Mark what a site refers to. */
+static void mark_node(struct marks *node_marks, struct marks *code_marks, uint32_t id)
+{
+    while (id != 0 && !marks_set(node_marks, id)) {
+        marks_set(code_marks, TABLE_NODE(id)->code);
+        id = TABLE_NODE(id)->parent;
+    }
+}
+
+struct intern_marks {
+    struct marks sites, nodes, codes, strings;
+};
+
+static void mark_all(struct intern_marks *marks)
+{
+    for (uint32_t id = 1; id < table->sites.count; id++)
+        if (marks_get(&marks->sites, id))
+            mark_node(&marks->nodes, &marks->codes, TABLE_SITE(id)->node);
+    for (uint32_t id = 1; id < table->codes.count; id++)
+        if (marks_get(&marks->codes, id)) {
+            marks_set(&marks->strings, TABLE_CODE(id)->filename);
+            marks_set(&marks->strings, TABLE_CODE(id)->qualname);
+        }
+}
+
+bool intern_collect(bool (*mark_roots)(struct marks *live_sites, struct marks *live_codes))
+{
+    struct intern_marks marks = {0};
+    bool collected = marks_init(&marks.sites, &sites) && marks_init(&marks.nodes, &nodes) &&
+                     marks_init(&marks.codes, &codes) && marks_init(&marks.strings, &strings) &&
+                     mark_roots(&marks.sites, &marks.codes);
+    if (collected) {
+        mark_all(&marks);
+        __atomic_fetch_add(&table->reuses, 1, __ATOMIC_SEQ_CST);
+        uint64_t free = sites.free_count + nodes.free_count + codes.free_count + strings.free_count;
+        kind_sweep(&sites, &marks.sites, 0);
+        kind_sweep(&nodes, &marks.nodes, TM_NODE_UNKNOWN);
+        kind_sweep(&codes, &marks.codes, TM_CODE_UNKNOWN);
+        kind_sweep(&strings, &marks.strings, TM_STRING_UNKNOWN);
+        forget_line_starts();
+        free = sites.free_count + nodes.free_count + codes.free_count + strings.free_count - free;
+        collection_made(free > table->record_limit / 16);
+    }
+    marks_deinit(&marks.sites);
+    marks_deinit(&marks.nodes);
+    marks_deinit(&marks.codes);
+    marks_deinit(&marks.strings);
+    return collected;
 }

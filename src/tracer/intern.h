@@ -7,7 +7,7 @@
 #ifndef TRACEMORTEM_TRACER_INTERN_H
 #define TRACEMORTEM_TRACER_INTERN_H
 
-#include "table.h"
+#include "kind.h"
 
 struct interned_code {
     uint32_t id;  // TM_CODE_UNKNOWN: it is no code object, or there is no memory
@@ -34,5 +34,11 @@ struct site_key {
 };
 /** Without room for the site: that of its newest frame alone, or of TM_NODE_UNKNOWN, flagged as shortened. */
 uint32_t intern_site(const struct site_key *key);
+
+/**
+ * Free all sites, nodes, codes and strings that no live block refers to, to be used again. `mark_roots` marks the sites of live
+ * blocks and the codes of watched objects; if it returns false, nothing happens. False: nothing happened. Holding the lock.
+ */
+bool intern_collect(bool (*mark_roots)(struct marks *live_sites, struct marks *live_codes));
 
 #endif

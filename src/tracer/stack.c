@@ -65,6 +65,13 @@ void stack_forget_code(uintptr_t address, size_t size)
             stack.transitions[i] = (struct transition){.word = WORD_NONE};
 }
 
+void stack_forget_ids(void)
+{
+    stack_forget();
+    memset(stack.transitions, 0, transitions_count() * sizeof *stack.transitions);
+    stack.no_frames.site[0] = stack.no_frames.site[1] = 0;
+}
+
 /** Double the table and keep its transitions. Without memory for that, this one stays. */
 static void grow_transitions(void)
 {

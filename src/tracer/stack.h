@@ -78,6 +78,8 @@ extern struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 bool stack_reset(void);
 /** Forget the frames, not what follows from them. */
 void stack_forget(void);
+/** Forget all ids of nodes and sites, because they may be used again. */
+void stack_forget_ids(void);
 /** A code object somewhere in a range of addresses dies: forget what was remembered by its address. */
 void stack_forget_code(uintptr_t address, size_t size);
 

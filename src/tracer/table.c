@@ -169,10 +169,10 @@ void table_copy(struct tm_array *array, uint64_t id)
     copy_records(array, id, 1);
 }
 
-bool table_append_bytes(const void *bytes, uint32_t length, tm_position *position)
+bool table_append_bytes(const void *bytes, uint32_t length, unsigned step, tm_position *position)
 {
     struct tm_array *array = &table->bytes;
-    uint64_t start = array->count;
+    uint64_t start = (array->count + step - 1) / step * step;
     for (;;) {
         struct record_place place = place_of(array, start);
         if (!make_chunk(array, place.chunk))
@@ -186,6 +186,13 @@ bool table_append_bytes(const void *bytes, uint32_t length, tm_position *positio
         }
         start += place.room; // on to the next chunk, which is at least as large as all before it
     }
+}
+
+void table_write_bytes(tm_position position, const void *bytes, uint32_t length)
+{
+    struct record_place place = place_of(&table->bytes, position);
+    memcpy((char *)(uintptr_t)table->bytes.chunk[place.chunk] + place.index, bytes, length);
+    copy_records(&table->bytes, position, length);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -269,7 +276,7 @@ static bool create_unknown(void)
     if (string == NULL || code == NULL || node == NULL)
         return false;
     string->length = sizeof unknown - 1;
-    if (!table_append_bytes(unknown, string->length, &string->position))
+    if (!table_append_bytes(unknown, string->length, 1, &string->position))
         return false;
     string->hash = tm_string_hash(unknown, string->length);
     code->filename = code->qualname = TM_STRING_UNKNOWN;

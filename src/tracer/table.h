@@ -39,8 +39,10 @@ void *table_append(struct tm_array *array);
 uint32_t table_publish(struct tm_array *array);
 /** A record has changed: so does its copy, if there is one. Holding the lock. */
 void table_copy(struct tm_array *array, uint64_t id);
-/** Copy bytes into the table. False: no memory. Holding the lock. */
-bool table_append_bytes(const void *bytes, uint32_t length, tm_position *position);
+/** Copy bytes to the end of `bytes`, at a multiple of `step`. False: no memory. Holding the lock. */
+bool table_append_bytes(const void *bytes, uint32_t length, unsigned step, tm_position *position);
+/** Copy bytes to a place that nothing refers to. Holding the lock. */
+void table_write_bytes(tm_position position, const void *bytes, uint32_t length);
 
 /** log2 of the number of records in the first chunk. First chunks are small, so that small programs touch little memory. */
 enum {

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "collect.h"
 #include "layout/lines.h"
 #include "map.h"
 #include "pages.h"
@@ -16,11 +17,16 @@
 // Making tuples of sites, each once. Memory for this comes from pages and not from Python: a dict, for example, would go
 // to a free list, and the next object to use it would have a block that was not recorded.
 
+enum { PATH_LIMIT = UINT16_MAX + 1 }; // frames of a traceback
+
 struct maker {
     PyObject **by_node; // owned; NULL: not made yet
     PyObject **by_string;
-    uint32_t *same_as;     // by node: the first node with equal frames
+    uint32_t *same_as;     // by node: the first node with equal frames; 0: not compared yet
     uint32_t *line;        // by node
+    uint32_t *first;       // a hash table of those first nodes
+    size_t mask;           // of its places
+    uint32_t *path;        // nodes to be compared
     size_t nodes, strings; // their numbers at the beginning
     bool with_totals;
     bool failed; // an exception is set
@@ -83,24 +89,27 @@ static uint64_t hash_frames(const struct maker *maker, uint32_t id)
     return hash ^ hash >> 32;
 }
 
-/** Fill in `line` and `same_as`. A parent's id is less than its child's, so one pass is enough. False: no memory. */
-static bool compare_nodes(struct maker *maker)
+/** Fill in `line` and `same_as` of a node whose parent has them. */
+static void compare_node(struct maker *maker, uint32_t id)
 {
-    size_t mask = 63;
-    while (mask < maker->nodes * 2)
-        mask = mask * 2 + 1;
-    uint32_t *first = new_numbers(mask + 1);
-    for (uint32_t id = 1; first != NULL && id < maker->nodes; id++) {
-        maker->line[id] = line_of(TABLE_NODE(id));
-        uint64_t at = hash_frames(maker, id) & mask;
-        while (first[at] != 0 && !frames_equal(maker, first[at], id))
-            at = (at + 1) & mask;
-        if (first[at] == 0)
-            first[at] = id;
-        maker->same_as[id] = first[at];
-    }
-    delete_numbers(first, mask + 1);
-    return first != NULL;
+    maker->line[id] = line_of(TABLE_NODE(id));
+    uint64_t at = hash_frames(maker, id) & maker->mask;
+    while (maker->first[at] != 0 && !frames_equal(maker, maker->first[at], id))
+        at = (at + 1) & maker->mask;
+    if (maker->first[at] == 0)
+        maker->first[at] = id;
+    maker->same_as[id] = maker->first[at];
+}
+
+/** The first node that was asked for with the frames of this one. */
+static uint32_t same_frames(struct maker *maker, uint32_t id)
+{
+    uint32_t count = 0;
+    for (uint32_t at = id; at != 0 && maker->same_as[at] == 0; at = TABLE_NODE(at)->parent)
+        maker->path[count++] = at;
+    while (count > 0)
+        compare_node(maker, maker->path[--count]);
+    return maker->same_as[id];
 }
 
 /** For all nodes, or without `compare` for one. */
@@ -114,7 +123,12 @@ static bool maker_init(struct maker *maker, bool compare)
         maker->by_node = new_array(maker->nodes);
         maker->same_as = new_numbers(maker->nodes);
         maker->line = new_numbers(maker->nodes);
-        ready = maker->by_node != NULL && maker->same_as != NULL && maker->line != NULL && compare_nodes(maker);
+        maker->path = new_numbers(PATH_LIMIT);
+        for (maker->mask = 63; maker->mask < maker->nodes * 2; maker->mask = maker->mask * 2 + 1)
+            ;
+        maker->first = new_numbers(maker->mask + 1);
+        ready = maker->by_node != NULL && maker->same_as != NULL && maker->line != NULL && maker->path != NULL &&
+                maker->first != NULL;
     }
     if (!ready)
         PyErr_NoMemory();
@@ -127,6 +141,8 @@ static void maker_deinit(struct maker *maker)
     delete_array(maker->by_string, maker->strings);
     delete_numbers(maker->same_as, maker->nodes);
     delete_numbers(maker->line, maker->nodes);
+    delete_numbers(maker->first, maker->mask + 1);
+    delete_numbers(maker->path, PATH_LIMIT);
 }
 
 /** A borrowed str. It is not recorded, since CPython's own tracer would have it already. */
@@ -168,9 +184,10 @@ static PyObject *make_frames(struct maker *maker, uint32_t id)
 /** A borrowed traceback. Equal ones are the same object. */
 static PyObject *make_traceback(struct maker *maker, uint32_t id)
 {
-    PyObject **made = &maker->by_node[maker->same_as[id]];
+    uint32_t first = same_frames(maker, id);
+    PyObject **made = &maker->by_node[first];
     if (*made == NULL)
-        *made = make_frames(maker, maker->same_as[id]);
+        *made = make_frames(maker, first);
     return *made;
 }
 
@@ -281,9 +298,11 @@ PyObject *traces_list(void)
     if (list == NULL || !tracing_on())
         return list;
     was_paused = tracing_pause();
+    collect_pause();
     struct blocks blocks;
     bool good = blocks_copy(&blocks) && append_traces(list, &blocks);
     blocks_deinit(&blocks);
+    collect_resume();
     tracing_resume(was_paused);
     if (good)
         return list;
@@ -332,20 +351,26 @@ static uint32_t site_of_block(uint32_t domain, uintptr_t address)
 
 PyObject *traces_of_object(const void *object)
 {
+    collect_pause();
     writers_lock();
     writers_hold();
     uint32_t site = tracing_on() ? site_of_object((uintptr_t)object) : 0;
     writers_release();
     writers_unlock();
-    return frames_of_site(site);
+    PyObject *frames = frames_of_site(site);
+    collect_resume();
+    return frames;
 }
 
 PyObject *traces_of_block(uint32_t domain, uintptr_t address)
 {
+    collect_pause();
     writers_lock();
     writers_hold();
     uint32_t site = site_of_block(domain, address);
     writers_release();
     writers_unlock();
-    return frames_of_site(site);
+    PyObject *frames = frames_of_site(site);
+    collect_resume();
+    return frames;
 }

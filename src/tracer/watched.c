@@ -170,6 +170,13 @@ struct watched_range watched_end(uintptr_t block, bool recorded)
     return range;
 }
 
+void watched_mark(struct marks *codes)
+{
+    for (size_t i = 0; places != NULL && i <= mask; i++)
+        if (places[i].block != 0)
+            marks_set(codes, places[i].code);
+}
+
 void watched_reset(void)
 {
     table_lock();

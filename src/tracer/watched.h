@@ -12,6 +12,7 @@
 #ifndef TRACEMORTEM_TRACER_WATCHED_H
 #define TRACEMORTEM_TRACER_WATCHED_H
 
+#include "kind.h"
 #include "map.h"
 
 /** The code id of a living code object; 0: it is not watched. Holding the lock. */
@@ -29,6 +30,8 @@ struct watched_range {
 struct watched_range watched_end(uintptr_t block, bool recorded);
 /** A block that is marked as watched leaves the map, and lives on. */
 void watched_lose_block(void);
+/** Mark the codes of all objects. Holding the lock. */
+void watched_mark(struct marks *codes);
 /** Forget all, because their ends will not be noticed from now on. */
 void watched_reset(void);
 

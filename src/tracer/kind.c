@@ -1,0 +1,104 @@
+// Records as they are taken, published and freed.
+
+#include "kind.h"
+
+#include "pages.h"
+#include "profile.h"
+
+bool collection_is_due;
+
+enum { LEAST_WORTH = 1 << 14 }; // records: below that a collection is not worth its time
+
+// When a collection has not made room, the next one waits for twice as many that found none.
+static uint64_t patience, refused;
+
+void collection_wanted(void)
+{
+    if (++refused > patience)
+        collection_is_due = true;
+}
+
+void collection_made(bool freed)
+{
+    collection_is_due = false;
+    refused = 0;
+    patience = freed ? 0 : 2 * patience + LEAST_WORTH / 16;
+}
+
+static uint64_t live_count(const struct kind *kind)
+{
+    return kind_array(kind)->count - kind->free_count;
+}
+
+uint32_t kind_take(struct kind *kind, uint64_t limit)
+{
+    struct tm_array *array = kind_array(kind);
+    uint64_t live = live_count(kind);
+    if (live >= limit)
+        return collection_wanted(), 0;
+    if (live >= kind->collect_at + LEAST_WORTH && !profile_now->counts_sites)
+        collection_is_due = true;
+    if (!index_reserve(&kind->index))
+        return 0;
+    uint32_t id = kind->free;
+    if (id == 0)
+        return table_append(array) == NULL ? 0 : (uint32_t)array->count;
+    kind->free = kind->next_free(id);
+    kind->free_count--;
+    return id;
+}
+
+void kind_give_back(struct kind *kind, uint32_t id)
+{
+    if (id == kind_array(kind)->count)
+        return; // the place behind the last record
+    kind->make_free(id, kind->free);
+    kind->free = id;
+    kind->free_count++;
+}
+
+uint32_t kind_publish(struct kind *kind, uint32_t id, uint64_t hash)
+{
+    struct tm_array *array = kind_array(kind);
+    if (id == array->count)
+        table_publish(array);
+    else
+        table_copy(array, id);
+    index_add(&kind->index, hash, id);
+    return id;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Sweeping
+
+bool marks_init(struct marks *marks, const struct kind *kind)
+{
+    marks->count = kind_array(kind)->count;
+    marks->words = pages_map((marks->count / 64 + 1) * sizeof *marks->words);
+    return marks->words != NULL;
+}
+
+void marks_deinit(struct marks *marks)
+{
+    if (marks->words != NULL)
+        pages_unmap(marks->words, (marks->count / 64 + 1) * sizeof *marks->words);
+}
+
+void kind_sweep(struct kind *kind, const struct marks *marks, uint32_t fixed)
+{
+    struct tm_array *array = kind_array(kind);
+    index_clear(&kind->index);
+    for (uint32_t id = 1; id < array->count; id++) {
+        if (kind->is_free(id))
+            continue;
+        if (id <= fixed || marks_get(marks, id)) {
+            index_add(&kind->index, kind->index.hash_of(id), id);
+            continue;
+        }
+        kind->make_free(id, kind->free);
+        table_copy(array, id);
+        kind->free = id;
+        kind->free_count++;
+    }
+    kind->collect_at = 2 * live_count(kind);
+}
