@@ -240,6 +240,11 @@ enum tm_state {
 #define TM_ROOT_DEBUG_BUILD 1u   // the interpreter is a Py_DEBUG build
 #define TM_ROOT_FREE_THREADED 2u // the interpreter has no global lock
 #define TM_ROOT_REUSE_EXACT 4u   // a block that CPython reuses from a free list has its latest traceback
+// Up to CPython 3.12 one of these goes with it: how the tracer learns of the reuse.
+#define TM_ROOT_REUSE_BY_ENTRY 8u  // by a jump in CPython's code
+#define TM_ROOT_REUSE_BY_SLOTS 16u // by CPython's table of traces, without the lock
+#define TM_ROOT_REUSE_BY_TABLE 32u // by the same, with the lock
+#define TM_ROOT_REUSE_WAY (TM_ROOT_REUSE_BY_ENTRY | TM_ROOT_REUSE_BY_SLOTS | TM_ROOT_REUSE_BY_TABLE)
 
 /** Traced memory as one side counts it. The whole is owned.traced + shared.traced, modulo 2^64. */
 struct tm_memory {
