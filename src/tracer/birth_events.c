@@ -53,7 +53,7 @@ static enum birth_way watch_new_references(void)
 {
     if (!stock_begin())
         return BIRTHS_MISSED;
-    enum birth_way found = environment_reuse() ? new_reference_take() : BIRTHS_BY_TABLE;
+    enum birth_way found = environment_reuse() == REUSE_EXACT ? new_reference_take() : BIRTHS_BY_TABLE;
     stock_callback = watching;
     return found;
 }
@@ -68,7 +68,7 @@ static void unwatch_new_references(void)
 
 bool birth_events_wanted(void)
 {
-    return !there_is_a_reference_tracer() || environment_reuse();
+    return environment_reuse() != REUSE_FORGET;
 }
 
 enum birth_way birth_events_begin(birth_callback callback)
