@@ -147,7 +147,8 @@ enum birth_way new_reference_take(void)
 
 void new_reference_give_back(void)
 {
-    tables_lock_restore();
-    if (!others_may_call())
+    bool alone = !others_may_call();
+    tables_lock_restore(alone);
+    if (alone)
         entry_restore(&entry);
 }

@@ -86,49 +86,54 @@ static int (*real_wait)(sem_t *);
 static int (*real_post)(sem_t *);
 static int (*real_clock)(clockid_t, struct timespec *);
 
-static bool learning;                   // changes with the interpreter's lock only
-static struct callers waiting, reading; // CPython's function, where it waits and where it reads the clock
-static sem_t *lock;                     // that it waits for
-static __thread bool left_out;          // this thread is in CPython's function, without the lock
+static bool learning;          // changes with the interpreter's lock only
+static struct callers reading; // CPython's function, where it reads the clock
+static sem_t *lock;            // for which it waits next
 
-static int own_wait(sem_t *semaphore)
-{
-    const uintptr_t *own = OWN_RETURN_ADDRESS;
-    if (semaphore == lock && is_called_by(&waiting, own)) {
-        left_out = true;
-        return 0;
-    }
-    if (UNLIKELY(learning) && learn(&waiting, own))
-        lock = semaphore;
-    return real_wait(semaphore);
-}
-
-static int own_post(sem_t *semaphore)
-{
-    if (left_out && semaphore == lock) {
-        left_out = false;
-        return 0;
-    }
-    return real_post(semaphore);
-}
+// Where the calling thread is in CPython's function.
+static __thread enum { OUTSIDE, BEFORE_LOCK, WITHOUT_LOCK } place;
 
 static int own_clock(clockid_t clock, struct timespec *time)
 {
     const uintptr_t *own = OWN_RETURN_ADDRESS;
     if (UNLIKELY(is_called_by(&reading, own))) {
+        place = BEFORE_LOCK;
         *time = (struct timespec){0}; // only needed for waiting with a time limit
         return 0;
     }
-    if (UNLIKELY(learning))
-        learn(&reading, own);
+    if (UNLIKELY(learning) && learn(&reading, own))
+        place = BEFORE_LOCK;
     return real_clock(clock, time);
+}
+
+static int own_wait(sem_t *semaphore)
+{
+    if (LIKELY(place != BEFORE_LOCK))
+        return real_wait(semaphore);
+    place = OUTSIDE;
+    if (UNLIKELY(learning)) {
+        lock = semaphore;
+        return real_wait(semaphore);
+    }
+    if (semaphore != lock)
+        return real_wait(semaphore);
+    place = WITHOUT_LOCK;
+    return 0;
+}
+
+static int own_post(sem_t *semaphore)
+{
+    if (place != WITHOUT_LOCK || semaphore != lock)
+        return real_post(semaphore);
+    place = OUTSIDE;
+    return 0;
 }
 
 void tables_lock_take(void)
 {
-    if (!left_out)
+    if (place != WITHOUT_LOCK)
         return;
-    left_out = false;
+    place = OUTSIDE;
     while (real_wait(lock) != 0)
         continue; // a signal
 }
@@ -189,29 +194,24 @@ static bool put_slots(bool put)
 
 // ---------------------------------------------------------------------------------------------------------------
 
-static void forget_paths(void)
-{
-    forget(&waiting);
-    forget(&reading);
-}
-
 bool tables_lock_skip(bool (*try_out)(void))
 {
+    lock = NULL;
     bool put = put_slots(true);
     learning = true;
     // When a slot is used for the first time, the linker's own calls are on the stack too. So the second time counts.
     bool tried = put && try_out();
-    forget_paths();
-    tried = tried && try_out() && waiting.count > 0;
+    forget(&reading);
+    tried = tried && try_out() && lock != NULL;
     learning = false;
     if (!tried)
-        tables_lock_restore();
+        tables_lock_restore(true);
     return tried;
 }
 
-void tables_lock_restore(void)
+void tables_lock_restore(bool alone)
 {
-    if (real_wait != NULL)
+    forget(&reading);
+    if (alone && real_wait != NULL)
         put_slots(false);
-    forget_paths();
 }
