@@ -367,7 +367,11 @@ def test_with_read_only_slots_and_no_mprotect_births_come_by_the_table_as_it_is(
     # With mprotect() both the code and the slots can be changed there.
     for way in ("granted", "no-writable-code"):
         by, before, _ = forced(way, tmp_path)
-        command = before + [python.path, "-c", CHANGED + SEALED_FIRST.replace("seal()\n", "").replace("changed() == 0", "1")]
+        command = before + [
+            python.path,
+            "-c",
+            CHANGED + SEALED_FIRST.replace("seal()\n", "").replace("changed() == 0", "1"),
+        ]
         with debuggers.start_process(command, environment=variables) as process:
             assert how_births_come(process.pid) == expected(by, python)
 
@@ -422,7 +426,15 @@ def test_a_breakpoint_in_the_function_stays_whole_and_so_does_the_program(python
     before = gdb(python, ["run", "break " + place, "ignore 2 1000000"] + ["continue"] * 8)
     assert "exited normally" in before and "differs: 1" in before, before
     if place.startswith("*"):
-        meanwhile = ["run", "continue", "break " + place, "ignore 2 1000000", "continue", "continue", "info breakpoints"]
+        meanwhile = [
+            "run",
+            "continue",
+            "break " + place,
+            "ignore 2 1000000",
+            "continue",
+            "continue",
+            "info breakpoints",
+        ]
         meanwhile = gdb(python, meanwhile + ["delete 2"] + ["continue"] * 5)
         assert "exited normally" in meanwhile and "differs: 0" in meanwhile, meanwhile
         assert re.search(r"breakpoint already hit \d{3,} times", meanwhile), meanwhile

@@ -53,6 +53,7 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
     info->free_threaded = root->flags & TM_ROOT_FREE_THREADED;
     info->tracer.reuse_exact = root->flags & TM_ROOT_REUSE_EXACT;
     info->tracer.reuse_way = reuse_way_of(root);
+    info->tracer.lean = root->flags & TM_ROOT_LEAN;
     info->tracer.pid = root->pid;
     info->state = tracing_of(root);
     info->has_frame_limit = true;
