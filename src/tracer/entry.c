@@ -63,7 +63,7 @@ enum {
     SCANNED = 4096,
 };
 
-/** Whether the bytes that the jump replaces belong to plain instructions. A breakpoint (int3) is none. */
+/** Whether the bytes that the jump replaces belong to plain instructions. A breakpoint (int3) is not one. */
 static bool begins_plainly(const unsigned char *at)
 {
     for (unsigned length, offset = 0; offset < ENTRY_JUMP; offset += length) {
@@ -74,7 +74,7 @@ static bool begins_plainly(const unsigned char *at)
     return true;
 }
 
-/** Where a jump or call leads if one is here; 0: none is. Wherever bytes look like one, one may be. */
+/** Where a jump or call leads if one is here; 0: there is none here. Wherever bytes look like one, one may be. */
 static uintptr_t branch_target(const unsigned char *code)
 {
     int32_t distance;

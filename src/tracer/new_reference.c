@@ -12,7 +12,7 @@
 #include "tables_lock.h"
 
 // ---------------------------------------------------------------------------------------------------------------
-// An object that is none, for trying the function out
+// A made-up object, for trying the function out
 
 enum { OBJECT_WORDS = 32, OBJECT_REFERENCES = 0, TABLE_GET_ENTRY = 3 };
 

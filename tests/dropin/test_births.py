@@ -95,7 +95,10 @@ def test_each_line_has_the_same_size_and_count(python, way, frames, tmp_path):
     if by == "entry" and python.path not in DEBUG:
         pytest.skip("test_like_stock.py has it")
     stock = blocks(python, frames, frames=frames)
-    compare(blocks(python, frames, frames=frames, way="preloaded", before=before, **variables), stock)
+    compare(
+        blocks(python, frames, frames=frames, way="preloaded", before=before, TRACEMORTEM_DETAIL="full", **variables),
+        stock,
+    )
 
 
 @thorough

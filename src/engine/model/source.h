@@ -82,7 +82,7 @@ struct tm_tracer_info {
     char version[32];
     bool debug_build, reuse_exact;
     enum tm_reuse_way reuse_way; // where reuse is exact
-    bool lean; // the profile of the trace: the frames that were cut off are not counted
+    bool lean;                   // the profile of the trace: the frames that were cut off are not counted
     uint32_t pid;
     uint64_t started, cleared;       // nanoseconds since 1970, 0: never
     uint64_t sites;                  // that ever had a block
