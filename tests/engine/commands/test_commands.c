@@ -333,6 +333,7 @@ static void test_info_text(void **state)
                                                             .version = "0.1.0",
                                                             .debug_build = true,
                                                             .reuse_exact = true,
+                                                            .reuse_way = TM_REUSE_BY_ENTRY,
                                                             .pid = 1234,
                                                             .started = UINT64_C(1700000000000000000),
                                                             .cleared = UINT64_C(1700000060000000000),
@@ -371,6 +372,7 @@ static void test_info_text(void **state)
         "records:           3 strings, 1 code object, 40 nodes\n"
         "room used:         0.2% of code objects, 0.6% of strings, 1.0% of bytes, 1.0% of nodes, 1.5% of sites\n"
         "free lists:        exact: an object created from one has its latest traceback\n"
+        "reuse seen by:     a jump in CPython's code\n"
         "not recorded:      1 block, 2 frames\n"
         "Python:            3.11.7, debug build\n"
         "tracer:            0.1.0\n"
