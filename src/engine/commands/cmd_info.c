@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/info.h"
 #include "engine/commands/report.h"
 #include "engine/open.h"
 
@@ -295,7 +296,7 @@ static void write_origin(const struct tm_info *info, struct tm_text *out)
     tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
 }
 
-static void write_text(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
+void tm_info_write_text(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
 {
     write_state(info, out);
     write_memory(info, footprint, out);
@@ -430,7 +431,7 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     if (request->settings.json)
         write_json(request, &info, &footprint, out);
     else
-        write_text(&info, &footprint, out);
+        tm_info_write_text(&info, &footprint, out);
     return NULL;
 }
 
