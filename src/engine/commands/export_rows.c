@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 
-#include "engine/base/grow.h"
 #include "engine/commands/command.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/report.h"
+#include "engine/export/frame_texts.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Places
@@ -109,42 +109,48 @@ static void write_json_row(struct row_writer *writer, const struct tm_difference
     tm_json_end_object(&writer->json);
 }
 
-struct frame_list {
-    struct tm_frame *items;
-    size_t capacity;
-};
-
-static struct tm_error *write_stack(struct row_writer *writer, const struct tm_export *export,
-                                    const struct tm_stack *stack, struct frame_list *frames)
+static void write_frame(struct tm_text *text, const struct tm_frame *frame)
 {
-    if (!TM_GROW(&frames->items, stack->depth, &frames->capacity))
-        return tm_error_no_memory();
-    for (uint32_t i = 0; i < stack->depth; i++)
-        frames->items[i] = *export->stacks->frames.items[stack->frames[i]];
+    struct tm_json json = {text, false};
+
+    tm_json_begin_object(&json, NULL);
+    tm_report_frame_json(&json, frame);
+    tm_json_end_object(&json);
+}
+
+static void write_stack(struct row_writer *writer, const struct tm_export *export, const struct tm_stack *stack,
+                        struct tm_frame_texts *texts)
+{
+    struct tm_text *text = &writer->sink->text;
+
     tm_json_begin_object(&writer->json, NULL);
-    tm_report_frames_json(&writer->json, frames->items, 0, stack->depth);
+    tm_json_begin_array(&writer->json, "traceback");
+    for (uint32_t i = 0; i < stack->depth; i++) {
+        tm_text_add(text, i > 0 ? ", " : "");
+        tm_frame_texts_add(texts, stack->frames[i], text);
+    }
+    tm_json_end_array(&writer->json);
     tm_json_number(&writer->json, "domain", stack->domain);
-    write_amount(&writer->json, writer->compared, &stack->amount);
+    write_amount(&writer->json, export->compared, &stack->amount);
     tm_json_end_object(&writer->json);
-    return NULL;
 }
 
 static struct tm_error *write_stacks(struct row_writer *writer, const struct tm_export *export)
 {
-    struct frame_list frames = {NULL, 0};
+    struct tm_frame_texts texts;
     const struct tm_stack **order;
 
     struct tm_error *error = tm_export_rank(export, &order);
     if (error)
         return error;
+    error = tm_frame_texts_init(&texts, &export->stacks->frames, write_frame);
     for (size_t i = 0; i < export->stacks->count && !error; i++) {
-        error = write_stack(writer, export, order[i], &frames);
-        if (!error)
-            error = tm_host_check(export->host);
+        write_stack(writer, export, order[i], &texts);
         if (tm_sink_pass(writer->sink))
             break;
+        error = tm_host_check(export->host);
     }
-    free(frames.items);
+    tm_frame_texts_deinit(&texts);
     free(order);
     return error;
 }

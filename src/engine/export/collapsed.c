@@ -1,11 +1,11 @@
 // Collapsed stacks, and what several formats need of a frame and of the order of stacks.
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/number.h"
 #include "engine/export/formats.h"
+#include "engine/export/frame_texts.h"
 
 // Escaped as in all answers; and without the character that separates frames.
 static void add_name(struct tm_text *text, const struct tm_name *name)
@@ -27,33 +27,44 @@ void tm_export_frame_text(struct tm_text *text, const struct tm_frame *frame)
         tm_text_add(text, " (");
     }
     add_name(text, frame->file_name);
-    tm_text_printf(text, ":%" PRIu32 "%s", frame->line, frame->function ? ")" : "");
+    tm_text_add(text, ":");
+    tm_text_number(text, frame->line);
+    tm_text_add(text, frame->function ? ")" : "");
+}
+
+static void add_stack(struct tm_text *text, const struct tm_stack *stack, const struct tm_amount *amount, bool compared,
+                      struct tm_frame_texts *texts)
+{
+    for (uint32_t i = 0; i < stack->depth; i++) {
+        tm_text_add(text, i > 0 ? ";" : "");
+        tm_frame_texts_add(texts, stack->frames[i], text);
+    }
+    for (unsigned side = compared ? TM_SIDES : 1; side-- > 0;) { // OLD is the last side
+        tm_text_add(text, " ");
+        tm_text_number(text, amount->size[side]);
+    }
+    tm_text_add(text, "\n");
 }
 
 struct tm_error *tm_export_collapsed(const struct tm_export *export, struct tm_sink *sink)
 {
     const struct tm_stacks *stacks = export->stacks;
+    struct tm_frame_texts texts;
 
-    for (size_t i = 0; i < stacks->count;) {
+    struct tm_error *error = tm_frame_texts_init(&texts, &stacks->frames, tm_export_frame_text);
+    for (size_t i = 0; i < stacks->count && !error;) {
         const struct tm_stack *stack = stacks->items[i];
         struct tm_amount amount = stack->amount;
-        struct tm_error *error = tm_host_check(export->host);
-        if (error)
-            return error;
         // Stacks that differ in their domain only are neighbours.
         for (i++; i < stacks->count && tm_stacks_same_frames(stack, stacks->items[i]); i++)
             tm_amount_add(&amount, &stacks->items[i]->amount);
-        for (uint32_t j = 0; j < stack->depth; j++) {
-            tm_text_add(&sink->text, j > 0 ? ";" : "");
-            tm_export_frame_text(&sink->text, stacks->frames.items[stack->frames[j]]);
-        }
-        if (export->compared)
-            tm_text_printf(&sink->text, " %" PRIu64, amount.size[TM_SIDE_OLD]);
-        tm_text_printf(&sink->text, " %" PRIu64 "\n", amount.size[TM_SIDE_NEW]);
+        add_stack(&sink->text, stack, &amount, export->compared, &texts);
         if (tm_sink_pass(sink))
             break;
+        error = tm_host_check(export->host);
     }
-    return NULL;
+    tm_frame_texts_deinit(&texts);
+    return error;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 // The file format of speedscope. The frames come last: which there are is known only when all stacks are written.
 
-#include <inttypes.h>
-
 #include "engine/base/json.h"
 #include "engine/export/formats.h"
 

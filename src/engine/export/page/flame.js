@@ -102,6 +102,7 @@ const flame = (function () {
       .cellHeight(20)
       .inverted(true)
       .minFrameSize(0.7)
+      .resetHeightOnZoom(true)
       .transitionDuration(still ? 0 : 180)
       .setColorMapper((node) => (node.highlight ? (dark() ? "#a07400" : "#ffe27a") : colourOf(node.data.frame, node.data.amount)))
       .setLabelHandler((node) => titleOf(node.data))
@@ -130,8 +131,14 @@ const flame = (function () {
     markCurrent();
   }
 
+  const HELP = {
+    false: "Each bar is a frame; the bars below it are what it called. Its width is the memory that is still allocated there.",
+    true: "Each bar at the top is a line that allocated; the bars below it are its callers. Its width is the memory that is still allocated.",
+  };
+
   function invert() {
     inverted = !inverted;
+    byId("flame-help").firstElementChild.textContent = HELP[inverted];
     byId("invert").setAttribute("aria-pressed", String(inverted));
     draw();
   }

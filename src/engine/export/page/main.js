@@ -134,4 +134,5 @@ showNotes();
 showFacts();
 listen();
 applyTheme();
+table.chooseFirst();
 document.documentElement.dataset.ready = "yes";

@@ -22,6 +22,7 @@ const map = (function () {
     if (file.startsWith("<")) return ["interpreter"];
     const parts = file.split("/");
     parts.pop();
+    if (parts[0] === "" && parts.length > 1) parts.splice(0, 2, "/" + parts[1]);
     return parts.map((part) => part + "/");
   }
 
@@ -72,7 +73,7 @@ const map = (function () {
   // What is drawn of a node: of a file its lines, else all files below it.
   function hierarchyOf(node) {
     if (!node.lines) return d3.hierarchy(node, (each) => each.children).sum((each) => (each.children.length > 0 ? 0 : measured(each.own)));
-    const lines = node.lines.map((row) => ({ name: row.frame.line + (row.frame.name ? " " + row.frame.name : ""), row, frame: row.frame,
+    const lines = node.lines.map((row) => ({ name: "line " + row.frame.line + (row.frame.name ? " " + row.frame.name : ""), row, frame: row.frame,
       own: row.own, children: [], source: row.frame.source }));
     const rest = node.lines.reduce((sum, row) => add(sum, row.own, -1), add(nothing(), node.own));
     if (measured(rest) > 0) lines.push({ name: "other lines", own: rest, children: [], frame: null, row: null });

@@ -17,6 +17,7 @@ const panel = (function () {
     const list = make("ol");
     path.forEach((frame, i) => list.append(frameItem(frame, i === path.length - 1)));
     body.append(list);
+    list.scrollTop = list.scrollHeight; // the line that allocated is the last one
     shown = path;
     byId("copy").hidden = path.length === 0;
   }

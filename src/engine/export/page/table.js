@@ -2,7 +2,7 @@
 "use strict";
 
 const table = (function () {
-  const FIRST = 50;
+  const FIRST = 15;
   const shownAll = { lineno: false, function: false, filename: false };
   let key = "lineno";
   let order = { column: raw.cumulative ? "below" : "own", down: true };
@@ -42,9 +42,12 @@ const table = (function () {
       name.className = "name";
       span.append(name, "  ");
     }
-    const where = withMarks(key === "lineno" ? frame.place : frame.file, term);
-    where.className = "where";
-    span.append(where);
+    // The end of a path says most: it comes first, and the folder after it.
+    const base = withMarks(key === "lineno" ? frame.base + ":" + frame.line : frame.base, term);
+    const folder = withMarks(frame.file.slice(0, -frame.base.length), term);
+    base.className = "base";
+    folder.className = "where";
+    span.append(base, "  ", folder);
     span.title = frame.place;
     if (key === "lineno" && frame.source) span.append(make("code", "", frame.source));
     return span;
@@ -130,5 +133,10 @@ const table = (function () {
       draw();
     });
   byId("more").addEventListener("click", () => { shownAll[key] = true; draw(); });
-  return { draw, search(text) { term = text; draw(); } };
+  /** Show the traceback of the first row: mostly it is what the page is opened for. */
+  function chooseFirst() {
+    const line = byId("table").tBodies[0].rows[0];
+    if (line) line.click();
+  }
+  return { draw, chooseFirst, search(text) { term = text; draw(); } };
 })();
