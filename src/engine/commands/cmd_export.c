@@ -1,6 +1,7 @@
 // tm-export: all tracebacks, or their difference to another target, as a file for other programs: flame graphs, pictures,
 // tables.
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -56,7 +57,8 @@ static const char help[] =
             "The JSON object has:\n"
             "  command, format, file\n"
             "  bytes         the file's size\n"
-            "  tracebacks    how many are exported\n"
+            "  tracebacks    how many are exported; of pprof the samples, also those that have no\n"
+            "                live block any more\n"
             "  whole_tracebacks\n"
             "                html: of how many all frames are in the page\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
             "  total_size, total_count\n"
@@ -299,49 +301,42 @@ static struct tm_error *take_notes(struct answer *answer)
     return tm_text_check(&answer->notes);
 }
 
-static struct tm_error *name_process(struct answer *answer, struct tm_target *current)
-{
-    uint32_t process = current ? tm_target_process(current) : 0;
-
-    if (process)
-        tm_text_printf(&answer->title, "process %u", (unsigned)process);
-    else
-        tm_text_add(&answer->title, "Python process");
-    return tm_text_check(&answer->title);
-}
-
-// What tm-info says; nothing of a snapshot file.
+// What tm-info says, and the process that it is about. Of a snapshot file neither is known.
 static struct tm_error *find_facts(const struct tm_host *host, struct tm_target *target,
-                                   const struct tm_footprint *footprint, struct tm_text *facts)
+                                   const struct tm_footprint *footprint, struct tm_text *facts, struct tm_text *title)
 {
     struct tm_source *source;
-    struct tm_info info;
+    struct tm_info info = {0};
 
     struct tm_error *error = tm_source_open(target, host, &source);
     if (!error)
         error = tm_source_info(source, host, &info);
     if (error && tm_error_code(error) == TM_ERROR_UNSUPPORTED) {
         tm_error_destroy(error);
-        return NULL;
-    }
-    if (!error)
+        error = NULL;
+    } else if (!error) {
         tm_info_write_text(&info, footprint, facts);
-    return error ? error : tm_text_check(facts);
+    }
+    if (info.tracer.pid)
+        tm_text_printf(title, "process %" PRIu32, info.tracer.pid);
+    else
+        tm_text_add(title, "a Python process");
+    return error;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Writing the file
 
-static struct tm_error *write_html(struct answer *answer, struct tm_target *current, const struct tm_export *export,
-                                   struct tm_sink *sink)
+static struct tm_error *write_html(struct answer *answer, const struct tm_export *export, struct tm_sink *sink)
 {
     const struct tm_request *request = answer->request;
     struct tm_text *now = &answer->facts[TM_SIDE_NEW], *old = &answer->facts[TM_SIDE_OLD];
-    struct tm_text written = TM_TEXT_EMPTY;
+    struct tm_text written = TM_TEXT_EMPTY, old_title = TM_TEXT_EMPTY;
 
-    struct tm_error *error = find_facts(export->host, current, &answer->sides.now.footprint, now);
-    if (!error && export->compared)
-        error = find_facts(export->host, request->unresolved[1].target, &answer->sides.old.footprint, old);
+    struct tm_error *error = NULL;
+    if (export->compared)
+        error = find_facts(export->host, request->unresolved[1].target, &answer->sides.old.footprint, old, &old_title);
+    tm_text_deinit(&old_title);
     tm_report_time(&written, (uint64_t)time(NULL) * 1000000000u);
     const struct tm_html_facts facts = {.now = tm_text_string(now),
                                         .old = tm_text_string(old),
@@ -357,19 +352,21 @@ static struct tm_error *write_html(struct answer *answer, struct tm_target *curr
 static struct tm_error *write_stacks(struct answer *answer, struct tm_target *current, struct tm_sink *sink)
 {
     const struct tm_request *request = answer->request;
-    const struct tm_export export = {.host = &request->session->host,
-                                     .stacks = &answer->stacks,
-                                     .compared = request->settings.base,
-                                     .title = tm_text_string(&answer->title)};
+    const struct tm_host *host = &request->session->host;
+    bool compared = request->settings.base;
 
-    struct tm_error *error = tm_stacks_init(&answer->stacks, export.host, &answer->sides.now_groups,
-                                            export.compared ? &answer->sides.old_groups : NULL);
+    struct tm_error *error =
+        tm_stacks_init(&answer->stacks, host, &answer->sides.now_groups, compared ? &answer->sides.old_groups : NULL);
+    if (!error)
+        error = find_facts(host, current, &answer->sides.now.footprint, &answer->facts[TM_SIDE_NEW], &answer->title);
     if (error)
         return error;
+    const struct tm_export export = {
+        .host = host, .stacks = &answer->stacks, .compared = compared, .title = tm_text_string(&answer->title)};
     answer->tracebacks = answer->stacks.count;
     switch (format_of(request)) {
     case FORMAT_HTML:
-        return write_html(answer, current, &export, sink);
+        return write_html(answer, &export, sink);
     case FORMAT_SPEEDSCOPE:
         return tm_export_speedscope(&export, sink);
     case FORMAT_COLLAPSED:
@@ -420,7 +417,8 @@ static void write_text(const struct answer *answer, struct tm_text *out)
     const char *file = request->unresolved[0].text;
     const struct tm_html_cut *cut = &answer->cut;
 
-    tm_report_count(out, answer->tracebacks, "traceback");
+    // pprof has all that ever was, one for each allocator too.
+    tm_report_count(out, answer->tracebacks, format_of(request) == FORMAT_PPROF ? "sample" : "traceback");
     tm_text_add(out, " of ");
     tm_format_kib(out, false, answer->sides.now.statistics.total_size, false);
     if (request->settings.base) {
@@ -491,8 +489,6 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     error = collect(&answer, current);
     if (!error)
         error = take_notes(&answer);
-    if (!error)
-        error = name_process(&answer, current);
     if (!error)
         error = write_file(&answer, current);
     if (!error && request->settings.json)

@@ -64,11 +64,12 @@ static bool keeps(struct walk *walk, unsigned class, size_t kept)
 {
     if (walk->depth >= TM_TREE_DEPTH)
         return false;
-    if (class >= walk->least || walk->tree->count > kept + 1)
+    if (class >= walk->least)
         return true;
-    if (class + 1 < walk->least || walk->more == 0)
+    bool above = walk->tree->count > kept + 1; // a node that is kept
+    if (!above && (class + 1 < walk->least || walk->more == 0))
         return false;
-    walk->more--;
+    walk->more -= walk->more > 0;
     return true;
 }
 
