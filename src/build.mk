@@ -80,10 +80,10 @@ $(BUILD)/obj/layout/%.o: src/layout/%.c $(prepared)
 $(BUILD)/obj/engine/%.o: src/engine/%.c $(prepared)
 	$(compile) $(engine_flags) -c -o $@ $<
 
-$(page_source): $(wildcard $(page_folder)/*) $(wildcard $(page_libraries)/d3/dist/d3.min.js) \
-    $(wildcard $(page_libraries)/d3-flame-graph/dist/d3-flamegraph.umd.min.js) Makefile src/build.mk | $(after_deps)
-	@echo "  PAGE  $@$(if $(wildcard $(page_libraries)),, (its libraries are missing: there is no tm-export html))"
-	@$(PYTHON) $(page_folder)/make_page.py $(page_libraries) $@
+# Made each time, as libraries may have come or gone; what did not change is not built again.
+$(page_source): FORCE | $(after_deps)
+	@$(PYTHON) $(page_folder)/make_page.py $(page_libraries) $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/obj/page.o: $(page_source) $(prepared)
 	$(compile) $(engine_flags) -c -o $@ $<
 

@@ -24,7 +24,8 @@ def read(name):
 def files(*patterns):
     """The names of the files that match, from the top of the source tree, in order."""
     found = {name for pattern in patterns for name in glob.glob(os.path.join(ROOT, pattern), recursive=True)}
-    return sorted(os.path.relpath(name, ROOT) for name in found if os.path.isfile(name))
+    names = (os.path.relpath(name, ROOT) for name in found if os.path.isfile(name))
+    return sorted(name for name in names if "node_modules" not in name.split(os.sep))
 
 
 DOCUMENTS = files("*.md", "docs/*.md", "tests/*.md")

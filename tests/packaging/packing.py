@@ -10,7 +10,7 @@ GDB = os.environ.get("TM_TEST_GDB", "gdb")
 LLDB = os.environ.get("TM_TEST_LLDB") or shutil.which("lldb-19") or shutil.which("lldb-16") or "lldb"
 PROGRAM = "data = bytearray(12345)\nprint('ready', flush=True)\ninput()"
 ROW = "<string>:1: size=12.1 KiB"  # what tm-top shows of it
-COMMANDS = "tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-filter tm-set tm-verify".split()
+COMMANDS = "tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-export tm-filter tm-set tm-verify".split()
 
 
 def make(*arguments, root=ROOT):
@@ -73,7 +73,7 @@ def ask_lldb(pid, line, *commands, **environment):
 
 
 def copy_sources(folder):
-    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__", "node_modules"))
 
 
 @contextlib.contextmanager

@@ -57,8 +57,8 @@ static const char help[] =
             "The JSON object has:\n"
             "  command, format, file\n"
             "  bytes         the file's size\n"
-            "  tracebacks    how many are exported; of pprof the samples, also those that have no\n"
-            "                live block any more\n"
+            "  tracebacks    how many are exported; of pprof the samples, also those that\n"
+            "                have no live block any more\n"
             "  whole_tracebacks\n"
             "                html: of how many all frames are in the page\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
             "  total_size, total_count\n"

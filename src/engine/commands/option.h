@@ -97,10 +97,10 @@ enum tm_option_id {
       "Report updates in flight as damage. Use this if the program is known to\n" \
       "        have been outside the tracer when it stopped.")
 
-#define TM_OPTIONS_BASE(X)                                                            \
-    X(TM_OPTION_BASE, 'b', "-b, ", "--base", " OLD",                                  \
-      "Export the difference to OLD: a core file, or a snapshot file of tm-save or\n" \
-      "        of tracemalloc. FILE then shows what grew since.")
+#define TM_OPTIONS_BASE(X)                                                         \
+    X(TM_OPTION_BASE, 'b', "-b, ", "--base", " OLD",                               \
+      "Export the difference to OLD: a core file, or a snapshot file of tm-save\n" \
+      "        or of tracemalloc. FILE then shows what grew since.")
 
 struct tm_option {
     enum tm_option_id id;

@@ -80,6 +80,8 @@ def main(arguments):
     there = all(os.path.exists(os.path.join(libraries, path)) for path in needed)
     before, after = page(libraries) if there else ("", "")
     length = len((before + after).encode())
+    if not there:
+        print("  the libraries of the HTML page are missing, so there will be no tm-export html: see `make deps`")
     os.makedirs(os.path.dirname(output), exist_ok=True)
     with open(output, "w", encoding="ascii") as file:
         file.write("// Made by src/engine/export/page/make_page.py.\n\n")
