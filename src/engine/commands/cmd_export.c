@@ -168,6 +168,7 @@ struct answer {
     struct tm_text notes; // filters, hints, what is missing
     struct tm_text title;
     struct tm_text facts[TM_SIDES]; // of html
+    struct tm_lack shallow;         // blocks of the new side whose tracebacks lack their oldest frames
     uint64_t tracebacks;
     uint64_t bytes;
 };
@@ -186,9 +187,10 @@ static void add_lack(struct tm_lack *lack, const struct tm_group *group)
     lack->count = tm_add_saturating(lack->count, group->count);
 }
 
-// What statistics by traceback would have as their totals.
-static void sum(struct tm_query *query, const struct tm_snapshot *groups)
+// What statistics by traceback would have as their totals. Returns the blocks whose tracebacks were cut.
+static struct tm_lack sum(struct tm_query *query, const struct tm_snapshot *groups)
 {
+    struct tm_lack cut = {0, 0};
     struct tm_statistics *statistics = &query->statistics;
 
     statistics->total_size = query->unmatched.size;
@@ -201,7 +203,10 @@ static void sum(struct tm_query *query, const struct tm_snapshot *groups)
             add_lack(&statistics->not_recorded, group);
         if (group->shortened)
             add_lack(&statistics->shortened, group);
+        if (tm_traceback_is_cut(group->traceback))
+            add_lack(&cut, group);
     }
+    return cut;
 }
 
 // Blocks of which --mine finds no frame are a traceback of their own, so that totals are those of tm-top.
@@ -229,7 +234,7 @@ static struct tm_error *collect_side(struct answer *answer, struct tm_target *ta
         tm_query_groups(query, answer->request, target, answer->pool, format == FORMAT_PPROF, groups);
     if (error)
         return error;
-    sum(query, groups);
+    answer->shallow = sum(query, groups);
     return format == FORMAT_JSON ? NULL : add_unmatched(answer->pool, &query->unmatched, groups);
 }
 
@@ -286,12 +291,29 @@ static void note_side(struct answer *answer, const char *who, const struct tm_qu
     tm_report_damage_of_side(&answer->notes, who, &query->damage, meaning);
 }
 
+// A picture of callers is only as deep as the tracebacks.
+static void note_frame_limit(struct answer *answer)
+{
+    uint32_t limit = answer->sides.now.frame_limit;
+
+    if (answer->shallow.count == 0 || tm_mine_count(&answer->request->settings.mine) > 0) // which has its own hint
+        return;
+    tm_report_count(&answer->notes, answer->shallow.count, "block");
+    tm_text_add(&answer->notes, " of ");
+    tm_format_size(&answer->notes, false, answer->shallow.size, false);
+    tm_text_printf(&answer->notes,
+                   " without the oldest frames: at most %" PRIu32 " %s kept (TRACEMORTEM=%" PRIu64
+                   " would keep more)\n",
+                   limit, limit == 1 ? "is" : "are", limit < 10 ? UINT64_C(10) : 2 * (uint64_t)limit);
+}
+
 static struct tm_error *take_notes(struct answer *answer)
 {
     bool compared = answer->request->settings.base;
 
     tm_report_filters(&answer->notes, answer->request);
     add_hints(answer, &answer->notes);
+    note_frame_limit(answer);
     if (compared)
         note_side(answer, "OLD: ", &answer->sides.old,
                   "differences may be too large, and what seems to have grown may not have");

@@ -30,6 +30,7 @@ static const char help[] =
             "\n"
             "The JSON object has:\n"
             "  command\n"
+            "  json_version  of what all commands print with --json\n"
             "  state         \"tracing\", \"clearing\", \"stopped\", \"loaded\" (never started)\n"
             "  tracing       whether there are traces: state is tracing or clearing\n"
             "  started, cleared\n"
@@ -67,10 +68,10 @@ static const char help[] =
             "                CPython's own tracemalloc\n"
             "  found_by, table_address, layout_major, layout_minor\n" TM_HELP_JSON_PRIVATE
             "  missing       " TM_HELP_JSON_MISSING "\n"
-            "If the source is \"stock\", there are only: command, state, tracing,\n"
-            "traced_memory, blocks, sites_live, domains, python_version, free_threaded,\n"
-            "source, found_by, table_address, missing; where known, traceback_limit and\n"
-            "peak_traced_memory, private; and, where known,\n"
+            "If the source is \"stock\", there are only: command, json_version, state,\n"
+            "tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
+            "free_threaded, source, found_by, table_address, missing; where known,\n"
+            "traceback_limit and peak_traced_memory, private; and, where known,\n"
             "  locked        whether the tables' lock was held: a thread was changing them\n");
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -406,6 +407,7 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
 
     tm_json_begin_object(&json, NULL);
     tm_json_word(&json, "command", request->command->name);
+    tm_json_number(&json, "json_version", TM_JSON_VERSION);
     tm_json_word(&json, "state", state_name(info->state));
     tm_json_bool(&json, "tracing", is_tracing(info));
     if (info->has_tracer) {

@@ -194,6 +194,7 @@ struct tm_error *tm_export_json(const struct tm_request *request, const struct t
 
     tm_json_begin_object(json, NULL);
     tm_json_word(json, "command", request->command->name);
+    tm_json_number(json, "json_version", TM_JSON_VERSION);
     tm_json_word(json, "key", tm_key_name(request->key));
     tm_json_bool(json, "cumulative", request->settings.cumulative);
     tm_json_number(json, "traceback_limit", sides->now.frame_limit);

@@ -45,14 +45,18 @@ static void test_collapsed(void **state)
     fill_old(harness->other);
     assert_string_equal(written(harness, "collapsed f"), "a.py:1 5000\n"
                                                          "<module> (main.py:7);Basket.add (lib/c.py:3) 100\n");
-    assert_string_equal(tm_text_string(&harness->output),
-                        "3 tracebacks of 5.0 KiB exported as collapsed to f (61 B)\n");
+    assert_string_equal(
+        tm_text_string(&harness->output),
+        "3 tracebacks of 5.0 KiB exported as collapsed to f (61 B)\n"
+        "1 block of 64 B without the oldest frames: at most 25 are kept (TRACEMORTEM=50 would keep more)\n");
     assert_string_equal(written(harness, "collapsed f --base old"),
                         "a.py:1 6000 5000\n"
                         "<module> (main.py:7);Basket.add (lib/c.py:3) 0 100\n"
                         "gone.py:4 10 0\n");
-    assert_string_equal(tm_text_string(&harness->output),
-                        "4 tracebacks of 5.0 KiB (-0.9 KiB) exported as collapsed to f (83 B)\n");
+    assert_string_equal(
+        tm_text_string(&harness->output),
+        "4 tracebacks of 5.0 KiB (-0.9 KiB) exported as collapsed to f (83 B)\n"
+        "1 block of 64 B without the oldest frames: at most 25 are kept (TRACEMORTEM=50 would keep more)\n");
 }
 
 static void test_filters_and_own_lines(void **state)
@@ -109,7 +113,8 @@ static void test_json(void **state)
     fill_old(harness->other);
     assert_string_equal(
         written(harness, "json f --domain 5"),
-        "{\"command\": \"tm-export\", \"key\": \"traceback\", \"cumulative\": false, \"traceback_limit\": 25, "
+        "{\"command\": \"tm-export\", \"json_version\": 1, \"key\": \"traceback\", \"cumulative\": false, "
+        "\"traceback_limit\": 25, "
         "\"filters\": [{\"number\": null, \"inclusive\": true, \"domain\": 5}], "
         "\"statistics\": [{\"traceback\": [{\"filename\": \"main.py\", \"lineno\": 7, \"name\": \"<module>\"}, "
         "{\"filename\": \"lib/c.py\", \"lineno\": 3, \"name\": \"Basket.add\"}], \"domain\": 5, \"size\": 64, "
@@ -290,7 +295,7 @@ static void test_a_page_has_at_most_a_megabyte(void **state)
 static void test_what_is_missing_is_said_in_the_answer_and_in_the_page(void **state)
 {
     struct harness *harness = *state;
-    fill(harness->fake);
+    fake_add(harness->fake, "a.py", 1, 5000, 2);
     fake_set_damage(harness->fake, 3, 4096, 1, 0x1000);
     written(harness, "collapsed f");
     assert_contains(tm_text_string(&harness->output), "3 records unreadable (4096 bytes of memory missing)");
