@@ -57,8 +57,8 @@ static const char help[] =
             "The JSON object has:\n"
             "  command, format, file\n"
             "  bytes         the file's size\n"
-            "  tracebacks    how many are exported; of pprof the samples, also those that\n"
-            "                have no live block any more\n"
+            "  rows          how many tracebacks or rows the file has; of pprof the samples,\n"
+            "                also those that have no live block any more\n"
             "  whole_tracebacks\n"
             "                html: of how many all frames are in the page\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
             "  total_size, total_count\n"
@@ -169,7 +169,7 @@ struct answer {
     struct tm_text title;
     struct tm_text facts[TM_SIDES]; // of html
     struct tm_lack shallow;         // blocks of the new side whose tracebacks lack their oldest frames
-    uint64_t tracebacks;
+    uint64_t rows;
     uint64_t bytes;
 };
 
@@ -385,7 +385,7 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
         return error;
     const struct tm_export export = {
         .host = host, .stacks = &answer->stacks, .compared = compared, .title = tm_text_string(&answer->title)};
-    answer->tracebacks = answer->stacks.count;
+    answer->rows = answer->stacks.count;
     switch (format_of(request)) {
     case FORMAT_HTML:
         return write_html(answer, &export, sink);
@@ -396,7 +396,7 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
     case FORMAT_CSV:
         return tm_export_csv(&export, sink);
     case FORMAT_JSON:
-        return tm_export_json(request, &answer->sides, &export, sink);
+        return tm_export_json(request, &answer->sides, &export, sink, &answer->rows);
     case FORMAT_PPROF:
         break;
     }
@@ -409,15 +409,15 @@ static struct tm_error *write_format(struct answer *answer, struct tm_target *cu
     const struct tm_export_sides *sides = &answer->sides;
     enum format format = format_of(request);
 
-    answer->tracebacks = sides->now_groups.count + sides->old_groups.count;
+    answer->rows = sides->now_groups.count + sides->old_groups.count;
     if (format == FORMAT_PPROF)
         return tm_export_pprof(&request->session->host, &sides->now_groups,
                                request->settings.base ? &sides->old_groups : NULL, tm_text_string(&answer->notes),
                                sink);
     if (request->key == TM_KEY_TRACEBACK)
         return write_stacks(answer, current, sink);
-    return format == FORMAT_CSV ? tm_export_places_csv(request, sides, sink)
-                                : tm_export_json(request, sides, NULL, sink);
+    return format == FORMAT_CSV ? tm_export_places_csv(request, sides, sink, &answer->rows)
+                                : tm_export_json(request, sides, NULL, sink, &answer->rows);
 }
 
 static struct tm_error *write_file(struct answer *answer, struct tm_target *current)
@@ -433,14 +433,21 @@ static struct tm_error *write_file(struct answer *answer, struct tm_target *curr
 // ---------------------------------------------------------------------------------------------------------------
 // Writing the answer
 
+// What a file has: samples of pprof are of one allocator each, and some of what was freed.
+static const char *noun_of(const struct tm_request *request)
+{
+    if (format_of(request) == FORMAT_PPROF)
+        return "sample";
+    return request->key == TM_KEY_TRACEBACK ? "traceback" : "row";
+}
+
 static void write_text(const struct answer *answer, struct tm_text *out)
 {
     const struct tm_request *request = answer->request;
     const char *file = request->unresolved[0].text;
     const struct tm_html_cut *cut = &answer->cut;
 
-    // pprof has all that ever was, one for each allocator too.
-    tm_report_count(out, answer->tracebacks, format_of(request) == FORMAT_PPROF ? "sample" : "traceback");
+    tm_report_count(out, answer->rows, noun_of(request));
     tm_text_add(out, " of ");
     tm_format_kib(out, false, answer->sides.now.statistics.total_size, false);
     if (request->settings.base) {
@@ -476,7 +483,7 @@ static void write_json(const struct answer *answer, struct tm_text *out)
     tm_json_word(&json, "format", format_names[format_of(request)]);
     tm_json_string(&json, "file", file, strlen(file));
     tm_json_number(&json, "bytes", answer->bytes);
-    tm_json_number(&json, "tracebacks", answer->tracebacks);
+    tm_json_number(&json, "rows", answer->rows);
     if (format_of(request) == FORMAT_HTML)
         tm_json_number(&json, "whole_tracebacks", answer->cut.whole_stacks);
     tm_report_filters_json(&json, request);

@@ -22,6 +22,7 @@ struct row_writer {
     struct tm_sink *sink;
     struct tm_json json;
     bool compared;
+    uint64_t rows; // written so far
     void (*write)(struct row_writer *writer, const struct tm_difference *row);
 };
 
@@ -38,6 +39,7 @@ static struct tm_error *write_differences(struct row_writer *writer, const struc
     for (size_t i = 0; i < differences.count && !error; i++) {
         error = tm_host_check(host);
         writer->write(writer, differences.items[i]);
+        writer->rows++;
         if (tm_sink_pass(writer->sink))
             break;
     }
@@ -71,13 +73,15 @@ static void write_csv_row(struct row_writer *writer, const struct tm_difference 
 }
 
 struct tm_error *tm_export_places_csv(const struct tm_request *request, const struct tm_export_sides *sides,
-                                      struct tm_sink *sink)
+                                      struct tm_sink *sink, uint64_t *rows)
 {
     struct row_writer writer = {
         .request = request, .sink = sink, .compared = request->settings.base, .write = write_csv_row};
 
     tm_csv_places_head(&sink->text, writer.compared);
-    return write_places(&writer, sides);
+    struct tm_error *error = write_places(&writer, sides);
+    *rows = writer.rows;
+    return error;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -146,6 +150,7 @@ static struct tm_error *write_stacks(struct row_writer *writer, const struct tm_
     error = tm_frame_texts_init(&texts, &export->stacks->frames, write_frame);
     for (size_t i = 0; i < export->stacks->count && !error; i++) {
         write_stack(writer, export, order[i], &texts);
+        writer->rows++;
         if (tm_sink_pass(writer->sink))
             break;
         error = tm_host_check(export->host);
@@ -183,7 +188,7 @@ static void write_end(struct row_writer *writer, const struct tm_export_sides *s
 }
 
 struct tm_error *tm_export_json(const struct tm_request *request, const struct tm_export_sides *sides,
-                                const struct tm_export *export, struct tm_sink *sink)
+                                const struct tm_export *export, struct tm_sink *sink, uint64_t *rows)
 {
     struct row_writer writer = {.request = request,
                                 .sink = sink,
@@ -206,5 +211,6 @@ struct tm_error *tm_export_json(const struct tm_request *request, const struct t
     write_end(&writer, sides);
     tm_json_end_object(json);
     tm_text_add(&sink->text, "\n");
+    *rows = writer.rows;
     return error;
 }

@@ -14,11 +14,11 @@ struct tm_export_sides {
     struct tm_snapshot now_groups, old_groups;
 };
 
-/** The JSON object: all rows. `export` is for the key traceback. */
+/** The JSON object: all rows, and how many these are. `export` is for the key traceback. */
 struct tm_error *tm_export_json(const struct tm_request *request, const struct tm_export_sides *sides,
-                                const struct tm_export *export, struct tm_sink *sink);
+                                const struct tm_export *export, struct tm_sink *sink, uint64_t *rows);
 /** For the other keys. */
 struct tm_error *tm_export_places_csv(const struct tm_request *request, const struct tm_export_sides *sides,
-                                      struct tm_sink *sink);
+                                      struct tm_sink *sink, uint64_t *rows);
 
 #endif

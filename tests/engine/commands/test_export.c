@@ -104,6 +104,7 @@ static void test_csv(void **state)
                         "100,100,3,3,\"lib/c.py\",3,\"Basket.add\"\r\n"
                         "0,-10,0,-1,\"gone.py\",4,\"\"\r\n");
     assert_contains(written(harness, "csv f filename --cumulative"), "100,3,\"main.py\",0,\"\"\r\n");
+    assert_contains(tm_text_string(&harness->output), "4 rows of 5.0 KiB exported as csv to f (");
 }
 
 static void test_json(void **state)
@@ -314,7 +315,7 @@ static void test_the_answer_as_json(void **state)
     written(harness, "collapsed f --json --base old");
     snprintf(expected, sizeof(expected),
              "{\"command\": \"tm-export\", \"format\": \"collapsed\", \"file\": \"f\", \"bytes\": %zu, "
-             "\"tracebacks\": 4, \"filters\": [], \"total_size\": 5100, \"total_count\": 5, "
+             "\"rows\": 4, \"filters\": [], \"total_size\": 5100, \"total_count\": 5, "
              "\"total_size_diff\": -910, \"total_count_diff\": 1, \"missing\": {",
              harness->written.length);
     assert_memory_equal(tm_text_string(&harness->output), expected, strlen(expected));

@@ -13,7 +13,7 @@ function make(tag, className, text) {
 
 const KINDS = {
   own: { label: "own code", hue: 24, saturation: 85 },
-  installed: { label: "installed packages", hue: 212, saturation: 60 },
+  installed: { label: "installed", hue: 212, saturation: 60 },
   standard: { label: "standard library", hue: 158, saturation: 42 },
   interpreter: { label: "interpreter", hue: 270, saturation: 22 },
 };

@@ -14,8 +14,9 @@ function factsOf(lines) {
 }
 const facts = factsOf(raw.facts);
 
-function addTile(value, label, className) {
+function addTile(value, label, className, more) {
   const tile = make("div", "tile");
+  if (more) tile.title = more;
   tile.append(make("b", className || "", value), make("span", "", label));
   byId("tiles").append(tile);
 }
@@ -34,7 +35,8 @@ function showTiles() {
   const peak = facts.get("peak");
   if (peak) addTile(peak.replace(/ \(.*/, ""), "peak of traced memory");
   const memory = facts.get("private memory");
-  if (memory) addTile(memory.replace(/^([\d.]+ \w+).*/, "$1"), "private memory, " + memory.replace(/^[\d.]+ \w+ /, ""));
+  const parts = memory && memory.match(/^([\d.]+ \w+) ([^:]*)/); // "143 MiB resident: 106 MiB traced, …"
+  if (parts) addTile(parts[1], "private memory, " + parts[2], "", memory);
   addTile(formatCount(raw.tracebacks), "tracebacks" + (facts.has("frame limit") ? ", " + facts.get("frame limit").replace(/ per traceback.*/, "") + " each at most" : ""));
 }
 
