@@ -8,6 +8,12 @@ soname := $(notdir $(ENGINE)).0
 
 layout_sources := $(sort $(wildcard src/layout/*.c))
 engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
+# The page of `tm-export html`: the engine's own files in it, and the libraries that `make deps` had npm fetch.
+page_folder := src/engine/export/page
+page_libraries := src/packaging/npm/node_modules
+page_source := $(BUILD)/generated/page.c
+# Whatever is linked with the engine's files needs these.
+engine_libraries := -lz
 # Of debug builds alone: the tracer then contains the engine, which checks its table.
 selfcheck_sources := src/tracer/selfcheck.c
 tracer_sources := $(filter-out $(selfcheck_sources),$(sort $(wildcard src/tracer/*.c)))
@@ -74,11 +80,19 @@ $(BUILD)/obj/layout/%.o: src/layout/%.c $(prepared)
 $(BUILD)/obj/engine/%.o: src/engine/%.c $(prepared)
 	$(compile) $(engine_flags) -c -o $@ $<
 
+# Made each time, as libraries may have come or gone; what did not change is not built again.
+$(page_source): FORCE | $(after_deps)
+	@$(PYTHON) $(page_folder)/make_page.py $(page_libraries) $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/obj/page.o: $(page_source) $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+
 # The link beside it is the name by which a program that was linked with the engine loads it.
-$(ENGINE): $(call objects,$(engine_sources) $(layout_sources))
+$(ENGINE): $(call objects,$(engine_sources) $(layout_sources)) $(BUILD)/obj/page.o
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ \
+	    $(engine_libraries)
 	@ln -sf $(@F) $(@D)/$(soname)
 
 $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)

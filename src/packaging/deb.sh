@@ -23,7 +23,7 @@ mkdir "$root/DEBIAN"
     echo "Version: $VERSION"
     sed -n 's/^\(Section\|Priority\|Maintainer\):/&/p' "$control"
     echo "Installed-Size: $(du -sk --apparent-size "$root" | cut -f1)"
-    sed -n '/^Depends:/,$p' "$control" | sed "s/\${shlibs:Depends}, \${misc:Depends}/libc6 (>= $glibc)/"
+    sed -n '/^Depends:/,$p' "$control" | sed "s/\${shlibs:Depends}, \${misc:Depends}/libc6 (>= $glibc), zlib1g/"
 } >"$root/DEBIAN/control"
 echo activate-noawait ldconfig >"$root/DEBIAN/triggers"
 # Python's own files of the modules, which dpkg does not know.
