@@ -3,6 +3,7 @@
 #   src/engine/   -> build/lib/libtracemortem.so         the engine, loaded by the debuggers
 #   src/tracer/   -> build/python/tracemortem/_tracer.abi3.so   the tracer, loaded by the traced program
 #   src/python/   -> build/python/tracemortem/           the package
+#   src/cli/, src/process/   -> build/bin/tracemortem    the command; needs libdw-dev
 #   gdb/ lldb/    are used from where they are
 #
 # This file has the variables and the list of targets. The rules are in the .mk files of the folders they are about.
@@ -53,7 +54,7 @@ include tests/matrix/matrix.mk
 include tests/aarch64/aarch64.mk
 
 .PHONY: all clean help
-all: engine tracer package $(BUILD)/compile_commands.json
+all: engine tracer package command $(BUILD)/compile_commands.json
 
 clean:
 	rm -rf $(BUILD)
