@@ -8,6 +8,7 @@
 #include "cli/words.h"
 
 #define PREFIX "tm-"
+enum { COLUMNS = 80 };
 
 // Commands that set something for the rest of a debugger's session: a command line has none.
 static const char *const of_sessions[] = {"tm-filter", "tm-set"};
@@ -51,6 +52,7 @@ static const struct {
      "tracemalloc's Snapshot.dump(), or process ids. They may be of different\n"
      "processes, such as a worker and its master: places are compared by file name and\n"
      "line. "},
+    {NULL, "number (of tm-filter, or null), inclusive,\n", "number (null), inclusive,\n"},
     {NULL,
      "exclusive filter. The session's filters (tm-filter) are applied first, then the\n"
      "command's filters to the rest. In PATTERN, \".pyc\" means \".py\".\n",
@@ -102,14 +104,13 @@ bool tm_help_takes_target(const char *command)
 // ---------------------------------------------------------------------------------------------------------------
 // Texts
 
-// The length of a command's name at the beginning of a text; 0: there is none.
+// The length of a command's name at the beginning of a text; 0: there is no name of a command of the command line.
 static size_t name_length(const char *text)
 {
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz-");
     for (size_t i = 0; tm_command_name(i); i++) {
-        size_t length = strlen(tm_command_name(i));
-        if (strncmp(text, tm_command_name(i), length) == 0 && !strchr("abcdefghijklmnopqrstuvwxyz-", text[length]))
-            return length;
-        if (strncmp(text, tm_command_name(i), length) == 0 && text[length] == '\0')
+        const char *name = tm_command_name(i);
+        if (strlen(name) == length && strncmp(text, name, length) == 0 && !is_of_sessions(name))
             return length;
     }
     return 0;
@@ -186,13 +187,7 @@ static const char *add_examples(struct tm_text *text, const char *command, const
     return at;
 }
 
-static void add_options(struct tm_text *text, const char *command)
-{
-    tm_text_add(text, tm_own_options_help);
-    (void)command;
-}
-
-void tm_help_add(struct tm_text *text, const char *command)
+static void add_help(struct tm_text *text, const char *command)
 {
     static const char usage[] = "Usage: ", options[] = "\nOptions:\n", examples[] = "Examples:\n";
     const struct difference *difference = difference_of(command);
@@ -211,15 +206,88 @@ void tm_help_add(struct tm_text *text, const char *command)
         tm_text_printf(text, "%s\n", difference->usage);
     else
         add_call(text, call, "TARGET");
-    tm_text_add(text, "\nA target is a process id, a core or a snapshot file. Digits are a process id: the\n"
-                      "file of this name is ./4711. A process runs on while it is read.\n");
+    tm_text_add(text, "\nA target is a process id, a core or a snapshot file. Digits are a process id:\n"
+                      "the file of this name is ./4711. A process runs on while it is read.\n");
     at = call + strcspn(call, "\n") + 1;
     add_part(text, command, at, (size_t)(begin_options + strlen(options) - at));
-    add_options(text, command);
+    tm_text_add(text, tm_own_options_help);
     at = begin_options + strlen(options);
     add_part(text, command, at, (size_t)(begin_examples + strlen(examples) - at));
     at = add_examples(text, command, begin_examples + strlen(examples));
     add_part(text, command, at, strlen(at));
+}
+
+// Where the text of a line goes on below: at the text of the next line, of its own list item, or at its beginning.
+static size_t indent_of(const char *line, const char *next)
+{
+    size_t own = strspn(line, " "), below = strspn(next, " ");
+    if (below > own && next[below] != '\n')
+        return below;
+    const char *gap = own ? strstr(line + own, "  ") : NULL;
+    return gap && gap < next ? (size_t)(gap - line) + strspn(gap, " ") : own;
+}
+
+// A text that is wrapped.
+struct wrapping {
+    const char *at;       // the next line
+    struct tm_text line;  // this line
+    struct tm_text *text; // what is done
+};
+
+static size_t blanks(const char *line)
+{
+    return strspn(line, " ");
+}
+
+// Moves the next line behind what was broken off, if it goes on with the same paragraph.
+static void join_next(struct wrapping *wrapping, size_t indent, bool is_paragraph)
+{
+    const char *next = wrapping->at + blanks(wrapping->at);
+    size_t length = strcspn(next, "\n");
+    if (!is_paragraph || length == 0 || blanks(wrapping->at) != indent)
+        return;
+    tm_text_add(&wrapping->line, " ");
+    tm_text_bytes(&wrapping->line, next, length);
+    wrapping->at = next + length + (next[length] == '\n');
+}
+
+// Writes the line as far as it fits, and keeps the rest of it. False: it cannot be broken.
+static bool break_line(struct wrapping *wrapping, size_t indent, bool is_example)
+{
+    struct tm_text rest = TM_TEXT_EMPTY;
+    size_t end = is_example ? COLUMNS - 2 : COLUMNS;
+    while (end > indent && wrapping->line.bytes[end] != ' ')
+        end--;
+    if (end <= indent)
+        return false;
+    tm_text_bytes(wrapping->text, wrapping->line.bytes, end);
+    tm_text_add(wrapping->text, is_example ? " \\\n" : "\n");
+    tm_text_printf(&rest, "%*s%s", (int)indent, "", wrapping->line.bytes + end + 1);
+    tm_text_deinit(&wrapping->line);
+    wrapping->line = rest;
+    return true;
+}
+
+// Breaks lines that the longer names made too long. What does not fit begins the next line of the paragraph.
+static void wrap(const struct tm_text *from, struct tm_text *text)
+{
+    struct wrapping wrapping = {.at = tm_text_string(from), .text = text};
+    while (*wrapping.at) {
+        const char *line = wrapping.at;
+        size_t length = strcspn(line, "\n"), own = blanks(line);
+        bool is_example = strncmp(line, "  tracemortem ", strlen("  tracemortem ")) == 0;
+        wrapping.at = line + length + (line[length] == '\n');
+        size_t indent = is_example ? 6 : indent_of(line, wrapping.at);
+        bool is_paragraph = !is_example && (own == 0 || own >= 8 || indent > own);
+        tm_text_bytes(&wrapping.line, line, length);
+        while (wrapping.line.length > COLUMNS && break_line(&wrapping, indent, is_example))
+            join_next(&wrapping, indent, is_paragraph);
+        tm_text_bytes(text, tm_text_string(&wrapping.line), wrapping.line.length);
+        tm_text_add(text, "\n");
+        text->failed |= wrapping.line.failed;
+        tm_text_clear(&wrapping.line);
+    }
+    tm_text_deinit(&wrapping.line);
 }
 
 static struct tm_error *print(struct tm_text *text)
@@ -233,9 +301,12 @@ static struct tm_error *print(struct tm_text *text)
 
 struct tm_error *tm_help_print(const char *command)
 {
-    struct tm_text text = TM_TEXT_EMPTY;
-    tm_help_add(&text, command);
-    return print(&text);
+    struct tm_text text = TM_TEXT_EMPTY, wrapped = TM_TEXT_EMPTY;
+    add_help(&text, command);
+    wrap(&text, &wrapped);
+    wrapped.failed |= text.failed;
+    tm_text_deinit(&text);
+    return print(&wrapped);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -252,17 +323,18 @@ static void add_commands(struct tm_text *text)
     }
 }
 
-void tm_help_add_overview(struct tm_text *text)
+void tm_help_add_overview(struct tm_text *result)
 {
+    struct tm_text overview = TM_TEXT_EMPTY, *text = &overview;
     tm_text_add(text, "Find out which Python lines hold a process's memory.\n"
                       "\n"
                       "Usage: tracemortem run [OPTION]... PROGRAM [ARGUMENT]...\n"
                       "       tracemortem COMMAND TARGET [ARGUMENT]... [OPTION]...\n"
                       "\n"
-                      "A target is a process id, a core or a snapshot file. Digits are a process id: the\n"
-                      "file of this name is ./4711. Nothing runs in the target, and nothing is written to\n"
-                      "it. The commands are those of gdb and lldb, where they are called tm-info and so\n"
-                      "on, and their answers are the same.\n"
+                      "A target is a process id, a core or a snapshot file. Digits are a process id:\n"
+                      "the file of this name is ./4711. Nothing runs in the target, and nothing is\n"
+                      "written to it. The commands are those of gdb and lldb, where they are called\n"
+                      "tm-info and so on, and their answers are the same.\n"
                       "\n"
                       "Commands:\n"
                       "  run        Run a program with its memory allocations traced.\n");
@@ -283,7 +355,7 @@ void tm_help_add_overview(struct tm_text *text)
                       "  3    the target is not traced\n"
                       "  4    the target cannot be opened or read\n"
                       "  130  interrupted\n"
-                      "Of run: that of the program; 126 if it cannot be started, 127 if it is not there.\n"
+                      "Of run: that of the program; 126: it cannot be started; 127: it is not there.\n"
                       "\n"
                       "Examples:\n"
                       "  tracemortem run -f 25 gunicorn application\n"
@@ -291,4 +363,7 @@ void tm_help_add_overview(struct tm_text *text)
                       "  tracemortem top ./core.4711 filename -n 5\n"
                       "  tracemortem save 4711 before.snapshot\n"
                       "  tracemortem diff before.snapshot 4711\n");
+    wrap(text, result);
+    result->failed |= text->failed;
+    tm_text_deinit(text);
 }

@@ -15,8 +15,6 @@ bool tm_help_takes_target(const char *command);
 
 /** Prints the help of one of the engine's commands. */
 struct tm_error *tm_help_print(const char *command);
-/** Appends it. */
-void tm_help_add(struct tm_text *text, const char *command);
 /** Appends the help of `tracemortem` itself. */
 void tm_help_add_overview(struct tm_text *text);
 /** Appends a message of the engine in the words of the command line. */

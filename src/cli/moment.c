@@ -34,13 +34,18 @@ static void forget(const struct tm_moment *moment)
         tm_target_changed(target->target);
 }
 
-// Runs it, with nothing left of an earlier try.
-static struct tm_error *run_once(const struct tm_moment *moment)
+// Throws away what an earlier try answered.
+static void restart(const struct tm_moment *moment)
 {
     forget(moment);
     tm_text_clear(&moment->host->answer);
     for (size_t i = 0; i < moment->output_count; i++)
         tm_output_restart(&moment->outputs[i]);
+}
+
+static struct tm_error *run_once(const struct tm_moment *moment)
+{
+    restart(moment);
     return tm_request_run(moment->request, moment->current);
 }
 
@@ -170,8 +175,10 @@ static struct tm_error *run_moving(const struct tm_moment *moment)
     if (still || (error && tm_error_code(error) != TM_ERROR_CORRUPT))
         return error;
     tm_error_destroy(error);
-    if (strcmp(moment->line->command, "tm-verify") == 0)
+    if (strcmp(moment->line->command, "tm-verify") == 0) {
+        restart(moment);
         return never_still();
+    }
     set_moving(moment);
     return run_once(moment);
 }
@@ -232,6 +239,7 @@ static struct tm_error *run_still(const struct tm_moment *moment)
     if (error && tm_error_code(error) == TM_ERROR_INTERRUPTED)
         return error;
     tm_error_destroy(error);
+    restart(moment);
     return run_held(moment);
 }
 

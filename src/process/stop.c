@@ -126,7 +126,7 @@ static void take(struct thread *thread, int status)
         thread->signal = WSTOPSIG(status);
 }
 
-// False: a thread is not still in time. It may be in a system call that nothing interrupts.
+// False: a thread is not still in time, or a signal interrupted the waiting. It may be in a system call that nothing interrupts.
 static bool await_still(struct tm_stop *stop)
 {
     for (size_t i = 0; i < stop->count; i++) {
@@ -140,8 +140,8 @@ static bool await_still(struct tm_stop *stop)
                 take(thread, 0);
             else if (now() > stop->deadline)
                 return false;
-            else
-                nanosleep(&pause_time, NULL);
+            else if (nanosleep(&pause_time, NULL) != 0) // Ctrl-C
+                return false;
         }
     }
     return true;
