@@ -95,9 +95,9 @@ static: $(prepared)
 	@$(MAKE) --no-print-directory $(COMMAND)-static
 
 $(BUILD)/obj/process/%.o: src/process/%.c $(prepared)
-	$(compile) $(common_flags) $(hardening) $(same_bytes) -c -o $@ $<
+	$(compile) $(engine_flags) -c -o $@ $<
 $(BUILD)/obj/cli/%.o: src/cli/%.c $(prepared)
-	$(compile) $(common_flags) $(hardening) $(same_bytes) -DTRACEMORTEM_VERSION='"$(version)"' -c -o $@ $<
+	$(compile) $(engine_flags) -DTRACEMORTEM_VERSION='"$(version)"' -c -o $@ $<
 
 $(PROCESS): $(call objects,$(process_sources))
 	$(archive)
