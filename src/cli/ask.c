@@ -4,13 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ask.h"
+#include "cli/every.h"
 #include "cli/help.h"
+#include "cli/many.h"
 #include "cli/moment.h"
+#include "cli/select.h"
 
 enum { MOST_OPERANDS = 4 };
 
 struct asking {
-    struct tm_command_line line;
+    const struct tm_command_line *line;
+    struct tm_text *answer; // NULL: standard output
     struct tm_cli_host host;
     struct tm_request *request;
     struct tm_cli_target current;
@@ -24,9 +29,9 @@ struct asking {
 static struct tm_error *create_request(struct asking *asking)
 {
     struct tm_text text = TM_TEXT_EMPTY;
-    struct tm_error *error = tm_command_line_text(&asking->line, &text);
+    struct tm_error *error = tm_command_line_text(asking->line, &text);
     if (!error)
-        error = tm_request_create(asking->host.session, asking->line.command, tm_text_string(&text), &asking->request);
+        error = tm_request_create(asking->host.session, asking->line->command, tm_text_string(&text), &asking->request);
     tm_text_deinit(&text);
     return error;
 }
@@ -156,10 +161,19 @@ static struct tm_error *commit_outputs(struct asking *asking, bool is_fine)
     return error;
 }
 
+static struct tm_error *show(struct asking *asking)
+{
+    if (!asking->answer)
+        return tm_cli_host_flush(&asking->host);
+    tm_cli_host_clear(&asking->host);
+    tm_text_bytes(asking->answer, tm_text_string(&asking->host.answer), asking->host.answer.length);
+    return tm_text_check(asking->answer);
+}
+
 static struct tm_error *run(struct asking *asking)
 {
     struct tm_moment moment = {.host = &asking->host,
-                               .line = &asking->line,
+                               .line = asking->line,
                                .request = asking->request,
                                .current = asking->current.target,
                                .outputs = asking->outputs,
@@ -177,7 +191,7 @@ static struct tm_error *run(struct asking *asking)
     }
     struct tm_error *uncommitted = commit_outputs(asking, !error);
     // An answer that is bad news is shown, too.
-    struct tm_error *unshown = tm_cli_host_flush(&asking->host);
+    struct tm_error *unshown = show(asking);
     struct tm_error *const others[] = {uncommitted, unshown};
     for (size_t i = 0; i < 2; i++) {
         if (!error)
@@ -189,12 +203,11 @@ static struct tm_error *run(struct asking *asking)
     return error;
 }
 
-static struct tm_error *ask(struct asking *asking)
+static struct tm_error *ask(struct asking *asking, const char *target)
 {
-    const struct tm_command_line *line = &asking->line;
     struct tm_error *error = create_request(asking);
     if (!error && tm_request_needs_target(asking->request))
-        error = line->target ? tm_cli_target_open(line->target, &asking->current) : missing_target(line->command);
+        error = target ? tm_cli_target_open(target, &asking->current) : missing_target(asking->line->command);
     if (!error)
         error = resolve(asking);
     if (!error)
@@ -215,18 +228,35 @@ static void close_all(struct asking *asking)
     tm_cli_host_deinit(&asking->host);
 }
 
+static struct tm_error *ask_one(const struct tm_command_line *line, const char *target, struct tm_text *answer)
+{
+    struct asking asking = {.line = line, .answer = answer, .current.file = -1};
+    struct tm_error *error = tm_cli_host_init(&asking.host);
+    asking.host.to_file = answer;
+    if (!error)
+        error = ask(&asking, target);
+    close_all(&asking);
+    return error;
+}
+
+struct tm_error *tm_ask_target(const struct tm_command_line *line, const char *target, struct tm_text *answer)
+{
+    return ask_one(line, target, answer);
+}
+
 int tm_cli_ask(const char *command, int count, char **words)
 {
-    struct asking asking = {.current.file = -1};
-    struct tm_error *error = tm_command_line_parse(command, tm_help_takes_target(command), count, words, &asking.line);
+    struct tm_command_line line;
+    struct tm_error *error = tm_command_line_parse(command, tm_help_takes_target(command), count, words, &line);
 
-    if (!error && asking.line.own.help)
+    if (!error && line.own.help)
         error = tm_help_print(command);
+    else if (!error && line.own.every)
+        error = tm_every_save(&line);
+    else if (!error && tm_selects(&line.own))
+        error = tm_many_ask(&line);
     else if (!error)
-        error = tm_cli_host_init(&asking.host);
-    if (!error && asking.host.session)
-        error = ask(&asking);
-    close_all(&asking);
-    tm_command_line_deinit(&asking.line);
+        error = ask_one(&line, line.target, NULL);
+    tm_command_line_deinit(&line);
     return tm_cli_fail(error);
 }

@@ -4,7 +4,8 @@
  *   main.c        which command, exit statuses
  *   run.c         `tracemortem run`: starts a program with the tracer; preload.c knows what keeps it from being there
  *   ask.c         one of the engine's commands on its targets: the whole of `tracemortem top 4711`
- *   many.c        the same command on many processes
+ *   many.c        the same command on many processes; select.c knows which ones
+ *   every.c       snapshots again and again
  *   moment.c      a moment in which a running process is read: tried again until it is still, or held still
  *   targets.c     what a TARGET on the command line is, and opening it
  *   output.c      files that an answer is written to, whole or not at all

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/many.h"
 #include "cli/words.h"
 
 #define PREFIX "tm-"
@@ -25,6 +26,10 @@ static const struct difference {
      .examples = "  tracemortem traceback 4711 0x7f3a5c0e4d30\n"
                  "  tracemortem traceback 4711 0x7f3a5c0e4d30 -n 5\n"
                  "  tracemortem traceback ./core.4711 0x7f3a5c0e4d30 --json\n"},
+    {.command = "tm-save",
+     .examples = "  tracemortem save 4711 now.snapshot\n"
+                 "  tracemortem save 4711 views.snapshot --force --include '*/views.py' --all-frames\n"
+                 "  tracemortem save --name gunicorn /var/tmp/snapshots --every 5m --keep 50\n"},
     {.command = "tm-diff",
      .no_target = true,
      .usage = "tracemortem diff OLD NEW [KEY] [OPTION]...",
@@ -211,6 +216,10 @@ static void add_help(struct tm_text *text, const char *command)
     at = call + strcspn(call, "\n") + 1;
     add_part(text, command, at, (size_t)(begin_options + strlen(options) - at));
     tm_text_add(text, tm_own_options_help);
+    if (strcmp(command, "tm-save") == 0)
+        tm_text_add(text, tm_every_options_help);
+    if (tm_many_can_ask(command))
+        tm_text_add(text, tm_many_options_help);
     at = begin_options + strlen(options);
     add_part(text, command, at, (size_t)(begin_examples + strlen(examples) - at));
     at = add_examples(text, command, begin_examples + strlen(examples));

@@ -212,7 +212,7 @@ static struct tm_error *run_held(const struct tm_moment *moment)
     uint64_t elapsed[TM_MOMENT_TARGETS], deadline = tm_cli_now() + moment->line->own.max_stop;
 
     while (!error && (target = next_live(moment, &index))) {
-        error = tm_stop_begin(target->process->live, moment->line->own.max_stop, &stops[count]);
+        error = tm_stop_begin(target->process->live, moment->line->own.max_stop, tm_cli_interrupted, &stops[count]);
         if (!error)
             held[count++] = target;
     }
@@ -243,10 +243,25 @@ static struct tm_error *run_still(const struct tm_moment *moment)
     return run_held(moment);
 }
 
+// A process that ends while it is read looks damaged: that it has ended is the better message.
+static struct tm_error *explain(const struct tm_moment *moment, struct tm_error *error)
+{
+    size_t index = 0;
+    for (struct tm_cli_target *target; error && (target = next_live(moment, &index));) {
+        struct tm_error *ended = tm_live_check(target->process->live);
+        if (!ended)
+            continue;
+        tm_error_destroy(error);
+        restart(moment);
+        return ended;
+    }
+    return error;
+}
+
 struct tm_error *tm_moment_run(const struct tm_moment *moment)
 {
     size_t index = 0;
     if (!next_live(moment, &index))
         return run_once(moment);
-    return moment->line->own.stop ? run_still(moment) : run_moving(moment);
+    return explain(moment, moment->line->own.stop ? run_still(moment) : run_moving(moment));
 }

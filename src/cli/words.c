@@ -26,7 +26,19 @@ const char tm_many_options_help[] =
     "      --cgroup PATH\n"
     "        Instead of TARGET: the processes in this control group and those below it.\n";
 
-const char *const tm_own_option_names[] = {"--stop", "--max-stop", "--children", "--name", "--cgroup", NULL};
+const char tm_every_options_help[] =
+    "      --every TIME\n"
+    "        Save a snapshot every TIME (60s, 5m), until Ctrl-C or the end of the\n"
+    "        process. FILE is then a folder; each snapshot has a file of facts beside\n"
+    "        it, as JSON: time, pid, title, resident, cgroup, cgroup_memory, notes,\n"
+    "        info. TARGET is a process id, or --children, --name or --cgroup.\n"
+    "      --keep N\n"
+    "        With --every: keep the newest N snapshots of the folder (default 100).\n"
+    "      --note KEY=VALUE\n"
+    "        With --every: a fact of yours. May be repeated.\n";
+
+const char *const tm_own_option_names[] = {"--stop",  "--max-stop", "--children", "--name", "--cgroup",
+                                           "--every", "--keep",     "--note",     NULL};
 
 // ---------------------------------------------------------------------------------------------------------------
 // Values
@@ -85,6 +97,28 @@ static struct tm_error *take_text(const char *name, int count, char **words, int
     return !error && (*result)[0] == '\0' ? bad_value(name, "", "a name") : error;
 }
 
+static bool parse_count(const char *word, uint64_t *result)
+{
+    size_t length = strlen(word);
+    *result = strtoull(word, NULL, 10);
+    return length && length < 10 && strspn(word, "0123456789") == length && *result > 0;
+}
+
+static struct tm_error *take_note(struct tm_own_options *own, int count, char **words, int *index)
+{
+    const char *note;
+    struct tm_error *error = take_value("--note", count, words, index, &note);
+    if (error)
+        return error;
+    // "--note=KEY=VALUE" has an "=" of its own.
+    if (note[0] == '=' || !strchr(note, '='))
+        return bad_value("--note", note, "KEY=VALUE");
+    if (own->note_count == TM_MOST_NOTES)
+        return bad_value("--note", note, "taken: there are 16 already");
+    own->notes[own->note_count++] = note;
+    return NULL;
+}
+
 // If this word is an option of the command line's own, takes it, with its value.
 static struct tm_error *take_own(struct tm_own_options *own, int count, char **words, int *index, bool *taken)
 {
@@ -106,6 +140,16 @@ static struct tm_error *take_own(struct tm_own_options *own, int count, char **w
         error = take_text("--name", count, words, index, &own->name);
     } else if (is_named(word, "--cgroup")) {
         error = take_text("--cgroup", count, words, index, &own->cgroup);
+    } else if (is_named(word, "--every")) {
+        error = take_value("--every", count, words, index, &value);
+        if (!error && !tm_parse_time(value, &own->every))
+            error = bad_value("--every", value, "a time, such as 60s or 5m");
+    } else if (is_named(word, "--keep")) {
+        error = take_value("--keep", count, words, index, &value);
+        if (!error && !parse_count(value, &own->keep))
+            error = bad_value("--keep", value, "a number of snapshots, 1 or more");
+    } else if (is_named(word, "--note")) {
+        error = take_note(own, count, words, index);
     } else {
         *taken = false;
     }
@@ -115,9 +159,18 @@ static struct tm_error *take_own(struct tm_own_options *own, int count, char **w
 // ---------------------------------------------------------------------------------------------------------------
 // Splitting
 
-static bool is_many(const struct tm_own_options *own)
+static bool selects(const struct tm_own_options *own)
 {
     return own->children || own->name || own->cgroup;
+}
+
+// With an option that selects processes there is no target: what was taken for it is the engine's first operand.
+static void give_back_target(struct tm_command_line *line, size_t index)
+{
+    memmove(line->words + index + 1, line->words + index, (line->count - index) * sizeof(line->words[0]));
+    line->words[index] = line->target;
+    line->count++;
+    line->target = NULL;
 }
 
 struct tm_error *tm_command_line_parse(const char *command, bool takes_target, int count, char **words,
@@ -125,6 +178,7 @@ struct tm_error *tm_command_line_parse(const char *command, bool takes_target, i
 {
     struct tm_error *error = NULL;
     bool ended = false;
+    size_t target_index = 0;
 
     *result = (struct tm_command_line){.command = command, .own = {.max_stop = DEFAULT_MAX_STOP, .keep = DEFAULT_KEEP}};
     result->words = calloc((size_t)count + 1, sizeof(result->words[0]));
@@ -138,12 +192,15 @@ struct tm_error *tm_command_line_parse(const char *command, bool takes_target, i
         if (kind == TM_WORD_OPTION && !ended)
             error = take_own(&result->own, count, words, &i, &taken);
         ended |= kind == TM_WORD_OPTION && strcmp(words[i], "--") == 0;
-        if (kind == TM_WORD_OPERAND && takes_target && !result->target && !is_many(&result->own)) {
+        if (kind == TM_WORD_OPERAND && takes_target && !result->target) {
             result->target = words[i];
+            target_index = result->count;
             taken = true;
         }
         result->count += !taken;
     }
+    if (selects(&result->own) && result->target)
+        give_back_target(result, target_index);
     return error;
 }
 

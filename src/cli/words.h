@@ -6,20 +6,24 @@
 
 #include "cli/cli.h"
 
+enum { TM_MOST_NOTES = 16 };
+
 /** What the command line has beside the engine's options. All zero: nothing was given. */
 struct tm_own_options {
     bool stop;
     uint64_t max_stop; // nanoseconds
     bool help;
     const char *children, *name, *cgroup;
-    uint64_t every; // nanoseconds; 0: once
-    const char *save;
-    uint64_t keep;
+    uint64_t every;                   // nanoseconds; 0: once
+    uint64_t keep;                    // snapshots
+    const char *notes[TM_MOST_NOTES]; // "KEY=VALUE"
+    size_t note_count;
 };
 
 /** Their help, in the form of the engine's. */
 extern const char tm_own_options_help[];
 extern const char tm_many_options_help[];
+extern const char tm_every_options_help[];
 /** Their names, a line each, for completion. */
 extern const char *const tm_own_option_names[];
 

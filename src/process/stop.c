@@ -36,6 +36,7 @@ struct tm_stop {
     struct thread *threads;
     size_t count, capacity;
     uint64_t begun, deadline;
+    bool (*should_stop)(void);
 };
 
 static uint64_t now(void)
@@ -126,7 +127,7 @@ static void take(struct thread *thread, int status)
         thread->signal = WSTOPSIG(status);
 }
 
-// False: a thread is not still in time, or a signal interrupted the waiting. It may be in a system call that nothing interrupts.
+// False: a thread is not still in time, or the user interrupts the waiting. It may be in a system call that nothing interrupts.
 static bool await_still(struct tm_stop *stop)
 {
     for (size_t i = 0; i < stop->count; i++) {
@@ -138,10 +139,10 @@ static bool await_still(struct tm_stop *stop)
                 take(thread, status);
             else if (waited < 0 && errno != EINTR)
                 take(thread, 0);
-            else if (now() > stop->deadline)
+            else if (now() > stop->deadline || stop->should_stop())
                 return false;
-            else if (nanosleep(&pause_time, NULL) != 0) // Ctrl-C
-                return false;
+            else
+                nanosleep(&pause_time, NULL);
         }
     }
     return true;
@@ -167,11 +168,13 @@ static struct tm_error *stop_all(struct tm_stop *stop, const struct tm_live *liv
                            (int)live->pid);
 }
 
-struct tm_error *tm_stop_begin(const struct tm_live *live, uint64_t most, struct tm_stop **result)
+struct tm_error *tm_stop_begin(const struct tm_live *live, uint64_t most, bool (*should_stop)(void),
+                               struct tm_stop **result)
 {
     struct tm_stop *stop = calloc(1, sizeof(*stop));
     if (!stop)
         return tm_error_no_memory();
+    stop->should_stop = should_stop;
     stop->begun = now();
     stop->deadline = most < UINT64_MAX - stop->begun ? stop->begun + most : UINT64_MAX;
     struct tm_error *error = stop_all(stop, live);

@@ -12,9 +12,11 @@ struct tm_stop;
 
 /**
  * Returns when all threads are still. If that takes more than `most` nanoseconds, or cannot be, the error says why and
- * what to do. A thread that the kernel does not stop in time is let go when this process ends.
+ * what to do. A thread that the kernel does not stop in time is let go when this process ends. `should_stop` says that the
+ * user interrupts the waiting.
  */
-struct tm_error *tm_stop_begin(const struct tm_live *live, uint64_t most, struct tm_stop **result);
+struct tm_error *tm_stop_begin(const struct tm_live *live, uint64_t most, bool (*should_stop)(void),
+                               struct tm_stop **result);
 /** Nanoseconds since the first thread was interrupted. */
 uint64_t tm_stop_elapsed(const struct tm_stop *stop);
 /** Lets the threads go. Returns how long the process was still, as tm_stop_elapsed(). */

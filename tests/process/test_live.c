@@ -48,6 +48,11 @@ static void note_signal(int number)
     counters->signals++;
 }
 
+static bool never(void)
+{
+    return false;
+}
+
 static pid_t start_child(bool counts)
 {
     counters = mmap(NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -137,7 +142,7 @@ static void test_threads_are_still_while_held_and_go_on_afterwards(void **state)
         await(&counters->counts[i], 1);
     assert_null(tm_live_open(child, &live));
     for (unsigned round = 0; round < 20; round++) {
-        assert_null(tm_stop_begin(live, PATIENCE, &stop));
+        assert_null(tm_stop_begin(live, PATIENCE, never, &stop));
         for (size_t i = 0; i < THREADS; i++)
             before[i] = counters->counts[i];
         for (unsigned look = 0; look < 20; look++) {
@@ -164,7 +169,7 @@ static void test_no_signal_is_lost_or_made_up(void **state)
     assert_null(tm_live_open(child, &live));
     for (uint64_t i = 1; i <= SIGNALS; i++) {
         kill(child, SIGUSR1); // it is on its way when the process stops
-        assert_null(tm_stop_begin(live, PATIENCE, &stop));
+        assert_null(tm_stop_begin(live, PATIENCE, never, &stop));
         tm_stop_end(stop);
         await(&counters->signals, i + 1);
         assert_int_equal(counters->signals, i + 1);
@@ -191,7 +196,7 @@ static void test_a_process_that_a_signal_stopped_stays_stopped(void **state)
     while (!is_stopped(child))
         nanosleep(&moment, NULL);
     assert_null(tm_live_open(child, &live));
-    assert_null(tm_stop_begin(live, PATIENCE, &stop));
+    assert_null(tm_stop_begin(live, PATIENCE, never, &stop));
     tm_stop_end(stop);
     uint64_t before = counters->counts[0];
     for (unsigned i = 0; i < 20; i++) {
