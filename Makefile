@@ -14,8 +14,8 @@
 #   DEBUG=1             the tracer checks its own table while it runs, and aborts the process if the table is wrong
 #   PYTHON              the Python whose headers the tracer is built with, and which `make install` installs for
 #   PYTHONS             the CPythons to test; default: all that tests/support/pythons.py finds
-#   PREFIX DESTDIR      where `make install` puts things; LIBDIR, INCLUDEDIR, MANDIR, PYTHON_SITE and GDB_AUTO_LOAD
-#                       move single parts
+#   PREFIX DESTDIR      where `make install` puts things; BINDIR, LIBDIR, INCLUDEDIR, MANDIR, PYTHON_SITE and
+#                       GDB_AUTO_LOAD move single parts
 #   SOURCE_DATE_EPOCH   the time of the files in a wheel or package; default: that of the last commit
 #   TESTS PYTEST_ARGS   files or folders for pytest, and more arguments, as in PYTEST_ARGS='-k diff -x'
 #   TEST_JOBS           how many tests run at a time; default: one for each processor

@@ -30,6 +30,9 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
                            "  -f, --frames NFRAME\n"
                            "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
                            "        which costs least.\n"
+                           "      --detail DETAIL\n"
+                           "        lean, the default, costs least; full also counts the frames that are not\n"
+                           "        kept.\n"
                            "      --tracer FILE\n"
                            "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
                            "        installed or built, nor beside it.\n"
@@ -43,6 +46,7 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
 
 struct options {
     const char *frames;
+    const char *detail; // NULL: the tracer's default
     char *tracer;
 };
 
@@ -95,6 +99,10 @@ static int parse(int count, char **words, int *index, struct options *options)
             if (!is_frames(value))
                 return wrong(": not a number of frames from 1 to 65535", value);
             options->frames = value;
+        } else if ((value = value_of(NULL, "--detail", count, words, index))) {
+            if (strcmp(value, "lean") != 0 && strcmp(value, "full") != 0)
+                return wrong(": not lean or full", value);
+            options->detail = value;
         } else if ((value = value_of(NULL, "--tracer", count, words, index))) {
             free(options->tracer);
             options->tracer = realpath(value, NULL);
@@ -134,6 +142,8 @@ static char *set_environment(const struct options *options)
     if (name && asprintf(&value, before ? "%s:%s" : "%s", name, before) >= 0) {
         setenv("LD_PRELOAD", value, 1);
         setenv("TRACEMORTEM", options->frames, 1);
+        if (options->detail)
+            setenv("TRACEMORTEM_DETAIL", options->detail, 1);
         free(value);
     } else {
         tm_cli_say(

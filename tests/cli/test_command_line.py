@@ -10,6 +10,9 @@ import debuggers
 import looking
 import pytest
 from conftest import COMMAND, run
+from selection import thorough
+
+pytestmark = thorough
 
 ENGINE = looking.engine.Engine()
 NAMES = [name[3:] for name in ENGINE.commands() if name not in ("tm-filter", "tm-set")]

@@ -6,6 +6,9 @@ import subprocess
 
 import pytest
 from conftest import COMMAND, run
+from selection import thorough
+
+pytestmark = thorough
 
 
 def offered(*words):

@@ -9,6 +9,9 @@ import subprocess
 import debuggers
 import pytest
 from conftest import COMMAND, run
+from selection import thorough
+
+pytestmark = thorough
 
 MASTER = """import os, sys
 children = []

@@ -14,6 +14,9 @@ import time
 import debuggers
 import pytest
 from conftest import COMMAND, run
+from selection import thorough
+
+pytestmark = thorough
 
 BUSY = """import os, threading
 kept = {}

@@ -8,6 +8,9 @@ import sys
 import debuggers
 import pytest
 from conftest import COMMAND, run
+from selection import thorough
+
+pytestmark = thorough
 
 STATE = "import tracemalloc; print(tracemalloc.is_tracing(), tracemalloc.get_traceback_limit())"
 SYSTEMS = "/usr/bin/python3"
@@ -22,6 +25,12 @@ def test_a_program_and_its_children_are_traced(python):
     assert outcome == (0, "\nTrue 7\nTrue 7\n", "")
     assert run("run", "--frames=3", "sh", "-c", "exec %s -c '%s'" % (python, STATE)).stdout == "True 3\n"
     assert run("run", python, "-c", STATE).stdout == "True 1\n"
+
+
+def test_the_detail_is_passed_on(python):
+    code = "import os; print(os.environ.get('TRACEMORTEM_DETAIL'))"
+    assert run("run", "--detail=full", python, "-c", code).stdout == "full\n"
+    assert run("run", python, "-c", code).stdout == "None\n"
 
 
 def test_arguments_and_statuses_are_the_programs_own(python):
@@ -155,6 +164,7 @@ def test_root_traces_a_program_that_is_setuid_root(tmp_path):
         (["-f", "0", "true"], "0: not a number of frames from 1 to 65535"),
         (["-f"], "not a number of frames"),
         (["-fx", "true"], "x: not a number of frames"),
+        (["--detail", "some", "true"], "some: not lean or full"),
         (["--nothing", "true"], "--nothing: unknown option"),
     ],
 )

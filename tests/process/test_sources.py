@@ -12,6 +12,9 @@ import subprocess
 
 import debuggers
 import pytest
+from selection import thorough
+
+pytestmark = thorough
 
 MARKS = [b"", b"\xef\xbb\xbf"]
 FIRST = [
