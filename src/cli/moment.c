@@ -202,41 +202,116 @@ static void say_how_long(const struct tm_cli_target *target, uint64_t nanosecond
     tm_text_deinit(&text);
 }
 
-// Holds all processes, runs the request and lets them go.
+// The processes that are held.
+struct holding {
+    struct tm_stop *stops[TM_MOMENT_TARGETS];
+    struct tm_cli_target *targets[TM_MOMENT_TARGETS];
+    size_t count;
+};
+
+static struct tm_error *hold(const struct tm_moment *moment, struct holding *holding)
+{
+    struct tm_error *error = NULL;
+    size_t index = 0;
+
+    for (struct tm_cli_target *target; !error && (target = next_live(moment, &index));) {
+        error = tm_stop_begin(target->process->live, moment->line->own.max_stop, tm_cli_interrupted,
+                              &holding->stops[holding->count]);
+        if (!error)
+            holding->targets[holding->count++] = target;
+    }
+    return error;
+}
+
+static void let_go(struct holding *holding)
+{
+    uint64_t elapsed[TM_MOMENT_TARGETS];
+    for (size_t i = 0; i < holding->count; i++)
+        elapsed[i] = tm_stop_end(holding->stops[i]);
+    for (size_t i = 0; i < holding->count; i++)
+        say_how_long(holding->targets[i], elapsed[i]);
+}
+
+static void set_reading(const struct tm_moment *moment, enum tm_reading reading)
+{
+    size_t index = 0;
+    for (struct tm_cli_target *target; (target = next_live(moment, &index));)
+        target->process->reading = reading;
+}
+
+// Whether a copy of everything that the first answer needed can be made.
+static bool reserve(const struct tm_moment *moment)
+{
+    size_t index = 0;
+    for (struct tm_cli_target *target; (target = next_live(moment, &index));)
+        if (!tm_copy_reserve(&target->process->copy))
+            return false;
+    return true;
+}
+
+static bool is_missed(const struct tm_moment *moment)
+{
+    size_t index = 0;
+    for (struct tm_cli_target *target; (target = next_live(moment, &index));)
+        if (target->process->copy.missed)
+            return true;
+    return false;
+}
+
+// Holds the processes while their memory is copied, and answers from the copy. *missed: the answer needs more than was
+// copied, because the table changed since the first answer.
+static struct tm_error *run_copied(const struct tm_moment *moment, bool *missed)
+{
+    struct holding holding = {.count = 0};
+    struct tm_error *error = hold(moment, &holding);
+    // The first process is held for the longest time.
+    for (size_t i = 0; i < holding.count && !error; i++)
+        if (!tm_process_copy(holding.targets[i]->process, holding.stops[0], moment->line->own.max_stop))
+            error = is_late(moment);
+    let_go(&holding);
+    if (error)
+        return error;
+    set_reading(moment, TM_READING_THE_COPY);
+    error = run_once(moment);
+    set_reading(moment, TM_READING_DIRECTLY);
+    *missed = is_missed(moment);
+    return error;
+}
+
+// Holds the processes while they are asked.
 static struct tm_error *run_held(const struct tm_moment *moment)
 {
-    struct tm_stop *stops[TM_MOMENT_TARGETS];
-    struct tm_cli_target *held[TM_MOMENT_TARGETS], *target;
-    size_t count = 0, index = 0;
-    struct tm_error *error = NULL;
-    uint64_t elapsed[TM_MOMENT_TARGETS], deadline = tm_cli_now() + moment->line->own.max_stop;
+    struct holding holding = {.count = 0};
+    uint64_t deadline = tm_cli_now() + moment->line->own.max_stop;
+    struct tm_error *error = hold(moment, &holding);
 
-    while (!error && (target = next_live(moment, &index))) {
-        error = tm_stop_begin(target->process->live, moment->line->own.max_stop, tm_cli_interrupted, &stops[count]);
-        if (!error)
-            held[count++] = target;
-    }
     moment->host->deadline = deadline;
     if (!error)
         error = run_once(moment);
-    for (size_t i = 0; i < count; i++)
-        elapsed[i] = tm_stop_end(stops[i]);
     moment->host->deadline = 0;
-    tm_cli_host_clear(moment->host);
-    for (size_t i = 0; i < count; i++)
-        say_how_long(held[i], elapsed[i]);
+    let_go(&holding);
     if (!moment->host->is_late)
         return error;
     tm_error_destroy(error);
     return is_late(moment);
 }
 
-// A first answer, which is thrown away, finds the symbols and reads the source files, so that the process is held for
-// nothing but its table.
+// A first answer, which is thrown away, finds the symbols, reads the source files, and says which memory is needed.
 static struct tm_error *run_still(const struct tm_moment *moment)
 {
+    bool missed = false;
+
+    set_reading(moment, TM_READING_AND_NOTING);
     struct tm_error *error = run_once(moment);
+    set_reading(moment, TM_READING_DIRECTLY);
     if (error && tm_error_code(error) == TM_ERROR_INTERRUPTED)
+        return error;
+    tm_error_destroy(error);
+    restart(moment);
+    if (!reserve(moment))
+        return run_held(moment);
+    error = run_copied(moment, &missed);
+    if (!missed)
         return error;
     tm_error_destroy(error);
     restart(moment);

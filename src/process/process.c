@@ -53,6 +53,7 @@ void tm_process_close(struct tm_process *process)
 {
     if (!process)
         return;
+    tm_copy_deinit(&process->copy);
     tm_symbols_deinit(&process->symbols);
     tm_files_deinit(&process->files);
     tm_core_close(process->core);
@@ -75,7 +76,17 @@ static void *context_of(const struct tm_process *process)
 
 static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
 {
-    return callbacks_of(context)->read(context_of(context), address, buffer, length);
+    struct tm_process *process = context;
+    if (process->reading == TM_READING_THE_COPY)
+        return tm_copy_read(&process->copy, address, buffer, length) ? 0 : -1;
+    if (process->reading == TM_READING_AND_NOTING)
+        tm_copy_want(&process->copy, address, length);
+    return callbacks_of(process)->read(context_of(process), address, buffer, length);
+}
+
+bool tm_process_copy(struct tm_process *process, const struct tm_stop *stop, uint64_t most)
+{
+    return tm_copy_fill(&process->copy, callbacks_of(process), context_of(process), stop, most);
 }
 
 static uint64_t find_symbol(void *context, const char *name)
