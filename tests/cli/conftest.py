@@ -5,17 +5,14 @@ targets, exit statuses, streams, running processes, completion.
 """
 
 import os
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
-
-COMMAND = os.path.join(debuggers.BUILD, "bin", "tracemortem")
 
 SERVICE = """import os, sys
 class Basket:
@@ -29,25 +26,6 @@ while True:
         break
     basket.fill(500)
 """
-
-
-def run(*words, **options):
-    """What the command did: a debuggers.Run."""
-    environment = dict(os.environ, **options.pop("environment", {}))
-    outcome = subprocess.run(
-        [options.pop("program", COMMAND)] + [str(word) for word in words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        timeout=debuggers.PATIENCE,
-        **options,
-    )
-    return debuggers.Run(
-        outcome.returncode,
-        outcome.stdout.decode(errors="surrogateescape"),
-        outcome.stderr.decode(errors="surrogateescape"),
-    )
 
 
 @pytest.fixture(scope="session")

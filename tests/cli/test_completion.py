@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import COMMAND, run
+from cli_command import COMMAND, run
 from selection import thorough
 
 pytestmark = thorough

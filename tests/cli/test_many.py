@@ -8,7 +8,7 @@ import subprocess
 
 import debuggers
 import pytest
-from conftest import COMMAND, run
+from cli_command import COMMAND, run
 from selection import thorough
 
 pytestmark = thorough

@@ -13,7 +13,7 @@ import time
 
 import debuggers
 import pytest
-from conftest import COMMAND, run
+from cli_command import COMMAND, run
 from selection import thorough
 
 pytestmark = thorough

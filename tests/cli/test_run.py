@@ -7,7 +7,7 @@ import sys
 
 import debuggers
 import pytest
-from conftest import COMMAND, run
+from cli_command import COMMAND, run
 from selection import thorough
 
 pytestmark = thorough

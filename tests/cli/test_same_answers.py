@@ -6,7 +6,7 @@ import re
 import debuggers
 import looking
 import pytest
-from conftest import run
+from cli_command import run
 
 COMMANDS = looking.engine.Engine().commands()
 OF_SESSIONS = ["tm-filter", "tm-set"]  # a command line has no session

@@ -6,7 +6,7 @@ import subprocess
 
 import debuggers
 import pytest
-from conftest import run
+from cli_command import run
 from selection import thorough
 
 pytestmark = thorough
