@@ -151,46 +151,6 @@ static const char *kind_name(unsigned kind)
     }
 }
 
-static const char *machine_name(unsigned machine, char *buffer, size_t capacity)
-{
-    static const struct {
-        unsigned number;
-        const char *name;
-    } machines[] = {{EM_386, "x86"},         {EM_MIPS, "MIPS"},    {EM_PPC, "PowerPC"}, {EM_PPC64, "PowerPC64"},
-                    {EM_S390, "S390"},       {EM_ARM, "ARM"},      {EM_IA_64, "IA-64"}, {EM_X86_64, "x86-64"},
-                    {EM_AARCH64, "AArch64"}, {EM_RISCV, "RISC-V"}, {258, "LoongArch"}};
-    for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
-        if (machines[i].number == machine)
-            return machines[i].name;
-    snprintf(buffer, capacity, "machine %u", machine);
-    return buffer;
-}
-
-#if defined(__x86_64__)
-#define THIS_MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define THIS_MACHINE EM_AARCH64
-#elif defined(__riscv)
-#define THIS_MACHINE EM_RISCV
-#elif defined(__powerpc64__)
-#define THIS_MACHINE EM_PPC64
-#endif
-
-struct tm_error *tm_core_check_machine(const struct tm_core *core)
-{
-#ifdef THIS_MACHINE
-    char theirs[32], ours[32];
-    if (core->machine != THIS_MACHINE)
-        return tm_error_create(
-            TM_ERROR_NO_TARGET,
-            "the core file %s is of another architecture: %s, not %s\nRead it in a debugger for that "
-            "machine",
-            tm_printable(core->path).text, machine_name(core->machine, theirs, sizeof(theirs)),
-            machine_name(THIS_MACHINE, ours, sizeof(ours)));
-#endif
-    return NULL;
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 // Headers
 
@@ -293,7 +253,6 @@ static struct tm_error *read_headers(struct tm_core *core, struct tm_notes *note
         return tm_error_create(TM_ERROR_NO_TARGET,
                                "%s is not a usable core file: it has no program headers, or ends before them",
                                path.text);
-    core->machine = head.e_machine;
     return read_table(core, &head, count, notes) ? NULL : tm_error_no_memory();
 }
 

@@ -31,7 +31,6 @@ struct tm_core {
     size_t count, capacity;
     uint64_t missing; // bytes of memory that a truncated file lacks
     uint32_t process; // its id as it saw itself; 0: not known
-    uint16_t machine; // ELF's number
     bool counted;     // `private_bytes` is known
     uint64_t private_bytes;
     char why[96]; // the last answer of why_missing
@@ -46,8 +45,6 @@ void tm_core_close(struct tm_core *core);
 /** The engine's callbacks, whose context is the core; `symbol` is NULL. */
 extern const struct tm_target_callbacks tm_core_callbacks;
 
-/** NULL, or the error that this is a core of another machine than this host. */
-struct tm_error *tm_core_check_machine(const struct tm_core *core);
 /** Whether the file was written to since it was opened. */
 bool tm_core_is_changed(const struct tm_core *core);
 

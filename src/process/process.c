@@ -26,8 +26,6 @@ struct tm_error *tm_process_open_core(const char *path, struct tm_process **resu
     if (!process)
         return tm_error_no_memory();
     struct tm_error *error = tm_core_open(path, &process->core);
-    if (!error)
-        error = tm_core_check_machine(process->core);
     if (!error) {
         process->symbols.file = process->core->file;
         process->files.latest = time_of(&process->core->status.st_mtim);

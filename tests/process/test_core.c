@@ -263,17 +263,15 @@ static void test_what_is_no_core_is_refused_with_the_reason(void **state)
     tm_error_destroy(error);
 }
 
-static void test_a_core_of_another_machine_is_said_to_be_one(void **state)
+static void test_a_core_of_another_machine_is_read_too(void **state)
 {
     struct made made;
     (void)state;
     begin(&made, 1);
     add_filled(&made, 0x10000, PAGE, 'a', PAGE, PF_R);
-    made.head.e_machine = EM_S390;
+    made.head.e_machine = EM_AARCH64;
     struct tm_core *core = opened(&made, made.size);
-    struct tm_error *error = tm_core_check_machine(core);
-    assert_non_null(strstr(tm_error_message(error), "of another architecture: S390"));
-    tm_error_destroy(error);
+    assert_true(holds(core, 0x10000, PAGE));
     tm_core_close(core);
 }
 
@@ -334,7 +332,7 @@ int main(void)
         cmocka_unit_test(test_notes_say_which_process_and_what_was_mapped_from_files),
         cmocka_unit_test(test_holes_of_a_sparse_core_are_no_private_memory),
         cmocka_unit_test(test_what_is_no_core_is_refused_with_the_reason),
-        cmocka_unit_test(test_a_core_of_another_machine_is_said_to_be_one),
+        cmocka_unit_test(test_a_core_of_another_machine_is_read_too),
         cmocka_unit_test(test_a_core_cut_anywhere_or_with_any_byte_changed_harms_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
