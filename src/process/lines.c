@@ -20,7 +20,6 @@
 #define LARGEST_SOURCE ((off_t)64 << 20) // bytes; a larger file is not Python source
 #define MOST_REASONS 8
 
-static const char may_differ[] = "  [may differ from the one that ran]\n";
 static const char changed[] = "it changed after tracing began or the core was made; lines of it may differ from those "
                               "that ran";
 
@@ -194,20 +193,11 @@ static bool is_changed(const struct tm_lines *lines, const struct source *source
     return started && source->found.changed > started;
 }
 
-// The line without what str.rstrip() removes, and the mark.
-static void mark(struct tm_text *line, const char *bytes, size_t length)
-{
-    const char *start = bytes;
-    tm_utf8_strip(&start, &length);
-    length += (size_t)(start - bytes);
-    tm_text_clear(line);
-    tm_text_bytes(line, bytes, length);
-    tm_text_add(line, may_differ);
-}
-
-const char *tm_lines_get(struct tm_lines *lines, const char *file_name, uint32_t number, uint64_t started)
+const char *tm_lines_get(struct tm_lines *lines, const char *file_name, uint32_t number, uint64_t started,
+                         bool *may_differ)
 {
     size_t length = strlen(file_name);
+    *may_differ = false;
     if (length == 0 || (file_name[0] == '<' && file_name[length - 1] == '>'))
         return NULL;
     struct source *source = source_of(lines, file_name);
@@ -218,14 +208,11 @@ const char *tm_lines_get(struct tm_lines *lines, const char *file_name, uint32_t
     size_t end = number < source->count ? source->starts[number] : source->text.length;
     size_t stripped_length = length = end - source->starts[number - 1];
     tm_utf8_strip(&stripped, &stripped_length);
+    *may_differ = stripped_length && is_changed(lines, source, started);
+    if (*may_differ && !source->noted)
+        note(lines, changed, source->name);
+    source->noted |= *may_differ;
     tm_text_clear(&lines->line);
-    if (stripped_length && is_changed(lines, source, started)) {
-        if (!source->noted)
-            note(lines, changed, source->name);
-        source->noted = true;
-        mark(&lines->line, bytes, length);
-    } else {
-        tm_text_bytes(&lines->line, bytes, length);
-    }
+    tm_text_bytes(&lines->line, bytes, length);
     return lines->line.failed ? NULL : tm_text_string(&lines->line);
 }

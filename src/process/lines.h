@@ -14,9 +14,10 @@ void tm_lines_destroy(struct tm_lines *lines);
 
 /**
  * Line `number` (from 1) with its newline; NULL if it cannot be shown. Valid until the next call. `started`: when tracing
- * began, in nanoseconds since 1970, or 0: a line of a file that changed since is marked.
+ * began, in nanoseconds since 1970, or 0. *may_differ: the file changed since, so the line may not be the one that ran.
  */
-const char *tm_lines_get(struct tm_lines *lines, const char *file_name, uint32_t number, uint64_t started);
+const char *tm_lines_get(struct tm_lines *lines, const char *file_name, uint32_t number, uint64_t started,
+                         bool *may_differ);
 
 /** Calls `say` once for each reason for which lines are missing or marked, with a line for the user. */
 void tm_lines_notes(const struct tm_lines *lines, void (*say)(const char *note));
