@@ -311,12 +311,11 @@ static struct tm_error *next_unit(struct tm_walk *walk, bool *found)
             bool has_entries = leaf->entry < leaf->entry_count && leaf->entries[leaf->entry].unit == leaf->unit;
             if (!leaf->slots[leaf->unit] && !has_entries)
                 continue;
-            leaf->has_grid = leaf->slots[leaf->unit] != NULL;
             leaf->slot = 0;
-            return leaf->has_grid && !tm_grid_decode(walk->map->unit_shift, unit_number(leaf, leaf->unit),
-                                                     leaf->units[leaf->unit].grid, &leaf->grid)
-                       ? tm_error_no_memory() // cannot be: it was decoded before
-                       : NULL;
+            leaf->has_grid =
+                leaf->slots[leaf->unit] && tm_grid_decode(walk->map->unit_shift, unit_number(leaf, leaf->unit),
+                                                          leaf->units[leaf->unit].grid, &leaf->grid);
+            return NULL;
         }
         if (walk->leaf_next == walk->map->leaf_count) {
             *found = false;
