@@ -135,8 +135,9 @@ struct tm_host_callbacks {
     /**
      * Line `line` (from 1) of a source file, as Python's linecache.getline() returns it; NULL if it cannot be read.
      * `file_name` is UTF-8; a lone surrogate in it takes three bytes. The string must stay valid until the next call.
+     * *may_differ is 0 before the call; set it to anything else if the file may have changed since the program read it.
      */
-    const char *(*source_line)(void *context, const char *file_name, uint32_t line);
+    const char *(*source_line)(void *context, const char *file_name, uint32_t line, uint32_t *may_differ);
     /**
      * If the text of the next `write` goes to a terminal, fill `screen` and return anything but 0. Return 0 if it goes
      * to a file, a pipe or another program: rows then have tracemalloc's form. The callback may be NULL, which is 0.

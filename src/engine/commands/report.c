@@ -6,20 +6,22 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "engine/commands/source_line.h"
+
 // ---------------------------------------------------------------------------------------------------------------
 // Text
 
 void tm_report_detail(struct tm_text *text, const struct tm_request *request, const struct tm_place *place, bool mixed)
 {
     const struct tm_host *host = &request->session->host;
-    bool functions = !request->settings.plain;
+    bool plain = request->settings.plain;
 
     if (request->key == TM_KEY_LINENO)
-        tm_format_source_line(text, host, &place->frame, "    ");
+        tm_source_line_add(text, host, &place->frame, plain, "    ");
     if (request->key != TM_KEY_TRACEBACK)
         return;
-    tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, functions);
-    if (functions && mixed)
+    tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, plain);
+    if (!plain && mixed)
         tm_text_add(text, "  (other functions have blocks at these lines too: see tm-top function)\n");
 }
 

@@ -79,7 +79,7 @@ static void test_values_are_not_offered_anything(void **state)
 static void test_settings(void **state)
 {
     struct harness *harness = *state;
-    check(harness, "tm-set", "", "limit\nframes\nplain\nsource\n");
+    check(harness, "tm-set", "", "limit\nframes\nplain\nsource\nfolder\n");
     check(harness, "tm-set", "plain o", "on\noff\n");
     check(harness, "tm-set", "frames ", "all\ndefault\n");
     check(harness, "tm-set", "limit ", "default\n");

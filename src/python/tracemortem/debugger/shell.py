@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Tuple, Union
 
 from .core_file import CoreError, CoreFile, host_machine, printable
-from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Screen, Session, Target
+from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Screen, Session, SourceLine, Target
 from .expression import ExpressionError, refuse_side_effects
 from .front_end import INTERRUPTED, CommandError, Debugger
 from .header import ErrorCode, Operand
@@ -284,7 +284,7 @@ class Shell(Host):
     def screen(self) -> Screen | None:
         return self._debugger.screen()
 
-    def source_line(self, file_name: str, line: int) -> str:
+    def source_line(self, file_name: str, line: int) -> SourceLine:
         return self._source_lines.line(file_name, line, self._target.started() if self._target else 0)
 
 
