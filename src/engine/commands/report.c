@@ -75,11 +75,6 @@ void tm_report_count(struct tm_text *text, uint64_t count, const char *noun)
     tm_text_printf(text, "%" PRIu64 " %s%s", count, noun, count == 1 ? "" : "s");
 }
 
-static bool is_damaged(const struct tm_damage *damage)
-{
-    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records;
-}
-
 // Begins a kind of damage, with a comma before each but the first.
 static void begin_kind(struct tm_text *text, bool *first, uint64_t records)
 {
@@ -120,7 +115,7 @@ void tm_report_damage(struct tm_text *text, const struct tm_damage *damage)
 void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
                               const char *meaning)
 {
-    if (!is_damaged(damage))
+    if (!tm_damage_any(damage))
         return;
     tm_text_add(text, who);
     tm_report_damage_facts(text, damage);
