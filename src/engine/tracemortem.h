@@ -178,9 +178,11 @@ TM_API const char *tm_command_name(size_t index);
 TM_API const char *tm_command_help(const char *command);
 /**
  * Completions of the last word of `line`, which is the text after the command's name up to the cursor. They are full
- * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete().
+ * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete(). `current`
+ * may be NULL. It is read only for words that depend on it: the domains that it has.
  */
-TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line);
+TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line,
+                               struct tm_target *current);
 
 enum tm_operand {
     TM_OPERAND_EXPRESSION = 1, // in the debugger's language: evaluate it, and call tm_request_set_address()

@@ -141,8 +141,9 @@ const char *tm_command_help(const char *command)
     return "Probe.\n\nUsage: see probe_engine.c\n";
 }
 
-const char *tm_complete(struct tm_session *session, const char *command, const char *line)
+const char *tm_complete(struct tm_session *session, const char *command, const char *line, struct tm_target *current)
 {
+    (void)current;
     (void)session, (void)line;
     return strcmp(command, "tm-symbol") == 0 ? "alpha\nalphabet\n--alpha=one\n" : "";
 }

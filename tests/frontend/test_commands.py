@@ -144,6 +144,15 @@ def test_gdb_completes_keys_options_and_files(tmp_path):
     assert found[8] == ["tm-top lineno --sort=allocated"]
 
 
+def test_gdb_completes_the_domains_of_the_core(core, python, plain_core):
+    asked = ["complete tm-top --domain ", "complete tm-traces --domain=3"]
+    of_target = debuggers.answers("gdb", asked, core=core, program=python)
+    assert of_target == ["tm-top --domain 0\n", ""]
+    for target in ({}, {"core": plain_core}):  # without one, and with one that has no table
+        of_any = debuggers.answers("gdb", asked, **target)
+        assert of_any == ["tm-top --domain 0\ntm-top --domain 389047\n", "tm-traces --domain=389047\n"]
+
+
 # -- bad input
 
 

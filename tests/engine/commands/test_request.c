@@ -247,7 +247,7 @@ static void test_random_lines_are_survived(void **state)
         for (int i = rand() % 10; i > 0; i--)
             strcat(line, pieces[(size_t)rand() % (sizeof(pieces) / sizeof(pieces[0]))]);
         answered += harness_run(harness, command, line) != NULL;
-        tm_complete(harness->session, command, line);
+        tm_complete(harness->session, command, line, NULL);
     }
     assert_in_range(answered, 1000, 19000);
 }

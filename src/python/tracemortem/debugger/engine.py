@@ -262,9 +262,11 @@ class Session:
     def request(self, command: str, line: str) -> Request:
         return Request(self, command, line)
 
-    def complete(self, command: str, line: str) -> List[str]:
+    def complete(self, command: str, line: str, current: Target | None) -> List[str]:
         """The full words that the last word of the line can become."""
-        words = self.engine.library.tm_complete(self.pointer, _bytes(command), _bytes(line))
+        pointer = current.pointer if current else None
+        with self.callbacks:
+            words = self.engine.library.tm_complete(self.pointer, _bytes(command), _bytes(line), pointer)
         return _text(words or b"").splitlines()
 
     def _should_stop(self) -> int:

@@ -130,7 +130,7 @@ FUNCTIONS = {
     "tm_target_started": (c_uint64, c_void_p),
     "tm_command_name": (c_char_p, c_size_t),
     "tm_command_help": (c_char_p, c_char_p),
-    "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p),
+    "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p, c_void_p),
     "tm_request_create": (c_void_p, c_void_p, c_char_p, c_char_p, POINTER(c_void_p)),
     "tm_request_operands": (c_size_t, c_void_p),
     "tm_request_operand_kind": (c_int, c_void_p, c_size_t),

@@ -57,9 +57,16 @@ class Shell(Host):
     def help(self, command: str) -> str:
         return self.engine.help(command)
 
-    def complete(self, command: str, line: str) -> List[str]:
-        """The full words that the last word of the line can become."""
-        return self._session.complete(command, line)
+    def complete(self, debugger: Debugger, command: str, line: str) -> List[str]:
+        """The full words that the last word of the line can become. The debugger's target may not be readable."""
+        try:
+            with self._guard(debugger), debugger.current(self) as memory:
+                if memory is not None:
+                    with Target(self._session, memory) as target:
+                        return self._session.complete(command, line, target)
+        except CommandError:
+            pass
+        return self._session.complete(command, line, None)
 
     def operand_kind(self, command: str, line: str) -> int | None:
         """Which Operand the last word of the line would be, or None."""
