@@ -237,7 +237,10 @@ static void add_parts(struct tm_text *text, const struct tm_footprint *old, cons
     add_part(text, now->traced, old ? &old->traced : NULL, " traced, ");
     if (now->tracer || (old && old->tracer))
         add_part(text, now->tracer, old ? &old->tracer : NULL, " the tracer's, ");
-    add_part(text, now->other, old ? &old->other : NULL, " other");
+    if (now->has_other)
+        add_part(text, now->other, old && old->has_other ? &old->other : NULL, " other");
+    else
+        tm_text_printf(text, "other not known (parts of these are not %s)", private_kind(now->kind));
 }
 
 void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint)
@@ -276,7 +279,10 @@ void tm_report_footprint_json(struct tm_json *json, const char *key, const struc
     tm_json_number(json, "size", footprint->size);
     tm_json_number(json, "traced", footprint->traced);
     tm_json_number(json, "tracer", footprint->tracer);
-    tm_json_number(json, "other", footprint->other);
+    if (footprint->has_other)
+        tm_json_number(json, "other", footprint->other);
+    else
+        tm_json_null(json, "other");
     tm_json_end_object(json);
 }
 
