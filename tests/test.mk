@@ -38,33 +38,36 @@ $(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(
 .PHONY: open-engine
 open-engine: $(open_engine)
 
-# Unless make was given a number of jobs already.
-in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
+# Make again, in parallel unless it was given a number of jobs already. What a test prints is not mixed with other lines,
+# and a failed one does not keep the others from running.
+make_all = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS)) -k --output-sync=target all
+for_pytest := open-engine $(torn_program) $(torn_corpus)
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 
 .PHONY: quick test test-all test-engine test-python
 # The C tests, and with the newest CPython in gdb what users meet first.
-quick_tests := $(addprefix tests/,e2e dropin snapshot layout) \
+quick_tests := $(addprefix tests/,e2e dropin layout snapshot/test_saving.py) \
     $(patsubst %,tests/frontend/test_%.py,commands core_file expression memory)
-quick: all
-	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory test-python SELECTION=--quick \
-	    TESTS='$(quick_tests)'
+quick: $(after_deps)
+	+@$(make_all) test-engine $(for_pytest)
+	@$(MAKE) --no-print-directory test-python SELECTION=--quick TESTS='$(quick_tests)'
 
 # The C tests are first, under -j too: their failures are nearer to the cause.
-test: all
-	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz open-engine
+test: $(after_deps)
+	+@$(make_all) test-engine test-fuzz $(for_pytest)
 	@$(MAKE) --no-print-directory test-python
 
-test-all:
+test-all: $(after_deps)
 	@$(MAKE) --no-print-directory test SELECTION=--all
 
-test-engine: $(test_programs)
-	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+runs := $(test_programs:%=run-%)
+.PHONY: $(runs)
+test-engine: $(runs)
+$(runs): run-%: %
+	@echo "$<"; $(RUN) $<
 
-test-python: all open-engine $(torn_program) $(torn_corpus)
+test-python: $(after_deps)
+	+@$(make_all) $(for_pytest)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
 	@$(pytest) -n $(TEST_JOBS) --dist loadfile $(SELECTION) $(or $(TESTS),tests) $(PYTEST_ARGS)
 

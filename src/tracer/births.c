@@ -32,8 +32,8 @@ void move_tracked(uintptr_t block, uint32_t site)
     struct taken_block old = block_take_tracked(0, block);
     if (old.counters == NULL)
         return;
-    block_publish(block, old.size, site);
-    count_out_of_site(old.counters, old.size);
+    block_publish(profile_now, block, old.size, site);
+    count_out_of_site(profile_now, old.counters, old.size);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

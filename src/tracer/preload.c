@@ -77,6 +77,7 @@ static void take_built_in_modules(void)
 static void begin(void)
 {
     unsigned frame_limit = environment_frame_limit();
+    profile_t profile = environment_profile(&profile_lean);
     environment_restore();
     const char *problem = cpython_attach();
     if (problem == NULL)
@@ -91,7 +92,7 @@ static void begin(void)
     // The stock tracer would put its hooks on top of ours, and do the same work again.
     environment_hide_stock();
     take_built_in_modules();
-    problem = tracing_start(frame_limit);
+    problem = tracing_start(frame_limit, profile);
     if (problem != NULL)
         complain("cannot trace", problem);
 }

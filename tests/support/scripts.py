@@ -49,7 +49,15 @@ def run_code(python, code, **options):
     return run(python, ["-c", code], **options)
 
 
-_UNWANTED = ("LD_PRELOAD", "TRACEMORTEM", "TRACEMORTEM_REUSE", "PYTHONTRACEMALLOC", "PYTHONMALLOC", "PYTHONPATH")
+_UNWANTED = (
+    "LD_PRELOAD",
+    "TRACEMORTEM",
+    "TRACEMORTEM_DETAIL",
+    "TRACEMORTEM_REUSE",
+    "PYTHONTRACEMALLOC",
+    "PYTHONMALLOC",
+    "PYTHONPATH",
+)
 
 
 def _environment(way, frames, folder):

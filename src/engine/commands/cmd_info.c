@@ -59,6 +59,8 @@ static const char help[] =
             "  record_limit  the most sites that the tracer creates (TRACEMORTEM_RECORDS)\n"
             "  reuse_exact   whether an object that CPython creates from a free list has its\n"
             "                latest traceback\n"
+            "  detail        \"lean\": the frames beyond the limit are not counted; \"full\":\n"
+            "                they are\n"
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
             "  source        \"tracemortem\": the tracer's table; \"stock\": the tables of\n"
             "                CPython's own tracemalloc\n"
@@ -154,6 +156,12 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
         tm_text_add(out, info->frame_limit == 1 ? "; 10 or more would name the callers\n" : "\n");
     } else {
         tm_text_add(out, "unknown\n");
+    }
+    if (info->has_tracer && is_tracing(info)) {
+        begin_fact(out, "detail");
+        tm_text_add(out, info->tracer.lean
+                             ? "lean: older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n"
+                             : "full: older frames are counted\n");
     }
     if (info->has_lock) {
         begin_fact(out, "lock");
@@ -385,6 +393,10 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
     tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
+    if (is_tracing(info))
+        tm_json_word(json, "detail", tracer->lean ? "lean" : "full");
+    else
+        tm_json_null(json, "detail");
     tm_json_bool(json, "debug_build", tracer->debug_build);
     tm_json_word(json, "tracer_version", tracer->version);
 }

@@ -60,6 +60,10 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_FRAMES                                  \
     "traceback (frames, oldest first, each with filename,\n" \
     "                lineno and, where known, name: the function's qualified name)"
+#define TM_HELP_JSON_TOTAL                                                        \
+    "total_nframe (frames of the whole stack; null: more than\n"                  \
+    "                are kept, and not counted: see detail in tm-info --json),\n" \
+    "                "
 #define TM_HELP_JSON_PLACES                                                            \
     TM_HELP_JSON_FRAMES                                                                \
     ";\n"                                                                              \

@@ -73,6 +73,7 @@ struct tm_tracer_info {
     uint32_t layout_major, layout_minor;
     char version[32];
     bool debug_build, reuse_exact;
+    bool lean; // the profile of the trace: the frames that were cut off are not counted
     uint32_t pid;
     uint64_t started, cleared;       // nanoseconds since 1970, 0: never
     uint64_t sites;                  // that ever had a block

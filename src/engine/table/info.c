@@ -43,6 +43,7 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
     info->tracer.debug_build = root->flags & TM_ROOT_DEBUG_BUILD;
     info->free_threaded = root->flags & TM_ROOT_FREE_THREADED;
     info->tracer.reuse_exact = root->flags & TM_ROOT_REUSE_EXACT;
+    info->tracer.lean = root->flags & TM_ROOT_LEAN;
     info->tracer.pid = root->pid;
     info->state = tracing_of(root);
     info->has_frame_limit = true;

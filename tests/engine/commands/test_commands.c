@@ -197,6 +197,21 @@ static void test_traceback_limit(void **state)
     assert_fails(harness, "tm-traceback", "-n x 0x7f00", TM_ERROR_USAGE, "\"x\" is not a number");
 }
 
+static void test_traceback_of_which_older_frames_were_not_counted(void **state)
+{
+    struct harness *harness = *state;
+    const char *names[] = {"main.py", "app.py"};
+    const uint32_t lengths[] = {7, 6}, lines[] = {3, 5};
+    fake_add_group(harness->fake, 0, 96, 1, TM_TOTAL_UNKNOWN, 2, names, lengths, lines);
+    fake_add_block(harness->fake, 0x7f00, 96, 0, false);
+    assert_contains(harness_run(harness, "tm-traceback", "0x7f00"),
+                    "(most recent call last; showing 2 of more than 2 frames):\n");
+    assert_contains(harness_run(harness, "tm-traceback", "-n 1 0x7f00"),
+                    "(most recent call last; showing 1 of more than 2 frames):\n");
+    assert_contains(harness_run(harness, "tm-traceback", "--json 0x7f00"), "\"total_nframe\": null, ");
+    assert_contains(harness_run(harness, "tm-traces", "--json"), "\"total_nframe\": null, ");
+}
+
 static void test_traceback_json(void **state)
 {
     struct harness *harness = *state;
@@ -345,6 +360,7 @@ static void test_info_text(void **state)
         "tracing:           on since 2023-11-14T22:13:20Z\n"
         "traces cleared:    2023-11-14T22:14:20Z\n"
         "frame limit:       25 frames per traceback\n"
+        "detail:            full: older frames are counted\n"
         "traced memory:     11.8 MiB (12345678 bytes)\n"
         "peak:              22.4 MiB (23456789 bytes)\n"
         "blocks:            1000 live, 1 of them being resized, in 2 domains\n"
@@ -361,6 +377,18 @@ static void test_info_text(void **state)
         "pid:               1234\n"
         "table:             tracemortem's, layout 1.2, at 0x7f0000100000, found by symbol\n"
         "unreadable:        nothing\n");
+}
+
+static void test_info_says_what_a_lean_table_does_not_know(void **state)
+{
+    struct harness *harness = *state;
+    fake_info(harness->fake)->tracer.lean = true;
+    assert_contains(harness_run(harness, "tm-info", ""),
+                    "\ndetail:            lean: older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n");
+    assert_contains(harness_run(harness, "tm-info", "--json"), "\"detail\": \"lean\", ");
+    fake_info(harness->fake)->state = TM_TRACING_STOPPED;
+    assert_null(strstr(harness_run(harness, "tm-info", ""), "detail:"));
+    assert_contains(harness_run(harness, "tm-info", "--json"), "\"detail\": null, ");
 }
 
 static void test_info_leaves_out_what_a_source_does_not_hold(void **state)
@@ -454,12 +482,14 @@ int main(void)
         TEST(test_traceback_in_two_domains),
         TEST(test_more_blocks_than_there_is_room_for),
         TEST(test_traceback_limit),
+        TEST(test_traceback_of_which_older_frames_were_not_counted),
         TEST(test_traceback_json),
         TEST(test_not_found_says_since_when),
         TEST(test_filters_keep_their_numbers),
         TEST(test_filters_are_named_where_they_apply),
         TEST(test_wrong_filters_are_refused_and_change_nothing),
         TEST(test_info_text),
+        TEST(test_info_says_what_a_lean_table_does_not_know),
         TEST(test_info_leaves_out_what_a_source_does_not_hold),
         TEST(test_info_tells_the_states_apart),
         TEST(test_info_json),
