@@ -12,6 +12,14 @@ struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 // The table of transitions begins with four pages. It doubles while transitions in use displace each other.
 enum { FIRST_LOG = 9, LAST_LOG = 14, IN_USE = 8 };
 
+// So do the places. Half of them are in use at most.
+enum { PLACES_FIRST_LOG = 9, PLACES_LAST_LOG = 16 };
+
+static size_t places_count(void)
+{
+    return stack.places == NULL ? 0 : (size_t)1 << (64 - stack.places_shift);
+}
+
 static size_t transitions_count(void)
 {
     return stack.transitions == NULL ? 0 : (size_t)1 << (64 - stack.transitions_shift);
@@ -30,7 +38,8 @@ static bool new_transitions(unsigned log)
     return true;
 }
 
-bool stack_reset(void)
+/** Memory for the lock holder's way. False: there is none. */
+static bool reset_frames(void)
 {
     if (stack.frames == NULL)
         stack.frames = pages_map(STACK_ENTRIES * sizeof *stack.frames);
@@ -47,6 +56,79 @@ bool stack_reset(void)
     return true;
 }
 
+/** An empty table of 1 << log places. False: no memory, and the old table stays. */
+static bool new_places(unsigned log)
+{
+    struct place *places = pages_map(sizeof *places << log);
+    if (places == NULL)
+        return false;
+    stack.places = places;
+    stack.places_shift = 64 - log;
+    stack.places_used = 0;
+    return true;
+}
+
+bool stack_reset(unsigned frame_limit)
+{
+    struct place *old = stack.places;
+    size_t old_size = places_count() * sizeof *old;
+    stack.places = NULL;
+    bool ready = frame_limit == 1 && !profile_now->counts_frames ? new_places(PLACES_FIRST_LOG) : reset_frames();
+    if (old != NULL)
+        pages_unmap(old, old_size);
+    return ready;
+}
+
+/** Put a place into one of its two. If both are in use, the other one's makes room. */
+static void put_place(const struct place *place)
+{
+    struct place *first = stack_places_of(place->key), *other = stack_other_place(first);
+    if (first->key != 0 && other->key != 0)
+        *other = *first;
+    else
+        stack.places_used++;
+    *(first->key != 0 && other->key == 0 ? other : first) = *place;
+}
+
+/** Double the table and keep the places. Without memory for that, this one stays. */
+static void grow_places(void)
+{
+    struct place *old = stack.places;
+    size_t count = places_count();
+    if (!new_places(64 - stack.places_shift + 1))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (old[i].key != 0)
+            put_place(&old[i]);
+    pages_unmap(old, count * sizeof *old);
+}
+
+void stack_learn_place(uintptr_t key, unsigned allocator, uint32_t site)
+{
+    struct place *place = stack_places_of(key);
+    if (place->key != key)
+        place = stack_other_place(place);
+    if (place->key == key) {
+        place->site[allocator - TM_ALLOCATOR_MEM] = site;
+        return;
+    }
+    if (stack.places_used * 2 >= places_count() && stack.places_shift > 64 - PLACES_LAST_LOG)
+        grow_places();
+    struct place new = {.key = key};
+    new.site[allocator - TM_ALLOCATOR_MEM] = site;
+    put_place(&new);
+}
+
+/** Forget the places of a code object. */
+static void forget_places(uintptr_t address, size_t size, uintptr_t address_bits)
+{
+    for (size_t i = 0; i < places_count(); i++)
+        if (stack.places[i].key != 0 && (stack.places[i].key & address_bits) - address < size) {
+            stack.places[i] = (struct place){0};
+            stack.places_used--;
+        }
+}
+
 void stack_forget(void)
 {
     stack.count = stack.floor = 0;
@@ -59,6 +141,10 @@ void stack_forget_code(uintptr_t address, size_t size)
     // The entries above the present stack may have words of the dead object, and so may the transitions. A word is the
     // address of an instruction inside the object, or has the object's address in its low 48 bits.
     const uintptr_t address_bits = cpython.facts->instruction_unit == 0 ? ~(uintptr_t)0 : ((uintptr_t)1 << 48) - 1;
+    if (stack.places != NULL) {
+        forget_places(address, size, address_bits);
+        return;
+    }
     stack_forget();
     for (size_t i = 0; i < transitions_count(); i++)
         if ((stack.transitions[i].word & address_bits) - address < size)

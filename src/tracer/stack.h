@@ -1,13 +1,16 @@
 /**
  * From the calling stack to the site of an allocation, without walking what has not changed since the last one.
  *
- * There are two ways. The lock holder's way remembers the stack of the last allocation and compares it with the present one.
+ * There are three ways. The lock holder's way remembers the stack of the last allocation and compares it with the present one.
  * If a frame's caller is the one we remember, we go on to *our* copy of its address, so the processor need not wait for one
  * load before it starts the next. The *window* is the frames that a traceback keeps: there the instructions are compared
  * too. Older frames are only counted, so only their presence is compared. What changed, mostly the newest frame's
  * instruction, is looked up in a small table of transitions.
  *
- * The other way is for threads that hold no lock, or another interpreter's. It walks and interns all frames under table_lock.
+ * The second way is for threads that hold no lock, or another interpreter's. It walks and interns all frames under table_lock.
+ *
+ * The third way is the lock holder's if one frame is kept and no others are counted: the newest frame's instruction alone
+ * finds the site, in a table of *places*. Nothing else is remembered.
  *
  * The functions here are inlined into hooks.inc.h, once for each family of CPython, with its facts as constants.
  */
@@ -51,8 +54,17 @@ struct transition {
     uint32_t site[2]; // of the allocators mem and object; 0: not known
 };
 
+/** What follows from the newest frame's instruction, if a traceback is this frame alone. */
+struct place {
+    uintptr_t key;    // see stack_place_key(); 0: unused
+    uint32_t site[2]; // of the allocators mem and object; 0: not known
+};
+
 /** What the holder of the main interpreter's lock remembers. No other thread touches it. */
 struct stack {
+    struct place *places;  // NULL: more than one frame is kept, or all are counted
+    unsigned places_shift; // 64 - log2 of their number
+    uint32_t places_used;
     uintptr_t *frames;           // [0] is no frame, [1] is the oldest
     struct stack_entry *entries; // likewise
     uint32_t count;              // the newest frame's index
@@ -74,8 +86,8 @@ struct stack_frame {
 };
 extern struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
-/** Forget everything, when tracing starts. False: no memory. */
-bool stack_reset(void);
+/** Forget everything, when tracing starts with this frame limit in the present profile. False: no memory. */
+bool stack_reset(unsigned frame_limit);
 /** Forget the frames, not what follows from them. */
 void stack_forget(void);
 /** A code object somewhere in a range of addresses dies: forget what was remembered by its address. */
@@ -454,6 +466,107 @@ static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, profile_t prof
     if (trace.flags & TM_SITE_CUT && !counts)
         trace.total_frames = TABLE_NODE(trace.node)->depth;
     return trace;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The way by the newest frame alone
+
+/** Whether older frames than this one are part of the stack. */
+static ALWAYS_INLINE bool stack_has_older(facts_t facts, uintptr_t frame)
+{
+    // From 3.12 on no Python code runs above a frame that has not begun: mostly the caller settles it.
+    uintptr_t caller = frame_previous(facts, frame);
+    while (caller != 0) {
+        if (LIKELY(facts->owner_skip != 0 ? !frame_is_internal(facts, caller) : frame_is_complete(facts, caller)))
+            return true;
+        caller = frame_previous(facts, caller);
+    }
+    return false;
+}
+
+/**
+ * What identifies the site of a traceback that is cut to this frame: its word, which is even, and whether older frames were
+ * cut off. Only words of complete frames that have begun are among the places.
+ */
+static ALWAYS_INLINE uintptr_t stack_place_key(facts_t facts, uintptr_t frame)
+{
+    return frame_word(facts, frame) | !stack_has_older(facts, frame);
+}
+
+/** The first of the two places for a key; the other one is beside it. */
+static ALWAYS_INLINE struct place *stack_places_of(uintptr_t key)
+{
+    return &stack.places[key * UINT64_C(0x9e3779b97f4a7c15) >> stack.places_shift];
+}
+
+static ALWAYS_INLINE struct place *stack_other_place(struct place *place)
+{
+    return (struct place *)((uintptr_t)place ^ sizeof *place);
+}
+
+/** The site of a traceback that is cut to this frame; 0: not known. */
+static ALWAYS_INLINE uint32_t stack_find_place(facts_t facts, uintptr_t frame, unsigned allocator)
+{
+    uintptr_t key = stack_place_key(facts, frame);
+    struct place *place = stack_places_of(key);
+    if (UNLIKELY(place->key != key)) {
+        place = stack_other_place(place);
+        if (UNLIKELY(place->key != key))
+            return 0;
+    }
+    return place->site[allocator - TM_ALLOCATOR_MEM];
+}
+
+/** The site of what the holder of the lock allocates now; 0: not known, see stack_newest_site(). While there are places. */
+static ALWAYS_INLINE uint32_t stack_site_here(facts_t facts, const PyThreadState *thread, unsigned allocator)
+{
+    uintptr_t frame = current_frame(facts, thread);
+    return LIKELY(frame != 0) ? stack_find_place(facts, frame, allocator) : 0;
+}
+
+/** Remember the site of a key. */
+void stack_learn_place(uintptr_t key, unsigned allocator, uint32_t site);
+
+/** The newest frame that is part of a traceback; 0: there is none. */
+static ALWAYS_INLINE uintptr_t stack_newest_complete(facts_t facts, const PyThreadState *thread)
+{
+    uintptr_t frame = current_frame(facts, thread);
+    while (frame != 0 && !frame_is_complete(facts, frame))
+        frame = frame_previous(facts, frame);
+    return frame;
+}
+
+/** Whether the places may have the frame's word: its function has begun, and we notice the end of its code object. */
+static ALWAYS_INLINE bool stack_may_be_place(facts_t facts, uintptr_t frame)
+{
+    return frame != 0 && frame_has_begun(facts, frame) && frame_word(facts, frame) != WORD_TOO_FAR &&
+           intern_code((const void *)frame_code(facts, frame)).watched;
+}
+
+/**
+ * The site of what the holder of the lock allocates now, if the newest frame is not a place: it is new, or not complete. A
+ * function that makes cells for its closures allocates before it begins. 0: no room.
+ */
+static ALWAYS_INLINE uint32_t stack_newest_site(facts_t facts, profile_t profile, const PyThreadState *thread,
+                                                unsigned allocator)
+{
+    uintptr_t frame = stack_newest_complete(facts, thread);
+    bool cached = allocator != TM_ALLOCATOR_RAW && frame != 0;
+    uint32_t site = cached ? stack_find_place(facts, frame, allocator) : 0;
+    if (LIKELY(site != 0))
+        return site;
+    table_lock();
+    struct stack_trace trace = stack_walk(facts, profile, thread);
+    struct site_key key = {.node = trace.node,
+                           .total_frames = (uint16_t)trace.total_frames,
+                           .allocator = (uint8_t)allocator,
+                           .flags = (uint8_t)(trace.flags | (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0))};
+    site = intern_site(&key);
+    // What had no room now is tried again the next time.
+    if (cached && site != 0 && TABLE_SITE(site)->node == trace.node && stack_may_be_place(facts, frame))
+        stack_learn_place(stack_place_key(facts, frame), allocator, site);
+    table_unlock();
+    return site;
 }
 
 #endif

@@ -75,9 +75,9 @@ static const char *start(unsigned frame_limit, profile_t profile)
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
-    if (!stack_reset() || !prepare_process())
-        return "no memory to begin tracing";
     profile_now = profile;
+    if (!stack_reset(frame_limit) || !prepare_process())
+        return "no memory to begin tracing";
     hooks_install();
     writers_hold();
     reset_table();
