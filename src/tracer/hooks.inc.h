@@ -52,7 +52,7 @@ static __attribute__((noinline)) uint32_t HOOK(newest_site)(const PyThreadState 
 /** The site of what the calling thread allocates now; 0: no room. */
 static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller caller)
 {
-    if (!OWN_PROFILE->counts_frames && !FACTS->free_threaded && LIKELY(caller.owns_lock) && stack.places != NULL) {
+    if (!OWN_PROFILE->counts_frames && !FACTS->free_threaded && LIKELY(caller.owns_lock) && stack.newest_only) {
         uint32_t found = allocator == TM_ALLOCATOR_RAW ? 0 : stack_site_here(FACTS, caller.thread, allocator);
         return LIKELY(found != 0) ? found : HOOK(newest_site)(caller.thread, allocator);
     }

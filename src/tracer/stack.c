@@ -9,11 +9,11 @@
 struct stack stack;
 struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
-// The table of transitions begins with four pages. It doubles while transitions in use displace each other.
-enum { FIRST_LOG = 9, LAST_LOG = 14, IN_USE = 8 };
+// The table of transitions begins with four pages. It doubles when as many as a quarter of it were displaced by others.
+enum { FIRST_LOG = 9, LAST_LOG = 14 };
 
-// So do the places. Half of them are in use at most.
-enum { PLACES_FIRST_LOG = 9, PLACES_LAST_LOG = 16 };
+// Half of the places are in use at most, until there are many.
+enum { PLACES_FIRST_LOG = 9, PLACES_LAST_LOG = 15 };
 
 static size_t places_count(void)
 {
@@ -72,11 +72,12 @@ bool stack_reset(unsigned frame_limit)
 {
     struct place *old = stack.places;
     size_t old_size = places_count() * sizeof *old;
-    stack.places = NULL;
-    bool ready = frame_limit == 1 && !profile_now->counts_frames ? new_places(PLACES_FIRST_LOG) : reset_frames();
+    stack.newest_only = frame_limit == 1 && !profile_now->counts_frames;
+    if (!new_places(PLACES_FIRST_LOG))
+        return false;
     if (old != NULL)
         pages_unmap(old, old_size);
-    return ready;
+    return stack.newest_only || reset_frames();
 }
 
 /** Put a place into one of its two. If both are in use, the other one's makes room. */
@@ -103,20 +104,28 @@ static void grow_places(void)
     pages_unmap(old, count * sizeof *old);
 }
 
-void stack_learn_place(uintptr_t key, unsigned allocator, uint32_t site)
+/** The place of a key; NULL: it is not known. */
+static struct place *find_place(uintptr_t key)
 {
     struct place *place = stack_places_of(key);
     if (place->key != key)
         place = stack_other_place(place);
-    if (place->key == key) {
-        place->site[allocator - TM_ALLOCATOR_MEM] = site;
-        return;
-    }
+    return place->key == key ? place : NULL;
+}
+
+static void add_place(const struct place *place)
+{
     if (stack.places_used * 2 >= places_count() && stack.places_shift > 64 - PLACES_LAST_LOG)
         grow_places();
-    struct place new = {.key = key};
-    new.site[allocator - TM_ALLOCATOR_MEM] = site;
-    put_place(&new);
+    put_place(place);
+}
+
+void stack_learn_place(uintptr_t key, unsigned allocator, uint32_t site)
+{
+    struct place *known = find_place(key), new = {.key = key};
+    (known != NULL ? known : &new)->site[allocator - TM_ALLOCATOR_MEM] = site;
+    if (known == NULL)
+        add_place(&new);
 }
 
 /** Forget the places of a code object. */
@@ -141,14 +150,24 @@ void stack_forget_code(uintptr_t address, size_t size)
     // The entries above the present stack may have words of the dead object, and so may the transitions. A word is the
     // address of an instruction inside the object, or has the object's address in its low 48 bits.
     const uintptr_t address_bits = cpython.facts->instruction_unit == 0 ? ~(uintptr_t)0 : ((uintptr_t)1 << 48) - 1;
-    if (stack.places != NULL) {
-        forget_places(address, size, address_bits);
+    forget_places(address, size, address_bits);
+    if (stack.newest_only)
         return;
-    }
     stack_forget();
     for (size_t i = 0; i < transitions_count(); i++)
         if ((stack.transitions[i].word & address_bits) - address < size)
             stack.transitions[i] = (struct transition){.word = WORD_NONE};
+}
+
+/** The one of a key's two transitions to be written. If both are in use, the other one's makes room. */
+static struct transition *transition_to_write(uintptr_t word, uint32_t callers, uint32_t depth)
+{
+    struct transition *first = stack_transitions_of(word, callers, depth), *other = stack_other_transition(first);
+    if (first->word == WORD_NONE || other->word == WORD_NONE)
+        return first->word == WORD_NONE ? first : other;
+    stack.evicted++;
+    *other = *first;
+    return first;
 }
 
 /** Double the table and keep its transitions. Without memory for that, this one stays. */
@@ -160,34 +179,18 @@ static void grow_transitions(void)
         return;
     for (size_t i = 0; i < count; i++)
         if (old[i].word != WORD_NONE)
-            *stack_place(old[i].word, old[i].callers, old[i].depth) = old[i];
+            *transition_to_write(old[i].word, old[i].callers, old[i].depth) = old[i];
+    stack.evicted = 0;
     pages_unmap(old, count * sizeof *old);
-}
-
-/** Whether a transition was worth remembering. */
-static bool in_use(const struct transition *transition)
-{
-    if (transition->word == WORD_NONE)
-        return false;
-    if (transition->depth == 0)
-        return true;
-    uint64_t blocks = 0;
-    for (int i = 0; i < 2; i++)
-        if (transition->site[i] != 0)
-            blocks += TABLE_SITE(transition->site[i])->allocations;
-    return blocks >= IN_USE;
 }
 
 static struct transition *remember(const struct transition *key)
 {
     if (key->word == WORD_NONE)
         return &stack.passing;
-    struct transition *place = stack_place(key->word, key->callers, key->depth);
-    if (in_use(place) && ++stack.evicted > transitions_count() && stack.transitions_shift > 64 - LAST_LOG) {
+    if (stack.evicted > transitions_count() / 4 && stack.transitions_shift > 64 - LAST_LOG)
         grow_transitions();
-        place = stack_place(key->word, key->callers, key->depth);
-    }
-    return place;
+    return transition_to_write(key->word, key->callers, key->depth);
 }
 
 /** The path of the `kept` frames in stack_window; PATH_LOST: no room. */
@@ -233,28 +236,44 @@ static uint32_t shorten(uint32_t path, uint32_t kept)
 }
 
 /** The path of a frame called from `callers`. At the frame limit, the oldest frame makes room for it. */
-static uint32_t extend(uint32_t callers, uint32_t code, int32_t instruction)
+static uint32_t extend(uint32_t callers, uint32_t code, int32_t line_start)
 {
     uint32_t room = table->frame_limit - 1;
     if (callers != 0 && callers != PATH_LOST && TABLE_NODE(callers)->depth >= room)
         callers = shorten(callers, room - 1);
-    uint32_t path = callers == PATH_LOST ? 0 : intern_node(callers, code, code_line_start(code, instruction));
+    uint32_t path = callers == PATH_LOST ? 0 : intern_node(callers, code, line_start);
     return path == 0 ? PATH_LOST : path;
+}
+
+/** The place of a frame's word. Those of unwatched code objects are looked up each time; *watched is false for them. */
+static struct place know_place(uintptr_t word, const void *object, int32_t instruction, bool *watched)
+{
+    const struct place *known = word == WORD_NONE ? NULL : find_place(word);
+    *watched = true;
+    if (known != NULL)
+        return *known;
+    struct interned_code code = intern_code(object);
+    struct place place = {.key = word, .code = code.id, .line_start = code_line_start(code.id, instruction)};
+    *watched = code.watched;
+    if (code.watched && word != WORD_NONE)
+        add_place(&place);
+    return place;
 }
 
 struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *object,
                                int32_t instruction)
 {
+    bool watched;
     table_lock();
-    struct interned_code code = intern_code(object);
-    uint32_t node = key->depth == 0 ? extend(key->callers, code.id, instruction)
-                                    : intern_newest(key->callers, code.id, instruction);
+    struct place place = know_place(key->word, object, instruction, &watched);
+    uint32_t node = key->depth == 0 ? extend(key->callers, place.code, place.line_start)
+                                    : intern_newest(key->callers, place.code, instruction);
     table_unlock();
     // What had no room now is tried again the next time.
     bool lost = node == PATH_LOST || node == TM_NODE_UNKNOWN;
-    if (!code.watched)
+    if (!watched)
         entry->word = WORD_NONE;
-    struct transition *transition = lost || !code.watched ? &stack.passing : remember(key);
+    struct transition *transition = lost || !watched ? &stack.passing : remember(key);
     *transition = *key;
     transition->node = node;
     return transition;

@@ -22,7 +22,8 @@
 
 enum {
     STACK_ENTRIES = 1 << 15,    // deeper stacks are walked at each allocation
-    STACK_STEPS = 16,           // frames entered or left between two allocations; more is rare
+    STACK_STEPS = 64,           // frames entered between two allocations; more is rare
+    STACK_INDEXED = 512,        // see `index_of`
     TOTAL_FRAMES_LIMIT = 65535, // tracemalloc counts no further
 };
 
@@ -39,10 +40,9 @@ enum {
 
 /** What is remembered of a frame. Its word is WORD_NONE where we would not notice the end of its code object. */
 struct stack_entry {
-    uintptr_t word;       // identifies code and instruction as long as the code object lives, or WORD_NONE
-    uint32_t path;        // ends with this frame
-    uint32_t depth : 31;  // number of complete frames up to this one
-    uint32_t skipped : 1; // not complete, so not part of a traceback
+    uintptr_t word; // identifies code and instruction as long as the code object lives, or WORD_NONE
+    uint32_t path;  // ends with this frame
+    uint32_t depth; // number of complete frames up to this one; that of the entry below if it is not complete itself
 };
 
 /** What follows from the path of the callers and the frame's instruction. */
@@ -54,21 +54,33 @@ struct transition {
     uint32_t site[2]; // of the allocators mem and object; 0: not known
 };
 
-/** What follows from the newest frame's instruction, if a traceback is this frame alone. */
+/**
+ * What follows from the instruction of a frame alone, as long as its code object lives. While `newest_only` that is its site.
+ * Else it is what a path is made of.
+ */
 struct place {
-    uintptr_t key;    // see stack_place_key(); 0: unused
-    uint32_t site[2]; // of the allocators mem and object; 0: not known
+    uintptr_t key; // see stack_place_key(), or the frame's word; 0: unused
+    union {
+        uint32_t site[2]; // of the allocators mem and object; 0: not known
+        struct {
+            uint32_t code;
+            int32_t line_start; // see code_line_start()
+        };
+    };
 };
 
 /** What the holder of the main interpreter's lock remembers. No other thread touches it. */
 struct stack {
-    struct place *places;  // NULL: more than one frame is kept, or all are counted
+    bool newest_only; // a traceback is the newest frame alone, and no others are counted
+    struct place *places;
     unsigned places_shift; // 64 - log2 of their number
     uint32_t places_used;
     uintptr_t *frames;           // [0] is no frame, [1] is the oldest
     struct stack_entry *entries; // likewise
     uint32_t count;              // the newest frame's index
     uint32_t floor;              // the window is above it
+    uint16_t
+        index_of[STACK_INDEXED]; // the index of a frame, by a hash of its address; a later frame may have its place
     uint32_t unsettled;          // the oldest entry whose function has not begun; STACK_ENTRIES: there is none
     struct transition *last;     // of the remembered stack; NULL: to be looked up
     struct transition *transitions;
@@ -176,16 +188,24 @@ static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 // ---------------------------------------------------------------------------------------------------------------
 // The lock holder's way
 
+_Static_assert(sizeof(struct transition) == 32 && sizeof(struct place) == 16, "a set of two is aligned to its size");
+
 /** Fill in a transition that is not known, for an entry. Takes table_lock. */
 struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *code,
                                int32_t instruction);
 /** The site of the present stack's transition, which does not have it yet. Takes table_lock. 0: no room. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
-static ALWAYS_INLINE struct transition *stack_place(uintptr_t word, uint32_t callers, uint32_t depth)
+/** The first of the two transitions for a key; the other one is beside it. */
+static ALWAYS_INLINE struct transition *stack_transitions_of(uintptr_t word, uint32_t callers, uint32_t depth)
 {
     uint64_t key = word ^ (uint64_t)callers << 24 ^ (uint64_t)depth << 48;
     return &stack.transitions[key * UINT64_C(0x9e3779b97f4a7c15) >> stack.transitions_shift];
+}
+
+static ALWAYS_INLINE struct transition *stack_other_transition(struct transition *transition)
+{
+    return (struct transition *)((uintptr_t)transition ^ sizeof *transition);
 }
 
 static ALWAYS_INLINE bool transition_is(const struct transition *transition, uintptr_t word, uint32_t callers,
@@ -194,14 +214,24 @@ static ALWAYS_INLINE bool transition_is(const struct transition *transition, uin
     return transition->word == word && transition->callers == callers && transition->depth == depth;
 }
 
+/** The transition of a word that is not WORD_NONE; NULL: it is not known. */
+static ALWAYS_INLINE struct transition *stack_known_transition(uintptr_t word, uint32_t callers, uint32_t depth)
+{
+    struct transition *transition = stack_transitions_of(word, callers, depth);
+    if (LIKELY(transition_is(transition, word, callers, depth)))
+        return transition;
+    transition = stack_other_transition(transition);
+    return LIKELY(transition_is(transition, word, callers, depth)) ? transition : NULL;
+}
+
 /** The transition of an entry in the window. */
 static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index, uint32_t callers,
                                                          uint32_t depth)
 {
     struct stack_entry *entry = &stack.entries[index];
     uintptr_t word = entry->word, frame = stack.frames[index];
-    struct transition *transition = stack_place(word, callers, depth);
-    if (LIKELY(word != WORD_NONE) && LIKELY(transition_is(transition, word, callers, depth)))
+    struct transition *transition = word != WORD_NONE ? stack_known_transition(word, callers, depth) : NULL;
+    if (LIKELY(transition != NULL))
         return transition;
     struct transition key = {.word = word, .callers = callers, .depth = depth};
     return stack_learn(&key, entry, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
@@ -220,11 +250,17 @@ static ALWAYS_INLINE uint32_t stack_depth(facts_t facts, profile_t profile, uint
     return stack_counts(facts, profile) ? depth : 1u + (depth > table->frame_limit);
 }
 
+/** Whether the entry's frame is not complete, so not part of a traceback. */
+static ALWAYS_INLINE bool stack_skips(uint32_t index)
+{
+    return index > 0 && stack.entries[index].depth == stack.entries[index - 1].depth;
+}
+
 /** The entry just below the window of the entry `top`. */
 static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
 {
     uint32_t limit = table->frame_limit, floor = top > limit ? top - limit : 0;
-    while (floor > 0 && (stack.entries[floor].depth + limit > stack.entries[top].depth || stack.entries[floor].skipped))
+    while (floor > 0 && (stack.entries[floor].depth + limit > stack.entries[top].depth || stack_skips(floor)))
         floor--;
     return floor < stack.unsettled ? floor : stack.unsettled - 1;
 }
@@ -244,8 +280,7 @@ static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index)
     }
     entry->word = word == WORD_TOO_FAR ? WORD_NONE : word;
     entry->path = PATH_UNKNOWN;
-    entry->depth = (entry[-1].depth + complete) & INT32_MAX;
-    entry->skipped = !complete;
+    entry->depth = entry[-1].depth + complete;
 }
 
 /** Fill in the entries from `lowest` on again, from the same frames. */
@@ -261,41 +296,63 @@ enum { STACK_BROKEN = 0 };
 
 /**
  * Compare the entries up to `top`, whose frame is alive, with the frames as they are now. Returns the lowest entry that is
- * at another instruction, or top + 1; STACK_BROKEN: these are other frames than we remember.
+ * at another instruction, or top + 1. STACK_BROKEN: these are other frames than we remember, below the entry *broken.
  *
  * Below the window only the callers are compared. That is enough to know the number of complete frames. No Python code runs
  * above a frame that has not begun (up to 3.11 it may; such a frame is `unsettled` and kept above the floor). And no other
  * frame takes the place of an internal one, in the C stack, until the interpreter maps memory: see arena_alloc() in hooks.c.
  */
-static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, profile_t profile, uint32_t top, uint32_t floor)
+static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, profile_t profile, uint32_t top, uint32_t floor,
+                                            uint32_t *broken)
 {
     uint32_t lowest = top + 1;
     const uintptr_t *known = &stack.frames[top], *end = &stack.frames[floor];
     const struct stack_entry *entry = &stack.entries[top];
     uintptr_t frame = *known;
-    while (known > end) {
+    for (; known > end; frame = *--known) {
         if (frame_word(facts, frame) != entry->word)
             lowest = (uint32_t)(entry - stack.entries);
         entry--;
         // If the frame says what our copy says, go on with our copy.
-        if (UNLIKELY(frame_previous(facts, frame) != *--known))
+        if (UNLIKELY(frame_previous(facts, frame) != known[-1])) {
+            *broken = (uint32_t)(known - stack.frames);
             return STACK_BROKEN;
-        frame = *known;
+        }
     }
     end = stack_counts(facts, profile) ? stack.frames : end;
     for (; known - end >= 4; frame = *known) {
         // cppcheck-suppress objectIndex // `frames` is an array; cppcheck takes it for the local variable
         if (UNLIKELY(frame_previous(facts, frame) != known[-1] || frame_previous(facts, known[-1]) != known[-2] ||
                      frame_previous(facts, known[-2]) != known[-3] || frame_previous(facts, known[-3]) != known[-4]))
-            return STACK_BROKEN;
+            break;
         known -= 4;
     }
-    while (known > end) {
-        if (UNLIKELY(frame_previous(facts, frame) != *--known))
+    for (; known > end; frame = *--known) {
+        if (UNLIKELY(frame_previous(facts, frame) != known[-1])) {
+            *broken = (uint32_t)(known - stack.frames);
             return STACK_BROKEN;
-        frame = *known;
+        }
     }
     return lowest;
+}
+
+static ALWAYS_INLINE uint16_t *stack_index_of(uintptr_t frame)
+{
+    return &stack.index_of[(frame >> 4 ^ frame >> 13) % STACK_INDEXED];
+}
+
+/** Make a frame that of an entry. */
+static ALWAYS_INLINE void stack_put(uint32_t index, uintptr_t frame)
+{
+    stack.frames[index] = frame;
+    *stack_index_of(frame) = (uint16_t)index;
+}
+
+/** The entry of a frame, among the oldest `count`; 0: it is not there, or was not found. */
+static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame, uint32_t count)
+{
+    uint32_t index = *stack_index_of(frame);
+    return index <= count && stack.frames[index] == frame ? index : 0;
 }
 
 /** Walk the whole stack. False: it is too deep to remember. */
@@ -308,45 +365,46 @@ static ALWAYS_INLINE bool stack_rebuild(facts_t facts, uintptr_t newest)
             return false;
     stack.count = count;
     for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame))
-        stack.frames[count--] = frame;
+        stack_put(count--, frame);
     stack_refresh(facts, 1);
     return true;
 }
 
-/** The entry of a frame, among the newest entries; 0: it is not there. */
-static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame)
-{
-    uint32_t lowest = stack.count > STACK_STEPS ? stack.count - STACK_STEPS : 0;
-    for (uint32_t i = stack.count; i > lowest; i--)
-        if (stack.frames[i] == frame)
-            return i;
-    return 0;
-}
-
-/** Frames were entered or left: find the newest frame that we remember, and fill in the newer ones. */
+/**
+ * Frames were entered or left: merge the stack as it is now, from the newest frame on, with the one that we remember. If
+ * a frame has another caller than we remember, as a generator's may, the frames below it are merged likewise.
+ */
 static ALWAYS_INLINE bool stack_move(facts_t facts, profile_t profile, uintptr_t newest)
 {
     uintptr_t entered[STACK_STEPS];
-    uint32_t count = 0, known = 0;
+    uint32_t count = 0, known = 0, remembered = stack.count, lowest = 1, broken = 0;
     uintptr_t frame = newest;
-    // Mostly the newest frame that we remember has called a function.
-    if (newest != 0 && stack.count > 0 && frame_previous(facts, newest) == stack.frames[stack.count]) {
-        entered[count++] = newest;
-        known = stack.count;
-        frame = 0;
-    }
-    for (; frame != 0 && (known = stack_find(frame)) == 0; frame = frame_previous(facts, frame)) {
-        if (count == STACK_STEPS)
+    while (frame != 0) {
+        known = stack_find(frame, remembered);
+        if (known == 0) {
+            if (UNLIKELY(count == STACK_STEPS))
+                return stack_rebuild(facts, newest);
+            entered[count++] = frame;
+            frame = frame_previous(facts, frame);
+            continue;
+        }
+        lowest = stack_compare(facts, profile, known, stack_floor(known), &broken);
+        if (LIKELY(lowest != STACK_BROKEN))
+            break;
+        if (UNLIKELY(count + known - broken >= STACK_STEPS))
             return stack_rebuild(facts, newest);
-        entered[count++] = frame;
+        for (; known >= broken; known--)
+            entered[count++] = stack.frames[known];
+        frame = frame_previous(facts, stack.frames[broken]);
+        remembered = known;
+        known = 0;
     }
-    uint32_t lowest = stack_compare(facts, profile, known, stack_floor(known));
-    if (lowest == STACK_BROKEN || known + count >= STACK_ENTRIES)
+    if (UNLIKELY(known + count >= STACK_ENTRIES))
         return stack_rebuild(facts, newest);
     stack.count = known;
     while (count > 0)
-        stack.frames[++stack.count] = entered[--count];
-    stack_refresh(facts, lowest);
+        stack_put(++stack.count, entered[--count]);
+    stack_refresh(facts, known == 0 ? 1 : lowest);
     return true;
 }
 
@@ -364,7 +422,7 @@ static ALWAYS_INLINE void stack_find_path(facts_t facts, uint32_t index)
     bool whole = i > stack.floor || i == 0;
     uint32_t path = whole ? stack.entries[i].path : 0;
     for (i++; i <= index; i++) {
-        if (!stack.entries[i].skipped)
+        if (!stack_skips(i))
             path = stack_transition(facts, i, path, 0)->node;
         if (whole)
             stack.entries[i].path = path;
@@ -384,7 +442,7 @@ static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, profile_t pr
         return NULL;
     uint32_t top = stack.count;
     stack.floor = stack_floor(top);
-    while (UNLIKELY(stack.entries[top].skipped))
+    while (UNLIKELY(stack_skips(top)))
         top--;
     if (UNLIKELY(top == 0))
         return stack.last = &stack.no_frames;
@@ -408,7 +466,7 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, profile_t prof
     uint32_t top = stack.count;
     if (UNLIKELY(newest != stack.frames[top]))
         return follow(newest, STACK_BROKEN);
-    uint32_t lowest = stack_compare(facts, profile, top, stack.floor);
+    uint32_t broken, lowest = stack_compare(facts, profile, top, stack.floor, &broken);
     if (lowest > top && LIKELY(stack.last != NULL))
         return stack.last;
     struct stack_entry *entry = &stack.entries[top];
@@ -417,10 +475,10 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, profile_t prof
     // Only the newest frame has moved on. A word in the table is of a function that has begun.
     uint32_t callers = entry[-1].path, depth = entry[-1].depth + 1u;
     uintptr_t word = frame_word(facts, newest);
-    struct transition *transition = stack_place(word, callers, stack_depth(facts, profile, depth));
-    if (UNLIKELY(!transition_is(transition, word, callers, stack_depth(facts, profile, depth))))
+    struct transition *transition = stack_known_transition(word, callers, stack_depth(facts, profile, depth));
+    if (UNLIKELY(transition == NULL))
         return follow(newest, lowest);
-    *entry = (struct stack_entry){.word = word, .path = PATH_UNKNOWN, .depth = depth & INT32_MAX};
+    *entry = (struct stack_entry){.word = word, .path = PATH_UNKNOWN, .depth = depth};
     return stack.last = transition;
 }
 
@@ -524,7 +582,7 @@ static ALWAYS_INLINE uint32_t stack_site_here(facts_t facts, const PyThreadState
     return LIKELY(frame != 0) ? stack_find_place(facts, frame, allocator) : 0;
 }
 
-/** Remember the site of a key. */
+/** Remember the site of a key, while `newest_only`. */
 void stack_learn_place(uintptr_t key, unsigned allocator, uint32_t site);
 
 /** The newest frame that is part of a traceback; 0: there is none. */
