@@ -245,34 +245,45 @@ static uint32_t extend(uint32_t callers, uint32_t code, int32_t line_start)
     return path == 0 ? PATH_LOST : path;
 }
 
+enum { LINE_START_UNKNOWN = INT32_MIN };
+
 /** The place of a frame's word. Those of unwatched code objects are looked up each time; *watched is false for them. */
-static struct place know_place(uintptr_t word, const void *object, int32_t instruction, bool *watched)
+static struct place *know_place(uintptr_t word, const void *object, bool *watched)
 {
-    const struct place *known = word == WORD_NONE ? NULL : find_place(word);
+    static struct place passing;
+    struct place *known = word == WORD_NONE ? NULL : find_place(word);
     *watched = true;
     if (known != NULL)
-        return *known;
+        return known;
     struct interned_code code = intern_code(object);
-    struct place place = {.key = word, .code = code.id, .line_start = code_line_start(code.id, instruction)};
+    passing = (struct place){.key = word, .code = code.id, .line_start = LINE_START_UNKNOWN};
     *watched = code.watched;
-    if (code.watched && word != WORD_NONE)
-        add_place(&place);
-    return place;
+    if (!code.watched || word == WORD_NONE)
+        return &passing;
+    add_place(&passing);
+    return find_place(word);
 }
 
-struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *object,
+static int32_t line_start_of(struct place *place, int32_t instruction)
+{
+    if (place->line_start == LINE_START_UNKNOWN)
+        place->line_start = code_line_start(place->code, instruction);
+    return place->line_start;
+}
+
+struct transition *stack_learn(const struct transition *key, struct known_frame *frame, const void *object,
                                int32_t instruction)
 {
     bool watched;
     table_lock();
-    struct place place = know_place(key->word, object, instruction, &watched);
-    uint32_t node = key->depth == 0 ? extend(key->callers, place.code, place.line_start)
-                                    : intern_newest(key->callers, place.code, instruction);
+    struct place *place = know_place(key->word, object, &watched);
+    uint32_t node = key->depth == 0 ? extend(key->callers, place->code, line_start_of(place, instruction))
+                                    : intern_newest(key->callers, place->code, instruction);
     table_unlock();
     // What had no room now is tried again the next time.
     bool lost = node == PATH_LOST || node == TM_NODE_UNKNOWN;
     if (!watched)
-        entry->word = WORD_NONE;
+        frame->word = WORD_NONE;
     struct transition *transition = lost || !watched ? &stack.passing : remember(key);
     *transition = *key;
     transition->node = node;

@@ -38,9 +38,14 @@ enum {
 #define PATH_UNKNOWN UINT32_MAX    // not looked up yet
 #define PATH_LOST (UINT32_MAX - 1) // there was no room for it: tracebacks with this path keep only the newest frame
 
-/** What is remembered of a frame. Its word is WORD_NONE where we would not notice the end of its code object. */
-struct stack_entry {
+/** What is compared of a frame that is remembered. Its word is WORD_NONE where we would not notice the end of its code object. */
+struct known_frame {
+    uintptr_t address;
     uintptr_t word; // identifies code and instruction as long as the code object lives, or WORD_NONE
+};
+
+/** What else is remembered of it. */
+struct stack_entry {
     uint32_t path;  // ends with this frame
     uint32_t depth; // number of complete frames up to this one; that of the entry below if it is not complete itself
 };
@@ -75,7 +80,7 @@ struct stack {
     struct place *places;
     unsigned places_shift; // 64 - log2 of their number
     uint32_t places_used;
-    uintptr_t *frames;           // [0] is no frame, [1] is the oldest
+    struct known_frame *frames;  // [0] is no frame, [1] is the oldest
     struct stack_entry *entries; // likewise
     uint32_t count;              // the newest frame's index
     uint32_t floor;              // the window is above it
@@ -190,8 +195,8 @@ static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 
 _Static_assert(sizeof(struct transition) == 32 && sizeof(struct place) == 16, "a set of two is aligned to its size");
 
-/** Fill in a transition that is not known, for an entry. Takes table_lock. */
-struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *code,
+/** Fill in a transition that is not known, for a frame. Takes table_lock. */
+struct transition *stack_learn(const struct transition *key, struct known_frame *frame, const void *code,
                                int32_t instruction);
 /** The site of the present stack's transition, which does not have it yet. Takes table_lock. 0: no room. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
@@ -228,13 +233,13 @@ static ALWAYS_INLINE struct transition *stack_known_transition(uintptr_t word, u
 static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index, uint32_t callers,
                                                          uint32_t depth)
 {
-    struct stack_entry *entry = &stack.entries[index];
-    uintptr_t word = entry->word, frame = stack.frames[index];
+    struct known_frame *known = &stack.frames[index];
+    uintptr_t word = known->word, frame = known->address;
     struct transition *transition = word != WORD_NONE ? stack_known_transition(word, callers, depth) : NULL;
     if (LIKELY(transition != NULL))
         return transition;
     struct transition key = {.word = word, .callers = callers, .depth = depth};
-    return stack_learn(&key, entry, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
+    return stack_learn(&key, known, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
 }
 
 /** Whether the number of all frames is known, where older ones were cut off. */
@@ -260,7 +265,12 @@ static ALWAYS_INLINE bool stack_skips(uint32_t index)
 static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
 {
     uint32_t limit = table->frame_limit, floor = top > limit ? top - limit : 0;
-    while (floor > 0 && (stack.entries[floor].depth + limit > stack.entries[top].depth || stack_skips(floor)))
+    // An entry below has at most one complete frame less.
+    while (floor > 0 && stack.entries[floor].depth + limit > stack.entries[top].depth) {
+        uint32_t missing = stack.entries[floor].depth + limit - stack.entries[top].depth;
+        floor = floor > missing ? floor - missing : 0;
+    }
+    while (floor > 0 && UNLIKELY(stack_skips(floor)))
         floor--;
     return floor < stack.unsettled ? floor : stack.unsettled - 1;
 }
@@ -269,7 +279,7 @@ static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
 static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index)
 {
     struct stack_entry *entry = &stack.entries[index];
-    uintptr_t frame = stack.frames[index], word = frame_word(facts, frame);
+    uintptr_t frame = stack.frames[index].address, word = frame_word(facts, frame);
     bool complete = !frame_is_internal(facts, frame);
     if (complete && UNLIKELY(!frame_has_begun(facts, frame))) {
         // The word of a generator's frame must not say of another frame that its function has begun.
@@ -278,7 +288,7 @@ static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index)
         if (!complete && stack.unsettled > index)
             stack.unsettled = index;
     }
-    entry->word = word == WORD_TOO_FAR ? WORD_NONE : word;
+    stack.frames[index].word = word == WORD_TOO_FAR ? WORD_NONE : word;
     entry->path = PATH_UNKNOWN;
     entry->depth = entry[-1].depth + complete;
 }
@@ -294,6 +304,18 @@ static ALWAYS_INLINE void stack_refresh(facts_t facts, uint32_t lowest)
 
 enum { STACK_BROKEN = 0 };
 
+/** Whether a frame that is alive has been called from the one that we remember. If so, that one is alive, too: the next
+ * comparison goes on with our copy of its address. */
+static ALWAYS_INLINE bool known_has_caller(facts_t facts, const struct known_frame *known)
+{
+    return LIKELY(frame_previous(facts, known->address) == known[-1].address);
+}
+
+static ALWAYS_INLINE bool known_is_same(facts_t facts, const struct known_frame *known)
+{
+    return LIKELY(frame_word(facts, known->address) == known->word) && known_has_caller(facts, known);
+}
+
 /**
  * Compare the entries up to `top`, whose frame is alive, with the frames as they are now. Returns the lowest entry that is
  * at another instruction, or top + 1. STACK_BROKEN: these are other frames than we remember, below the entry *broken.
@@ -306,33 +328,31 @@ static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, profile_t profile, ui
                                             uint32_t *broken)
 {
     uint32_t lowest = top + 1;
-    const uintptr_t *known = &stack.frames[top], *end = &stack.frames[floor];
-    const struct stack_entry *entry = &stack.entries[top];
-    uintptr_t frame = *known;
-    for (; known > end; frame = *--known) {
-        if (frame_word(facts, frame) != entry->word)
-            lowest = (uint32_t)(entry - stack.entries);
-        entry--;
-        // If the frame says what our copy says, go on with our copy.
-        if (UNLIKELY(frame_previous(facts, frame) != known[-1])) {
+    const struct known_frame *known = &stack.frames[top], *end = &stack.frames[floor];
+    while (known > end) {
+        while (known - end >= 4 && known_is_same(facts, known) && known_is_same(facts, known - 1) &&
+               known_is_same(facts, known - 2) && known_is_same(facts, known - 3))
+            known -= 4;
+        if (UNLIKELY(known == end))
+            break;
+        // One by one: what has changed, and the last few.
+        if (frame_word(facts, known->address) != known->word)
+            lowest = (uint32_t)(known - stack.frames);
+        if (UNLIKELY(!known_has_caller(facts, known))) {
             *broken = (uint32_t)(known - stack.frames);
             return STACK_BROKEN;
         }
+        known--;
     }
     end = stack_counts(facts, profile) ? stack.frames : end;
-    for (; known - end >= 4; frame = *known) {
-        // cppcheck-suppress objectIndex // `frames` is an array; cppcheck takes it for the local variable
-        if (UNLIKELY(frame_previous(facts, frame) != known[-1] || frame_previous(facts, known[-1]) != known[-2] ||
-                     frame_previous(facts, known[-2]) != known[-3] || frame_previous(facts, known[-3]) != known[-4]))
-            break;
+    while (known - end >= 4 && known_has_caller(facts, known) && known_has_caller(facts, known - 1) &&
+           known_has_caller(facts, known - 2) && known_has_caller(facts, known - 3))
         known -= 4;
-    }
-    for (; known > end; frame = *--known) {
-        if (UNLIKELY(frame_previous(facts, frame) != known[-1])) {
+    for (; known > end; known--)
+        if (UNLIKELY(!known_has_caller(facts, known))) {
             *broken = (uint32_t)(known - stack.frames);
             return STACK_BROKEN;
         }
-    }
     return lowest;
 }
 
@@ -344,7 +364,7 @@ static ALWAYS_INLINE uint16_t *stack_index_of(uintptr_t frame)
 /** Make a frame that of an entry. */
 static ALWAYS_INLINE void stack_put(uint32_t index, uintptr_t frame)
 {
-    stack.frames[index] = frame;
+    stack.frames[index].address = frame;
     *stack_index_of(frame) = (uint16_t)index;
 }
 
@@ -352,7 +372,7 @@ static ALWAYS_INLINE void stack_put(uint32_t index, uintptr_t frame)
 static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame, uint32_t count)
 {
     uint32_t index = *stack_index_of(frame);
-    return index <= count && stack.frames[index] == frame ? index : 0;
+    return index <= count && stack.frames[index].address == frame ? index : 0;
 }
 
 /** Walk the whole stack. False: it is too deep to remember. */
@@ -394,8 +414,8 @@ static ALWAYS_INLINE bool stack_move(facts_t facts, profile_t profile, uintptr_t
         if (UNLIKELY(count + known - broken >= STACK_STEPS))
             return stack_rebuild(facts, newest);
         for (; known >= broken; known--)
-            entered[count++] = stack.frames[known];
-        frame = frame_previous(facts, stack.frames[broken]);
+            entered[count++] = stack.frames[known].address;
+        frame = frame_previous(facts, stack.frames[broken].address);
         remembered = known;
         known = 0;
     }
@@ -464,7 +484,7 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, profile_t prof
 {
     uintptr_t newest = current_frame(facts, thread);
     uint32_t top = stack.count;
-    if (UNLIKELY(newest != stack.frames[top]))
+    if (UNLIKELY(newest != stack.frames[top].address))
         return follow(newest, STACK_BROKEN);
     uint32_t broken, lowest = stack_compare(facts, profile, top, stack.floor, &broken);
     if (lowest > top && LIKELY(stack.last != NULL))
@@ -478,7 +498,8 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, profile_t prof
     struct transition *transition = stack_known_transition(word, callers, stack_depth(facts, profile, depth));
     if (UNLIKELY(transition == NULL))
         return follow(newest, lowest);
-    *entry = (struct stack_entry){.word = word, .path = PATH_UNKNOWN, .depth = depth};
+    stack.frames[top].word = word;
+    *entry = (struct stack_entry){.path = PATH_UNKNOWN, .depth = depth};
     return stack.last = transition;
 }
 
