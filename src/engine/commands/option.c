@@ -15,6 +15,7 @@ void tm_settings_deinit(struct tm_settings *settings)
     tm_filter_list_deinit(&settings->filters);
     tm_mine_deinit(&settings->mine);
     free(settings->output);
+    free(settings->base);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -112,6 +113,11 @@ static struct tm_error *unknown_option(const char *command, const struct tm_opti
 bool tm_option_is(const char *word)
 {
     return word[0] == '-' && word[1] != '\0';
+}
+
+bool tm_option_is_domain(const struct tm_option *option)
+{
+    return option->id == TM_OPTION_DOMAIN || option->id == TM_OPTION_FILTER_DOMAIN;
 }
 
 static bool takes_value(const struct tm_option *option)
@@ -333,16 +339,15 @@ static struct tm_error *add_mine(const char *command, const struct tm_option *op
     return error;
 }
 
-static struct tm_error *set_output(const char *command, const struct tm_option *option, const char *value,
-                                   struct tm_settings *settings)
+static struct tm_error *set_file(const char *command, const struct tm_option *option, const char *value, char **file)
 {
     if (value[0] == '\0')
         return bad_value(command, option, value, "the name of a file");
     char *copy = strdup(value);
     if (!copy)
         return tm_error_no_memory();
-    free(settings->output);
-    settings->output = copy;
+    free(*file);
+    *file = copy;
     return NULL;
 }
 
@@ -378,9 +383,12 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         settings->json = true;
         return NULL;
     case TM_OPTION_OUTPUT:
-        return set_output(command, option, value, settings);
+        return set_file(command, option, value, &settings->output);
+    case TM_OPTION_BASE:
+        return set_file(command, option, value, &settings->base);
     case TM_OPTION_PLAIN:
-        settings->plain = true;
+    case TM_OPTION_NO_PLAIN:
+        settings->plain = option->id == TM_OPTION_PLAIN;
         return NULL;
     case TM_OPTION_HELP:
         settings->help = true;

@@ -22,6 +22,7 @@ enum tm_option_id {
     TM_OPTION_JSON,
     TM_OPTION_OUTPUT,
     TM_OPTION_PLAIN,
+    TM_OPTION_NO_PLAIN,
     TM_OPTION_HELP,
     TM_OPTION_SORT,
     TM_OPTION_ORDER,
@@ -29,6 +30,7 @@ enum tm_option_id {
     TM_OPTION_FORCE,
     TM_OPTION_FORM,
     TM_OPTION_STRICT,
+    TM_OPTION_BASE,
 };
 
 // X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what the option does, for the help").
@@ -68,8 +70,10 @@ enum tm_option_id {
       "        it is a core, a program or a snapshot.")                               \
     X(TM_OPTION_HELP, 'h', "-h, ", "--help", "", "Show this help and do nothing else.")
 
-#define TM_OPTIONS_PLAIN(X) \
-    X(TM_OPTION_PLAIN, 0, "    ", "--plain", "", "Show rows and frames exactly as tracemalloc does: without functions.")
+#define TM_OPTIONS_PLAIN(X)                                                   \
+    X(TM_OPTION_PLAIN, 0, "    ", "--plain", "",                              \
+      "Show rows and frames exactly as tracemalloc does: without functions.") \
+    X(TM_OPTION_NO_PLAIN, 0, "    ", "--no-plain", "", "The opposite, after \"tm-set plain on\".")
 
 #define TM_OPTIONS_ORDER(X)                                                              \
     X(TM_OPTION_ORDER, 's', "-s, ", "--sort", " ORDER",                                  \
@@ -83,8 +87,9 @@ enum tm_option_id {
       "        of one site together, the site with the most bytes first.")
 #define TM_OPTIONS_TRACEBACK(X) \
     X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Show the lines of Traceback.format() below each row.")
+#define TM_OPTIONS_FORCE(X) X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")
 #define TM_OPTIONS_SAVE(X)                                                              \
-    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")        \
+    TM_OPTIONS_FORCE(X)                                                                 \
     X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                                \
       "3.8: write traces in the form of CPython 3.8, which later versions\n"            \
       "        cannot use. 3.9: write the form of all later versions. The default is\n" \
@@ -94,6 +99,11 @@ enum tm_option_id {
     X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                \
       "Report updates in flight as damage. Use this if the program is known to\n" \
       "        have been outside the tracer when it stopped.")
+
+#define TM_OPTIONS_BASE(X)                                                         \
+    X(TM_OPTION_BASE, 'b', "-b, ", "--base", " OLD",                               \
+      "Export the difference to OLD: a core file, or a snapshot file of tm-save\n" \
+      "        or of tracemalloc. FILE then shows what grew since.")
 
 struct tm_option {
     enum tm_option_id id;
@@ -138,6 +148,7 @@ struct tm_settings {
     bool cumulative;
     bool json;
     char *output; // NULL: the answer is shown to the user
+    char *base;   // NULL: nothing to compare with
     bool plain;
     bool help;
     bool exclusive;
@@ -157,6 +168,8 @@ void tm_settings_deinit(struct tm_settings *settings);
 
 /** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
+/** Whether the option's value is a domain. */
+bool tm_option_is_domain(const struct tm_option *option);
 /** The option whose value is the word after this option's word, or NULL. */
 const struct tm_option *tm_option_wanting_word(const struct tm_option_table *table, const char *word);
 /** The option whose value is in this option's own word, "--name=VALUE", or NULL. */
