@@ -16,7 +16,7 @@
 
 static __attribute__((noinline)) struct transition *HOOK(follow)(uintptr_t newest, uint32_t lowest)
 {
-    // This is where the lock's holder has no id in hand.
+    // Here the lock's holder has no id in hand.
     if (collect_if_due())
         lowest = STACK_BROKEN;
     return stack_follow(FACTS, OWN_PROFILE, newest, lowest);
@@ -44,9 +44,23 @@ static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState 
     return site;
 }
 
+/** stack_newest_site(), out of line. */
+static __attribute__((noinline)) uint32_t HOOK(newest_site)(const PyThreadState *thread, unsigned allocator)
+{
+    // As in HOOK(follow).
+    collect_if_due();
+    uint32_t site = stack_newest_site(FACTS, OWN_PROFILE, thread, allocator);
+    births_check();
+    return site;
+}
+
 /** The site of what the calling thread allocates now; 0: no room. */
 static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller caller)
 {
+    if (!OWN_PROFILE->counts_frames && !FACTS->free_threaded && LIKELY(caller.owns_lock) && stack.newest_only) {
+        uint32_t found = allocator == TM_ALLOCATOR_RAW ? 0 : stack_site_here(FACTS, caller.thread, allocator);
+        return LIKELY(found != 0) ? found : HOOK(newest_site)(caller.thread, allocator);
+    }
     struct transition *transition = LIKELY(caller.owns_lock) ? HOOK(here)(caller.thread) : NULL;
     uint32_t site = 0;
     if (LIKELY(transition != NULL) && LIKELY(allocator != TM_ALLOCATOR_RAW))

@@ -9,8 +9,16 @@
 struct stack stack;
 struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
-// The table of transitions begins with four pages. It doubles while transitions in use displace each other.
+// The table of transitions begins with four pages. It doubles when as many as a quarter of it were displaced by others.
 enum { FIRST_LOG = 9, LAST_LOG = 14 };
+
+// Half of the places are in use at most, until there are many.
+enum { PLACES_FIRST_LOG = 9, PLACES_LAST_LOG = 15 };
+
+static size_t places_count(void)
+{
+    return stack.places == NULL ? 0 : (size_t)1 << (64 - stack.places_shift);
+}
 
 static size_t transitions_count(void)
 {
@@ -30,7 +38,8 @@ static bool new_transitions(unsigned log)
     return true;
 }
 
-bool stack_reset(void)
+/** Memory for the lock holder's way. False: there is none. */
+static bool reset_frames(void)
 {
     if (stack.frames == NULL)
         stack.frames = pages_map(STACK_ENTRIES * sizeof *stack.frames);
@@ -47,6 +56,88 @@ bool stack_reset(void)
     return true;
 }
 
+/** An empty table of 1 << log places. False: no memory, and the old table stays. */
+static bool new_places(unsigned log)
+{
+    struct place *places = pages_map(sizeof *places << log);
+    if (places == NULL)
+        return false;
+    stack.places = places;
+    stack.places_shift = 64 - log;
+    stack.places_used = 0;
+    return true;
+}
+
+bool stack_reset(unsigned frame_limit)
+{
+    struct place *old = stack.places;
+    size_t old_size = places_count() * sizeof *old;
+    stack.newest_only = frame_limit == 1 && !profile_now->counts_frames;
+    if (!new_places(PLACES_FIRST_LOG))
+        return false;
+    if (old != NULL)
+        pages_unmap(old, old_size);
+    return stack.newest_only || reset_frames();
+}
+
+/** Put a place into one of its two. If both are in use, the other one's makes room. */
+static void put_place(const struct place *place)
+{
+    struct place *first = stack_places_of(place->key), *other = stack_other_place(first);
+    if (first->key != 0 && other->key != 0)
+        *other = *first;
+    else
+        stack.places_used++;
+    *(first->key != 0 && other->key == 0 ? other : first) = *place;
+}
+
+/** Double the table and keep the places. Without memory for that, this one stays. */
+static void grow_places(void)
+{
+    struct place *old = stack.places;
+    size_t count = places_count();
+    if (!new_places(64 - stack.places_shift + 1))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (old[i].key != 0)
+            put_place(&old[i]);
+    pages_unmap(old, count * sizeof *old);
+}
+
+/** The place of a key; NULL: it is not known. */
+static struct place *find_place(uintptr_t key)
+{
+    struct place *place = stack_places_of(key);
+    if (place->key != key)
+        place = stack_other_place(place);
+    return place->key == key ? place : NULL;
+}
+
+static void add_place(const struct place *place)
+{
+    if (stack.places_used * 2 >= places_count() && stack.places_shift > 64 - PLACES_LAST_LOG)
+        grow_places();
+    put_place(place);
+}
+
+void stack_learn_place(uintptr_t key, unsigned allocator, uint32_t site)
+{
+    struct place *known = find_place(key), new = {.key = key};
+    (known != NULL ? known : &new)->site[allocator - TM_ALLOCATOR_MEM] = site;
+    if (known == NULL)
+        add_place(&new);
+}
+
+/** Forget the places of a code object. */
+static void forget_places(uintptr_t address, size_t size, uintptr_t address_bits)
+{
+    for (size_t i = 0; i < places_count(); i++)
+        if (stack.places[i].key != 0 && (stack.places[i].key & address_bits) - address < size) {
+            stack.places[i] = (struct place){0};
+            stack.places_used--;
+        }
+}
+
 void stack_forget(void)
 {
     stack.count = stack.floor = 0;
@@ -59,6 +150,9 @@ void stack_forget_code(uintptr_t address, size_t size)
     // The entries above the present stack may have words of the dead object, and so may the transitions. A word is the
     // address of an instruction inside the object, or has the object's address in its low 48 bits.
     const uintptr_t address_bits = cpython.facts->instruction_unit == 0 ? ~(uintptr_t)0 : ((uintptr_t)1 << 48) - 1;
+    forget_places(address, size, address_bits);
+    if (stack.newest_only)
+        return;
     stack_forget();
     for (size_t i = 0; i < transitions_count(); i++)
         if ((stack.transitions[i].word & address_bits) - address < size)
@@ -67,9 +161,24 @@ void stack_forget_code(uintptr_t address, size_t size)
 
 void stack_forget_ids(void)
 {
+    memset(stack.places, 0, places_count() * sizeof *stack.places);
+    stack.places_used = 0;
+    if (stack.newest_only)
+        return;
     stack_forget();
     memset(stack.transitions, 0, transitions_count() * sizeof *stack.transitions);
     stack.no_frames.site[0] = stack.no_frames.site[1] = 0;
+}
+
+/** The one of a key's two transitions to be written. If both are in use, the other one's makes room. */
+static struct transition *transition_to_write(uintptr_t word, uint32_t callers, uint32_t depth)
+{
+    struct transition *first = stack_transitions_of(word, callers, depth), *other = stack_other_transition(first);
+    if (first->word == WORD_NONE || other->word == WORD_NONE)
+        return first->word == WORD_NONE ? first : other;
+    stack.evicted++;
+    *other = *first;
+    return first;
 }
 
 /** Double the table and keep its transitions. Without memory for that, this one stays. */
@@ -81,30 +190,18 @@ static void grow_transitions(void)
         return;
     for (size_t i = 0; i < count; i++)
         if (old[i].word != WORD_NONE)
-            *stack_place(old[i].word, old[i].callers, old[i].depth) = old[i];
+            *transition_to_write(old[i].word, old[i].callers, old[i].depth) = old[i];
+    stack.evicted = 0;
     pages_unmap(old, count * sizeof *old);
-}
-
-/** Whether a transition was worth remembering. */
-static bool in_use(const struct transition *transition)
-{
-    if (transition->word == WORD_NONE)
-        return false;
-    if (transition->depth == 0)
-        return true;
-    return transition->site[0] != 0 || transition->site[1] != 0;
 }
 
 static struct transition *remember(const struct transition *key)
 {
     if (key->word == WORD_NONE)
         return &stack.passing;
-    struct transition *place = stack_place(key->word, key->callers, key->depth);
-    if (in_use(place) && ++stack.evicted > transitions_count() && stack.transitions_shift > 64 - LAST_LOG) {
+    if (stack.evicted > transitions_count() / 4 && stack.transitions_shift > 64 - LAST_LOG)
         grow_transitions();
-        place = stack_place(key->word, key->callers, key->depth);
-    }
-    return place;
+    return transition_to_write(key->word, key->callers, key->depth);
 }
 
 /** The path of the `kept` frames in stack_window; PATH_LOST: no room. */
@@ -150,28 +247,55 @@ static uint32_t shorten(uint32_t path, uint32_t kept)
 }
 
 /** The path of a frame called from `callers`. At the frame limit, the oldest frame makes room for it. */
-static uint32_t extend(uint32_t callers, uint32_t code, int32_t instruction)
+static uint32_t extend(uint32_t callers, uint32_t code, int32_t line_start)
 {
     uint32_t room = table->frame_limit - 1;
     if (callers != 0 && callers != PATH_LOST && TABLE_NODE(callers)->depth >= room)
         callers = shorten(callers, room - 1);
-    uint32_t path = callers == PATH_LOST ? 0 : intern_node(callers, code, code_line_start(code, instruction));
+    uint32_t path = callers == PATH_LOST ? 0 : intern_node(callers, code, line_start);
     return path == 0 ? PATH_LOST : path;
 }
 
-struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *object,
+enum { LINE_START_UNKNOWN = INT32_MIN };
+
+/** The place of a frame's word. Those of unwatched code objects are looked up each time; *watched is false for them. */
+static struct place *know_place(uintptr_t word, const void *object, bool *watched)
+{
+    static struct place passing;
+    struct place *known = word == WORD_NONE ? NULL : find_place(word);
+    *watched = true;
+    if (known != NULL)
+        return known;
+    struct interned_code code = intern_code(object);
+    passing = (struct place){.key = word, .code = code.id, .line_start = LINE_START_UNKNOWN};
+    *watched = code.watched;
+    if (!code.watched || word == WORD_NONE)
+        return &passing;
+    add_place(&passing);
+    return find_place(word);
+}
+
+static int32_t line_start_of(struct place *place, int32_t instruction)
+{
+    if (place->line_start == LINE_START_UNKNOWN)
+        place->line_start = code_line_start(place->code, instruction);
+    return place->line_start;
+}
+
+struct transition *stack_learn(const struct transition *key, struct known_frame *frame, const void *object,
                                int32_t instruction)
 {
+    bool watched;
     table_lock();
-    struct interned_code code = intern_code(object);
-    uint32_t node = key->depth == 0 ? extend(key->callers, code.id, instruction)
-                                    : intern_newest(key->callers, code.id, instruction);
+    struct place *place = know_place(key->word, object, &watched);
+    uint32_t node = key->depth == 0 ? extend(key->callers, place->code, line_start_of(place, instruction))
+                                    : intern_newest(key->callers, place->code, instruction);
     table_unlock();
     // What had no room now is tried again the next time.
     bool lost = node == PATH_LOST || node == TM_NODE_UNKNOWN;
-    if (!code.watched)
-        entry->word = WORD_NONE;
-    struct transition *transition = lost || !code.watched ? &stack.passing : remember(key);
+    if (!watched)
+        frame->word = WORD_NONE;
+    struct transition *transition = lost || !watched ? &stack.passing : remember(key);
     *transition = *key;
     transition->node = node;
     return transition;

@@ -1,13 +1,16 @@
 /**
  * From the calling stack to the site of an allocation, without walking what has not changed since the last one.
  *
- * There are two ways. The lock holder's way remembers the stack of the last allocation and compares it with the present one.
+ * There are three ways. The lock holder's way remembers the stack of the last allocation and compares it with the present one.
  * If a frame's caller is the one we remember, we go on to *our* copy of its address, so the processor need not wait for one
  * load before it starts the next. The *window* is the frames that a traceback keeps: there the instructions are compared
  * too. Older frames are only counted, so only their presence is compared. What changed, mostly the newest frame's
  * instruction, is looked up in a small table of transitions.
  *
- * The other way is for threads that hold no lock, or another interpreter's. It walks and interns all frames under table_lock.
+ * The second way is for threads that hold no lock, or another interpreter's. It walks and interns all frames under table_lock.
+ *
+ * The third way is the lock holder's if one frame is kept and no others are counted: the newest frame's instruction alone
+ * finds the site, in a table of *places*. Nothing else is remembered.
  *
  * The functions here are inlined into hooks.inc.h, once for each family of CPython, with its facts as constants.
  */
@@ -19,7 +22,8 @@
 
 enum {
     STACK_ENTRIES = 1 << 15,    // deeper stacks are walked at each allocation
-    STACK_STEPS = 16,           // frames entered or left between two allocations; more is rare
+    STACK_STEPS = 64,           // frames entered between two allocations; more is rare
+    STACK_INDEXED = 512,        // see `index_of`
     TOTAL_FRAMES_LIMIT = 65535, // tracemalloc counts no further
 };
 
@@ -34,12 +38,16 @@ enum {
 #define PATH_UNKNOWN UINT32_MAX    // not looked up yet
 #define PATH_LOST (UINT32_MAX - 1) // there was no room for it: tracebacks with this path keep only the newest frame
 
-/** What is remembered of a frame. Its word is WORD_NONE where we would not notice the end of its code object. */
+/** What is compared of a frame that is remembered. Its word is WORD_NONE where we would not notice the end of its code object. */
+struct known_frame {
+    uintptr_t address;
+    uintptr_t word; // identifies code and instruction as long as the code object lives, or WORD_NONE
+};
+
+/** What else is remembered of it. */
 struct stack_entry {
-    uintptr_t word;       // identifies code and instruction as long as the code object lives, or WORD_NONE
-    uint32_t path;        // ends with this frame
-    uint32_t depth : 31;  // number of complete frames up to this one
-    uint32_t skipped : 1; // not complete, so not part of a traceback
+    uint32_t path;  // ends with this frame
+    uint32_t depth; // number of complete frames up to this one; that of the entry below if it is not complete itself
 };
 
 /** What follows from the path of the callers and the frame's instruction. */
@@ -51,12 +59,33 @@ struct transition {
     uint32_t site[2]; // of the allocators mem and object; 0: not known
 };
 
+/**
+ * What follows from the instruction of a frame alone, as long as its code object lives. While `newest_only` that is its site.
+ * Else it is what a path is made of.
+ */
+struct place {
+    uintptr_t key; // see stack_place_key(), or the frame's word; 0: unused
+    union {
+        uint32_t site[2]; // of the allocators mem and object; 0: not known
+        struct {
+            uint32_t code;
+            int32_t line_start; // see code_line_start()
+        };
+    };
+};
+
 /** What the holder of the main interpreter's lock remembers. No other thread touches it. */
 struct stack {
-    uintptr_t *frames;           // [0] is no frame, [1] is the oldest
+    bool newest_only; // a traceback is the newest frame alone, and no others are counted
+    struct place *places;
+    unsigned places_shift; // 64 - log2 of their number
+    uint32_t places_used;
+    struct known_frame *frames;  // [0] is no frame, [1] is the oldest
     struct stack_entry *entries; // likewise
     uint32_t count;              // the newest frame's index
     uint32_t floor;              // the window is above it
+    uint16_t
+        index_of[STACK_INDEXED]; // the index of a frame, by a hash of its address; a later frame may have its place
     uint32_t unsettled;          // the oldest entry whose function has not begun; STACK_ENTRIES: there is none
     struct transition *last;     // of the remembered stack; NULL: to be looked up
     struct transition *transitions;
@@ -74,8 +103,8 @@ struct stack_frame {
 };
 extern struct stack_frame stack_window[TOTAL_FRAMES_LIMIT];
 
-/** Forget everything, when tracing starts. False: no memory. */
-bool stack_reset(void);
+/** Forget everything, when tracing starts with this frame limit in the present profile. False: no memory. */
+bool stack_reset(unsigned frame_limit);
 /** Forget the frames, not what follows from them. */
 void stack_forget(void);
 /** Forget all ids of nodes and sites, because they may be used again. */
@@ -166,16 +195,24 @@ static ALWAYS_INLINE bool frame_is_complete(facts_t facts, uintptr_t frame)
 // ---------------------------------------------------------------------------------------------------------------
 // The lock holder's way
 
-/** Fill in a transition that is not known, for an entry. Takes table_lock. */
-struct transition *stack_learn(const struct transition *key, struct stack_entry *entry, const void *code,
+_Static_assert(sizeof(struct transition) == 32 && sizeof(struct place) == 16, "a set of two is aligned to its size");
+
+/** Fill in a transition that is not known, for a frame. Takes table_lock. */
+struct transition *stack_learn(const struct transition *key, struct known_frame *frame, const void *code,
                                int32_t instruction);
 /** The site of the present stack's transition, which does not have it yet. Takes table_lock. 0: no room. */
 uint32_t stack_find_site(struct transition *transition, unsigned allocator);
 
-static ALWAYS_INLINE struct transition *stack_place(uintptr_t word, uint32_t callers, uint32_t depth)
+/** The first of the two transitions for a key; the other one is beside it. */
+static ALWAYS_INLINE struct transition *stack_transitions_of(uintptr_t word, uint32_t callers, uint32_t depth)
 {
     uint64_t key = word ^ (uint64_t)callers << 24 ^ (uint64_t)depth << 48;
     return &stack.transitions[key * UINT64_C(0x9e3779b97f4a7c15) >> stack.transitions_shift];
+}
+
+static ALWAYS_INLINE struct transition *stack_other_transition(struct transition *transition)
+{
+    return (struct transition *)((uintptr_t)transition ^ sizeof *transition);
 }
 
 static ALWAYS_INLINE bool transition_is(const struct transition *transition, uintptr_t word, uint32_t callers,
@@ -184,17 +221,27 @@ static ALWAYS_INLINE bool transition_is(const struct transition *transition, uin
     return transition->word == word && transition->callers == callers && transition->depth == depth;
 }
 
+/** The transition of a word that is not WORD_NONE; NULL: it is not known. */
+static ALWAYS_INLINE struct transition *stack_known_transition(uintptr_t word, uint32_t callers, uint32_t depth)
+{
+    struct transition *transition = stack_transitions_of(word, callers, depth);
+    if (LIKELY(transition_is(transition, word, callers, depth)))
+        return transition;
+    transition = stack_other_transition(transition);
+    return LIKELY(transition_is(transition, word, callers, depth)) ? transition : NULL;
+}
+
 /** The transition of an entry in the window. */
 static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t index, uint32_t callers,
                                                          uint32_t depth)
 {
-    struct stack_entry *entry = &stack.entries[index];
-    uintptr_t word = entry->word, frame = stack.frames[index];
-    struct transition *transition = stack_place(word, callers, depth);
-    if (LIKELY(word != WORD_NONE) && LIKELY(transition_is(transition, word, callers, depth)))
+    struct known_frame *known = &stack.frames[index];
+    uintptr_t word = known->word, frame = known->address;
+    struct transition *transition = word != WORD_NONE ? stack_known_transition(word, callers, depth) : NULL;
+    if (LIKELY(transition != NULL))
         return transition;
     struct transition key = {.word = word, .callers = callers, .depth = depth};
-    return stack_learn(&key, entry, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
+    return stack_learn(&key, known, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
 }
 
 /** Whether the number of all frames is known, where older ones were cut off. */
@@ -210,11 +257,22 @@ static ALWAYS_INLINE uint32_t stack_depth(facts_t facts, profile_t profile, uint
     return stack_counts(facts, profile) ? depth : 1u + (depth > table->frame_limit);
 }
 
+/** Whether the entry's frame is not complete, so not part of a traceback. */
+static ALWAYS_INLINE bool stack_skips(uint32_t index)
+{
+    return index > 0 && stack.entries[index].depth == stack.entries[index - 1].depth;
+}
+
 /** The entry just below the window of the entry `top`. */
 static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
 {
     uint32_t limit = table->frame_limit, floor = top > limit ? top - limit : 0;
-    while (floor > 0 && (stack.entries[floor].depth + limit > stack.entries[top].depth || stack.entries[floor].skipped))
+    // An entry below has at most one complete frame less.
+    while (floor > 0 && stack.entries[floor].depth + limit > stack.entries[top].depth) {
+        uint32_t missing = stack.entries[floor].depth + limit - stack.entries[top].depth;
+        floor = floor > missing ? floor - missing : 0;
+    }
+    while (floor > 0 && UNLIKELY(stack_skips(floor)))
         floor--;
     return floor < stack.unsettled ? floor : stack.unsettled - 1;
 }
@@ -223,7 +281,7 @@ static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
 static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index)
 {
     struct stack_entry *entry = &stack.entries[index];
-    uintptr_t frame = stack.frames[index], word = frame_word(facts, frame);
+    uintptr_t frame = stack.frames[index].address, word = frame_word(facts, frame);
     bool complete = !frame_is_internal(facts, frame);
     if (complete && UNLIKELY(!frame_has_begun(facts, frame))) {
         // The word of a generator's frame must not say of another frame that its function has begun.
@@ -232,10 +290,9 @@ static ALWAYS_INLINE void stack_set(facts_t facts, uint32_t index)
         if (!complete && stack.unsettled > index)
             stack.unsettled = index;
     }
-    entry->word = word == WORD_TOO_FAR ? WORD_NONE : word;
+    stack.frames[index].word = word == WORD_TOO_FAR ? WORD_NONE : word;
     entry->path = PATH_UNKNOWN;
-    entry->depth = (entry[-1].depth + complete) & INT32_MAX;
-    entry->skipped = !complete;
+    entry->depth = entry[-1].depth + complete;
 }
 
 /** Fill in the entries from `lowest` on again, from the same frames. */
@@ -249,43 +306,75 @@ static ALWAYS_INLINE void stack_refresh(facts_t facts, uint32_t lowest)
 
 enum { STACK_BROKEN = 0 };
 
+/** Whether a frame that is alive has been called from the one that we remember. If so, that one is alive, too: the next
+ * comparison goes on with our copy of its address. */
+static ALWAYS_INLINE bool known_has_caller(facts_t facts, const struct known_frame *known)
+{
+    return LIKELY(frame_previous(facts, known->address) == known[-1].address);
+}
+
+static ALWAYS_INLINE bool known_is_same(facts_t facts, const struct known_frame *known)
+{
+    return LIKELY(frame_word(facts, known->address) == known->word) && known_has_caller(facts, known);
+}
+
 /**
  * Compare the entries up to `top`, whose frame is alive, with the frames as they are now. Returns the lowest entry that is
- * at another instruction, or top + 1; STACK_BROKEN: these are other frames than we remember.
+ * at another instruction, or top + 1. STACK_BROKEN: these are other frames than we remember, below the entry *broken.
  *
  * Below the window only the callers are compared. That is enough to know the number of complete frames. No Python code runs
  * above a frame that has not begun (up to 3.11 it may; such a frame is `unsettled` and kept above the floor). And no other
  * frame takes the place of an internal one, in the C stack, until the interpreter maps memory: see arena_alloc() in hooks.c.
  */
-static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, profile_t profile, uint32_t top, uint32_t floor)
+static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, profile_t profile, uint32_t top, uint32_t floor,
+                                            uint32_t *broken)
 {
     uint32_t lowest = top + 1;
-    const uintptr_t *known = &stack.frames[top], *end = &stack.frames[floor];
-    const struct stack_entry *entry = &stack.entries[top];
-    uintptr_t frame = *known;
+    const struct known_frame *known = &stack.frames[top], *end = &stack.frames[floor];
     while (known > end) {
-        if (frame_word(facts, frame) != entry->word)
-            lowest = (uint32_t)(entry - stack.entries);
-        entry--;
-        // If the frame says what our copy says, go on with our copy.
-        if (UNLIKELY(frame_previous(facts, frame) != *--known))
+        while (known - end >= 4 && known_is_same(facts, known) && known_is_same(facts, known - 1) &&
+               known_is_same(facts, known - 2) && known_is_same(facts, known - 3))
+            known -= 4;
+        if (UNLIKELY(known == end))
+            break;
+        // One by one: what has changed, and the last few.
+        if (frame_word(facts, known->address) != known->word)
+            lowest = (uint32_t)(known - stack.frames);
+        if (UNLIKELY(!known_has_caller(facts, known))) {
+            *broken = (uint32_t)(known - stack.frames);
             return STACK_BROKEN;
-        frame = *known;
+        }
+        known--;
     }
     end = stack_counts(facts, profile) ? stack.frames : end;
-    for (; known - end >= 4; frame = *known) {
-        // cppcheck-suppress objectIndex // `frames` is an array; cppcheck takes it for the local variable
-        if (UNLIKELY(frame_previous(facts, frame) != known[-1] || frame_previous(facts, known[-1]) != known[-2] ||
-                     frame_previous(facts, known[-2]) != known[-3] || frame_previous(facts, known[-3]) != known[-4]))
-            return STACK_BROKEN;
+    while (known - end >= 4 && known_has_caller(facts, known) && known_has_caller(facts, known - 1) &&
+           known_has_caller(facts, known - 2) && known_has_caller(facts, known - 3))
         known -= 4;
-    }
-    while (known > end) {
-        if (UNLIKELY(frame_previous(facts, frame) != *--known))
+    for (; known > end; known--)
+        if (UNLIKELY(!known_has_caller(facts, known))) {
+            *broken = (uint32_t)(known - stack.frames);
             return STACK_BROKEN;
-        frame = *known;
-    }
+        }
     return lowest;
+}
+
+static ALWAYS_INLINE uint16_t *stack_index_of(uintptr_t frame)
+{
+    return &stack.index_of[(frame >> 4 ^ frame >> 13) % STACK_INDEXED];
+}
+
+/** Make a frame that of an entry. */
+static ALWAYS_INLINE void stack_put(uint32_t index, uintptr_t frame)
+{
+    stack.frames[index].address = frame;
+    *stack_index_of(frame) = (uint16_t)index;
+}
+
+/** The entry of a frame, among the oldest `count`; 0: it is not there, or was not found. */
+static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame, uint32_t count)
+{
+    uint32_t index = *stack_index_of(frame);
+    return index <= count && stack.frames[index].address == frame ? index : 0;
 }
 
 /** Walk the whole stack. False: it is too deep to remember. */
@@ -298,45 +387,46 @@ static ALWAYS_INLINE bool stack_rebuild(facts_t facts, uintptr_t newest)
             return false;
     stack.count = count;
     for (uintptr_t frame = newest; frame != 0; frame = frame_previous(facts, frame))
-        stack.frames[count--] = frame;
+        stack_put(count--, frame);
     stack_refresh(facts, 1);
     return true;
 }
 
-/** The entry of a frame, among the newest entries; 0: it is not there. */
-static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame)
-{
-    uint32_t lowest = stack.count > STACK_STEPS ? stack.count - STACK_STEPS : 0;
-    for (uint32_t i = stack.count; i > lowest; i--)
-        if (stack.frames[i] == frame)
-            return i;
-    return 0;
-}
-
-/** Frames were entered or left: find the newest frame that we remember, and fill in the newer ones. */
+/**
+ * Frames were entered or left: merge the stack as it is now, from the newest frame on, with the one that we remember. If
+ * a frame has another caller than we remember, as a generator's may, the frames below it are merged likewise.
+ */
 static ALWAYS_INLINE bool stack_move(facts_t facts, profile_t profile, uintptr_t newest)
 {
     uintptr_t entered[STACK_STEPS];
-    uint32_t count = 0, known = 0;
+    uint32_t count = 0, known = 0, remembered = stack.count, lowest = 1, broken = 0;
     uintptr_t frame = newest;
-    // Mostly the newest frame that we remember has called a function.
-    if (newest != 0 && stack.count > 0 && frame_previous(facts, newest) == stack.frames[stack.count]) {
-        entered[count++] = newest;
-        known = stack.count;
-        frame = 0;
-    }
-    for (; frame != 0 && (known = stack_find(frame)) == 0; frame = frame_previous(facts, frame)) {
-        if (count == STACK_STEPS)
+    while (frame != 0) {
+        known = stack_find(frame, remembered);
+        if (known == 0) {
+            if (UNLIKELY(count == STACK_STEPS))
+                return stack_rebuild(facts, newest);
+            entered[count++] = frame;
+            frame = frame_previous(facts, frame);
+            continue;
+        }
+        lowest = stack_compare(facts, profile, known, stack_floor(known), &broken);
+        if (LIKELY(lowest != STACK_BROKEN))
+            break;
+        if (UNLIKELY(count + known - broken >= STACK_STEPS))
             return stack_rebuild(facts, newest);
-        entered[count++] = frame;
+        for (; known >= broken; known--)
+            entered[count++] = stack.frames[known].address;
+        frame = frame_previous(facts, stack.frames[broken].address);
+        remembered = known;
+        known = 0;
     }
-    uint32_t lowest = stack_compare(facts, profile, known, stack_floor(known));
-    if (lowest == STACK_BROKEN || known + count >= STACK_ENTRIES)
+    if (UNLIKELY(known + count >= STACK_ENTRIES))
         return stack_rebuild(facts, newest);
     stack.count = known;
     while (count > 0)
-        stack.frames[++stack.count] = entered[--count];
-    stack_refresh(facts, lowest);
+        stack_put(++stack.count, entered[--count]);
+    stack_refresh(facts, known == 0 ? 1 : lowest);
     return true;
 }
 
@@ -354,7 +444,7 @@ static ALWAYS_INLINE void stack_find_path(facts_t facts, uint32_t index)
     bool whole = i > stack.floor || i == 0;
     uint32_t path = whole ? stack.entries[i].path : 0;
     for (i++; i <= index; i++) {
-        if (!stack.entries[i].skipped)
+        if (!stack_skips(i))
             path = stack_transition(facts, i, path, 0)->node;
         if (whole)
             stack.entries[i].path = path;
@@ -374,7 +464,7 @@ static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, profile_t pr
         return NULL;
     uint32_t top = stack.count;
     stack.floor = stack_floor(top);
-    while (UNLIKELY(stack.entries[top].skipped))
+    while (UNLIKELY(stack_skips(top)))
         top--;
     if (UNLIKELY(top == 0))
         return stack.last = &stack.no_frames;
@@ -396,9 +486,9 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, profile_t prof
 {
     uintptr_t newest = current_frame(facts, thread);
     uint32_t top = stack.count;
-    if (UNLIKELY(newest != stack.frames[top]))
+    if (UNLIKELY(newest != stack.frames[top].address))
         return follow(newest, STACK_BROKEN);
-    uint32_t lowest = stack_compare(facts, profile, top, stack.floor);
+    uint32_t broken, lowest = stack_compare(facts, profile, top, stack.floor, &broken);
     if (lowest > top && LIKELY(stack.last != NULL))
         return stack.last;
     struct stack_entry *entry = &stack.entries[top];
@@ -407,10 +497,11 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, profile_t prof
     // Only the newest frame has moved on. A word in the table is of a function that has begun.
     uint32_t callers = entry[-1].path, depth = entry[-1].depth + 1u;
     uintptr_t word = frame_word(facts, newest);
-    struct transition *transition = stack_place(word, callers, stack_depth(facts, profile, depth));
-    if (UNLIKELY(!transition_is(transition, word, callers, stack_depth(facts, profile, depth))))
+    struct transition *transition = stack_known_transition(word, callers, stack_depth(facts, profile, depth));
+    if (UNLIKELY(transition == NULL))
         return follow(newest, lowest);
-    *entry = (struct stack_entry){.word = word, .path = PATH_UNKNOWN, .depth = depth & INT32_MAX};
+    stack.frames[top].word = word;
+    *entry = (struct stack_entry){.path = PATH_UNKNOWN, .depth = depth};
     return stack.last = transition;
 }
 
@@ -456,6 +547,107 @@ static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, profile_t prof
     if (trace.flags & TM_SITE_CUT && !counts)
         trace.total_frames = TABLE_NODE(trace.node)->depth;
     return trace;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The way by the newest frame alone
+
+/** Whether older frames than this one are part of the stack. */
+static ALWAYS_INLINE bool stack_has_older(facts_t facts, uintptr_t frame)
+{
+    // From 3.12 on no Python code runs above a frame that has not begun: mostly the caller settles it.
+    uintptr_t caller = frame_previous(facts, frame);
+    while (caller != 0) {
+        if (LIKELY(facts->owner_skip != 0 ? !frame_is_internal(facts, caller) : frame_is_complete(facts, caller)))
+            return true;
+        caller = frame_previous(facts, caller);
+    }
+    return false;
+}
+
+/**
+ * What identifies the site of a traceback that is cut to this frame: its word, which is even, and whether older frames were
+ * cut off. Only words of complete frames that have begun are among the places.
+ */
+static ALWAYS_INLINE uintptr_t stack_place_key(facts_t facts, uintptr_t frame)
+{
+    return frame_word(facts, frame) | !stack_has_older(facts, frame);
+}
+
+/** The first of the two places for a key; the other one is beside it. */
+static ALWAYS_INLINE struct place *stack_places_of(uintptr_t key)
+{
+    return &stack.places[key * UINT64_C(0x9e3779b97f4a7c15) >> stack.places_shift];
+}
+
+static ALWAYS_INLINE struct place *stack_other_place(struct place *place)
+{
+    return (struct place *)((uintptr_t)place ^ sizeof *place);
+}
+
+/** The site of a traceback that is cut to this frame; 0: not known. */
+static ALWAYS_INLINE uint32_t stack_find_place(facts_t facts, uintptr_t frame, unsigned allocator)
+{
+    uintptr_t key = stack_place_key(facts, frame);
+    struct place *place = stack_places_of(key);
+    if (UNLIKELY(place->key != key)) {
+        place = stack_other_place(place);
+        if (UNLIKELY(place->key != key))
+            return 0;
+    }
+    return place->site[allocator - TM_ALLOCATOR_MEM];
+}
+
+/** The site of what the holder of the lock allocates now; 0: not known, see stack_newest_site(). While there are places. */
+static ALWAYS_INLINE uint32_t stack_site_here(facts_t facts, const PyThreadState *thread, unsigned allocator)
+{
+    uintptr_t frame = current_frame(facts, thread);
+    return LIKELY(frame != 0) ? stack_find_place(facts, frame, allocator) : 0;
+}
+
+/** Remember the site of a key, while `newest_only`. */
+void stack_learn_place(uintptr_t key, unsigned allocator, uint32_t site);
+
+/** The newest frame that is part of a traceback; 0: there is none. */
+static ALWAYS_INLINE uintptr_t stack_newest_complete(facts_t facts, const PyThreadState *thread)
+{
+    uintptr_t frame = current_frame(facts, thread);
+    while (frame != 0 && !frame_is_complete(facts, frame))
+        frame = frame_previous(facts, frame);
+    return frame;
+}
+
+/** Whether the places may have the frame's word: its function has begun, and we notice the end of its code object. */
+static ALWAYS_INLINE bool stack_may_be_place(facts_t facts, uintptr_t frame)
+{
+    return frame != 0 && frame_has_begun(facts, frame) && frame_word(facts, frame) != WORD_TOO_FAR &&
+           intern_code((const void *)frame_code(facts, frame)).watched;
+}
+
+/**
+ * The site of what the holder of the lock allocates now, if the newest frame is not a place: it is new, or not complete. A
+ * function that makes cells for its closures allocates before it begins. 0: no room.
+ */
+static ALWAYS_INLINE uint32_t stack_newest_site(facts_t facts, profile_t profile, const PyThreadState *thread,
+                                                unsigned allocator)
+{
+    uintptr_t frame = stack_newest_complete(facts, thread);
+    bool cached = allocator != TM_ALLOCATOR_RAW && frame != 0;
+    uint32_t site = cached ? stack_find_place(facts, frame, allocator) : 0;
+    if (LIKELY(site != 0))
+        return site;
+    table_lock();
+    struct stack_trace trace = stack_walk(facts, profile, thread);
+    struct site_key key = {.node = trace.node,
+                           .total_frames = (uint16_t)trace.total_frames,
+                           .allocator = (uint8_t)allocator,
+                           .flags = (uint8_t)(trace.flags | (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0))};
+    site = intern_site(&key);
+    // What had no room now is tried again the next time.
+    if (cached && site != 0 && TABLE_SITE(site)->node == trace.node && stack_may_be_place(facts, frame))
+        stack_learn_place(stack_place_key(facts, frame), allocator, site);
+    table_unlock();
+    return site;
 }
 
 #endif

@@ -78,7 +78,7 @@ static const char *start(unsigned frame_limit, profile_t profile)
     if (problem != NULL)
         return problem;
     profile_now = profile;
-    if (!map_create() || !intern_begin() || !stack_reset() || !prepare_process())
+    if (!map_create() || !intern_begin() || !stack_reset(frame_limit) || !prepare_process())
         return "no memory to begin tracing";
     hooks_install();
     writers_hold();

@@ -101,6 +101,47 @@ def generator(rounds):
         produce()
 
 
+class Tree:
+    """Walked by a generator for each node, as in pyperformance."""
+
+    def __init__(self, depth):
+        self.left, self.right = (Tree(depth - 1), Tree(depth - 1)) if depth else (None, None)
+
+    def __iter__(self):
+        if self.left:
+            yield from self.left
+        yield object()
+        if self.right:
+            yield from self.right
+
+
+TREE = Tree(9)
+
+
+def generators(rounds):
+    """A node of a tree that is walked by generators: one is born, and a block comes and goes, at other frames each time."""
+    nodes = iter(TREE)
+    for _ in rounds:
+        if next(nodes, None) is None:
+            nodes = iter(TREE)
+
+
+def coroutines(rounds):
+    """A coroutine that awaits two others, down to a depth of five."""
+
+    async def task(depth):
+        object()
+        if depth:
+            await task(depth - 1)
+            await task(depth - 1)
+
+    for _ in range(len(rounds) // 63):
+        try:
+            task(5).send(None)
+        except StopIteration:
+            pass
+
+
 def descend(rounds):
     """A block on each level of a recursion, down and up again."""
 
@@ -114,7 +155,21 @@ def descend(rounds):
         level(99)
 
 
-CASES = (block, buffer, number, sequence, mapping, point, append, text, lines, generator, descend)
+CASES = (
+    block,
+    buffer,
+    number,
+    sequence,
+    mapping,
+    point,
+    append,
+    text,
+    lines,
+    generator,
+    generators,
+    coroutines,
+    descend,
+)
 DEPTHS = (3, 30, 300)
 
 

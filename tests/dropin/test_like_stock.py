@@ -74,6 +74,27 @@ def test_from_launch_too(any_python, frames, detail):
     compare(ours, stock)
 
 
+GENERATORS = os.path.join(os.path.dirname(PROGRAM), "generators.py")
+
+
+def blocks_in_generators(python, limit, **options):
+    run = scripts.run(python.path, [GENERATORS, limit], frames=limit, **options)
+    return {
+        (tuple(map(tuple, frames)), 0, total): (size, count) for frames, total, size, count in json.loads(run.stdout)
+    }
+
+
+@light(lambda any_python, frames, detail: is_newest(any_python) and (frames, detail) in [(3, "full"), (25, "lean")])
+@pytest.mark.parametrize("detail", ["lean", "full"])
+@pytest.mark.parametrize("frames", [1, 3, 25])
+def test_blocks_made_in_generators_have_the_stack_of_their_moment(any_python, frames, detail):
+    """The tracer remembers the stack of the last block. A generator is on many stacks, above other frames each time."""
+    stock = blocks_in_generators(any_python, frames)
+    ours = blocks_in_generators(any_python, frames, way="preloaded", TRACEMORTEM_DETAIL=detail)
+    assert ours == (stock if detail == "full" else without_cut_totals(stock))
+    assert sum(count for _, count in stock.values()) > 2000 and (frames < 25 or len(stock) > 900)
+
+
 def test_the_comparison_would_notice_blocks_from_free_lists(any_python):
     """Without births, blocks that come from free lists are not counted for the lines that use them again."""
     stock = blocks(any_python, 1)

@@ -102,7 +102,7 @@ static void write_block(const struct tm_request *request, const struct answer *a
     tm_text_add(out, "):\n");
     if (traceback->older_missing)
         tm_text_add(out, TM_OLDER_MISSING);
-    tm_format_frames(out, &request->session->host, traceback->frames, first, end, !request->settings.plain);
+    tm_format_frames(out, &request->session->host, traceback->frames, first, end, request->settings.plain);
 }
 
 static void write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
