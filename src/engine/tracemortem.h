@@ -135,8 +135,9 @@ struct tm_host_callbacks {
     /**
      * Line `line` (from 1) of a source file, as Python's linecache.getline() returns it; NULL if it cannot be read.
      * `file_name` is UTF-8; a lone surrogate in it takes three bytes. The string must stay valid until the next call.
+     * *may_differ is 0 before the call; set it to anything else if the file may have changed since the program read it.
      */
-    const char *(*source_line)(void *context, const char *file_name, uint32_t line);
+    const char *(*source_line)(void *context, const char *file_name, uint32_t line, uint32_t *may_differ);
     /**
      * If the text of the next `write` goes to a terminal, fill `screen` and return anything but 0. Return 0 if it goes
      * to a file, a pipe or another program: rows then have tracemalloc's form. The callback may be NULL, which is 0.
@@ -163,6 +164,11 @@ TM_API void tm_target_destroy(struct tm_target *target);
  */
 TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
                                               struct tm_target **result);
+/**
+ * The process runs while it is read, which only a front end that has no debugger does. Answers then say so: what the
+ * program allocates or frees meanwhile may be missing or counted half. A stopped process and a core need no call.
+ */
+TM_API void tm_target_set_moving(struct tm_target *target, bool moving);
 /** Bytes requested from `read` since the target was created. */
 TM_API uint64_t tm_target_bytes_read(const struct tm_target *target);
 /** When tracing began, in nanoseconds since 1970; 0: unknown, or no request has found it out yet. */
@@ -177,9 +183,24 @@ TM_API const char *tm_command_name(size_t index);
 TM_API const char *tm_command_help(const char *command);
 /**
  * Completions of the last word of `line`, which is the text after the command's name up to the cursor. They are full
- * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete().
+ * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete(). `current`
+ * may be NULL. It is read only for words that depend on it: the domains that it has.
  */
-TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line);
+TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line,
+                               struct tm_target *current);
+
+/** What a word of a command line is. */
+enum tm_word_kind {
+    TM_WORD_OPTION = 1, // also "--"
+    TM_WORD_VALUE = 2,  // of the option before it
+    TM_WORD_OPERAND = 3,
+};
+
+/**
+ * What words[index] is, of the words after the command's name. With it a front end finds an operand that is not for the
+ * engine, such as the target on a command line. An unknown option counts as one without a value.
+ */
+TM_API enum tm_word_kind tm_command_word(const char *command, const char *const *words, size_t index);
 
 enum tm_operand {
     TM_OPERAND_EXPRESSION = 1, // in the debugger's language: evaluate it, and call tm_request_set_address()

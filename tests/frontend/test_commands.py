@@ -146,6 +146,15 @@ def test_gdb_completes_keys_options_and_files(tmp_path):
     assert found[8] == ["tm-top lineno --sort=allocated"]
 
 
+def test_gdb_completes_the_domains_of_the_core(core, python, plain_core):
+    asked = ["complete tm-top --domain ", "complete tm-traces --domain=3"]
+    of_target = debuggers.answers("gdb", asked, core=core, program=python)
+    assert of_target == ["tm-top --domain 0\n", ""]
+    for target in ({}, {"core": plain_core}):  # without one, and with one that has no table
+        of_any = debuggers.answers("gdb", asked, **target)
+        assert of_any == ["tm-top --domain 0\ntm-top --domain 389047\n", "tm-traces --domain=389047\n"]
+
+
 # -- bad input
 
 
@@ -269,8 +278,9 @@ def test_an_address_that_is_not_traced(service, core, python):
 
 
 def test_a_null_pointer_is_called_one(service):
-    assert "the address is 0: this is NULL" in same_failure("tm-traceback 0", pid=service.pid)
-    assert "0x18 is 24 bytes past NULL" in same_failure("tm-traceback (char *)0 + 24", pid=service.pid)
+    null, past = same_messages(["tm-traceback 0", "tm-traceback (char *)0 + 24"], pid=service.pid)
+    assert "the address is 0: this is NULL" in null
+    assert "0x18 is 24 bytes past NULL" in past
 
 
 def test_each_command_shows_its_help_on_request():
@@ -313,12 +323,12 @@ def test_output_puts_the_answer_of_any_command_into_a_file(service, core, python
     commands = ["tm-info --json", "tm-top", "tm-traceback --json %#x" % service.block, "tm-traces -n 5", "tm-verify"]
     commands += ["tm-diff %s" % core, "tm-filter list --json"]
     for debugger in debuggers.DEBUGGERS:
-        expected = debuggers.answers(debugger, commands, core=core, program=python, private=True)
         name = [tmp_path / ("%s.%d" % (debugger, number)) for number in range(len(commands))]
         asked = [command.replace(" ", " --output %s " % file, 1) for command, file in zip(commands, name)]
         asked[1], asked[4] = "tm-top --output %s" % name[1], "tm-verify --output=%s" % name[4]
-        assert debuggers.answers(debugger, asked, core=core, program=python) == [""] * len(commands)
-        assert [file.read_text() for file in name] == expected
+        said = debuggers.answers(debugger, commands + asked, core=core, program=python, private=True)
+        assert said[len(commands) :] == [""] * len(commands)
+        assert [file.read_text() for file in name] == said[: len(commands)]
 
 
 def test_output_replaces_text_but_no_core_and_no_snapshot(core, tmp_path):
@@ -372,7 +382,7 @@ def test_settings_last_for_the_session(service, core, python):
         assert [bool(answer.error) for answer in said] == [False] * 7 + [True]
         found.append([answer.output for answer in said])
         assert re.match(r"%s:2: .*\n\d+ other" % re.escape(service.script), said[2].output)
-        assert said[5].output == "limit:   1\nframes:  1\nplain:   off\nsource:  off\n"
+        assert said[5].output == "limit:   1\nframes:  1\nplain:   off\nsource:  off\nfolder:  default\n"
     assert found[0] == found[1]
 
 
@@ -393,9 +403,15 @@ def test_gdb_has_settings_and_functions_of_its_own(service, core, python):
         "set tm limit 2000000000",
         "set tm color 5",
         "help set tm limit",
+        "set tm folder /srv/my app",
+        "show tm folder",
+        "tm-set folder",
+        "set tm folder",
+        "show tm folder",
+        "set tm folder srv",
     ]
     (said,) = asking.ask("gdb", [((core, python), asked)])
-    assert [bool(answer.error) for answer in said] == [False] * 14 + [True, True, False], said
+    assert [bool(answer.error) for answer in said] == [False] * 14 + [True, True] + [False] * 6 + [True], said
     text = [answer.output for answer in said]
     assert text[0] == text[5] == text[6] == ""
     assert text[1] == "How many rows the tm- commands show: 3.\n" and text[2].startswith("limit:   3\n")
@@ -405,3 +421,5 @@ def test_gdb_has_settings_and_functions_of_its_own(service, core, python):
     assert re.match(r"\$1 = 10\d\d\n", text[10]) and text[11] == '$2 = "%s:2"\n' % service.script
     assert text[12:14] == ["$3 = 0\n", '$4 = "<not traced>"\n']
     assert max(map(len, text[16].splitlines())) <= 80
+    place = "Where relative names of source files begin: %s.\n"
+    assert text[17:22] == ["", place % "/srv/my app", "folder:  /srv/my app\n", "", place % "default"]

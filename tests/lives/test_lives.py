@@ -19,7 +19,7 @@ import debuggers  # noqa: E402
 import looking  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
-from selection import is_newest, thorough  # noqa: E402
+from selection import is_newest, light, thorough  # noqa: E402
 
 PYTHONS = pythons.find()
 TWO = sorted({PYTHONS[0], PYTHONS[-1]}) if not os.environ.get("PYTHONS") else PYTHONS
@@ -139,6 +139,7 @@ def test_a_core_of_the_master_is_the_snapshot_to_compare_a_worker_with(python, t
         assert -43 <= freed_twice <= -40 and 20 <= new_twice <= 24
 
 
+@light(lambda python, way: is_newest(python) and way != "fork")
 @each_python
 @pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
 def test_a_child_of_multiprocessing_has_its_own_table(python, way):
@@ -249,6 +250,22 @@ def test_code_of_c_extensions(python, tmp_path):
         assert not blocks(process.pid, "made_in_c.pyx")
         empty = blocks(process.pid, "empty.pyx")
         assert empty == ({(42, size): 60} if empty or version_of(python) >= (3, 11) else {})
+
+
+@each_python
+def test_a_pool_of_c_threads_never_hangs_while_the_lock_is_held(python, tmp_path):
+    """CPython's own tracemalloc does up to 3.12: see tests/stock/test_hung.py."""
+    (include,) = configuration(python)
+    source, library = os.path.join(HERE, "pool.c"), str(tmp_path / "pool.so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-I" + include, "-o", library, source, "-lpthread"], check=True)
+    with started(python, "pool.py", tmp_path) as process:
+        question = "tm-traces --json --limit 1000 --domain 36740582"
+        traces = json.loads(debuggers.answers("gdb", [question], pid=process.pid)[0])["traces"]
+        assert [trace["size"] for trace in traces] == [1000] * 400
+        process.tell()
+        assert process.ready() == "survived"
+        process.tell()
+        assert process.popen.wait() == 0
 
 
 def version_of(python):

@@ -11,7 +11,7 @@ import cores
 import debuggers
 import pytest
 import pythons
-from selection import is_newest, is_one_of_its_version, light
+from selection import is_newest, is_one_of_its_version, light, thorough
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -83,6 +83,7 @@ def test_objects_and_names_of_every_kind(python, tmp_path):
                 assert own[0]["address"] <= address
 
 
+@light(lambda python: is_newest(python))
 @pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
 def test_stock_cores_traced_cores_and_saved_snapshots_are_compared_in_every_combination(python, tmp_path):
     script = tmp_path / "program.py"
@@ -128,7 +129,7 @@ def traces_of(debugger, core):
     return rows, answer["missing"]
 
 
-@light(lambda python: is_newest(python))
+@thorough
 @pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
 def test_a_core_which_lacks_pages_gives_a_part_and_says_how_much_is_missing(python, tmp_path):
     code = "def make(n):\n    return [bytes(n)] * (n % 9)\nkept = [make(i % 300) for i in range(20000)]\n"
@@ -230,6 +231,7 @@ def start_system_python(build, folder):
     return debuggers.start_process([folder / "host", found[0], KEPT + WAIT], environment=variables)
 
 
+@thorough
 @pytest.mark.parametrize("build", ["program", "library"])
 def test_tables_are_known_by_what_they_are_wherever_a_linker_put_their_variables(build, tmp_path):
     """With whatever symbols there are, with the exported ones only, and with none."""
@@ -249,6 +251,18 @@ def test_tables_are_known_by_what_they_are_wherever_a_linker_put_their_variables
         # The header of a bytes object has 33 bytes; the rest is the list's.
         assert sum(range(70000, 70100)) + 100 * 33 <= row["size"] < sum(range(70000, 70100)) + 100 * 64
     assert len({json.loads(info)["traced_memory"] for info, _ in asked}) == 1
+
+
+@light(lambda python: python == PYTHONS[0] or python.path.startswith("/usr/bin/"))
+@pytest.mark.parametrize("python", PYTHONS, ids=name_of)
+def test_the_peak_is_the_same_without_symbols(python, tmp_path):
+    with start(python, "grown = bytes(3000000)\ndel grown\n", "-X", "tracemalloc") as process:
+        core = debuggers.gcore(process.pid, tmp_path / "core")
+        (live,) = debuggers.answers("gdb", ["tm-info --json"], pid=process.pid)
+        alone = [debuggers.answers(debugger, ["tm-info --json"], core=core)[0] for debugger in debuggers.DEBUGGERS]
+    peak = json.loads(live)["peak_traced_memory"]
+    assert json.loads(live)["traced_memory"] + 1500000 < peak
+    assert [json.loads(answer)["peak_traced_memory"] for answer in alone] == [peak] * len(debuggers.DEBUGGERS)
 
 
 # -- refusals

@@ -61,6 +61,8 @@ static const char help[] =
             "  record_limit  the most sites that the tracer creates (TRACEMORTEM_RECORDS)\n"
             "  reuse_exact   whether an object that CPython creates from a free list has its\n"
             "                latest traceback\n"
+            "  reuse_by      if so, how the tracer sees it: \"events\", \"entry\", \"slots\",\n"
+            "                \"table\" (docs/design.md)\n"
             "  detail        \"lean\": the frames beyond the limit are not counted; \"full\":\n"
             "                they are\n"
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
@@ -181,6 +183,9 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
         begin_fact(out, "peak");
         add_size(out, info->peak);
         tm_text_add(out, "\n");
+    } else {
+        begin_fact(out, "peak");
+        tm_text_add(out, "not known: no symbol leads to CPython's variable, and its place does not show it\n");
     }
 
     if (footprint->kind != TM_PRIVATE_UNKNOWN) {
@@ -247,6 +252,15 @@ static const char *meaning_of_full(uint32_t full)
                : "tracebacks that are new to the table keep their newest frame only";
 }
 
+static const struct {
+    const char *word, *meaning;
+} reuse_ways[] = {
+    [TM_REUSE_BY_EVENTS] = {"events", "CPython's reference tracer"},
+    [TM_REUSE_BY_ENTRY] = {"entry", "a jump in CPython's code"},
+    [TM_REUSE_BY_SLOTS] = {"slots", "CPython's table of traces, without its lock"},
+    [TM_REUSE_BY_TABLE] = {"table", "CPython's table of traces, with its lock, which is slow"},
+};
+
 static void write_tracer(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracer's memory");
@@ -277,6 +291,10 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     tm_text_add(out, info->tracer.reuse_exact
                          ? "exact: an object created from one has its latest traceback\n"
                          : "not exact: an object created from one may have an earlier traceback\n");
+    if (info->tracer.reuse_exact && info->tracer.reuse_way != TM_REUSE_BY_EVENTS) {
+        begin_fact(out, "reuse seen by");
+        tm_text_printf(out, "%s\n", reuse_ways[info->tracer.reuse_way].meaning);
+    }
     begin_fact(out, "not recorded");
     tm_report_count(out, info->tracer.lost_blocks, "block");
     tm_text_add(out, ", ");
@@ -392,6 +410,8 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
     tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
+    if (tracer->reuse_exact)
+        tm_json_word(json, "reuse_by", reuse_ways[tracer->reuse_way].word);
     if (is_tracing(info))
         tm_json_word(json, "detail", tracer->lean ? "lean" : "full");
     else
