@@ -13,7 +13,10 @@ struct hook {
     PyMemAllocatorEx inner; // the allocator that we wrap
 };
 enum { PROFILES = 2 };
-static struct hook hooks[PROFILES][HOOKED]; // their addresses are the hooks' contexts
+// A thread may allocate while the allocators are being set: in the raw domain, in an interpreter with a lock of its own, or
+// where there is no lock. It may call the function of one allocator with the context of another. So each of our functions
+// knows which hook it is, and the context stays the inner allocator's.
+static struct hook hooks[PROFILES][HOOKED];
 
 static __thread unsigned passed_on; // bits: the hooks that were called and did not record
 
@@ -100,7 +103,7 @@ static struct hook *own_hook(int domain)
 static PyMemAllocatorEx own_allocator(int domain, const PyMemAllocatorEx *inner)
 {
     PyMemAllocatorEx own = hooks_now()->allocators[domain];
-    own.ctx = cpython.facts->free_threaded ? inner->ctx : own_hook(domain);
+    own.ctx = inner->ctx;
     return own;
 }
 

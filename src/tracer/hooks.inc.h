@@ -164,20 +164,21 @@ static void HOOK(on_birth)(uintptr_t object)
 // ---------------------------------------------------------------------------------------------------------------
 // As allocators
 
-// Without a lock, a thread may allocate while the allocators are being set, and call the function of one with the context of
-// another. So each of our functions knows which hook it is, and the context stays the inner allocator's.
-#define OWN_HOOK(allocator) (FACTS->free_threaded ? &OWN_HOOKS[(allocator)-TM_ALLOCATOR_RAW] : context)
+#define OWN_HOOK(allocator) (&OWN_HOOKS[(allocator)-TM_ALLOCATOR_RAW])
 #define HOOKS_OF(name, allocator)                                                 \
     static void *HOOK(name##_malloc)(void *context, size_t size)                  \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(allocate)(OWN_HOOK(allocator), allocator, false, 1, size);    \
     }                                                                             \
     static void *HOOK(name##_calloc)(void *context, size_t count, size_t size)    \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(allocate)(OWN_HOOK(allocator), allocator, true, count, size); \
     }                                                                             \
     static void *HOOK(name##_realloc)(void *context, void *block, size_t size)    \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(reallocate)(OWN_HOOK(allocator), allocator, block, size);     \
     }                                                                             \
     static void HOOK(name##_free)(void *context, void *block)                     \

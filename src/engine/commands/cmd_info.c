@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/info.h"
 #include "engine/commands/report.h"
 #include "engine/open.h"
 
@@ -29,6 +30,7 @@ static const char help[] =
             "\n"
             "The JSON object has:\n"
             "  command\n"
+            "  json_version  of what all commands print with --json\n"
             "  state         \"tracing\", \"clearing\", \"stopped\", \"loaded\" (never started)\n"
             "  tracing       whether there are traces: state is tracing or clearing\n"
             "  started, cleared\n"
@@ -68,10 +70,10 @@ static const char help[] =
             "                CPython's own tracemalloc\n"
             "  found_by, table_address, layout_major, layout_minor\n" TM_HELP_JSON_PRIVATE
             "  missing       " TM_HELP_JSON_MISSING "\n"
-            "If the source is \"stock\", there are only: command, state, tracing,\n"
-            "traced_memory, blocks, sites_live, domains, python_version, free_threaded,\n"
-            "source, found_by, table_address, missing; where known, traceback_limit and\n"
-            "peak_traced_memory, private; and, where known,\n"
+            "If the source is \"stock\", there are only: command, json_version, state,\n"
+            "tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
+            "free_threaded, source, found_by, table_address, missing; where known,\n"
+            "traceback_limit and peak_traced_memory, private; and, where known,\n"
             "  locked        whether the tables' lock was held: a thread was changing them\n");
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -318,7 +320,7 @@ static void write_origin(const struct tm_info *info, struct tm_text *out)
     tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
 }
 
-static void write_text(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
+void tm_info_write_text(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
 {
     write_state(info, out);
     write_memory(info, footprint, out);
@@ -422,6 +424,7 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
 
     tm_json_begin_object(&json, NULL);
     tm_json_word(&json, "command", request->command->name);
+    tm_json_number(&json, "json_version", TM_JSON_VERSION);
     tm_json_word(&json, "state", state_name(info->state));
     tm_json_bool(&json, "tracing", is_tracing(info));
     if (info->has_tracer) {
@@ -459,7 +462,7 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     if (request->settings.json)
         write_json(request, &info, &footprint, out);
     else
-        write_text(&info, &footprint, out);
+        tm_info_write_text(&info, &footprint, out);
     return NULL;
 }
 
