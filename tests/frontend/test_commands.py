@@ -176,13 +176,14 @@ USAGE_ERRORS = [
     "tm-top nosuchkey",
     "tm-top -n",
     "tm-top -n many",
-    "tm-top 'open",
     "tm-diff",
     "tm-traceback",
     "tm-filter befriend x",
     "tm-traces --sort beauty",
     "tm-save",
 ]
+if not debuggers.lldb_asks_commands():  # else it closes the quote at the end of the line
+    USAGE_ERRORS.append("tm-top 'open")
 
 
 @light(lambda line: line == USAGE_ERRORS[0])
