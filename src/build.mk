@@ -10,6 +10,12 @@ soname := $(notdir $(ENGINE)).0
 
 layout_sources := $(sort $(wildcard src/layout/*.c))
 engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
+# The page of `tm-export html`: the engine's own files in it, and the libraries that `make deps` had npm fetch.
+page_folder := src/engine/export/page
+page_libraries := src/packaging/npm/node_modules
+page_source := $(BUILD)/generated/page.c
+# Whatever is linked with the engine's files needs these.
+engine_libraries := -lz
 process_sources := $(sort $(wildcard src/process/*.c))
 cli_sources := $(sort $(wildcard src/cli/*.c))
 # Of debug builds alone: the tracer then contains the engine, which checks its table.
@@ -78,11 +84,19 @@ $(BUILD)/obj/layout/%.o: src/layout/%.c $(prepared)
 $(BUILD)/obj/engine/%.o: src/engine/%.c $(prepared)
 	$(compile) $(engine_flags) -c -o $@ $<
 
+# Made each time, as libraries may have come or gone; what did not change is not built again.
+$(page_source): FORCE | $(after_deps)
+	@$(PYTHON) $(page_folder)/make_page.py $(page_libraries) $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/obj/page.o: $(page_source) $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+
 # The link beside it is the name by which a program that was linked with the engine loads it.
-$(ENGINE): $(call objects,$(engine_sources) $(layout_sources))
+$(ENGINE): $(call objects,$(engine_sources) $(layout_sources)) $(BUILD)/obj/page.o
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ \
+	    $(engine_libraries)
 	@ln -sf $(@F) $(@D)/$(soname)
 
 # The command reads cores and processes with elfutils' libdw. The rest is built without it, too: whether it is there is
@@ -102,11 +116,12 @@ $(BUILD)/obj/cli/%.o: src/cli/%.c $(prepared)
 $(PROCESS): $(call objects,$(process_sources))
 	$(archive)
 
-command_parts := $(call objects,$(cli_sources)) $(PROCESS) $(call objects,$(engine_sources) $(layout_sources))
+command_parts := $(call objects,$(cli_sources)) $(PROCESS) $(call objects,$(engine_sources) $(layout_sources)) \
+    $(BUILD)/obj/page.o
 $(COMMAND): $(command_parts)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ -ldw -lelf
+	@$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ -ldw -lelf $(engine_libraries)
 # One file that runs where there is nothing else, such as in a container without libraries. libdw.a can ask a server for
 # debug information with a library that it loads; we never let it.
 $(COMMAND)-static: $(command_parts)

@@ -13,7 +13,7 @@ find "$root" -name '*.1' -exec gzip -9n {} +
 libraries="$root/usr/lib/$MULTIARCH/libtracemortem.so.$VERSION
 $root/usr/lib/python3/dist-packages/tracemortem/_tracer.abi3.so"
 command=$root/usr/bin/tracemortem
-if [ -e "$command" ]; then needs=", libdw1, libelf1"; else command= needs=; fi
+if [ -e "$command" ]; then needs=", libdw1, libelf1, zlib1g"; else command= needs=", zlib1g"; fi
 "$STRIP" --strip-debug $libraries $command
 install -D -m 644 src/packaging/debian/copyright "$root/usr/share/doc/tracemortem/copyright"
 gzip -9nc CHANGELOG.md >"$root/usr/share/doc/tracemortem/changelog.gz"

@@ -294,6 +294,12 @@ static const char *const lines[] = {
     "--mine main.py:3 -n 2",
     "core --mine *",
     "--help",
+    "html file --base core",
+    "pprof file --mine *main*",
+    "collapsed file --base core",
+    "json file filename -c --base core",
+    "csv file --domain 0",
+    "speedscope file --json",
 };
 
 static const char *pick_command(uint8_t choice)

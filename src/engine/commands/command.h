@@ -26,6 +26,7 @@ extern const struct tm_command tm_command_traceback;
 extern const struct tm_command tm_command_traces;
 extern const struct tm_command tm_command_diff;
 extern const struct tm_command tm_command_save;
+extern const struct tm_command tm_command_export;
 extern const struct tm_command tm_command_filter;
 extern const struct tm_command tm_command_set;
 extern const struct tm_command tm_command_verify;

@@ -15,6 +15,7 @@ void tm_settings_deinit(struct tm_settings *settings)
     tm_filter_list_deinit(&settings->filters);
     tm_mine_deinit(&settings->mine);
     free(settings->output);
+    free(settings->base);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -333,16 +334,15 @@ static struct tm_error *add_mine(const char *command, const struct tm_option *op
     return error;
 }
 
-static struct tm_error *set_output(const char *command, const struct tm_option *option, const char *value,
-                                   struct tm_settings *settings)
+static struct tm_error *set_file(const char *command, const struct tm_option *option, const char *value, char **file)
 {
     if (value[0] == '\0')
         return bad_value(command, option, value, "the name of a file");
     char *copy = strdup(value);
     if (!copy)
         return tm_error_no_memory();
-    free(settings->output);
-    settings->output = copy;
+    free(*file);
+    *file = copy;
     return NULL;
 }
 
@@ -378,7 +378,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         settings->json = true;
         return NULL;
     case TM_OPTION_OUTPUT:
-        return set_output(command, option, value, settings);
+        return set_file(command, option, value, &settings->output);
+    case TM_OPTION_BASE:
+        return set_file(command, option, value, &settings->base);
     case TM_OPTION_PLAIN:
         settings->plain = true;
         return NULL;

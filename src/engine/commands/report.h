@@ -11,6 +11,12 @@
 #include "engine/model/footprint.h"
 
 /**
+ * The version of the objects that commands print with --json, and of docs/json.schema.json: larger where a member goes or
+ * changes its meaning. New members do not change it.
+ */
+#define TM_JSON_VERSION 1u
+
+/**
  * Below a row: the source line for the key lineno, the whole traceback for the key traceback. `mixed`: the row has
  * blocks of other functions too.
  */

@@ -139,8 +139,8 @@ static void test_unknown_command_lists_the_commands(void **state)
 {
     struct harness *harness = *state;
     assert_fails(harness, "tm-tpo", "", TM_ERROR_USAGE,
-                 "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-filter tm-set "
-                 "tm-verify");
+                 "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-export "
+                 "tm-filter tm-set tm-verify");
 }
 
 static void check_operands(struct harness *harness, const char *command, const char *line, size_t count,
