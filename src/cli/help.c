@@ -241,7 +241,8 @@ static void add_help(struct tm_text *text, const char *command)
     else
         add_call(text, call, "TARGET");
     tm_text_add(text, "\nA target is a process id, a core or a snapshot file. Digits are a process id:\n"
-                      "the file of this name is ./4711. A process runs on while it is read.\n");
+                      "the file of this name is ./4711. A process runs on while it is read. If it never\n"
+                      "paused, the last line of the answer says so, and JSON has read_while_running.\n");
     at = call + strcspn(call, "\n") + 1;
     add_part(text, command, at, (size_t)(begin_options + strlen(options) - at));
     tm_text_add(text, tm_own_options_help);
