@@ -300,3 +300,29 @@ def _without_echo(text):
     lines = text.splitlines(keepends=True)
     assert lines[0].startswith("(lldb) ") and lines[-1].startswith("(lldb) "), text
     return "".join(lines[1:-1])
+
+
+# -- gdbserver
+
+CONNECT = {"gdb": ["set sysroot /", "target remote localhost:%s"], "lldb": ["gdb-remote %s"]}  # the port goes in
+
+
+@contextlib.contextmanager
+def served(pid):
+    """Let GNU's gdbserver stop the process, and serve one client. Yields the port."""
+    if not shutil.which("gdbserver"):
+        import pytest  # programs that have none use this module too
+
+        pytest.skip("no gdbserver")
+    words = ["gdbserver", "--once", "--attach", "localhost:0", str(pid)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, universal_newlines=True) as server:
+        try:
+            lines = []
+            port = None
+            while not port:
+                lines.append(server.stderr.readline())
+                assert lines[-1], lines
+                port = re.match(r"Listening on port (\d+)$", lines[-1])
+            yield port.group(1)
+        finally:
+            server.kill()
