@@ -197,8 +197,13 @@ static const struct tm_frame *newest_frame(const struct tm_place *place)
 static void add_place(const struct tm_columns *columns, const struct tm_place *place, struct tm_text *text)
 {
     const struct tm_frame *frame = newest_frame(place);
+    enum tm_key key = tm_key_place(columns->request->key);
+    if (place->type && !tm_place_is_type(place)) {
+        tm_text_escape(text, place->type->bytes, place->type->length);
+        tm_text_add(text, " at ");
+    }
     tm_text_escape(text, frame->file_name->bytes, frame->file_name->length);
-    if (columns->request->key == TM_KEY_LINENO || columns->request->key == TM_KEY_TRACEBACK)
+    if (key == TM_KEY_LINENO || key == TM_KEY_TRACEBACK)
         tm_text_printf(text, ":%" PRIu32, frame->line);
 }
 
@@ -330,7 +335,7 @@ static void write_numbers(const struct tm_columns *columns, const struct tm_diff
 static void write_source_line(const struct tm_columns *columns, const struct tm_place *place, struct tm_text *scratch,
                               struct tm_text *out)
 {
-    if (columns->request->key != TM_KEY_LINENO)
+    if (tm_key_place(columns->request->key) != TM_KEY_LINENO)
         return;
     tm_format_source_line(scratch, &columns->request->session->host, &place->frame, "");
     if (scratch->length == 0)

@@ -15,6 +15,8 @@ void tm_settings_deinit(struct tm_settings *settings)
     tm_filter_list_deinit(&settings->filters);
     tm_mine_deinit(&settings->mine);
     free(settings->output);
+    free(settings->type);
+    free(settings->attribute);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -333,17 +335,26 @@ static struct tm_error *add_mine(const char *command, const struct tm_option *op
     return error;
 }
 
-static struct tm_error *set_output(const char *command, const struct tm_option *option, const char *value,
-                                   struct tm_settings *settings)
+// Puts a copy of a value that must not be empty into the place of an earlier one.
+static struct tm_error *set_text(const char *command, const struct tm_option *option, const char *value,
+                                 const char *wanted, char **result)
 {
     if (value[0] == '\0')
-        return bad_value(command, option, value, "the name of a file");
+        return bad_value(command, option, value, wanted);
     char *copy = strdup(value);
     if (!copy)
         return tm_error_no_memory();
-    free(settings->output);
-    settings->output = copy;
+    free(*result);
+    *result = copy;
     return NULL;
+}
+
+static struct tm_error *set_attribute(const char *command, const struct tm_option *option, const char *value,
+                                      struct tm_settings *settings)
+{
+    if (value[0] == '=')
+        return bad_value(command, option, value, "an attribute: NAME, or NAME=VALUE");
+    return set_text(command, option, value, "an attribute: NAME, or NAME=VALUE", &settings->attribute);
 }
 
 // `value` is NULL for an option without one.
@@ -360,6 +371,11 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return add_pattern_filter(command, option, value, settings);
     case TM_OPTION_DOMAIN:
         return add_domain_filter(command, option, value, settings);
+    case TM_OPTION_TYPE:
+        return set_text(command, option, value, "a pattern for names of types; \"*\" matches every type",
+                        &settings->type);
+    case TM_OPTION_ATTRIBUTE:
+        return set_attribute(command, option, value, settings);
     case TM_OPTION_MINE:
         return add_mine(command, option, value, settings);
     case TM_OPTION_FILTER_DOMAIN:
@@ -378,7 +394,7 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         settings->json = true;
         return NULL;
     case TM_OPTION_OUTPUT:
-        return set_output(command, option, value, settings);
+        return set_text(command, option, value, "the name of a file", &settings->output);
     case TM_OPTION_PLAIN:
         settings->plain = true;
         return NULL;

@@ -17,6 +17,8 @@ enum tm_option_id {
     TM_OPTION_EXCLUSIVE,
     TM_OPTION_ALL_FRAMES,
     TM_OPTION_DOMAIN,
+    TM_OPTION_TYPE,
+    TM_OPTION_ATTRIBUTE,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
@@ -54,7 +56,11 @@ enum tm_option_id {
     X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                 \
       "Count only blocks of this domain (0: CPython's own). This is an\n"            \
       "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n" \
-      "        match is enough.")
+      "        match is enough.")                                                      \
+    X(TM_OPTION_TYPE, 0, "    ", "--type", " PATTERN",                               \
+      "Count only objects whose type's full name matches PATTERN (dict,\n"           \
+      "        shop.Basket, 'shop.*'), with their parts. \"<block>\" matches what is\n" \
+      "        no object.")
 #define TM_OPTIONS_MINE(X)                                                           \
     X(TM_OPTION_MINE, 0, "    ", "--mine", " PATTERN[:LINENO]",                      \
       "Group by the most recent frame in a file that matches PATTERN, as if\n"       \
@@ -150,6 +156,8 @@ struct tm_settings {
     bool force;
     enum tm_form form;
     bool strict;
+    char *attribute; // "NAME=VALUE" or "NAME"; NULL: none
+    char *type; // a pattern for names of types; NULL: none
     struct tm_filter_list filters;
     struct tm_mine mine;
 };

@@ -7,12 +7,14 @@
 #include "engine/commands/request.h"
 #include "engine/model/fit.h"
 #include "engine/model/footprint.h"
+#include "engine/objects/census.h"
 
 struct tm_query {
     struct tm_statistics statistics; // with --mine the totals count the unmatched blocks too
     struct tm_unmatched unmatched;   // of --mine
     struct tm_fits fits;             // of all patterns: the session's filters, the command's, --mine
     struct tm_footprint footprint;   // of the process, whatever the filters are
+    struct tm_census census;         // of the objects, where the request is about types
     struct tm_damage damage;
     uint64_t in_flight; // tm_snapshot's
     uint32_t frame_limit;

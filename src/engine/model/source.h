@@ -148,5 +148,7 @@ struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host
                                   const struct tm_verify_request *request, struct tm_verification *result);
 /** When tracing began, for "not traced, tracing began at …": nanoseconds since 1970, 0 if unknown. */
 uint64_t tm_source_started(const struct tm_source *source);
+/** PY_VERSION_HEX of the target's interpreter, or of the oldest that it may be; 0: not known. */
+uint32_t tm_source_python(const struct tm_source *source, bool *free_threaded);
 
 #endif

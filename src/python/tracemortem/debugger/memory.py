@@ -42,6 +42,19 @@ class CoreMemory(Memory):
                 found.append((segment.start, segment.held_end, flags, b""))
             if segment.end > segment.held_end:
                 found.append((segment.held_end, segment.end, flags | REGION_ABSENT, b""))
+        return found + self._unlisted()
+
+    def _unlisted(self) -> List[Mapping]:
+        """What was mapped from files and has no segment, since nothing of it was dumped."""
+        found = []
+        for file in self._core.files:
+            start = file.start
+            while start < file.end:
+                segment = self._core.segment_with(start)
+                end = min(file.end, segment.end) if segment else self._core.next_held(start, file.end)
+                if segment is None:
+                    found.append((start, end, REGION_READABLE | REGION_FILE | REGION_ABSENT, b""))
+                start = end
         return found
 
     def why_missing(self, address: int) -> str:

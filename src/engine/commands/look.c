@@ -1,0 +1,79 @@
+// From a target to its nodes.
+
+#include "engine/commands/look.h"
+
+#include <string.h>
+
+#include "engine/commands/sift.h"
+#include "engine/open.h"
+
+struct tm_error *tm_look_init(struct tm_look *look, const struct tm_request *request, struct tm_target *target,
+                              struct tm_pool *pool)
+{
+    const struct tm_host *host = &request->session->host;
+    const char *type = request->settings.type;
+    struct tm_source *source;
+
+    memset(look, 0, sizeof(*look));
+    struct tm_error *error = type ? tm_pattern_create(type, strlen(type), &look->type) : NULL;
+    if (!error)
+        error = tm_source_open(target, host, &source);
+    if (!error)
+        error = tm_source_require_tracing(source);
+    if (!error)
+        error = tm_objects_init(&look->objects, target, source, host, pool);
+    return error ? error : tm_nodes_init(&look->nodes, &look->objects);
+}
+
+void tm_look_deinit(struct tm_look *look)
+{
+    tm_nodes_deinit(&look->nodes);
+    tm_objects_deinit(&look->objects);
+    tm_pattern_destroy(look->type);
+}
+
+struct visit {
+    tm_node_visitor visit;
+    void *context;
+    const struct tm_heap_node *node; // of the trace that is being visited
+};
+
+static struct tm_error *pass_on(void *context, const struct tm_trace *trace)
+{
+    const struct visit *visit = context;
+    return visit->visit(visit->context, trace, visit->node);
+}
+
+static struct tm_error *visit_all(struct tm_look *look, const struct tm_census_names *names, struct tm_sifter *sifter,
+                                  struct visit *visit)
+{
+    struct tm_error *error = NULL;
+    for (size_t i = 0; !error && i < look->nodes.count; i++) {
+        visit->node = &look->nodes.items[i];
+        const struct tm_trace trace = {visit->node->address, visit->node->size,
+                                       &look->nodes.origins[visit->node->origin], false};
+        if (tm_census_name(names, tm_node_owner(&look->nodes, visit->node)))
+            error = tm_sift(sifter, &trace);
+        if (!error && i % 65536 == 0)
+            error = tm_host_check(look->objects.host);
+    }
+    return error;
+}
+
+struct tm_error *tm_look_visit(struct tm_look *look, const struct tm_request *request, struct tm_pool *pool,
+                               tm_node_visitor visitor, void *context)
+{
+    struct visit visit = {visitor, context, NULL};
+    struct tm_census_names names;
+    struct tm_sifter sifter;
+
+    struct tm_error *error = tm_census_names_init(&names, &look->objects, look->type);
+    if (error)
+        return error;
+    error = tm_sifter_init(&sifter, request, pool, pass_on, &visit);
+    if (!error)
+        error = visit_all(look, &names, &sifter, &visit);
+    tm_sifter_deinit(&sifter);
+    tm_census_names_deinit(&names);
+    return error;
+}
