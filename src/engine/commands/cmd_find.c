@@ -11,40 +11,40 @@
 #include "engine/commands/report.h"
 #include "engine/objects/dicts.h"
 
-#define FIND_OPTIONS(X)                                                                                            \
-    TM_OPTIONS_LIMIT(X)                                                                                            \
-    X(TM_OPTION_ATTRIBUTE, 0, "    ", "--attr", " NAME[=VALUE]",                                                   \
-      "Only objects with this attribute, or with this value of it: as repr()\n"                                    \
-      "        shows it, where a string may be without its quotes.")                                               \
+#define FIND_OPTIONS(X)                                                         \
+    TM_OPTIONS_LIMIT(X)                                                         \
+    X(TM_OPTION_ATTRIBUTE, 0, "    ", "--attr", " NAME[=VALUE]",                \
+      "Only objects with this attribute, or with this value of it: as repr()\n" \
+      "        shows it, where a string may be without its quotes.")            \
     TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {FIND_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP("List the objects of a type, with their addresses.",
-                                   "tm-find --type PATTERN [OPTION]...",
-                                   "Each row is an object: its address, its value as far as one is known, its size\n"
-                                   "with that of its parts, and the line that allocated it. Rows are in the order of\n"
-                                   "addresses. tm-object shows one of them, tm-holders what holds it.\n"
-                                   "\n"
-                                   "Only traced blocks are looked at. \"tm-top type\" lists the names of types.\n"
-                                   "\n" TM_HELP_FILTERS,
-                                   FIND_OPTIONS,
-                                   "Examples:\n"
-                                   "  tm-find --type 'shop.Basket'\n"
-                                   "  tm-find --type 'shop.*' --attr user=mary -n 50\n"
-                                   "  tm-find --type dict --include '*/views.py:120'\n"
-                                   "\n"
-                                   "The JSON object has:\n"
-                                   "  command, limit, type (the pattern), attribute\n" TM_HELP_JSON_FILTERS
-                                   "  objects       the rows: address, type, type_address, refcount, immortal, value,\n"
-                                   "                truncated, size, parts_size, filename, lineno and, where known,\n"
-                                   "                name\n"
-                                   "  other         how many are not shown\n"
-                                   "  total_count, total_size\n"
-                                   "                of all, with their parts\n"
-                                   "  blocks_unreadable\n"
-                                   "                how many blocks could not be looked at\n"
-                                   "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] =
+    TM_HELP("List the objects of a type, with their addresses.", "tm-find --type PATTERN [OPTION]...",
+            "Each row is an object: its address, its value as far as one is known, its size\n"
+            "with that of its parts, and the line that allocated it. Rows are in the order of\n"
+            "addresses. tm-object shows one of them, tm-holders what holds it.\n"
+            "\n"
+            "Only traced blocks are looked at. \"tm-top type\" lists the names of types.\n"
+            "\n" TM_HELP_FILTERS,
+            FIND_OPTIONS,
+            "Examples:\n"
+            "  tm-find --type 'shop.Basket'\n"
+            "  tm-find --type 'shop.*' --attr user=mary -n 50\n"
+            "  tm-find --type dict --include '*/views.py:120'\n"
+            "\n"
+            "The JSON object has:\n"
+            "  command, limit, type (the pattern), attribute\n" TM_HELP_JSON_FILTERS
+            "  objects       the rows: address, type, type_address, refcount, immortal,\n"
+            "                value, truncated, size, parts_size, filename, lineno and, where known,\n"
+            "                name\n"
+            "  other         how many are not shown\n"
+            "  total_count, total_size\n"
+            "                of all, with their parts\n"
+            "  blocks_unreadable\n"
+            "                how many blocks could not be looked at\n"
+            "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -136,8 +136,7 @@ static struct tm_error *add_row(void *context, const struct tm_trace *trace, con
     if (error || !wanted)
         return error;
     answer->total_count++;
-    answer->total_size =
-        tm_add_saturating(answer->total_size, node->size + answer->parts[tm_node_number(nodes, node)]);
+    answer->total_size = tm_add_saturating(answer->total_size, node->size + answer->parts[tm_node_number(nodes, node)]);
     if (answer->count >= tm_request_limit(answer->request))
         return NULL;
     if (!TM_GROW(&answer->rows, answer->count + 1, &answer->capacity))

@@ -8,40 +8,39 @@
 #include "engine/commands/report.h"
 #include "engine/commands/words.h"
 
-#define OBJECT_OPTIONS(X)                                                                                           \
-    X(TM_OPTION_LIMIT, 'n', "-n, ", "--limit", " N", "Show the first N items and attributes (default 10).")         \
+#define OBJECT_OPTIONS(X)                                                                                   \
+    X(TM_OPTION_LIMIT, 'n', "-n, ", "--limit", " N", "Show the first N items and attributes (default 10).") \
     TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {OBJECT_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP(
-    "Show the Python object at an address.", "tm-object [OPTION]... ADDRESS|EXPRESSION",
-    "The address may be anywhere inside an object's block. A plain number is used as\n"
-    "it is. Anything else is an expression in the debugger's language. Options come\n"
-    "before it, and \"--\" ends the options.\n"
-    "\n"
-    "Shown are the type, how many references are counted, the size with that of its\n"
-    "parts (the items of a list, the keys of a dict), the items or attributes, and\n"
-    "the traceback of the allocation if the block is traced. Nothing of the program\n"
-    "runs: only objects of built-in types have a value, others have an address. What\n"
-    "does not make sense as an object is called unknown.\n",
-    OBJECT_OPTIONS,
-    "Examples:\n"
-    "  tm-object 0x7f3a5c0e4d30\n"
-    "  tm-object -n 100 self\n"
-    "  tm-find --type 'shop.Basket'        for addresses to ask about\n"
-    "\n"
-    "The JSON object has:\n"
-    "  command, asked (the address), address (of the object; null: none is known)\n"
-    "  type, type_address, refcount, immortal, tracked (by the collector)\n"
-    "  length        len(), where it has one that is known\n"
-    "  value         as repr(), shortened; truncated: whether it is\n"
-    "  items         each with key, index or attribute; address, type, value\n"
-    "  items_total   how many there are\n"
-    "  size, parts_size\n"
-    "                of the block and of the parts, where they are traced\n"
-    "  block         address, size, domain; null: not traced\n"
-    "  " TM_HELP_JSON_FRAMES "\n");
+static const char help[] = TM_HELP("Show the Python object at an address.", "tm-object [OPTION]... ADDRESS|EXPRESSION",
+                                   "The address may be anywhere inside an object's block. A plain number is used as\n"
+                                   "it is. Anything else is an expression in the debugger's language. Options come\n"
+                                   "before it, and \"--\" ends the options.\n"
+                                   "\n"
+                                   "Shown are the type, how many references are counted, the size with that of its\n"
+                                   "parts (the items of a list, the keys of a dict), the items or attributes, and\n"
+                                   "the traceback of the allocation if the block is traced. Nothing of the program\n"
+                                   "runs: only objects of built-in types have a value, others have an address. What\n"
+                                   "does not make sense as an object is called unknown.\n",
+                                   OBJECT_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-object 0x7f3a5c0e4d30\n"
+                                   "  tm-object -n 100 self\n"
+                                   "  tm-find --type 'shop.Basket'        for addresses to ask about\n"
+                                   "\n"
+                                   "The JSON object has:\n"
+                                   "  command, asked (the address), address (of the object; null: none is known)\n"
+                                   "  type, type_address, refcount, immortal, tracked (by the collector)\n"
+                                   "  length        len(), where it has one that is known\n"
+                                   "  value         as repr(), shortened; truncated: whether it is\n"
+                                   "  items         each with key, index or attribute; address, type, value\n"
+                                   "  items_total   how many there are\n"
+                                   "  size, parts_size\n"
+                                   "                of the block and of the parts, where they are traced\n"
+                                   "  block         address, size, domain; null: not traced\n"
+                                   "  " TM_HELP_JSON_FRAMES "\n");
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -252,7 +251,8 @@ static struct tm_error *write_object_json(const struct tm_request *request, stru
     if (error)
         return error;
     tm_json_begin_array(json, "items");
-    error = tm_members_visit(&inspection->objects, object, tm_request_limit(request), write_member_json, &writer, &total);
+    error =
+        tm_members_visit(&inspection->objects, object, tm_request_limit(request), write_member_json, &writer, &total);
     tm_json_end_array(json);
     tm_json_number(json, "items_total", total);
     return error;

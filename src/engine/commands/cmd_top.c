@@ -28,6 +28,8 @@ static const char help[] = TM_HELP(
     "  tm-top\n"
     "  tm-top filename -n 5\n"
     "  tm-top function\n"
+    "  tm-top type,lineno --mine /srv/shop\n"
+    "  tm-top --type 'shop.*'\n"
     "  tm-top --sort allocated\n"
     "  tm-top --mine /srv/shop\n"
     "  tm-top traceback --include '*/views.py' --all-frames\n"
@@ -42,7 +44,7 @@ static const char help[] = TM_HELP(
     "                cumulative: rows overlap)\n"
     "  total_size, total_count\n"
     "                each block once; with --sort allocated or freed also\n"
-    "                total_allocated and so on\n" TM_HELP_JSON_LACKS
+    "                total_allocated and so on\n" TM_HELP_JSON_TYPES TM_HELP_JSON_LACKS
     "  in_flight     bytes in blocks that were being recorded or freed\n" TM_HELP_JSON_PRIVATE TM_HELP_JSON_HINTS
     "  missing       " TM_HELP_JSON_MISSING);
 

@@ -19,8 +19,8 @@ static struct tm_error *find_block(struct tm_inspection *inspection, uint64_t ad
     struct tm_damage damage;
     size_t count;
     *found = false;
-    struct tm_error *error = tm_source_find(objects->source, objects->host, inspection->pool, address, blocks,
-                                            MOST_BLOCKS, &count, &damage);
+    struct tm_error *error =
+        tm_source_find(objects->source, objects->host, inspection->pool, address, blocks, MOST_BLOCKS, &count, &damage);
     if (error && tm_error_code(error) == TM_ERROR_NOT_FOUND) {
         tm_error_destroy(error);
         return NULL;

@@ -12,11 +12,11 @@
 struct tm_inspection {
     struct tm_pool *pool;
     struct tm_objects objects;
-    uint64_t asked;    // the address
-    bool has_object;   // false: only the block is known
-    bool dead;         // the block has a dead object
+    uint64_t asked;  // the address
+    bool has_object; // false: only the block is known
+    bool dead;       // the block has a dead object
     struct tm_object object;
-    bool has_block;    // false: the object is in no traced block
+    bool has_block; // false: the object is in no traced block
     struct tm_block block;
     uint64_t parts_size;
 };

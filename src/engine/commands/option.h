@@ -44,21 +44,21 @@ enum tm_option_id {
     X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                   \
       "Count a block for each frame of its traceback, not only for the most\n" \
       "        recent one (all keys but traceback).")
-#define TM_OPTIONS_FILTERS(X)                                                        \
-    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                \
-      "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"   \
-      "        [!seq]), at LINENO if given. May be repeated: one match is enough.")  \
-    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                \
-      "Leave out blocks allocated in a matching file. May be repeated.")             \
-    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                           \
-      "Match --include and --exclude against all frames of a traceback, not\n"       \
-      "        only the most recent one.")                                           \
-    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                 \
-      "Count only blocks of this domain (0: CPython's own). This is an\n"            \
-      "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n" \
-      "        match is enough.")                                                      \
-    X(TM_OPTION_TYPE, 0, "    ", "--type", " PATTERN",                               \
-      "Count only objects whose type's full name matches PATTERN (dict,\n"           \
+#define TM_OPTIONS_FILTERS(X)                                                           \
+    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                   \
+      "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"      \
+      "        [!seq]), at LINENO if given. May be repeated: one match is enough.")     \
+    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                   \
+      "Leave out blocks allocated in a matching file. May be repeated.")                \
+    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                              \
+      "Match --include and --exclude against all frames of a traceback, not\n"          \
+      "        only the most recent one.")                                              \
+    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                    \
+      "Count only blocks of this domain (0: CPython's own). This is an\n"               \
+      "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n"    \
+      "        match is enough.")                                                       \
+    X(TM_OPTION_TYPE, 0, "    ", "--type", " PATTERN",                                  \
+      "Count only objects whose type's full name matches PATTERN (dict,\n"              \
       "        shop.Basket, 'shop.*'), with their parts. \"<block>\" matches what is\n" \
       "        no object.")
 #define TM_OPTIONS_MINE(X)                                                           \
@@ -157,7 +157,7 @@ struct tm_settings {
     enum tm_form form;
     bool strict;
     char *attribute; // "NAME=VALUE" or "NAME"; NULL: none
-    char *type; // a pattern for names of types; NULL: none
+    char *type;      // a pattern for names of types; NULL: none
     struct tm_filter_list filters;
     struct tm_mine mine;
 };

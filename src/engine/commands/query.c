@@ -37,8 +37,8 @@ static bool wants_types(const struct tm_request *request)
 }
 
 // Puts the groups by type in the place of the snapshot's groups.
-static struct tm_error *take_census(struct tm_query *query, const struct tm_request *request,
-                                    struct tm_target *target, struct tm_pool *pool, struct tm_snapshot *snapshot)
+static struct tm_error *take_census(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
+                                    struct tm_pool *pool, struct tm_snapshot *snapshot)
 {
     struct tm_look look;
     struct tm_error *error = tm_look_init(&look, request, target, pool);

@@ -12,7 +12,6 @@ enum {
     FORBIDDEN = 0xfd,
     PLACES = 3,
     MOST_LINKS = 1 << 20,
-    VALUES_TAG = 1,
 };
 
 // Whether a type object may be here. Most words are none, and looking at them all would take as long as all else.
@@ -151,8 +150,9 @@ struct parts {
 static struct tm_error *word_part(const struct parts *parts, uint64_t offset, enum tm_part kind)
 {
     uint64_t part;
-    return tm_objects_word(parts->objects, parts->address + offset, &part) && part ? parts->visit(parts->context, part, kind)
-                                                                                  : NULL;
+    return tm_objects_word(parts->objects, parts->address + offset, &part) && part
+               ? parts->visit(parts->context, part, kind)
+               : NULL;
 }
 
 static struct tm_error *dict_parts(const struct parts *parts)
@@ -222,7 +222,7 @@ static struct tm_error *attribute_parts(const struct parts *parts)
         return NULL;
     if (parts->objects->cpython->attributes == TM_ATTRIBUTES_3_11)
         return parts->visit(parts->context, word, TM_PART_VALUES);
-    return word & VALUES_TAG ? parts->visit(parts->context, word - VALUES_TAG, TM_PART_VALUES) : NULL;
+    return word & 1 ? parts->visit(parts->context, word + 1, TM_PART_VALUES) : NULL; // stored less 1
 }
 
 static struct tm_error *shape_parts(const struct parts *parts)

@@ -62,7 +62,7 @@ bool tm_dict_open_keys(struct tm_objects *objects, uint64_t keys, uint64_t value
     if (keys % 8 != 0 || !tm_objects_read(objects, keys, head, sizeof(head)))
         return false;
     return objects->cpython->dict_keys == TM_DICT_KEYS_3_8 ? open_old(head, keys, result)
-                                                            : open_new(head, keys, result);
+                                                           : open_new(head, keys, result);
 }
 
 bool tm_dict_open(struct tm_objects *objects, uint64_t address, struct tm_dict *result)
@@ -142,7 +142,7 @@ static bool open_managed(struct tm_objects *objects, uint64_t address, const str
             values = 0;
         break;
     case TM_ATTRIBUTES_3_12:
-        values = dict & 1 ? dict - 1 : 0;
+        values = dict & 1 ? dict + 1 : 0; // less 1, so that it is odd
         break;
     default:
         values = dict ? 0 : tm_inline_values(objects, address, type);

@@ -136,7 +136,8 @@ static struct tm_error *not_supported(uint32_t version, bool free_threaded, bool
     return tm_error_create(
         TM_ERROR_UNSUPPORTED,
         "objects and types cannot be read here: the target runs %s%s, and they are known for CPython 3.8 to 3.13 with "
-        "the global lock\nType \"tm-top lineno\" for the lines that allocated, and \"tm-traceback ADDRESS\" for one block",
+        "the global lock\nType \"tm-top lineno\" for the lines that allocated, and \"tm-traceback ADDRESS\" for one "
+        "block",
         python, knows_row ? ", whose types have an unexpected size" : "");
 }
 

@@ -386,8 +386,8 @@ static struct tm_error *visit_dict(struct tm_objects *objects, const struct tm_d
     return error;
 }
 
-static struct tm_error *visit_set(struct tm_objects *objects, uint64_t address, uint64_t most,
-                                  tm_member_visitor visit, void *context)
+static struct tm_error *visit_set(struct tm_objects *objects, uint64_t address, uint64_t most, tm_member_visitor visit,
+                                  void *context)
 {
     uint64_t mask, table, shown = 0;
     struct tm_error *error = NULL;
@@ -621,10 +621,10 @@ static bool show_scalar(struct show *show, const struct tm_object *object)
         tm_text_add(show->text, (tagged ? word >> 3 : word) ? "True" : "False");
         return true;
     }
-    const char *constant = tm_type_is(type, "NoneType")              ? "None"
-                           : tm_type_is(type, "ellipsis")             ? "Ellipsis"
-                           : tm_type_is(type, "NotImplementedType")   ? "NotImplemented"
-                                                                      : NULL;
+    const char *constant = tm_type_is(type, "NoneType")             ? "None"
+                           : tm_type_is(type, "ellipsis")           ? "Ellipsis"
+                           : tm_type_is(type, "NotImplementedType") ? "NotImplemented"
+                                                                    : NULL;
     if (constant)
         tm_text_add(show->text, constant);
     return constant;

@@ -60,8 +60,19 @@ static const struct named_shape shapes[] = {
 
 // Types with free lists: their objects may be dead and their blocks live.
 static const char *const with_free_lists[] = {
-    "float", "tuple", "list", "dict", "frame", "Context", "context", "async_generator_asend",
-    "async_generator_wrapped_value", "slice", "method", "builtin_function_or_method", "PyCFunctionObject",
+    "float",
+    "tuple",
+    "list",
+    "dict",
+    "frame",
+    "Context",
+    "context",
+    "async_generator_asend",
+    "async_generator_wrapped_value",
+    "slice",
+    "method",
+    "builtin_function_or_method",
+    "PyCFunctionObject",
 };
 
 // The exported variables of types, for a core that lacks their names.
@@ -228,8 +239,7 @@ static bool is_type_type(const struct tm_objects *objects, uint64_t address, con
 {
     return tm_load_u64(bytes + TM_OBJECT_TYPE) == address &&
            tm_load_u64(bytes + TM_TYPE_BASIC_SIZE) == objects->cpython->heap_type_size &&
-           tm_load_u64(bytes + TM_TYPE_ITEM_SIZE) == MEMBER_SIZE &&
-           (tm_load_u64(bytes + TM_TYPE_FLAGS) & TM_FLAG_TYPE);
+           tm_load_u64(bytes + TM_TYPE_ITEM_SIZE) == MEMBER_SIZE && (tm_load_u64(bytes + TM_TYPE_FLAGS) & TM_FLAG_TYPE);
 }
 
 static bool leads_to_type(struct tm_objects *objects, uint64_t address, const unsigned char *bytes)
@@ -264,9 +274,10 @@ static bool makes_sense(const struct tm_objects *objects, const unsigned char *b
 // How far the object is into its block: behind the words that the collector and the interpreter keep before it.
 static uint8_t head_of(const struct tm_objects *objects, uint64_t flags)
 {
-    uint64_t before = objects->cpython->attributes == TM_ATTRIBUTES_3_11   ? TM_FLAG_MANAGED_DICT
-                      : objects->cpython->attributes >= TM_ATTRIBUTES_3_12 ? TM_FLAG_MANAGED_DICT | TM_FLAG_MANAGED_WEAKREF
-                                                                           : 0;
+    uint64_t before = objects->cpython->attributes == TM_ATTRIBUTES_3_11 ? TM_FLAG_MANAGED_DICT
+                      : objects->cpython->attributes >= TM_ATTRIBUTES_3_12
+                          ? TM_FLAG_MANAGED_DICT | TM_FLAG_MANAGED_WEAKREF
+                          : 0;
     return (uint8_t)((flags & TM_FLAG_GC ? TM_GC_HEAD : 0) + (flags & before ? 16 : 0));
 }
 
@@ -292,7 +303,8 @@ static struct tm_error *fill(struct tm_objects *objects, const unsigned char *by
     type->weaklist_offset = weaklist > 0 ? (uint64_t)weaklist : 0;
     type->dict_offset = (int64_t)tm_load_u64(bytes + TM_TYPE_DICT_OFFSET);
     type->head = head_of(objects, type->flags);
-    if (type->is_heap && !tm_objects_word(objects, type->address + objects->cpython->type_cached_keys, &type->cached_keys))
+    if (type->is_heap &&
+        !tm_objects_word(objects, type->address + objects->cpython->type_cached_keys, &type->cached_keys))
         type->cached_keys = 0;
     struct tm_error *error = type->is_heap ? heap_name(objects, tm_load_u64(bytes + TM_TYPE_DICT), type) : NULL;
     if (!error && !type->name)

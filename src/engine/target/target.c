@@ -147,21 +147,21 @@ uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind
 
 // Lists by a callback that writes at most `capacity` items and returns how many there are. The front end has to be asked
 // again where that is more.
-#define LIST(target, callback, at_first, limit, result, count)                                                  \
-    do {                                                                                                              \
-        size_t capacity = 0, wanted = (at_first);                                                                     \
-        while ((target)->callbacks.callback) {                                                                        \
-            if (!TM_GROW((result), wanted, &capacity)) {                                                              \
-                free(*(result));                                                                                      \
-                *(result) = NULL;                                                                                     \
-                return tm_error_no_memory();                                                                          \
-            }                                                                                                         \
-            size_t there = (target)->callbacks.callback((target)->context, *(result), capacity);                      \
-            *(count) = there < capacity ? there : capacity;                                                           \
-            if (there <= capacity || wanted == (limit))                                                               \
-                break;                                                                                                \
-            wanted = there < (limit) ? there : (limit);                                                               \
-        }                                                                                                             \
+#define LIST(target, callback, at_first, limit, result, count)                                   \
+    do {                                                                                         \
+        size_t capacity = 0, wanted = (at_first);                                                \
+        while ((target)->callbacks.callback) {                                                   \
+            if (!TM_GROW((result), wanted, &capacity)) {                                         \
+                free(*(result));                                                                 \
+                *(result) = NULL;                                                                \
+                return tm_error_no_memory();                                                     \
+            }                                                                                    \
+            size_t there = (target)->callbacks.callback((target)->context, *(result), capacity); \
+            *(count) = there < capacity ? there : capacity;                                      \
+            if (there <= capacity || wanted == (limit))                                          \
+                break;                                                                           \
+            wanted = there < (limit) ? there : (limit);                                          \
+        }                                                                                        \
     } while (0)
 
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count)

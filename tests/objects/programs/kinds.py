@@ -1,10 +1,10 @@
 """Makes objects of some sixty kinds, and has a forked child write down what they are: the truth for the tests.
 
-    kinds.py OUT     writes OUT and then waits; the line that says it is ready has the address of `K`
+    kinds.py OUT [COUNT]     writes OUT and waits. The line that says it is ready has for each kind the address of an
+                             object and its repr()
 
-The child walks what its collector knows and all that is reachable from it, and writes for each object its address, its
-type's full name and how many references are counted, as JSON lines. It changes nothing of the parent, whose memory is what
-the child had at the fork.
+The child walks what its collector knows and all that is reachable from it, and writes for each object its address and its
+type's full name, as JSON lines. It changes nothing of the parent, whose memory is what the child had at the fork.
 """
 
 import array
@@ -215,7 +215,6 @@ def write_truth(path):
             if id(item) in seen:
                 continue
             seen.add(id(item))
-            # The counts include the references of `item`, of the call, and of the list for what came from the collector.
             file.write(json.dumps([id(item), name_of(type(item))]) + "\n")
             todo.extend(gc.get_referents(item))
 
@@ -225,8 +224,8 @@ if __name__ == "__main__":
     ready, stop = threading.Event(), threading.Event()
     threading.Thread(target=raise_in_thread, args=(ready, stop), daemon=True).start()
     ready.wait()
-    interesting = {kind: id(K[kind][0] if isinstance(K[kind], list) else K[kind]) for kind in K}
-    known = id(interesting), id(K)
+    first = {kind: K[kind][0] if type(K[kind]) is list else K[kind] for kind in K}
+    known = {kind: [id(item), name_of(type(item)), repr(item)] for kind, item in first.items()}
     child = os.fork()
     if child == 0:
         try:
@@ -234,5 +233,5 @@ if __name__ == "__main__":
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    os.write(int(os.environ["TM_READY"]), json.dumps(interesting).encode() + b"\n")
+    os.write(int(os.environ["TM_READY"]), json.dumps(known).encode() + b"\n")
     sys.stdin.readline()
