@@ -413,6 +413,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_STRICT:
         settings->strict = true;
         return NULL;
+    case TM_OPTION_LOCALS:
+        settings->locals = true;
+        return NULL;
     case TM_OPTION_FORCE:
         settings->force = true;
         return NULL;

@@ -19,6 +19,7 @@ enum tm_option_id {
     TM_OPTION_DOMAIN,
     TM_OPTION_TYPE,
     TM_OPTION_ATTRIBUTE,
+    TM_OPTION_LOCALS,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
@@ -156,6 +157,7 @@ struct tm_settings {
     bool force;
     enum tm_form form;
     bool strict;
+    bool locals;
     char *attribute; // "NAME=VALUE" or "NAME"; NULL: none
     char *type;      // a pattern for names of types; NULL: none
     struct tm_filter_list filters;

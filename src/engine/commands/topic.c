@@ -23,6 +23,8 @@ const char tm_help_topic[] = "Find a memory leak: where a stopped or dead Python
                              "  tm-top type                  which types hold the most, with their parts\n"
                              "  tm-find --type 'shop.*'      the objects of a type, with their addresses\n"
                              "  tm-object ADDRESS            an object: its type, items and attributes\n"
+                             "What was it doing?\n"
+                             "  tm-threads                   the Python stack of each thread\n"
                              "Which part of it?\n"
                              "  tm-top --include '*/svc.py'  only what this file allocated\n"
                              "  tm-filter add '*/svc.py'     the same for all commands from now on\n"

@@ -42,7 +42,7 @@ struct tm_cpython {
     // function, code, weakref
     uint8_t function_code, function_qualname, function_closure, function_dict, function_defaults, function_kwdefaults;
     uint8_t code_first_line, code_filename, code_name, code_qualname, code_bytecode, code_lines, code_weakrefs;
-    uint8_t code_size, weakref_size;
+    uint8_t code_size, code_first_traceable, weakref_size;
     // Names of local variables: one tuple from 3.11 on, three before. `code_local_count` is of the (first) tuple.
     uint8_t code_locals, code_cells, code_free, code_local_count;
     // generator, coroutine, async_generator: up to 3.10 a pointer to the frame, then the frame itself

@@ -24,6 +24,7 @@ static const struct tm_cpython tm_cpython_3_11 = {
     .code_name = 120,
     .code_qualname = 128,
     .code_bytecode = 184,
+    .code_first_traceable = 168,
     .code_locals = 96,
     .code_local_count = 76,
     .code_lines = 136,
