@@ -27,6 +27,8 @@ extern const struct tm_command tm_command_traces;
 extern const struct tm_command tm_command_find_objects;
 extern const struct tm_command tm_command_object;
 extern const struct tm_command tm_command_threads;
+extern const struct tm_command tm_command_holders;
+extern const struct tm_command tm_command_leaks;
 extern const struct tm_command tm_command_diff;
 extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_filter;

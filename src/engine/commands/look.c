@@ -7,8 +7,8 @@
 #include "engine/commands/sift.h"
 #include "engine/open.h"
 
-struct tm_error *tm_look_init(struct tm_look *look, const struct tm_request *request, struct tm_target *target,
-                              struct tm_pool *pool)
+static struct tm_error *open_objects(struct tm_look *look, const struct tm_request *request, struct tm_target *target,
+                                     struct tm_pool *pool)
 {
     const struct tm_host *host = &request->session->host;
     const char *type = request->settings.type;
@@ -20,13 +20,37 @@ struct tm_error *tm_look_init(struct tm_look *look, const struct tm_request *req
         error = tm_source_open(target, host, &source);
     if (!error)
         error = tm_source_require_tracing(source);
+    return error ? error : tm_objects_init(&look->objects, target, source, host, pool);
+}
+
+struct tm_error *tm_look_init(struct tm_look *look, const struct tm_request *request, struct tm_target *target,
+                              struct tm_pool *pool)
+{
+    struct tm_error *error = open_objects(look, request, target, pool);
+    return error ? error : tm_nodes_init(&look->nodes, &look->objects, NULL);
+}
+
+struct tm_error *tm_look_init_graph(struct tm_look *look, const struct tm_request *request, struct tm_target *target,
+                                    struct tm_pool *pool)
+{
+    struct tm_info info;
+    struct tm_error *error = open_objects(look, request, target, pool);
     if (!error)
-        error = tm_objects_init(&look->objects, target, source, host, pool);
-    return error ? error : tm_nodes_init(&look->nodes, &look->objects);
+        error = tm_source_info(look->objects.source, look->objects.host, &info);
+    if (error)
+        return error;
+    // CPython's own tracemalloc keeps the address of every block in memory of C: it would seem to hold them all.
+    if (!info.has_tracer)
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "what holds a block cannot be told here: CPython's own tracemalloc keeps the address of "
+                               "every block, and its tables would seem to hold them all\nRun the program under "
+                               "tracemortem's tracer. \"tm-top type\" and \"tm-object\" work here too");
+    return tm_graph_init(&look->graph, &look->objects, &look->nodes);
 }
 
 void tm_look_deinit(struct tm_look *look)
 {
+    tm_graph_deinit(&look->graph);
     tm_nodes_deinit(&look->nodes);
     tm_objects_deinit(&look->objects);
     tm_pattern_destroy(look->type);

@@ -226,6 +226,25 @@ static struct tm_error *parse_order(const char *command, const struct tm_option 
     return bad_value(command, option, value, "a sort order: size, count, allocated or freed");
 }
 
+static const char *const kind_names[TM_WANTED_LEAKS] = {"all", "lost", "raw", "garbage", "extra"};
+
+const char *tm_wanted_name(enum tm_wanted_leaks kind)
+{
+    return kind_names[kind];
+}
+
+static struct tm_error *parse_kind(const char *command, const struct tm_option *option, const char *value,
+                                   enum tm_wanted_leaks *result)
+{
+    for (unsigned i = 0; i < TM_WANTED_LEAKS; i++) {
+        if (strcmp(value, kind_names[i]) == 0) {
+            *result = (enum tm_wanted_leaks)i;
+            return NULL;
+        }
+    }
+    return bad_value(command, option, value, "a kind: lost, raw, garbage, extra or all");
+}
+
 static struct tm_error *parse_form(const char *command, const struct tm_option *option, const char *value,
                                    enum tm_form *result)
 {
@@ -253,6 +272,10 @@ void tm_option_list_values(const struct tm_option *option, const char *before, s
     case TM_OPTION_ORDER:
         for (unsigned i = 0; i < TM_ORDERS; i++)
             list_value(before, tm_order_name((enum tm_order)i), candidates);
+        break;
+    case TM_OPTION_KIND:
+        for (unsigned i = 0; i < TM_WANTED_LEAKS; i++)
+            list_value(before, kind_names[i], candidates);
         break;
     case TM_OPTION_FORM:
         list_value(before, "3.8", candidates);
@@ -413,6 +436,11 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_STRICT:
         settings->strict = true;
         return NULL;
+    case TM_OPTION_DIRECT:
+        settings->direct = true;
+        return NULL;
+    case TM_OPTION_KIND:
+        return parse_kind(command, option, value, &settings->kind);
     case TM_OPTION_LOCALS:
         settings->locals = true;
         return NULL;

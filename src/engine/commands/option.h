@@ -20,6 +20,8 @@ enum tm_option_id {
     TM_OPTION_TYPE,
     TM_OPTION_ATTRIBUTE,
     TM_OPTION_LOCALS,
+    TM_OPTION_DIRECT,
+    TM_OPTION_KIND,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
@@ -138,6 +140,18 @@ enum tm_form {
     TM_FORM_3_9,
 };
 
+/** Which kinds of leaks tm-leaks shows. */
+enum tm_wanted_leaks {
+    TM_WANTED_ALL,
+    TM_WANTED_LOST,
+    TM_WANTED_RAW,
+    TM_WANTED_GARBAGE,
+    TM_WANTED_EXTRA,
+};
+#define TM_WANTED_LEAKS 5
+/** "all", "lost", "raw", "garbage", "extra". */
+const char *tm_wanted_name(enum tm_wanted_leaks kind);
+
 /** The options of one command line. All zero: none was given. */
 struct tm_settings {
     bool has_limit;
@@ -158,6 +172,8 @@ struct tm_settings {
     enum tm_form form;
     bool strict;
     bool locals;
+    bool direct;
+    enum tm_wanted_leaks kind;
     char *attribute; // "NAME=VALUE" or "NAME"; NULL: none
     char *type;      // a pattern for names of types; NULL: none
     struct tm_filter_list filters;

@@ -119,10 +119,28 @@ static void add_unmatched(struct tm_query *query)
     statistics->total_count = tm_add_saturating(statistics->total_count, query->unmatched.count);
 }
 
+struct tm_error *tm_query_group(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                struct tm_snapshot *snapshot)
+{
+    struct tm_error *error = require_facts(request, snapshot);
+    if (!error)
+        error = select_groups(query, request, pool, snapshot);
+    if (!error)
+        error = tm_statistics_init(&query->statistics, &request->session->host, snapshot, request->key,
+                                   request->settings.cumulative);
+    if (!error)
+        add_unmatched(query);
+    query->damage = snapshot->damage;
+    query->in_flight = snapshot->in_flight;
+    query->frame_limit = snapshot->frame_limit;
+    query->has_churn = snapshot->has_churn;
+    query->codes_full = snapshot->codes_full;
+    return error;
+}
+
 struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
                                struct tm_pool *pool)
 {
-    const struct tm_host *host = &request->session->host;
     struct tm_snapshot snapshot;
 
     memset(query, 0, sizeof(*query));
@@ -133,18 +151,7 @@ struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *
     if (!error && wants_types(request))
         error = take_census(query, request, target, pool, &snapshot);
     if (!error)
-        error = require_facts(request, &snapshot);
-    if (!error)
-        error = select_groups(query, request, pool, &snapshot);
-    if (!error)
-        error = tm_statistics_init(&query->statistics, host, &snapshot, request->key, request->settings.cumulative);
-    if (!error)
-        add_unmatched(query);
-    query->damage = snapshot.damage;
-    query->in_flight = snapshot.in_flight;
-    query->frame_limit = snapshot.frame_limit;
-    query->has_churn = snapshot.has_churn;
-    query->codes_full = snapshot.codes_full;
+        error = tm_query_group(query, request, pool, &snapshot);
     tm_snapshot_deinit(&snapshot);
     if (error)
         tm_query_deinit(query);

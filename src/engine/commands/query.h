@@ -25,6 +25,9 @@ struct tm_query {
 /** The pool must outlive the query. */
 struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
                                struct tm_pool *pool);
+/** The statistics of a snapshot, filtered. The query is all zero; call tm_query_deinit() in any case. */
+struct tm_error *tm_query_group(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                struct tm_snapshot *snapshot);
 void tm_query_deinit(struct tm_query *query);
 
 /**

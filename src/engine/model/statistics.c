@@ -182,6 +182,17 @@ static struct tm_place frame_place(const struct tm_frame *frame, enum tm_key key
     return place;
 }
 
+struct tm_place tm_place_of(const struct tm_traceback *traceback, const struct tm_name *type, enum tm_key key)
+{
+    struct tm_place place = {.traceback = traceback};
+    if (key == TM_KEY_TYPE)
+        return type_place(type);
+    if (tm_key_place(key) != TM_KEY_TRACEBACK)
+        place = frame_place(&traceback->frames[traceback->count - 1], tm_key_place(key));
+    place.type = tm_key_has_type(key) ? type : NULL;
+    return place;
+}
+
 // What concerns a group as a whole, however many places it counts for.
 static void add_total(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key, bool cumulative)
 {

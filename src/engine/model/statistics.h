@@ -44,6 +44,8 @@ static inline bool tm_place_is_type(const struct tm_place *place)
 {
     return place->type && !place->traceback && place->frame.file_name == place->type;
 }
+/** The place that a block with this traceback and type counts for, if it is not cumulative. */
+struct tm_place tm_place_of(const struct tm_traceback *traceback, const struct tm_name *type, enum tm_key key);
 const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count);
 uint64_t tm_place_hash(const struct tm_place *place);
 /** Of two equal places: whether the functions of their frames are the same too. */

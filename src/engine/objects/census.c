@@ -81,30 +81,34 @@ const struct tm_name *tm_census_name(const struct tm_census_names *names, const 
 // ---------------------------------------------------------------------------------------------------------------
 // Counting
 
-struct counter {
-    const struct tm_nodes *nodes;
-    struct tm_snapshot *snapshot;
-    struct tm_set groups; // the number plus 1 in the snapshot, by origin and name
-};
+void tm_census_groups_init(struct tm_census_groups *groups, const struct tm_nodes *nodes, struct tm_snapshot *snapshot)
+{
+    *groups = (struct tm_census_groups){.nodes = nodes, .snapshot = snapshot};
+}
 
-static struct tm_error *count(struct counter *counter, const struct tm_heap_node *owner, const struct tm_name *name,
-                              uint64_t size, uint64_t blocks)
+void tm_census_groups_deinit(struct tm_census_groups *groups)
+{
+    tm_set_deinit(&groups->numbers);
+}
+
+struct tm_error *tm_census_groups_add(struct tm_census_groups *groups, const struct tm_heap_node *owner,
+                                      const struct tm_name *name, uint64_t size, uint64_t count)
 {
     uint64_t key = tm_hash_number((uint64_t)(uintptr_t)name) ^ owner->origin;
-    if (!tm_set_reserve(&counter->groups))
+    if (!tm_set_reserve(&groups->numbers))
         return tm_error_no_memory();
-    struct tm_set_entry *entry = tm_set_find_number(&counter->groups, key);
+    struct tm_set_entry *entry = tm_set_find_number(&groups->numbers, key);
     if (!entry->item) {
-        const struct tm_origin *origin = &counter->nodes->origins[owner->origin];
+        const struct tm_origin *origin = &groups->nodes->origins[owner->origin];
         const struct tm_group group = {.traceback = origin->traceback, .domain = origin->domain, .type = name};
-        struct tm_error *error = tm_snapshot_add(counter->snapshot, &group);
+        struct tm_error *error = tm_snapshot_add(groups->snapshot, &group);
         if (error)
             return error;
-        tm_set_put_number(&counter->groups, entry, key, (void *)(uintptr_t)counter->snapshot->count);
+        tm_set_put_number(&groups->numbers, entry, key, (void *)(uintptr_t)groups->snapshot->count);
     }
-    struct tm_group *group = &counter->snapshot->groups[(uintptr_t)entry->item - 1];
+    struct tm_group *group = &groups->snapshot->groups[(uintptr_t)entry->item - 1];
     group->size = tm_add_saturating(group->size, size);
-    group->count += blocks;
+    group->count += count;
     return NULL;
 }
 
@@ -119,17 +123,17 @@ static void count_lack(struct tm_census *census, const struct tm_heap_node *owne
     }
 }
 
-static struct tm_error *count_all(struct counter *counter, const struct tm_census_names *names,
+static struct tm_error *count_all(struct tm_census_groups *groups, const struct tm_census_names *names,
                                   struct tm_census *census)
 {
     struct tm_error *error = NULL;
-    for (size_t i = 0; !error && i < counter->nodes->count; i++) {
-        const struct tm_heap_node *node = &counter->nodes->items[i];
-        const struct tm_heap_node *owner = tm_node_owner(counter->nodes, node);
+    for (size_t i = 0; !error && i < groups->nodes->count; i++) {
+        const struct tm_heap_node *node = &groups->nodes->items[i];
+        const struct tm_heap_node *owner = tm_node_owner(groups->nodes, node);
         const struct tm_name *name = tm_census_name(names, owner);
         count_lack(census, owner, node->size);
         if (name)
-            error = count(counter, owner, name, node->size, owner == node);
+            error = tm_census_groups_add(groups, owner, name, node->size, owner == node);
         if (!error && i % BETWEEN_CHECKS == 0)
             error = tm_host_check(names->objects->host);
     }
@@ -140,7 +144,7 @@ struct tm_error *tm_census_take(struct tm_objects *objects, const struct tm_node
                                 const struct tm_pattern *pattern, struct tm_snapshot *snapshot,
                                 struct tm_census *result)
 {
-    struct counter counter = {.nodes = nodes, .snapshot = snapshot};
+    struct tm_census_groups groups;
     struct tm_census_names names;
 
     *result = (struct tm_census){.taken = true,
@@ -153,8 +157,9 @@ struct tm_error *tm_census_take(struct tm_objects *objects, const struct tm_node
     snapshot->count = 0;
     snapshot->has_churn = false;
     snapshot->damage = nodes->traces.damage; // the same table was read: nothing counts twice
-    error = count_all(&counter, &names, result);
-    tm_set_deinit(&counter.groups);
+    tm_census_groups_init(&groups, nodes, snapshot);
+    error = count_all(&groups, &names, result);
+    tm_census_groups_deinit(&groups);
     tm_census_names_deinit(&names);
     return error;
 }

@@ -31,6 +31,18 @@ struct tm_error *tm_census_take(struct tm_objects *objects, const struct tm_node
                                 const struct tm_pattern *pattern, struct tm_snapshot *snapshot,
                                 struct tm_census *result);
 
+/** Nodes counted into the groups of a snapshot, one for each allocation site and type. */
+struct tm_census_groups {
+    const struct tm_nodes *nodes;
+    struct tm_snapshot *snapshot;
+    struct tm_set numbers; // the number plus 1 in the snapshot, by origin and name
+};
+void tm_census_groups_init(struct tm_census_groups *groups, const struct tm_nodes *nodes, struct tm_snapshot *snapshot);
+void tm_census_groups_deinit(struct tm_census_groups *groups);
+/** Add bytes, and so many objects, to the group of a traced node. */
+struct tm_error *tm_census_groups_add(struct tm_census_groups *groups, const struct tm_heap_node *owner,
+                                      const struct tm_name *name, uint64_t size, uint64_t count);
+
 /** For each node in the order of addresses whether its object, or that of which it is a part, has a type that matches. */
 struct tm_census_names {
     struct tm_objects *objects;

@@ -7,6 +7,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/objects/untraced.h"
 
 enum {
     CHUNK_SHIFT = 20,
@@ -165,7 +166,8 @@ static struct tm_error *look_at(struct tm_objects *objects, struct tm_nodes *nod
     struct tm_heap_node *node = &nodes->items[number];
     size_t length = node->size < HEAD ? (size_t)node->size : HEAD;
 
-    if (nodes->origins[node->origin].domain != 0)
+    const struct tm_origin *origin = tm_node_origin(nodes, node);
+    if (origin && origin->domain != 0)
         return NULL;
     if (!tm_objects_read(objects, node->address, bytes, length)) {
         nodes->unreadable++;
@@ -199,11 +201,13 @@ static struct tm_error *look_at_all(struct tm_objects *objects, struct tm_nodes 
     return error ? error : tm_objects_check(objects);
 }
 
-struct tm_error *tm_nodes_init(struct tm_nodes *nodes, struct tm_objects *objects)
+struct tm_error *tm_nodes_init(struct tm_nodes *nodes, struct tm_objects *objects, struct tm_untraced *untraced)
 {
     memset(nodes, 0, sizeof(*nodes));
     struct tm_error *error =
         tm_source_traces(objects->source, objects->host, objects->pool, add_node, nodes, &nodes->traces);
+    if (!error && untraced)
+        error = tm_untraced_add(untraced, objects, nodes);
     if (!error)
         error = index_all(nodes, objects->host);
     objects->nodes = nodes;

@@ -57,8 +57,15 @@ struct tm_nodes {
     size_t chunk_capacity;
 };
 
-/** List all live blocks and find out what they are. objects->nodes is set. */
-struct tm_error *tm_nodes_init(struct tm_nodes *nodes, struct tm_objects *objects);
+/** The origin of a node that no table knows. */
+#define TM_UNTRACED UINT32_MAX
+
+struct tm_untraced;
+/**
+ * List all live blocks and find out what they are. objects->nodes is set. `untraced`: also those that pymalloc has in use
+ * and no table knows, and what they are is stored there; NULL: only traced ones.
+ */
+struct tm_error *tm_nodes_init(struct tm_nodes *nodes, struct tm_objects *objects, struct tm_untraced *untraced);
 void tm_nodes_deinit(struct tm_nodes *nodes);
 
 /** The node that contains the address, or NULL. */
@@ -72,6 +79,11 @@ static inline size_t tm_node_number(const struct tm_nodes *nodes, const struct t
 static inline const struct tm_heap_node *tm_node_owner(const struct tm_nodes *nodes, const struct tm_heap_node *node)
 {
     return node->owner ? &nodes->items[node->owner - 1] : node;
+}
+/** Where the node's block was allocated; NULL: not traced. */
+static inline const struct tm_origin *tm_node_origin(const struct tm_nodes *nodes, const struct tm_heap_node *node)
+{
+    return node->origin == TM_UNTRACED ? NULL : &nodes->origins[node->origin];
 }
 /** The node's type, or NULL. */
 static inline const struct tm_type *tm_node_type(const struct tm_objects *objects, const struct tm_heap_node *node)

@@ -140,11 +140,11 @@ static void test_keys(void **state)
 static void test_unknown_command_lists_the_commands(void **state)
 {
     struct harness *harness = *state;
-    assert_fails(
-        harness, "tm-tpo", "", TM_ERROR_USAGE,
-        "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-find tm-object tm-threads tm-diff "
-        "tm-save tm-filter tm-set "
-        "tm-verify");
+    assert_fails(harness, "tm-tpo", "", TM_ERROR_USAGE,
+                 "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-find tm-object tm-holders "
+                 "tm-leaks tm-threads tm-diff "
+                 "tm-save tm-filter tm-set "
+                 "tm-verify");
 }
 
 static void check_operands(struct harness *harness, const char *command, const char *line, size_t count,
