@@ -80,9 +80,8 @@ struct answer {
 
 static struct tm_error *show_node(struct answer *answer, const struct tm_heap_node *node, struct tm_text *text)
 {
-    bool truncated;
     if (node->kind == TM_NODE_OBJECT)
-        return tm_show_value(&answer->look.objects, tm_node_object(node), text, &truncated);
+        return tm_show_short(&answer->look.objects, tm_node_object(node), text);
     tm_text_printf(text, "%s of %" PRIu64 " bytes at 0x%" PRIx64,
                    node->kind == TM_NODE_DEAD ? "dead object" : "block of C", node->size, node->address);
     return NULL;

@@ -9,7 +9,7 @@
 #include "engine/graph/roots.h"
 #include "engine/objects/references.h"
 
-enum { BETWEEN_CHECKS = 16384 };
+enum { BETWEEN_CHECKS = 16384, CHUNK_HEAD = 24 };
 
 struct tm_heap_node *tm_graph_target(const struct tm_graph *graph, uint64_t word, bool *counts)
 {
@@ -18,6 +18,10 @@ struct tm_heap_node *tm_graph_target(const struct tm_graph *graph, uint64_t word
         return NULL;
     struct tm_heap_node *node = tm_nodes_find(graph->nodes, word);
     if (!node || node->kind == TM_NODE_DEAD || word - node->address < node->head)
+        return NULL;
+    // A free chunk begins in the end of the block before it.
+    if (node->kind == TM_NODE_BLOCK && graph->free_chunks.count > 0 &&
+        word - node->address + CHUNK_HEAD >= node->size && tm_set_find_number(&graph->free_chunks, word)->item)
         return NULL;
     *counts = node->kind == TM_NODE_OBJECT && word - node->address == node->head;
     return node;
@@ -95,6 +99,8 @@ struct tm_error *tm_graph_init(struct tm_graph *graph, struct tm_objects *object
     if (!error)
         error = allocate(graph);
     if (!error)
+        error = tm_roots_find_free(graph);
+    if (!error)
         error = add_edges(graph);
     if (!error)
         error = tm_roots_find(graph);
@@ -111,6 +117,8 @@ void tm_graph_deinit(struct tm_graph *graph)
     free(graph->found);
     free(graph->root_of);
     free(graph->roots);
+    free(graph->free);
+    tm_set_deinit(&graph->free_chunks);
     memset(graph, 0, sizeof(*graph));
 }
 

@@ -28,11 +28,8 @@ static struct tm_error *reach_in_tiers(struct tm_holders *holders, const struct 
     for (size_t i = 0; i < held->tail; i++)
         if (is_module(graph, held->queue[i]))
             tm_reach_add(&holders->reach, held->queue[i], 0);
-    for (size_t i = 0; i < graph->root_count; i++)
-        if (graph->roots[i].kind == TM_ROOT_FRAME)
-            tm_reach_add(&holders->reach, graph->roots[i].node, 0);
     struct tm_error *error = tm_reach_all(&holders->reach, graph);
-    for (unsigned kind = TM_ROOT_DATA; !error && kind <= TM_ROOT_MEMORY; kind++) {
+    for (unsigned kind = TM_ROOT_FRAME; !error && kind <= TM_ROOT_MEMORY; kind++) {
         for (size_t i = 0; i < graph->root_count; i++)
             if (graph->roots[i].kind == kind)
                 tm_reach_add(&holders->reach, graph->roots[i].node, 0);

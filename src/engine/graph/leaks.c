@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/number.h"
+#include "engine/objects/references.h"
 
 enum { BETWEEN_CHECKS = 16384 };
 
@@ -43,13 +44,13 @@ static struct tm_error *check(const struct search *search, size_t i)
     return i % BETWEEN_CHECKS == 0 ? tm_objects_check(search->graph->objects) : NULL;
 }
 
-// Objects that are counted more often than found: lost ones if nothing reaches them.
-static struct tm_error *find_counted(struct search *search)
+// Objects that nothing reaches and that are counted more often than found.
+static struct tm_error *find_lost(struct search *search)
 {
     struct tm_error *error = NULL;
     for (size_t i = 0; !error && i < search->graph->nodes->count; i++) {
-        if (tm_leak_excess(search->graph, &search->graph->nodes->items[i]) > 0)
-            search->leaks->kinds[i] = tm_reached(&search->held, i) ? TM_LEAK_EXTRA : TM_LEAK_LOST;
+        if (!tm_reached(&search->held, i) && tm_leak_excess(search->graph, &search->graph->nodes->items[i]) > 0)
+            search->leaks->kinds[i] = TM_LEAK_LOST;
         error = check(search, i);
     }
     size_t from = search->held.tail;
@@ -85,14 +86,62 @@ static struct tm_error *find_raw(struct search *search)
     return error;
 }
 
+static struct tm_error *forget_reference(void *context, uint64_t offset, uint64_t word)
+{
+    struct tm_graph *graph = context;
+    bool counts;
+    (void)offset;
+    const struct tm_heap_node *node = tm_graph_target(graph, word, &counts);
+    if (counts && graph->found[tm_node_number(graph->nodes, node)] > 0)
+        graph->found[tm_node_number(graph->nodes, node)]--;
+    return NULL;
+}
+
+// A reference in a raw block is either lost with it, or stale: the block's memory had another use before. Such words do not
+// count for objects that are held.
+static struct tm_error *forget_raw(struct search *search)
+{
+    struct tm_graph *graph = search->graph;
+    struct tm_error *error = NULL;
+    bool unreadable = false;
+    for (size_t i = 0; !error && i < graph->nodes->count; i++)
+        if (search->leaks->kinds[i] == TM_LEAK_RAW)
+            error = tm_references_visit(graph->objects, graph->nodes, &graph->nodes->items[i], forget_reference, graph,
+                                        &unreadable);
+    return error;
+}
+
+static struct tm_error *find_extra(struct search *search, const struct tm_reach *held)
+{
+    struct tm_error *error = NULL;
+    for (size_t i = 0; !error && i < search->graph->nodes->count; i++) {
+        if (tm_reached(held, i) && tm_leak_excess(search->graph, &search->graph->nodes->items[i]) > 0)
+            search->leaks->kinds[i] = TM_LEAK_EXTRA;
+        error = check(search, i);
+    }
+    return error;
+}
+
 static struct tm_error *find_all(struct search *search)
 {
+    struct tm_reach held;
+    struct tm_error *error = tm_reach_init(&held, search->graph, false);
+    if (error)
+        return error;
+    tm_reach_roots(&held, search->graph);
     tm_reach_roots(&search->held, search->graph);
-    struct tm_error *error = tm_reach_all(&search->held, search->graph);
+    error = tm_reach_all(&held, search->graph);
     if (!error)
-        error = find_counted(search);
+        error = tm_reach_all(&search->held, search->graph);
+    if (!error)
+        error = find_lost(search);
     if (!error)
         error = find_raw(search);
+    if (!error)
+        error = forget_raw(search);
+    if (!error)
+        error = find_extra(search, &held);
+    tm_reach_deinit(&held);
     for (size_t i = 0; !error && i < search->graph->nodes->count; i++)
         if (!tm_reached(&search->held, i) && search->graph->nodes->items[i].kind != TM_NODE_DEAD)
             search->leaks->kinds[i] = TM_LEAK_GARBAGE;

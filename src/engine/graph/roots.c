@@ -8,6 +8,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/heap/glibc.h"
 #include "engine/objects/stacks.h"
 
 enum {
@@ -15,6 +16,7 @@ enum {
     PAGE = 4096,
     RED_ZONE = 128, // bytes below the stack pointer that a function may use
     MOST_CHUNKS = 1 << 16,
+    CHUNK_HEAD = 16, // of glibc's
     CHUNK_PREVIOUS = 0,
     CHUNK_SIZE = 8,
     CHUNK_TOP = 16, // words in use, of all chunks but the newest
@@ -66,6 +68,8 @@ static struct tm_error *add_data_and_pools(struct search *search)
         error = add_special(search, objects->data[i].start, objects->data[i].end, TM_ROOT_DATA);
     for (size_t i = 0; !error && i < untraced->pool_count; i++)
         error = add_special(search, untraced->pools[i].start, untraced->pools[i].end, LEFT_OUT);
+    for (size_t i = 0; !error && i < search->graph->free_count; i++)
+        error = add_special(search, search->graph->free[i].start, search->graph->free[i].end, LEFT_OUT);
     return error;
 }
 
@@ -146,6 +150,34 @@ static struct tm_error *add_stacks(struct search *search, const struct tm_region
         if (!error)
             error = add_special(search, threads[i].stack_pointer - RED_ZONE, region->end, TM_ROOT_STACK);
     }
+    return error;
+}
+
+static struct tm_error *add_free(void *context, uint64_t start, uint64_t end)
+{
+    struct tm_graph *graph = context;
+    // What the table says is live is so, whatever the heap's own links say.
+    if (tm_nodes_find(graph->nodes, start))
+        return NULL;
+    if (!tm_set_add_number(&graph->free_chunks, start - CHUNK_HEAD) ||
+        !TM_GROW(&graph->free, graph->free_count + 1, &graph->free_capacity))
+        return tm_error_no_memory();
+    graph->free[graph->free_count++] = (struct tm_range){start, end};
+    return NULL;
+}
+
+struct tm_error *tm_roots_find_free(struct tm_graph *graph)
+{
+    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
+    const uint32_t unwanted = TM_REGION_FILE | TM_REGION_ABSENT;
+    struct tm_region *regions;
+    size_t count;
+    struct tm_error *error = tm_target_regions(graph->objects->target, &regions, &count);
+    for (size_t i = 0; !error && i < count; i++)
+        if ((regions[i].flags & (wanted | unwanted)) == wanted)
+            error = tm_glibc_visit_free(graph->objects->heap, graph->objects->host, regions[i].start, regions[i].end,
+                                        add_free, graph);
+    free(regions);
     return error;
 }
 

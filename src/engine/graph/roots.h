@@ -8,6 +8,8 @@
 
 #include "engine/graph/graph.h"
 
+/** Finds the memory that allocators of C have free; before the edges, which would lead there. */
+struct tm_error *tm_roots_find_free(struct tm_graph *graph);
 /** Fills the roots of the graph, whose nodes are indexed. */
 struct tm_error *tm_roots_find(struct tm_graph *graph);
 

@@ -123,6 +123,7 @@ enum {
 #define TM_FLAG_BYTES (UINT64_C(1) << 27)
 #define TM_FLAG_STR (UINT64_C(1) << 28)
 #define TM_FLAG_DICT (UINT64_C(1) << 29)
+#define TM_FLAG_EXCEPTION (UINT64_C(1) << 30)
 #define TM_FLAG_TYPE (UINT64_C(1) << 31)
 
 #endif

@@ -135,7 +135,8 @@ struct tm_heap_node *tm_nodes_find(const struct tm_nodes *nodes, uint64_t addres
     if (low == 0)
         return NULL;
     struct tm_heap_node *node = &nodes->items[low - 1];
-    return address - node->address < node->size ? node : NULL;
+    // A block of no bytes has an address all the same.
+    return address - node->address < node->size || address == node->address ? node : NULL;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "engine/base/number.h"
 #include "engine/objects/dicts.h"
 #include "engine/objects/show.h"
+#include "engine/objects/stacks.h"
 #include "engine/objects/strings.h"
 
 enum {
@@ -484,24 +485,42 @@ static bool label_member(struct tm_objects *objects, const struct tm_type *type,
     return false;
 }
 
+// A variable of a frame object, or of the frame in a generator.
 static bool label_frame(struct tm_objects *objects, const struct tm_heap_node *node, uint64_t offset,
                         struct tm_text *text)
 {
     const struct tm_type *type = tm_node_type(objects, node);
     const struct tm_cpython *cpython = objects->cpython;
-    uint64_t frame = cpython->minor < 11                 ? 0
-                     : type->shape == TM_SHAPE_GENERATOR ? cpython->generator_frame
-                     : type->shape == TM_SHAPE_FRAME     ? cpython->frame_in_object
-                                                         : 0;
-    if (type->shape == TM_SHAPE_GENERATOR || type->shape == TM_SHAPE_FRAME) {
-        uint64_t first = frame + cpython->frame_locals;
-        if ((frame || type->shape == TM_SHAPE_FRAME) && offset >= first)
-            tm_text_printf(text, " local %" PRIu64, (offset - first) / WORD);
-        else
-            return false;
-        return true;
-    }
-    return false;
+    bool in_generator = type->shape == TM_SHAPE_GENERATOR && cpython->minor >= 11;
+    uint64_t frame = in_generator ? cpython->generator_frame : cpython->frame_in_object, code;
+    uint64_t first = frame + cpython->frame_locals;
+    char name[LONGEST_NAME];
+    if ((!in_generator && type->shape != TM_SHAPE_FRAME) || offset < first ||
+        !tm_objects_word(objects, tm_node_object(node) + frame + cpython->frame_code, &code))
+        return false;
+    tm_text_add(text, " local ");
+    if (tm_local_name(objects, code, (uint32_t)((offset - first) / WORD), name, sizeof(name)))
+        tm_text_escape(text, name, strlen(name));
+    else
+        tm_text_add(text, "value"); // on the frame's own stack
+    return true;
+}
+
+// What exceptions keep, which their types do not list as members.
+static bool label_exception(const struct tm_objects *objects, const struct tm_type *type, uint64_t offset,
+                            struct tm_text *text)
+{
+    static const char *const names[] = {".__traceback__", ".__context__", ".__cause__"};
+    uint64_t first = objects->cpython->minor < 11 ? 32 : 40;
+    if (!(type->flags & TM_FLAG_EXCEPTION))
+        return false;
+    if (offset == 24)
+        tm_text_add(text, ".args");
+    else if (offset >= first && offset < first + sizeof(names) / sizeof(names[0]) * WORD)
+        tm_text_add(text, names[(offset - first) / WORD]);
+    else
+        return false;
+    return true;
 }
 
 struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_nodes *nodes,
@@ -536,7 +555,8 @@ struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_
             tm_text_add(text, ".__dict__");
             return NULL;
         }
-        if (label_frame(objects, node, place, text) || label_member(objects, type, place, text))
+        if (label_frame(objects, node, place, text) || label_exception(objects, type, place, text) ||
+            label_member(objects, type, place, text))
             return NULL;
     } else if (type && node->head == 32) {
         tm_text_add(text, ".__dict__"); // or its values

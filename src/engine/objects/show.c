@@ -670,3 +670,16 @@ struct tm_error *tm_show_key(struct tm_objects *objects, uint64_t address, struc
     struct show context = {.objects = objects, .text = text, .level = 1};
     return show(&context, address);
 }
+
+struct tm_error *tm_show_short(struct tm_objects *objects, uint64_t address, struct tm_text *text)
+{
+    struct show context = {.objects = objects, .text = text, .level = 1};
+    struct tm_object object;
+    bool found;
+    struct tm_error *error = tm_object_at(objects, address, &object, &found);
+    if (error || !found || !has_items(&object))
+        return error ? error : show(&context, address);
+    show_at(&object, text);
+    tm_text_printf(text, " (%" PRIu64 " item%s)", object.length, object.length == 1 ? "" : "s");
+    return NULL;
+}

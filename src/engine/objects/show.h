@@ -30,6 +30,8 @@ struct tm_error *tm_object_at(struct tm_objects *objects, uint64_t address, stru
 struct tm_error *tm_show_value(struct tm_objects *objects, uint64_t address, struct tm_text *text, bool *truncated);
 /** "shop.Basket object at 0x7f…", or what else tells such objects apart: the name of a function, a class, a module. */
 struct tm_error *tm_show_name(struct tm_objects *objects, const struct tm_object *object, struct tm_text *text);
+/** The same in a few words: of a container only how many items it has. */
+struct tm_error *tm_show_short(struct tm_objects *objects, uint64_t address, struct tm_text *text);
 /** A key as in a subscript: 'name', 3. */
 struct tm_error *tm_show_key(struct tm_objects *objects, uint64_t address, struct tm_text *text);
 

@@ -155,35 +155,38 @@ static struct tm_error *visit_frames(struct tm_objects *objects, const struct tm
     return NULL;
 }
 
-bool tm_frame_local(struct tm_objects *objects, const struct tm_python_frame *frame, uint32_t index, char *name,
-                    size_t capacity, uint64_t *value)
+bool tm_local_name(struct tm_objects *objects, uint64_t code, uint32_t index, char *name, size_t capacity)
 {
     const struct tm_cpython *cpython = objects->cpython;
     const unsigned tuples[] = {cpython->code_locals, cpython->code_cells, cpython->code_free};
-    const struct tm_type *type;
-    uint64_t tuple, length, text, type_address;
-    uint32_t place = index;
+    uint64_t tuple, length, text;
     for (unsigned i = 0; i < 3 && tuples[i]; i++) {
-        if (!tm_objects_word(objects, frame->code + tuples[i], &tuple) ||
+        if (!tm_objects_word(objects, code + tuples[i], &tuple) ||
             !tm_objects_word(objects, tuple + TM_VAR_SIZE, &length))
             return false;
-        if (place >= length) {
-            place -= (uint32_t)length;
-            continue;
-        }
-        if (!tm_objects_word(objects, tuple + TM_TUPLE_ITEMS + 8 * (uint64_t)place, &text) ||
-            !tm_string_read(objects, text, name, capacity) ||
-            !tm_objects_word(objects, frame->locals + 8 * (uint64_t)index, value) || *value == 0)
-            return false;
-        if (!tm_objects_word(objects, *value + TM_OBJECT_TYPE, &type_address))
-            return true;
-        struct tm_error *error = tm_type_get(objects, type_address, &type);
-        if (!error && type && type->shape == TM_SHAPE_CELL)
-            return tm_objects_word(objects, *value + TM_CELL_VALUE, value) && *value != 0;
-        tm_error_destroy(error); // there will be no memory for the answer either
-        return true;
+        if (index < length)
+            return tm_objects_word(objects, tuple + TM_TUPLE_ITEMS + 8 * (uint64_t)index, &text) &&
+                   tm_string_read(objects, text, name, capacity);
+        index -= (uint32_t)length;
     }
     return false;
+}
+
+bool tm_frame_local(struct tm_objects *objects, const struct tm_python_frame *frame, uint32_t index, char *name,
+                    size_t capacity, uint64_t *value)
+{
+    const struct tm_type *type;
+    uint64_t type_address;
+    if (!tm_local_name(objects, frame->code, index, name, capacity) ||
+        !tm_objects_word(objects, frame->locals + 8 * (uint64_t)index, value) || *value == 0)
+        return false;
+    if (!tm_objects_word(objects, *value + TM_OBJECT_TYPE, &type_address))
+        return true;
+    struct tm_error *error = tm_type_get(objects, type_address, &type);
+    if (!error && type && type->shape == TM_SHAPE_CELL)
+        return tm_objects_word(objects, *value + TM_CELL_VALUE, value) && *value != 0;
+    tm_error_destroy(error); // there will be no memory for the answer either
+    return true;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

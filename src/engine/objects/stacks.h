@@ -39,6 +39,8 @@ struct tm_stack_visitor {
  */
 struct tm_error *tm_stacks_visit(struct tm_objects *objects, const struct tm_stack_visitor *visitor, bool *incomplete);
 
+/** The name of variable `index` of the frames of a code object. */
+bool tm_local_name(struct tm_objects *objects, uint64_t code, uint32_t index, char *name, size_t capacity);
 /** The name of a frame's variable and the address of its value, through its cell. False: it has no value. */
 bool tm_frame_local(struct tm_objects *objects, const struct tm_python_frame *frame, uint32_t index, char *name,
                     size_t capacity, uint64_t *value);
