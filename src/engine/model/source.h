@@ -20,10 +20,19 @@ struct tm_block {
     const struct tm_traceback *traceback;
 };
 
+/** Which of CPython's allocators gave a block, as far as that says what may be in it. */
+enum tm_giver {
+    TM_GIVER_UNKNOWN = 0,
+    TM_GIVER_OBJECT, // it gives memory for objects
+    TM_GIVER_MEM,    // for what belongs to objects, and now and then for a type
+    TM_GIVER_RAW,    // for what is no object
+};
+
 /** Where blocks come from. One object serves all blocks of an origin while they are visited. */
 struct tm_origin {
     const struct tm_traceback *traceback;
     uint32_t domain;
+    enum tm_giver giver;
     unsigned verdict; // these are the visitors' own, of the filters and of the command: 0 and NULL at first
     const struct tm_traceback *mine;
     const void *mark;

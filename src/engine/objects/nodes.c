@@ -13,6 +13,7 @@ enum {
     CHUNK_SHIFT = 20,
     PAGE_SHIFT = 12,
     CHUNK_PAGES = 1 << (CHUNK_SHIFT - PAGE_SHIFT),
+    SMALLEST_TYPE = 408,
     HEAD = 64, // bytes of a block that classifying needs
     BETWEEN_CHECKS = 16384,
 };
@@ -33,7 +34,7 @@ static struct tm_error *add_origin(struct tm_nodes *nodes, struct tm_origin *ori
     if (!TM_GROW(&nodes->origins, nodes->origin_count + 1, &nodes->origin_capacity))
         return tm_error_no_memory();
     nodes->origins[nodes->origin_count++] =
-        (struct tm_origin){.traceback = origin->traceback, .domain = origin->domain};
+        (struct tm_origin){.traceback = origin->traceback, .domain = origin->domain, .giver = origin->giver};
     origin->mark = (const void *)(uintptr_t)nodes->origin_count;
     return NULL;
 }
@@ -161,6 +162,14 @@ static struct tm_error *claim(void *context, uint64_t part, enum tm_part kind)
     return NULL;
 }
 
+// Memory that was not cleared may still look like an object that it had before, so only that of the right allocators
+// counts. Types of some extension modules are in memory for other things.
+static bool may_have_object(const struct tm_origin *origin, uint64_t size)
+{
+    return origin->domain == 0 && origin->giver != TM_GIVER_RAW &&
+           (origin->giver != TM_GIVER_MEM || size >= SMALLEST_TYPE);
+}
+
 static struct tm_error *look_at(struct tm_objects *objects, struct tm_nodes *nodes, uint32_t number)
 {
     unsigned char bytes[HEAD];
@@ -168,7 +177,7 @@ static struct tm_error *look_at(struct tm_objects *objects, struct tm_nodes *nod
     size_t length = node->size < HEAD ? (size_t)node->size : HEAD;
 
     const struct tm_origin *origin = tm_node_origin(nodes, node);
-    if (origin && origin->domain != 0)
+    if (origin && !may_have_object(origin, node->size))
         return NULL;
     if (!tm_objects_read(objects, node->address, bytes, length)) {
         nodes->unreadable++;
