@@ -61,10 +61,10 @@ def test_raw_blocks_are_found(leaking):
     mine, others = rows(leaking, "raw")
     blocks = {"<block>"}
     assert {type_ for type_, _ in mine} == blocks and len(mine) == 2
-    # Some contain stale pointers to others, which then are held by them.
+    # Memory that is not cleared has stale pointers: some are held by others, and one in a hundred by memory of C.
     found = sum(mine.values()) + leaking.leaks["raw"]["held_count"]
     assert mine["<block>", LINES["raw block"]] > 950 and mine["<block>", LINES["mem block"]] > 970
-    assert found >= 1980
+    assert found >= 1970
     assert set(others) <= KNOWN_ELSEWHERE["raw"]
 
 

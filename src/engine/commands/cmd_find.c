@@ -37,8 +37,8 @@ static const char help[] =
             "The JSON object has:\n"
             "  command, limit, type (the pattern), attribute\n" TM_HELP_JSON_FILTERS
             "  objects       the rows: address, type, type_address, refcount, immortal,\n"
-            "                value, truncated, size, parts_size, filename, lineno and, where known,\n"
-            "                name\n"
+            "                value, truncated, size, parts_size, filename, lineno and,\n"
+            "                where known, name\n"
             "  other         how many are not shown\n"
             "  total_count, total_size\n"
             "                of all, with their parts\n"

@@ -32,8 +32,8 @@ static const char help[] =
             "Below is how much would be freed if it went, with what it alone holds.\n"
             "\n"
             "The first line compares the reference count with the references that were found.\n"
-            "If more are counted than found, C code has a reference that is nowhere in memory,\n"
-            "or forgot to release one: see tm-leaks.\n"
+            "If more are counted than found, C code has a reference that is nowhere in\n"
+            "memory, or forgot to release one: see tm-leaks.\n"
             "\n"
             "The address may be anywhere in a block. Options come before it, and \"--\" ends\n"
             "the options.\n",
@@ -46,16 +46,16 @@ static const char help[] =
             "The JSON object has:\n"
             "  command, asked (the address), address (of the object), type, value\n"
             "  refcount, found\n"
-            "                references that are counted, and that were found (null: no object)\n"
+            "                references that are counted and found (null: no object)\n"
             "  held          whether anything holds it\n"
             "  root          where the path begins, as text\n"
-            "  path          the steps, each with label, address, type, value, filename, lineno\n"
-            "                (null: not traced) and, where known, name\n"
+            "  path          the steps, each with label, address, type, value, filename,\n"
+            "                lineno (null: not traced) and, where known, name\n"
             "  retained_size, retained_count\n"
             "                what would be freed if it went: bytes and blocks\n"
-            "  direct        with --direct instead of path: the references, each as a step, of\n"
-            "                the object that refers; direct_total, roots (how many are in no\n"
-            "                block)\n"
+            "  direct        with --direct instead of path: the objects that refer to it, each as\n"
+            "                a step; direct_total; roots (whether something that is in no\n"
+            "                block refers to it)\n"
             "  suspect       whether memory is missing that may hold references\n");
 
 static struct tm_error *prepare(struct tm_request *request)

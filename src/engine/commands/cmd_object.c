@@ -117,18 +117,14 @@ static void write_counts(const struct tm_inspection *inspection, struct tm_text 
 static struct tm_error *write_value(struct tm_inspection *inspection, struct tm_text *out)
 {
     struct tm_text value = TM_TEXT_EMPTY;
-    struct tm_text name = TM_TEXT_EMPTY;
     bool truncated;
     struct tm_error *error = tm_show_value(&inspection->objects, inspection->object.address, &value, &truncated);
-    if (!error)
-        error = tm_show_name(&inspection->objects, &inspection->object, &name);
-    if (!error && strcmp(tm_text_string(&value), tm_text_string(&name)) != 0) {
+    if (!error && !strstr(tm_text_string(&value), " object at 0x")) { // else the first line says it
         tm_text_add(out, "  ");
         tm_text_bytes(out, tm_text_string(&value), value.length);
         tm_text_add(out, "\n");
     }
     tm_text_deinit(&value);
-    tm_text_deinit(&name);
     return error;
 }
 

@@ -36,25 +36,25 @@ struct tm_cpython {
     bool int_has_tag;         // the size and the sign of an int are in one word, the size from bit 3 on
     bool immortal;            // reference counts have 32 bits, and the highest of them says "for ever"
     // PyTypeObject, PyHeapTypeObject
-    uint16_t type_size, heap_type_size, type_qualname, type_cached_keys;
+    uint16_t heap_type_size, type_qualname, type_cached_keys;
     // str: where the characters of a compact string begin, and the pointer to its UTF-8
     uint8_t str_ascii, str_compact, str_utf8;
     // function, code, weakref
-    uint8_t function_code, function_qualname, function_closure, function_dict, function_defaults, function_kwdefaults;
+    uint8_t function_code, function_qualname;
     uint8_t code_first_line, code_filename, code_name, code_qualname, code_bytecode, code_lines, code_weakrefs;
-    uint8_t code_size, code_first_traceable, weakref_size;
+    uint8_t code_first_traceable, weakref_size;
     // Names of local variables: one tuple from 3.11 on, three before. `code_local_count` is of the (first) tuple.
     uint8_t code_locals, code_cells, code_free, code_local_count;
     // generator, coroutine, async_generator: up to 3.10 a pointer to the frame, then the frame itself
     uint8_t generator_frame, generator_state;
     // _PyInterpreterFrame, up to 3.10 PyFrameObject
-    uint16_t frame_code, frame_previous, frame_instruction, frame_locals, frame_value_stack;
-    uint8_t frame_globals, frame_builtins, frame_locals_dict, frame_object, frame_stack_top, frame_owner;
+    uint16_t frame_code, frame_previous, frame_instruction, frame_locals;
+    uint8_t frame_locals_dict, frame_object, frame_stack_top, frame_owner;
     uint8_t frame_in_object; // where a frame object's own copy of the frame is
     // PyThreadState, PyInterpreterState, _PyRuntime
     uint16_t thread_next, thread_id, thread_native_id, thread_frame, thread_cframe, cframe_frame;
     uint16_t thread_stack_chunk, thread_stack_top;
-    uint16_t interpreter_threads, interpreter_next, interpreter_id, interpreter_sysdict, runtime_interpreters;
+    uint16_t interpreter_threads, interpreter_next, interpreter_id, runtime_interpreters;
 };
 
 /** The row of a release, by PY_VERSION_HEX; NULL: this release is not known. */
@@ -81,7 +81,6 @@ enum {
     TM_TYPE_READ = 296, // so much of a type is read
     TM_LIST_ITEMS = 24,
     TM_TUPLE_ITEMS = 24,
-    TM_DICT_USED = 16,
     TM_DICT_KEYS = 32,
     TM_DICT_VALUES = 40,
     TM_DICT_SIZE = 48,
@@ -97,9 +96,6 @@ enum {
     TM_INT_DIGITS = 24,
     TM_FLOAT_VALUE = 16,
     TM_CELL_VALUE = 16,
-    TM_METHOD_FUNCTION = 16,
-    TM_METHOD_SELF = 24,
-    TM_WEAKREF_OBJECT = 16,
     TM_WEAKREF_CALLBACK = 24,
     TM_DEQUE_LEFT = 24,
     TM_DEQUE_RIGHT = 32,

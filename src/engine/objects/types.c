@@ -54,8 +54,6 @@ static const struct named_shape shapes[] = {
     {"numpy.ndarray", TM_SHAPE_NDARRAY},
     {"module", TM_SHAPE_MODULE},
     {"cell", TM_SHAPE_CELL},
-    {"method", TM_SHAPE_METHOD},
-    {"datetime.datetime", TM_SHAPE_WORDS},
 };
 
 // Types with free lists: their objects may be dead and their blocks live.

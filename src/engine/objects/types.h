@@ -32,7 +32,6 @@ enum tm_shape {
     TM_SHAPE_NDARRAY,
     TM_SHAPE_MODULE,
     TM_SHAPE_CELL,
-    TM_SHAPE_METHOD,
 };
 
 struct tm_type {
