@@ -22,7 +22,7 @@
 
 #define HEAP UINT64_C(0x7f7000000000) // of the traced program: only compared, never read
 #define GIB (UINT64_C(1) << 30)
-#define AREAS 32
+#define AREAS 64
 #define PATCHES 64
 #define PATCH_SIZE 12
 
