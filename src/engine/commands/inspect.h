@@ -16,7 +16,7 @@ struct tm_inspection {
     bool has_object; // false: only the block is known
     bool dead;       // the block has a dead object
     struct tm_object object;
-    bool has_block; // false: the object is in no traced block
+    bool has_block; // false: no traced block contains the object
     struct tm_block block;
     uint64_t parts_size;
 };

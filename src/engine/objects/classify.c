@@ -14,7 +14,7 @@ enum {
     MOST_LINKS = 1 << 20,
 };
 
-// Whether a type object may be here. Most words are none, and looking at them all would take as long as all else.
+// Whether a type object may be here. Most words are no type, and looking at them all would take as long as all else.
 static bool may_be_type(const struct tm_objects *objects, uint64_t address)
 {
     if (address % 8 != 0 || address == 0)

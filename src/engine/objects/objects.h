@@ -34,7 +34,7 @@ struct tm_objects {
     struct tm_range *data;        // the writable data of modules, ascending: static types are there
     size_t data_count;            // 0: not known
     struct tm_arena arena;        // of the types
-    struct tm_set types;          // struct tm_type by address, those that are none too
+    struct tm_set types;          // struct tm_type by address, and what turned out to be no type
     struct tm_type **list;        // the types that are some, by their numbers
     size_t type_count;            //
     size_t type_capacity;         //

@@ -1,6 +1,6 @@
 /**
  * References: which words of a block are references that it owns. Types say it for the kinds of objects whose memory has
- * words that are none (lengths, hashes, weak references, what is stale); in all other blocks every aligned word may be one.
+ * words that are not (lengths, hashes, weak references, what is stale); in all other blocks every aligned word may be one.
  * And the label of such a word: the attribute, key or index that a reader knows it by. Knows no graph.
  */
 #ifndef TRACEMORTEM_ENGINE_OBJECTS_REFERENCES_H

@@ -80,7 +80,7 @@ static uint32_t count_locals(struct tm_objects *objects, uint64_t code)
 // ---------------------------------------------------------------------------------------------------------------
 // Frames
 
-// Where a frame is in its code, in bytes. False: it does not run yet, or is none of Python's.
+// Where a frame is in its code, in bytes. False: it does not run yet, or is not one of Python's.
 static bool read_instruction(struct tm_objects *objects, uint64_t frame, uint64_t code, int64_t *result)
 {
     const struct tm_cpython *cpython = objects->cpython;

@@ -9,7 +9,7 @@
 
 /** What was found, and where the pools are: ascending. */
 struct tm_untraced {
-    struct tm_range *pools; // those that make sense; free memory in them is none of anybody
+    struct tm_range *pools; // those that make sense; nobody owns free memory in them
     size_t pool_count;
     size_t pool_capacity;
     uint64_t count, size; // of untraced blocks
