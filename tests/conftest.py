@@ -5,6 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
 
+import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import selection  # noqa: E402
 
@@ -14,7 +15,10 @@ LONGEST = [
     "lives/test_lives",
     "snapshot/test_saving",
     "stock/test_stock",
+    "frontend/test_seam",
     "frontend/test_commands",
+    "incomplete/test_without_files",
+    "incomplete/test_parts",
     "e2e/test_refusals",
     "e2e/test_launch",
     "e2e/test_launcher",
@@ -36,6 +40,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "light(condition): which combinations run without --all: support/selection.py")
+    if not config.getoption("tm_all"):
+        debuggers.save_time()
 
 
 def place(item):

@@ -1,7 +1,9 @@
 # Runs the tests: the engine's by cmocka under the sanitizers, then everything else by pytest. tests/README.md has the
 # table of what runs where.
 
-test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c))
+test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c tests/process/test_*.c))
+# What needs no libdw.
+checked_process_sources := $(filter-out src/process/process.c src/process/symbols.c,$(process_sources))
 # A fake replaces a part of the engine: it is linked into the tests that include its header (or the harness) only.
 test_fakes := $(sort $(wildcard tests/engine/support/fake_*.c))
 fake_header := \#include "support/(harness|fake_[a-z_]*)\.h"
@@ -18,7 +20,8 @@ $(BUILD)/sanitized/%.o: %.c tests/test.mk $(prepared)
 	$(compile) $(test_flags) -c -o $@ $<
 
 # Archives: where a test or a fake defines a function itself, the engine's file with the same function is not linked.
-$(checked_engine): $(patsubst %.c,$(BUILD)/sanitized/%.o,$(engine_sources) $(layout_sources))
+$(checked_engine): $(patsubst %.c,$(BUILD)/sanitized/%.o,$(engine_sources) $(layout_sources) $(checked_process_sources)) \
+    $(BUILD)/obj/page.o
 	$(archive)
 $(checked_support): $(test_support:%.c=$(BUILD)/sanitized/%.o)
 	$(archive)
@@ -27,44 +30,49 @@ $(tests_with_fakes:%.c=$(BUILD)/%): $(test_fakes:%.c=$(BUILD)/sanitized/%.o)
 $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checked_engine)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
+	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(engine_libraries)
 
 # The engine with all its functions visible, for commands/test_against_tracemalloc.py.
 open_engine := $(BUILD)/open/libengine.a $(BUILD)/open/tests/engine/support/fake_source.o
 $(BUILD)/open/%.o: %.c tests/test.mk $(prepared)
 	$(compile) $(filter-out -fvisibility=hidden,$(common_flags)) -Itests/engine -O1 -c -o $@ $<
-$(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(layout_sources))
+$(BUILD)/obj/open_page.o: $(page_source) $(prepared)
+	$(compile) $(filter-out -fvisibility=hidden,$(common_flags)) -O1 -c -o $@ $<
+$(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(layout_sources)) $(BUILD)/obj/open_page.o
 	$(archive)
 .PHONY: open-engine
 open-engine: $(open_engine)
 
-# Unless make was given a number of jobs already.
-in_parallel = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS))
+# Make again, in parallel unless it was given a number of jobs already. What a test prints is not mixed with other lines,
+# and a failed one does not keep the others from running.
+make_all = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(TEST_JOBS)) -k --output-sync=target all
+for_pytest := open-engine $(torn_program) $(torn_corpus)
 pytest := PYTHONS='$(PYTHONS)' PYTHONDONTWRITEBYTECODE=1 $(TEST_PYTHON) -m pytest -q -rs -p no:cacheprovider
 
 .PHONY: quick test test-all test-engine test-python
 # The C tests, and with the newest CPython in gdb what users meet first.
-quick_tests := $(addprefix tests/,e2e dropin snapshot layout) \
+quick_tests := $(addprefix tests/,e2e dropin layout snapshot/test_saving.py) \
     $(patsubst %,tests/frontend/test_%.py,commands core_file expression memory)
-quick: all
-	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory test-python SELECTION=--quick \
-	    TESTS='$(quick_tests)'
+quick: $(after_deps)
+	+@$(make_all) test-engine $(for_pytest)
+	@$(MAKE) --no-print-directory test-python SELECTION=--quick TESTS='$(quick_tests)'
 
 # The C tests are first, under -j too: their failures are nearer to the cause.
-test: all
-	@$(MAKE) --no-print-directory $(in_parallel) test-engine
-	@$(MAKE) --no-print-directory $(in_parallel) test-fuzz open-engine
+test: $(after_deps)
+	+@$(make_all) test-engine test-fuzz $(for_pytest)
 	@$(MAKE) --no-print-directory test-python
 
-test-all:
+test-all: $(after_deps)
 	@$(MAKE) --no-print-directory test SELECTION=--all
 
-test-engine: $(test_programs)
-	@failed=; for test in $^; do echo "$$test"; $(RUN) $$test || failed="$$failed $$test"; done; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+runs := $(test_programs:%=run-%)
+.PHONY: $(runs)
+test-engine: $(runs)
+$(runs): run-%: %
+	@echo "$<"; $(RUN) $<
 
-test-python: all open-engine $(torn_program) $(torn_corpus)
+test-python: $(after_deps)
+	+@$(make_all) $(for_pytest)
 	@echo "CPythons:"; PYTHONS='$(PYTHONS)' $(TEST_PYTHON) tests/support/pythons.py | sed 's/^/    /'
 	@$(pytest) -n $(TEST_JOBS) --dist loadfile $(SELECTION) $(or $(TESTS),tests) $(PYTEST_ARGS)
 

@@ -186,6 +186,11 @@ TM_API void tm_target_destroy(struct tm_target *target);
  */
 TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
                                               struct tm_target **result);
+/**
+ * The process runs while it is read, which only a front end that has no debugger does. Answers then say so: what the
+ * program allocates or frees meanwhile may be missing or counted half. A stopped process and a core need no call.
+ */
+TM_API void tm_target_set_moving(struct tm_target *target, bool moving);
 /** Bytes requested from `read` since the target was created. */
 TM_API uint64_t tm_target_bytes_read(const struct tm_target *target);
 /** When tracing began, in nanoseconds since 1970; 0: unknown, or no request has found it out yet. */
@@ -203,6 +208,19 @@ TM_API const char *tm_command_help(const char *command);
  * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete().
  */
 TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line);
+
+/** What a word of a command line is. */
+enum tm_word_kind {
+    TM_WORD_OPTION = 1, // also "--"
+    TM_WORD_VALUE = 2,  // of the option before it
+    TM_WORD_OPERAND = 3,
+};
+
+/**
+ * What words[index] is, of the words after the command's name. With it a front end finds an operand that is not for the
+ * engine, such as the target on a command line. An unknown option counts as one without a value.
+ */
+TM_API enum tm_word_kind tm_command_word(const char *command, const char *const *words, size_t index);
 
 enum tm_operand {
     TM_OPERAND_EXPRESSION = 1, // in the debugger's language: evaluate it, and call tm_request_set_address()

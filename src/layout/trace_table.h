@@ -122,11 +122,14 @@ enum tm_allocator {
 #define TM_SITE_SHARED 1u
 /** In tm_site.flags: the traceback lacks its oldest frames, within the frame limit, because the table had no room for them. */
 #define TM_SITE_SHORTENED 2u
+/** In tm_site.flags: older frames were cut off by the frame limit. If total_frames is not more than the node's depth, it is not
+ * known how many. */
+#define TM_SITE_CUT 4u
 
 /** Live blocks are allocations - frees and live bytes allocated - freed, modulo 2^64. */
 struct tm_site {
     uint32_t node;
-    uint16_t total_frames; // of the whole stack, at most 65535; at least the node's depth, which it is for CPython 3.8
+    uint16_t total_frames; // of the whole stack, at most 65535; the node's depth where TM_SITE_CUT and no more is known
     uint8_t allocator;     // enum tm_allocator
     uint8_t flags;
     uint32_t domain;      // tracemalloc's domain: 0 for CPython's own allocators
@@ -240,6 +243,12 @@ enum tm_state {
 #define TM_ROOT_DEBUG_BUILD 1u   // the interpreter is a Py_DEBUG build
 #define TM_ROOT_FREE_THREADED 2u // the interpreter has no global lock
 #define TM_ROOT_REUSE_EXACT 4u   // a block that CPython reuses from a free list has its latest traceback
+#define TM_ROOT_LEAN 8u          // the profile of the trace: the frames that were cut off are not counted
+// Up to CPython 3.12 one of these goes with TM_ROOT_REUSE_EXACT: how the tracer learns of the reuse.
+#define TM_ROOT_REUSE_BY_ENTRY 16u // by a jump in CPython's code
+#define TM_ROOT_REUSE_BY_SLOTS 32u // by CPython's table of traces, without the lock
+#define TM_ROOT_REUSE_BY_TABLE 64u // by the same, with the lock
+#define TM_ROOT_REUSE_WAY (TM_ROOT_REUSE_BY_ENTRY | TM_ROOT_REUSE_BY_SLOTS | TM_ROOT_REUSE_BY_TABLE)
 
 /** Traced memory as one side counts it. The whole is owned.traced + shared.traced, modulo 2^64. */
 struct tm_memory {

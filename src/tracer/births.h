@@ -45,7 +45,7 @@ uintptr_t find_born_elsewhere(uintptr_t object);
 void births_are_missed(void);
 
 /** Move a block of the map to another site. */
-static ALWAYS_INLINE void move_born(struct born born, uint32_t site, bool owns_lock)
+static ALWAYS_INLINE void move_born(profile_t profile, struct born born, uint32_t site, bool owns_lock)
 {
     uint32_t value = *born.slot;
     struct tm_site *old = TABLE_SITE(value & TM_SLOT_SITE_MASK), *new = TABLE_SITE(site);
@@ -57,14 +57,14 @@ static ALWAYS_INLINE void move_born(struct born born, uint32_t site, bool owns_l
     }
     size_t size = shadow_size(born.slot, value, born.block);
     uint32_t moved = (value & ~TM_SLOT_SITE_MASK) | site;
-    count_in_site(new, size);
+    count_in_site(profile, new, size);
     if (LIKELY(owns_lock)) {
         __atomic_store_n(born.slot, moved, __ATOMIC_RELEASE);
     } else if (!__atomic_compare_exchange_n(born.slot, &value, moved, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-        count_in_site_undo(new, size); // a thread that clears all traces was faster
+        count_in_site_undo(profile, new, size); // a thread that clears all traces was faster
         return;
     }
-    count_out_of_site(old, size);
+    count_out_of_site(profile, old, size);
     if (UNLIKELY(counters_are_shared(old) != counters_are_shared(new))) {
         count_out_of_whole(old, size);
         count_in_whole(new, size);

@@ -11,7 +11,7 @@ bool block_store_tracked(uint32_t domain, uintptr_t address, struct tracked_bloc
     struct tracked_block replaced;
     bool stored = tracked_put(domain, address, block, &replaced);
     if (replaced.site != 0)
-        count_out_of_site(TABLE_SITE(replaced.site), replaced.size);
+        count_out_of_site(profile_now, TABLE_SITE(replaced.site), replaced.size);
     return stored;
 }
 

@@ -12,7 +12,7 @@
 bool block_store_tracked(uint32_t domain, uintptr_t address, struct tracked_block block);
 
 /** Put a block into the table. Without a site, or without memory, it is lost, and counted as lost. */
-static ALWAYS_INLINE void block_publish(uintptr_t address, size_t size, uint32_t site)
+static ALWAYS_INLINE void block_publish(profile_t profile, uintptr_t address, size_t size, uint32_t site)
 {
     if (UNLIKELY(site == 0)) {
         table_lost_block();
@@ -20,7 +20,7 @@ static ALWAYS_INLINE void block_publish(uintptr_t address, size_t size, uint32_t
     }
     struct tm_site *counters = TABLE_SITE(site);
     bool stored;
-    count_in_site(counters, size);
+    count_in_site(profile, counters, size);
     if (LIKELY(shadow_is_key(address)))
         stored = shadow_store(address, size, site);
     else
@@ -28,7 +28,7 @@ static ALWAYS_INLINE void block_publish(uintptr_t address, size_t size, uint32_t
     if (LIKELY(stored)) {
         count_in_whole(counters, size);
     } else {
-        count_in_site_undo(counters, size);
+        count_in_site_undo(profile, counters, size);
         table_lost_block();
     }
 }
@@ -63,10 +63,10 @@ static ALWAYS_INLINE struct taken_block block_take(uintptr_t address)
 }
 
 /** A block that was taken is gone. */
-static ALWAYS_INLINE void block_end(const struct taken_block *block)
+static ALWAYS_INLINE void block_end(profile_t profile, const struct taken_block *block)
 {
     if (LIKELY(block->counters != NULL))
-        count_out_of_site(block->counters, block->size);
+        count_out_of_site(profile, block->counters, block->size);
 }
 
 #endif

@@ -14,6 +14,7 @@
 #ifndef TRACEMORTEM_TRACER_COUNTERS_H
 #define TRACEMORTEM_TRACER_COUNTERS_H
 
+#include "profile.h"
 #include "table.h"
 
 static inline void counter_add(uint64_t *counter, uint64_t amount)
@@ -68,13 +69,15 @@ static inline void count_in_whole_shared(uint64_t size)
 }
 
 /** An allocation, first step: the block is not published yet. */
-static inline void count_in_site(struct tm_site *site, uint64_t size)
+static inline void count_in_site(profile_t profile, struct tm_site *site, uint64_t size)
 {
     if (counters_are_shared(site)) {
         counter_note(1);
-        counter_add(&site->allocated, size);
-        counter_add(&site->allocations, 1);
-    } else {
+        if (profile->counts_sites) {
+            counter_add(&site->allocated, size);
+            counter_add(&site->allocations, 1);
+        }
+    } else if (profile->counts_sites) {
         site->allocated += size;
         counter_fence();
         site->allocations++;
@@ -83,10 +86,12 @@ static inline void count_in_site(struct tm_site *site, uint64_t size)
 }
 
 /** The block could not be published. */
-static inline void count_in_site_undo(struct tm_site *site, uint64_t size)
+static inline void count_in_site_undo(profile_t profile, struct tm_site *site, uint64_t size)
 {
-    counter_add(&site->allocations, (uint64_t)-1);
-    counter_add(&site->allocated, -size);
+    if (profile->counts_sites) {
+        counter_add(&site->allocations, (uint64_t)-1);
+        counter_add(&site->allocated, -size);
+    }
     if (counters_are_shared(site))
         counter_note(-1);
 }
@@ -131,14 +136,16 @@ static inline void count_out_of_whole_undo(const struct tm_site *site, uint64_t 
 }
 
 /** Second step: the block is no longer published. */
-static inline void count_out_of_site(struct tm_site *site, uint64_t size)
+static inline void count_out_of_site(profile_t profile, struct tm_site *site, uint64_t size)
 {
     counter_fence();
     if (counters_are_shared(site)) {
-        counter_add(&site->frees, 1);
-        counter_add(&site->freed, size);
+        if (profile->counts_sites) {
+            counter_add(&site->frees, 1);
+            counter_add(&site->freed, size);
+        }
         counter_note(-1);
-    } else {
+    } else if (profile->counts_sites) {
         site->frees++;
         counter_fence();
         site->freed += size;

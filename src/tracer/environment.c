@@ -22,7 +22,8 @@ struct variable {
 };
 
 static const struct variable frame_limit = {"TRACEMORTEM", 0, FRAME_LIMIT_MAX, 0, "a number of frames", " (0: off)"};
-static const struct variable reuse = {"TRACEMORTEM_REUSE", 0, 1, 1, "a switch", ""};
+static const struct variable reuse = {"TRACEMORTEM_REUSE", REUSE_FORGET, REUSE_EXACT_UNCHANGED,
+                                      REUSE_EXACT,         "a number",   ""};
 static const struct variable records = {"TRACEMORTEM_RECORDS", RECORDS_LEAST,       RECORDS_MOST,
                                         RECORDS_DEFAULT,       "a number of sites", ""};
 // The launcher asks for tracing by a variable of its own. So TRACEMORTEM remains as it was.
@@ -49,20 +50,19 @@ static bool read_number(const struct variable *variable, uint64_t *value)
     return true;
 }
 
-/** One line, whatever the value contains. */
-static void complain(const struct variable *variable)
+/** One line, whatever the value contains. Once a process. `wanted`: what would make sense, after "not". */
+static void complain(const char *name, const char *wanted)
 {
     static bool said;
     if (__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
         return;
     char shown[48];
-    const char *text = getenv(variable->name);
+    const char *text = getenv(name);
     snprintf(shown, sizeof shown, "%s", text == NULL ? "" : text);
     for (char *at = shown; *at != '\0'; at++)
         if ((unsigned char)*at < ' ' || *at == '\x7f')
             *at = '?';
-    say("%s=%s: not %s from %llu to %llu%s; continuing without tracing", variable->name, shown, variable->meaning,
-        (unsigned long long)variable->least, (unsigned long long)variable->most, variable->note);
+    say("%s=%s: not %s; continuing without tracing", name, shown, wanted);
 }
 
 static uint64_t number_of(const struct variable *variable)
@@ -75,15 +75,51 @@ static uint64_t number_of(const struct variable *variable)
 static bool is_sound(const struct variable *variable)
 {
     uint64_t value;
+    char wanted[96];
     if (read_number(variable, &value))
         return true;
-    complain(variable);
+    snprintf(wanted, sizeof wanted, "%s from %llu to %llu%s", variable->meaning, (unsigned long long)variable->least,
+             (unsigned long long)variable->most, variable->note);
+    complain(variable->name, wanted);
     return false;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// The profile
+
+static const char detail[] = "TRACEMORTEM_DETAIL";
+static const char launch_detail[] = "TRACEMORTEM_LAUNCH_DETAIL"; // the launcher's own, as with the frame limit
+
+/** The profile that a variable names; NULL: none. */
+static profile_t profile_of(const char *name)
+{
+    const char *text = getenv(name);
+    return text == NULL ? NULL : profile_called(text);
+}
+
+static bool detail_is_sound(void)
+{
+    const char *text = getenv(detail);
+    if (text == NULL || *text == '\0' || profile_called(text) != NULL)
+        return true;
+    complain(detail, "lean or full");
+    return false;
+}
+
+profile_t environment_profile(profile_t preset)
+{
+    profile_t profile = profile_of(launch_detail);
+    if (profile == NULL)
+        profile = profile_of(detail);
+    return profile == NULL ? preset : profile;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// What is asked
+
 bool environment_is_sound(void)
 {
-    return is_sound(&reuse) && is_sound(&records);
+    return is_sound(&reuse) && is_sound(&records) && detail_is_sound();
 }
 
 unsigned environment_frame_limit(void)
@@ -95,9 +131,9 @@ unsigned environment_frame_limit(void)
     return environment_is_sound() ? (unsigned)limit : 0;
 }
 
-bool environment_reuse(void)
+enum environment_reuse environment_reuse(void)
 {
-    return number_of(&reuse) != 0;
+    return (enum environment_reuse)number_of(&reuse);
 }
 
 uint64_t environment_records(void)
@@ -138,6 +174,7 @@ void environment_restore(void)
         return;
     launched = true;
     unsetenv(launch.name);
+    unsetenv(launch_detail);
     if (preloaded == NULL)
         return;
     // Our path is the first, and a colon divides it from what LD_PRELOAD was before.

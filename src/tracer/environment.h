@@ -8,14 +8,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "profile.h"
+
 /** How many frames to keep, if tracing is wanted from the start. 0: it is not, or some variable is nonsense. */
 unsigned environment_frame_limit(void);
 
 /** Whether the variables that say how to trace make sense. If not, this says so. */
 bool environment_is_sound(void);
 
+/** TRACEMORTEM_DETAIL: the profile to trace in. `preset` if it does not say, or is nonsense. */
+profile_t environment_profile(profile_t preset);
+
 /** TRACEMORTEM_REUSE: whether to watch objects created in memory from free lists. The default if it is nonsense. */
-bool environment_reuse(void);
+enum environment_reuse {
+    REUSE_FORGET,         // do not
+    REUSE_EXACT,          // the default
+    REUSE_EXACT_UNCHANGED // without changing the interpreter's code, or its slots for libc's functions
+};
+enum environment_reuse environment_reuse(void);
 
 /** TRACEMORTEM_RECORDS: at most how many sites. The default if it is nonsense. */
 uint64_t environment_records(void);

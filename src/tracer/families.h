@@ -3,7 +3,7 @@
 //
 // This file is included once for each use, so it has no include guard. Included as it is, it gives the facts as constants
 // (cpython_3_13). Where EACH_FAMILY(family) is defined it gives that for each row, such as an entry of a table. Where
-// COMPILE_HOOKS is defined it compiles hooks.inc.h for each row.
+// COMPILE_HOOKS is defined it compiles hooks.inc.h for each row, once in each profile.
 
 #include "facts/3.8.h"
 #define FAMILY 3_8

@@ -5,6 +5,9 @@
 EXPANDED(FAMILY)
 #undef EXPANDED
 #elif defined COMPILE_HOOKS
+#define PROFILE lean
+#include "hooks.inc.h"
+#define PROFILE full
 #include "hooks.inc.h"
 #endif
 

@@ -1,5 +1,6 @@
-// The hooks of each family, and installing them. What is inlined into them is in the headers: who calls (caller.h), from
-// where (stack.h), what becomes of the block (blocks.h, resize.h, births.h), and whether it is recorded (recording.h).
+// The hooks of each family and profile, and installing them. What is inlined into them is in the headers: who calls
+// (caller.h), from where (stack.h), what becomes of the block (blocks.h, resize.h, births.h), and whether it is recorded
+// (recording.h).
 
 #include "hooks.h"
 
@@ -11,45 +12,13 @@
 struct hook {
     PyMemAllocatorEx inner; // the allocator that we wrap
 };
-static struct hook hooks[HOOKED]; // their addresses are the hooks' contexts
+enum { PROFILES = 2 };
+// A thread may allocate while the allocators are being set: in the raw domain, in an interpreter with a lock of its own, or
+// where there is no lock. It may call the function of one allocator with the context of another. So each of our functions
+// knows which hook it is, and the context stays the inner allocator's.
+static struct hook hooks[PROFILES][HOOKED];
 
 static __thread unsigned passed_on; // bits: the hooks that were called and did not record
-
-// ---------------------------------------------------------------------------------------------------------------
-// free(), the same for all families
-
-static void hook_free(void *context, void *block)
-{
-    struct hook *hook = context;
-    if (LIKELY(block != NULL) && tracing_on()) {
-        struct taken_block taken = block_take((uintptr_t)block);
-        block_end(&taken);
-    }
-    hook->inner.free(hook->inner.ctx, block);
-}
-
-// Without a lock, a thread may allocate while the allocators are being set, and call the function of one with the context of
-// another. So each of our functions knows which hook it is, and the context stays the inner allocator's.
-
-static void free_without_lock(struct hook *hook, void *block)
-{
-    if (LIKELY(block != NULL) && tracing_on() && begin_update(cpython.facts)) {
-        struct taken_block taken = block_take((uintptr_t)block);
-        block_end(&taken);
-        end_update(cpython.facts);
-    }
-    hook->inner.free(hook->inner.ctx, block);
-}
-
-#define FREE_WITHOUT_LOCK(name, domain)                 \
-    static void free_##name(void *context, void *block) \
-    {                                                   \
-        (void)context;                                  \
-        free_without_lock(&hooks[domain], block);       \
-    }
-FREE_WITHOUT_LOCK(raw, PYMEM_DOMAIN_RAW)
-FREE_WITHOUT_LOCK(mem, PYMEM_DOMAIN_MEM)
-FREE_WITHOUT_LOCK(object, PYMEM_DOMAIN_OBJ)
 
 // ---------------------------------------------------------------------------------------------------------------
 // realloc() while nothing is recorded
@@ -63,26 +32,30 @@ static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, void
     struct resize resize = {.old = block_take((uintptr_t)block), .address = (uintptr_t)block};
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
     if (resized != NULL)
-        resize_commit(&resize);
+        resize_commit(profile_now, &resize);
     else
         resize_undo(&resize);
     return resized;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// The hooks of each family
+// The hooks of each family and profile
 
 #define COMPILE_HOOKS
 #include "families.h"
 
-static const struct family_hooks hooks_of_families[] = {
-#define EACH_FAMILY(family) {allocators_##family, on_birth_##family, walked_site_##family},
+#define HOOKS_IN(family, profile)                                                                        \
+    {                                                                                                    \
+        allocators_##family##_##profile, on_birth_##family##_##profile, walked_site_##family##_##profile \
+    }
+static const struct family_hooks hooks_of_families[][PROFILES] = {
+#define EACH_FAMILY(family) {HOOKS_IN(family, lean), HOOKS_IN(family, full)},
 #include "families.h"
 };
 
 const struct family_hooks *hooks_now(void)
 {
-    return &hooks_of_families[cpython.family];
+    return &hooks_of_families[cpython.family][profile_now->number - 1];
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -121,20 +94,16 @@ static void wrap_arenas(void)
 // ---------------------------------------------------------------------------------------------------------------
 // Installing
 
-typedef void (*free_function)(void *context, void *block);
-
-static free_function own_free(int domain)
+static struct hook *own_hook(int domain)
 {
-    static const free_function without_lock[HOOKED] = {free_raw, free_mem, free_object};
-    return cpython.facts->free_threaded ? without_lock[domain] : hook_free;
+    return &hooks[profile_now->number - 1][domain];
 }
 
 /** Our hook of a domain, which is to wrap `inner`. */
 static PyMemAllocatorEx own_allocator(int domain, const PyMemAllocatorEx *inner)
 {
     PyMemAllocatorEx own = hooks_now()->allocators[domain];
-    own.ctx = cpython.facts->free_threaded ? inner->ctx : &hooks[domain];
-    own.free = own_free(domain);
+    own.ctx = inner->ctx;
     return own;
 }
 
@@ -146,7 +115,7 @@ static bool is_ours(const PyMemAllocatorEx *allocator, int domain)
 /** Whether an allocator that is not our hook ends in it, because the program has wrapped the hook since. */
 static bool ends_in_hook(const PyMemAllocatorEx *allocator, int domain)
 {
-    if (hooks[domain].inner.malloc == NULL)
+    if (own_hook(domain)->inner.malloc == NULL)
         return false;
     bool was_paused = tracing_pause();
     passed_on = 0;
@@ -154,7 +123,7 @@ static bool ends_in_hook(const PyMemAllocatorEx *allocator, int domain)
     if (block != NULL)
         allocator->free(allocator->ctx, block);
     tracing_resume(was_paused);
-    return passed_on & 1u << domain;
+    return passed_on & 1u << (own_hook(domain) - hooks[0]);
 }
 
 void hooks_install(void)
@@ -165,10 +134,10 @@ void hooks_install(void)
         if (is_ours(&inner, domain) || ends_in_hook(&inner, domain))
             continue;
         PyMemAllocatorEx own = own_allocator(domain, &inner);
-        hooks[domain].inner = inner;
+        own_hook(domain)->inner = inner;
         PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own);
     }
-    code_set_free(own_free(PYMEM_DOMAIN_OBJ));
+    code_set_free(hooks_now()->allocators[PYMEM_DOMAIN_OBJ].free);
     wrap_arenas();
 }
 
@@ -180,6 +149,6 @@ void hooks_remove(void)
         PyMemAllocatorEx allocator;
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &allocator);
         if (is_ours(&allocator, domain))
-            PyMem_SetAllocator((PyMemAllocatorDomain)domain, &hooks[domain].inner);
+            PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own_hook(domain)->inner);
     }
 }

@@ -1,25 +1,28 @@
-// The allocation path, compiled once for each family: families.h defines FAMILY, then includes this file. FACTS are the
-// family's facts, as constants, and HOOK(name) is the family's name for a function.
+// The allocation path, compiled once for each family and profile: families.h defines FAMILY, family.inc.h defines PROFILE and
+// includes this file. FACTS are the family's facts and OWN_PROFILE is the profile, both as constants. HOOK(name) is the name
+// of a function for this family and profile.
 //
 // A debugger sees an update in flight in the order of the stores, which docs/layout.md explains.
 
-#define PASTE(name, family) name##_##family
-#define PASTE_EXPANDED(name, family) PASTE(name, family)
-#define HOOK(name) PASTE_EXPANDED(name, FAMILY)
-#define FACTS (&HOOK(cpython))
+#define PASTE(name, suffix) name##_##suffix
+#define PASTE_EXPANDED(name, suffix) PASTE(name, suffix)
+#define HOOK(name) PASTE_EXPANDED(PASTE_EXPANDED(name, FAMILY), PROFILE)
+#define FACTS (&PASTE_EXPANDED(cpython, FAMILY))
+#define OWN_PROFILE (&PASTE_EXPANDED(profile, PROFILE))
+#define OWN_HOOKS (hooks[OWN_PROFILE->number - 1])
 
 // ---------------------------------------------------------------------------------------------------------------
 // The site of what is allocated now
 
 static __attribute__((noinline)) struct transition *HOOK(follow)(uintptr_t newest, uint32_t lowest)
 {
-    return stack_follow(FACTS, newest, lowest);
+    return stack_follow(FACTS, OWN_PROFILE, newest, lowest);
 }
 
 /** stack_here(), compiled once: this keeps the hooks' own code small. */
 static __attribute__((noinline)) struct transition *HOOK(here)(const PyThreadState *thread)
 {
-    return stack_here(FACTS, thread, HOOK(follow));
+    return stack_here(FACTS, OWN_PROFILE, thread, HOOK(follow));
 }
 
 /** The shared site of what a thread without the lock allocates now, by walking its frames; 0: no room. */
@@ -27,11 +30,11 @@ static __attribute__((noinline)) uint32_t HOOK(walked_site)(const PyThreadState 
                                                             uint32_t domain)
 {
     table_lock();
-    struct stack_trace trace = stack_walk(FACTS, thread);
+    struct stack_trace trace = stack_walk(FACTS, OWN_PROFILE, thread);
     struct site_key key = {.node = trace.node,
                            .total_frames = (uint16_t)trace.total_frames,
                            .allocator = (uint8_t)allocator,
-                           .flags = TM_SITE_SHARED | (trace.shortened ? TM_SITE_SHORTENED : 0),
+                           .flags = (uint8_t)(TM_SITE_SHARED | trace.flags),
                            .domain = domain};
     uint32_t site = intern_site(&key);
     table_unlock();
@@ -60,7 +63,7 @@ static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller calle
 static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
 {
     uint32_t site = HOOK(site)(allocator, caller);
-    block_publish((uintptr_t)block, size, site);
+    block_publish(OWN_PROFILE, (uintptr_t)block, size, site);
     if (allocator == TM_ALLOCATOR_OBJECT) {
         fresh_block.address = (uintptr_t)block;
         fresh_block.size = size;
@@ -69,13 +72,13 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
 
 static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count, size_t size)
 {
-    bool traced = enter();
+    bool traced = enter(OWN_PROFILE);
     void *block = zeroed ? hook->inner.calloc(hook->inner.ctx, count, size) : hook->inner.malloc(hook->inner.ctx, size);
     if (UNLIKELY(!traced)) {
-        passed_on |= 1u << (hook - hooks);
+        passed_on |= 1u << (hook - hooks[0]);
         return block;
     }
-    if (LIKELY(block != NULL) && LIKELY(begin_update(FACTS))) {
+    if (LIKELY(block != NULL) && LIKELY(begin_update(FACTS, OWN_PROFILE))) {
         HOOK(record)(allocator, find_caller(FACTS, allocator), block, zeroed ? count * size : size);
         end_update(FACTS);
     }
@@ -87,9 +90,9 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
 {
     if (block == NULL)
         return HOOK(allocate)(hook, allocator, false, 1, size);
-    if (!tracing_on() || UNLIKELY(!begin_update(FACTS)))
+    if (!tracing_in(OWN_PROFILE) || UNLIKELY(!begin_update(FACTS, OWN_PROFILE)))
         return hook->inner.realloc(hook->inner.ctx, block, size);
-    if (UNLIKELY(!enter())) {
+    if (UNLIKELY(!enter(OWN_PROFILE))) {
         void *unrecorded = resize_unrecorded(hook, block, size);
         end_update(FACTS);
         return unrecorded;
@@ -98,7 +101,7 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
     struct resize resize = resize_begin((uintptr_t)block, caller);
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
     if (LIKELY(resized != NULL)) {
-        resize_commit(&resize);
+        resize_commit(OWN_PROFILE, &resize);
         HOOK(record)(allocator, caller, resized, size);
     } else {
         resize_undo(&resize);
@@ -107,6 +110,19 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
     end_update(FACTS);
     leave();
     return resized;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// free()
+
+static ALWAYS_INLINE void HOOK(deallocate)(struct hook *hook, void *block)
+{
+    if (LIKELY(block != NULL) && tracing_in(OWN_PROFILE) && LIKELY(begin_update(FACTS, OWN_PROFILE))) {
+        struct taken_block taken = block_take((uintptr_t)block);
+        block_end(OWN_PROFILE, &taken);
+        end_update(FACTS);
+    }
+    hook->inner.free(hook->inner.ctx, block);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -129,16 +145,16 @@ static void HOOK(on_birth)(uintptr_t object)
 {
     bool is_fresh = object - fresh_block.address < fresh_block.size;
     fresh_block.size = 0;
-    if (is_fresh || !tracing_on() || (FACTS->answers_unrecorded && recording_inside))
+    if (is_fresh || !tracing_in(OWN_PROFILE) || (FACTS->answers_unrecorded && recording_inside))
         return;
-    if (UNLIKELY(!begin_update(FACTS)))
+    if (UNLIKELY(!begin_update(FACTS, OWN_PROFILE)))
         return;
     struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(object, OWN_HEADERS);
     struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
     if (LIKELY(born.slot != NULL)) {
         uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
         if (LIKELY(site != 0))
-            move_born(born, site, caller.owns_lock);
+            move_born(OWN_PROFILE, born, site, caller.owns_lock);
     } else {
         HOOK(birth_elsewhere)(object, caller);
     }
@@ -148,35 +164,47 @@ static void HOOK(on_birth)(uintptr_t object)
 // ---------------------------------------------------------------------------------------------------------------
 // As allocators
 
-#define OWN_HOOK(allocator) (FACTS->free_threaded ? &hooks[(allocator)-TM_ALLOCATOR_RAW] : context)
+#define OWN_HOOK(allocator) (&OWN_HOOKS[(allocator)-TM_ALLOCATOR_RAW])
 #define HOOKS_OF(name, allocator)                                                 \
     static void *HOOK(name##_malloc)(void *context, size_t size)                  \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(allocate)(OWN_HOOK(allocator), allocator, false, 1, size);    \
     }                                                                             \
     static void *HOOK(name##_calloc)(void *context, size_t count, size_t size)    \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(allocate)(OWN_HOOK(allocator), allocator, true, count, size); \
     }                                                                             \
     static void *HOOK(name##_realloc)(void *context, void *block, size_t size)    \
     {                                                                             \
+        (void)context;                                                            \
         return HOOK(reallocate)(OWN_HOOK(allocator), allocator, block, size);     \
+    }                                                                             \
+    static void HOOK(name##_free)(void *context, void *block)                     \
+    {                                                                             \
+        (void)context;                                                            \
+        HOOK(deallocate)(OWN_HOOK(allocator), block);                             \
     }
 
 HOOKS_OF(raw, TM_ALLOCATOR_RAW)
 HOOKS_OF(mem, TM_ALLOCATOR_MEM)
 HOOKS_OF(object, TM_ALLOCATOR_OBJECT)
 
-#define ALLOCATOR(name)                                                                               \
-    {                                                                                                 \
-        .malloc = HOOK(name##_malloc), .calloc = HOOK(name##_calloc), .realloc = HOOK(name##_realloc) \
+#define ALLOCATOR(name)                                                                                \
+    {                                                                                                  \
+        .malloc = HOOK(name##_malloc), .calloc = HOOK(name##_calloc), .realloc = HOOK(name##_realloc), \
+        .free = HOOK(name##_free),                                                                     \
     }
 static const PyMemAllocatorEx HOOK(allocators)[HOOKED] = {ALLOCATOR(raw), ALLOCATOR(mem), ALLOCATOR(object)};
 
 #undef ALLOCATOR
 #undef HOOKS_OF
 #undef OWN_HOOK
+#undef OWN_HOOKS
+#undef OWN_PROFILE
 #undef FACTS
 #undef HOOK
 #undef PASTE_EXPANDED
 #undef PASTE
+#undef PROFILE

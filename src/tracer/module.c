@@ -19,9 +19,9 @@ static PyObject *none(void)
     return Py_None;
 }
 
-static PyObject *start(unsigned limit)
+static PyObject *start(unsigned limit, profile_t profile)
 {
-    const char *problem = tracing_start(limit);
+    const char *problem = tracing_start(limit, profile);
     if (problem != NULL) {
         PyErr_Format(PyExc_RuntimeError, "tracemortem: %s", problem);
         return NULL;
@@ -39,14 +39,27 @@ static PyObject *module_start(PyObject *module, PyObject *arguments)
         PyErr_Format(PyExc_ValueError, "the number of frames must be in range [1; %i]", FRAME_LIMIT_MAX);
         return NULL;
     }
-    return environment_is_sound() ? start((unsigned)limit) : none();
+    return environment_is_sound() ? start((unsigned)limit, environment_profile(&profile_full)) : none();
 }
 
 static PyObject *module_start_as_asked(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
     unsigned limit = tracing_on() ? 0 : environment_frame_limit();
-    return limit == 0 ? none() : start(limit);
+    return limit == 0 ? none() : start(limit, environment_profile(&profile_lean));
+}
+
+static PyObject *module_start_for_launcher(PyObject *module, PyObject *arguments)
+{
+    int limit;
+    const char *detail;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "is:_start_for_launcher", &limit, &detail))
+        return NULL;
+    profile_t profile = profile_called(detail);
+    if (profile == NULL)
+        profile = environment_profile(&profile_lean);
+    return environment_is_sound() ? start((unsigned)limit, profile) : none();
 }
 
 static PyObject *module_stop(PyObject *module, PyObject *unused)
@@ -114,6 +127,9 @@ static PyMethodDef functions[] = {
      "start($module, nframe=1, /)\n--\n\nStart tracing, with up to nframe frames for each memory block."},
     {"_start_as_asked", module_start_as_asked, METH_NOARGS,
      "_start_as_asked($module, /)\n--\n\nStart tracing if TRACEMORTEM in the environment says so."},
+    {"_start_for_launcher", module_start_for_launcher, METH_VARARGS,
+     "_start_for_launcher($module, nframe, detail, /)\n--\n\nStart tracing in this detail, or by default if it is "
+     "empty."},
     {"stop", module_stop, METH_NOARGS, "stop($module, /)\n--\n\nStop tracing and forget all traces."},
     {"is_tracing", module_is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while tracing."},
     {"clear_traces", module_clear_traces, METH_NOARGS, "clear_traces($module, /)\n--\n\nForget all traces so far."},

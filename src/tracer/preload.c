@@ -7,12 +7,12 @@
 #define _GNU_SOURCE
 #include <string.h>
 
-#include "birth_events.h"
 #include "environment.h"
 #include "interpreter.h"
 #include "module.h"
 #include "recording.h"
 #include "say.h"
+#include "stock.h"
 #include "table.h"
 #include "tracing.h"
 
@@ -61,7 +61,7 @@ static void take_built_in_modules(void)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
         if (strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
-            birth_events_stock_init = entry->init;
+            stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
 #define WATCH(module)                                                                               \
@@ -77,6 +77,7 @@ static void take_built_in_modules(void)
 static void begin(void)
 {
     unsigned frame_limit = environment_frame_limit();
+    profile_t profile = environment_profile(&profile_lean);
     environment_restore();
     const char *problem = cpython_attach();
     if (problem == NULL)
@@ -91,7 +92,7 @@ static void begin(void)
     // The stock tracer would put its hooks on top of ours, and do the same work again.
     environment_hide_stock();
     take_built_in_modules();
-    problem = tracing_start(frame_limit);
+    problem = tracing_start(frame_limit, profile);
     if (problem != NULL)
         complain("cannot trace", problem);
 }

@@ -1,27 +1,34 @@
 /**
- * Whether what happens now is recorded: tracing is on, and this thread is not inside a hook already.
+ * Whether what happens now is recorded: tracing is on, in this profile, and this thread is not inside a hook already.
  */
 #ifndef TRACEMORTEM_TRACER_RECORDING_H
 #define TRACEMORTEM_TRACER_RECORDING_H
 
 #include "cpython.h"
+#include "profile.h"
 #include "selfcheck.h"
 #include "writers.h"
 
-/** The switch. The hooks stay installed where they cannot be removed, and then only pass on. */
-extern bool recording_switch;
+/** The switch: the number of the profile that is recorded; 0: tracing is off. Where hooks cannot be removed they stay
+ * installed; those of another profile only pass on. */
+extern int recording_switch;
 /** This thread is inside a hook, or paused. A call from there is not recorded: the outer hook records the block. */
 extern __thread bool recording_inside;
 
 static ALWAYS_INLINE bool tracing_on(void)
 {
-    return LIKELY(__atomic_load_n(&recording_switch, __ATOMIC_RELAXED));
+    return LIKELY(__atomic_load_n(&recording_switch, __ATOMIC_RELAXED) != 0);
+}
+
+static ALWAYS_INLINE bool tracing_in(profile_t profile)
+{
+    return LIKELY(__atomic_load_n(&recording_switch, __ATOMIC_RELAXED) == profile->number);
 }
 
 /** Whether to record what happens now. If so, leave() ends it. */
-static ALWAYS_INLINE bool enter(void)
+static ALWAYS_INLINE bool enter(profile_t profile)
 {
-    if (UNLIKELY(recording_inside) || !tracing_on())
+    if (UNLIKELY(recording_inside) || !tracing_in(profile))
         return false;
     recording_inside = true;
     return true;
@@ -34,12 +41,12 @@ static ALWAYS_INLINE void leave(void)
 }
 
 /** Whether to change the table now. If so, end_update() ends it. No only without a global lock: tracing has just ended. */
-static ALWAYS_INLINE bool begin_update(facts_t facts)
+static ALWAYS_INLINE bool begin_update(facts_t facts, profile_t profile)
 {
     if (!facts->free_threaded)
         return true;
     writer_begin();
-    if (tracing_on())
+    if (tracing_in(profile))
         return true;
     writer_end();
     return false;

@@ -15,7 +15,7 @@ void resize_undo(const struct resize *resize)
     if (stored) {
         count_in_whole(old->counters, old->size);
     } else {
-        count_out_of_site(old->counters, old->size);
+        count_out_of_site(profile_now, old->counters, old->size);
         table_lost_block();
     }
 }

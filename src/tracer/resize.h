@@ -47,9 +47,9 @@ static ALWAYS_INLINE struct resize resize_begin(uintptr_t address, struct caller
 }
 
 /** realloc() has succeeded: the old block is gone. */
-static ALWAYS_INLINE void resize_commit(const struct resize *resize)
+static ALWAYS_INLINE void resize_commit(profile_t profile, const struct resize *resize)
 {
-    block_end(&resize->old);
+    block_end(profile, &resize->old);
 }
 
 /** realloc() has failed: the old block goes back into the table. */

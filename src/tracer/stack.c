@@ -177,13 +177,14 @@ struct transition *stack_learn(const struct transition *key, struct stack_entry 
 uint32_t stack_find_site(struct transition *transition, unsigned allocator)
 {
     uint32_t kept = TABLE_NODE(transition->node)->depth;
-    bool counted = cpython.facts->counts_frames;
-    uint32_t there = counted ? transition->depth : stack.entries[stack.count].depth;
-    bool shortened = kept < there && kept < table->frame_limit;
+    bool counted = stack_counts(cpython.facts, profile_now);
+    // Without any frame, TM_NODE_UNKNOWN counts as one.
+    uint32_t there = counted || transition == &stack.no_frames ? transition->depth : stack.entries[stack.count].depth;
+    bool cut = there > table->frame_limit, shortened = kept < there && kept < table->frame_limit;
     struct site_key key = {.node = transition->node,
-                           .total_frames = (uint16_t)(counted ? there : kept),
+                           .total_frames = (uint16_t)(cut && !counted ? kept : there),
                            .allocator = (uint8_t)allocator,
-                           .flags = (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0) |
+                           .flags = (allocator == TM_ALLOCATOR_RAW ? TM_SITE_SHARED : 0) | (cut ? TM_SITE_CUT : 0) |
                                     (shortened ? TM_SITE_SHORTENED : 0)};
     table_lock();
     uint32_t site = intern_site(&key);

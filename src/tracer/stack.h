@@ -15,6 +15,7 @@
 #define TRACEMORTEM_TRACER_STACK_H
 
 #include "intern.h"
+#include "profile.h"
 
 enum {
     STACK_ENTRIES = 1 << 15,    // deeper stacks are walked at each allocation
@@ -45,7 +46,7 @@ struct stack_entry {
 struct transition {
     uintptr_t word;
     uint32_t callers; // a path
-    uint32_t depth;   // of the newest frame; 0: this is about the frame as a caller
+    uint32_t depth;   // see stack_depth(); 0: this is about the frame as a caller
     uint32_t node;    // of the newest frame; or the path that ends with the frame as a caller
     uint32_t site[2]; // of the allocators mem and object; 0: not known
 };
@@ -194,17 +195,24 @@ static ALWAYS_INLINE struct transition *stack_transition(facts_t facts, uint32_t
     return stack_learn(&key, entry, (const void *)frame_code(facts, frame), frame_instruction(facts, frame));
 }
 
-/** The depth in the newest frame's transition: it is part of the site where tracemalloc counts all frames. */
-static ALWAYS_INLINE uint32_t stack_depth(facts_t facts, uint32_t depth)
+/** Whether the number of all frames is known, where older ones were cut off. */
+static ALWAYS_INLINE bool stack_counts(facts_t facts, profile_t profile)
 {
-    return facts->counts_frames ? depth : 1;
+    return facts->counts_frames && profile->counts_frames;
+}
+
+/** The depth in the newest frame's transition is the number of frames; where that is not known, 2 if older ones were cut off
+ * by the frame limit, and 1 if there are none. */
+static ALWAYS_INLINE uint32_t stack_depth(facts_t facts, profile_t profile, uint32_t depth)
+{
+    return stack_counts(facts, profile) ? depth : 1u + (depth > table->frame_limit);
 }
 
 /** The entry just below the window of the entry `top`. */
 static ALWAYS_INLINE uint32_t stack_floor(uint32_t top)
 {
     uint32_t limit = table->frame_limit, floor = top > limit ? top - limit : 0;
-    while (floor > 0 && stack.entries[floor].depth + limit > stack.entries[top].depth)
+    while (floor > 0 && (stack.entries[floor].depth + limit > stack.entries[top].depth || stack.entries[floor].skipped))
         floor--;
     return floor < stack.unsettled ? floor : stack.unsettled - 1;
 }
@@ -247,7 +255,7 @@ enum { STACK_BROKEN = 0 };
  * above a frame that has not begun (up to 3.11 it may; such a frame is `unsettled` and kept above the floor). And no other
  * frame takes the place of an internal one, in the C stack, until the interpreter maps memory: see arena_alloc() in hooks.c.
  */
-static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, uint32_t top, uint32_t floor)
+static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, profile_t profile, uint32_t top, uint32_t floor)
 {
     uint32_t lowest = top + 1;
     const uintptr_t *known = &stack.frames[top], *end = &stack.frames[floor];
@@ -262,7 +270,7 @@ static ALWAYS_INLINE uint32_t stack_compare(facts_t facts, uint32_t top, uint32_
             return STACK_BROKEN;
         frame = *known;
     }
-    end = facts->counts_frames ? stack.frames : end;
+    end = stack_counts(facts, profile) ? stack.frames : end;
     for (; known - end >= 4; frame = *known) {
         // cppcheck-suppress objectIndex // `frames` is an array; cppcheck takes it for the local variable
         if (UNLIKELY(frame_previous(facts, frame) != known[-1] || frame_previous(facts, known[-1]) != known[-2] ||
@@ -304,7 +312,7 @@ static ALWAYS_INLINE uint32_t stack_find(uintptr_t frame)
 }
 
 /** Frames were entered or left: find the newest frame that we remember, and fill in the newer ones. */
-static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
+static ALWAYS_INLINE bool stack_move(facts_t facts, profile_t profile, uintptr_t newest)
 {
     uintptr_t entered[STACK_STEPS];
     uint32_t count = 0, known = 0;
@@ -320,7 +328,7 @@ static ALWAYS_INLINE bool stack_move(facts_t facts, uintptr_t newest)
             return stack_rebuild(facts, newest);
         entered[count++] = frame;
     }
-    uint32_t lowest = stack_compare(facts, known, stack_floor(known));
+    uint32_t lowest = stack_compare(facts, profile, known, stack_floor(known));
     if (lowest == STACK_BROKEN || known + count >= STACK_ENTRIES)
         return stack_rebuild(facts, newest);
     stack.count = known;
@@ -354,12 +362,13 @@ static ALWAYS_INLINE void stack_find_path(facts_t facts, uint32_t index)
 
 /** As stack_here(), if the stack has changed or its transition is not known: `lowest` is from stack_compare(), or
  * STACK_BROKEN if the newest frame is another one. */
-static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t newest, uint32_t lowest)
+static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, profile_t profile, uintptr_t newest,
+                                                     uint32_t lowest)
 {
     stack.last = NULL;
     if (lowest != STACK_BROKEN)
         stack_refresh(facts, lowest);
-    else if (!stack_move(facts, newest))
+    else if (!stack_move(facts, profile, newest))
         return NULL;
     uint32_t top = stack.count;
     stack.floor = stack_floor(top);
@@ -369,8 +378,8 @@ static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t ne
         return stack.last = &stack.no_frames;
     if (stack.entries[top - 1].path == PATH_UNKNOWN)
         stack_find_path(facts, top - 1);
-    struct transition *transition =
-        stack_transition(facts, top, stack.entries[top - 1].path, stack_depth(facts, stack.entries[top].depth));
+    struct transition *transition = stack_transition(facts, top, stack.entries[top - 1].path,
+                                                     stack_depth(facts, profile, stack.entries[top].depth));
     if (transition != &stack.passing)
         stack.last = transition;
     return transition;
@@ -380,14 +389,14 @@ static ALWAYS_INLINE struct transition *stack_follow(facts_t facts, uintptr_t ne
  * The transition of the lock holder's present stack, with its node and sites. NULL: the stack is too deep, see stack_walk().
  * `thread` is the holder's state, `follow` is stack_follow() out of line.
  */
-static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThreadState *thread,
+static ALWAYS_INLINE struct transition *stack_here(facts_t facts, profile_t profile, const PyThreadState *thread,
                                                    struct transition *(*follow)(uintptr_t newest, uint32_t lowest))
 {
     uintptr_t newest = current_frame(facts, thread);
     uint32_t top = stack.count;
     if (UNLIKELY(newest != stack.frames[top]))
         return follow(newest, STACK_BROKEN);
-    uint32_t lowest = stack_compare(facts, top, stack.floor);
+    uint32_t lowest = stack_compare(facts, profile, top, stack.floor);
     if (lowest > top && LIKELY(stack.last != NULL))
         return stack.last;
     struct stack_entry *entry = &stack.entries[top];
@@ -396,8 +405,8 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThread
     // Only the newest frame has moved on. A word in the table is of a function that has begun.
     uint32_t callers = entry[-1].path, depth = entry[-1].depth + 1u;
     uintptr_t word = frame_word(facts, newest);
-    struct transition *transition = stack_place(word, callers, stack_depth(facts, depth));
-    if (UNLIKELY(!transition_is(transition, word, callers, stack_depth(facts, depth))))
+    struct transition *transition = stack_place(word, callers, stack_depth(facts, profile, depth));
+    if (UNLIKELY(!transition_is(transition, word, callers, stack_depth(facts, profile, depth))))
         return follow(newest, lowest);
     *entry = (struct stack_entry){.word = word, .path = PATH_UNKNOWN, .depth = depth & INT32_MAX};
     return stack.last = transition;
@@ -409,19 +418,20 @@ static ALWAYS_INLINE struct transition *stack_here(facts_t facts, const PyThread
 struct stack_trace {
     uint32_t node;
     uint32_t total_frames;
-    bool shortened; // there was no room for all frames that a traceback keeps
+    uint8_t flags; // TM_SITE_CUT, TM_SITE_SHORTENED
 };
 
 /** The node of the `kept` frames in stack_window, or without room for them, of the newest one. Holding table_lock. */
 uint32_t stack_intern_window(uint32_t kept);
 
 /** Walk and intern the frames of `thread`: the calling thread's own state, or NULL. Holding table_lock. */
-static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThreadState *thread)
+static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, profile_t profile, const PyThreadState *thread)
 {
     struct stack_trace trace = {0};
     uint32_t kept = 0;
     uintptr_t frame = thread == NULL ? 0 : current_frame(facts, thread);
-    uint32_t counted = facts->counts_frames ? TOTAL_FRAMES_LIMIT : table->frame_limit;
+    bool counts = stack_counts(facts, profile) || table->frame_limit >= TOTAL_FRAMES_LIMIT;
+    uint32_t counted = counts ? TOTAL_FRAMES_LIMIT : table->frame_limit + 1;
     for (; frame != 0 && trace.total_frames < counted; frame = frame_previous(facts, frame)) {
         if (!frame_is_complete(facts, frame))
             continue;
@@ -437,7 +447,12 @@ static ALWAYS_INLINE struct stack_trace stack_walk(facts_t facts, const PyThread
     if (kept == 0)
         return (struct stack_trace){.node = TM_NODE_UNKNOWN, .total_frames = 1};
     trace.node = stack_intern_window(kept);
-    trace.shortened = TABLE_NODE(trace.node)->depth < kept;
+    if (trace.total_frames > kept)
+        trace.flags |= TM_SITE_CUT;
+    if (TABLE_NODE(trace.node)->depth < kept)
+        trace.flags |= TM_SITE_SHORTENED;
+    if (trace.flags & TM_SITE_CUT && !counts)
+        trace.total_frames = TABLE_NODE(trace.node)->depth;
     return trace;
 }
 

@@ -182,6 +182,8 @@ static PyObject *make_trace(struct maker *maker, const struct tm_site *site, uin
         return NULL;
     if (!maker->with_totals)
         return Py_BuildValue("IKO", site->domain, (unsigned long long)size, traceback);
+    if (site->flags & TM_SITE_CUT && site->total_frames <= TABLE_NODE(site->node)->depth)
+        return Py_BuildValue("IKOO", site->domain, (unsigned long long)size, traceback, Py_None);
     return Py_BuildValue("IKOI", site->domain, (unsigned long long)size, traceback, (unsigned)site->total_frames);
 }
 

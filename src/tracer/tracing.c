@@ -9,7 +9,7 @@
 #include "recording.h"
 #include "stack.h"
 
-bool recording_switch;
+int recording_switch;
 __thread bool recording_inside;
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -56,10 +56,19 @@ static bool prepare_process(void)
     return prepared = true;
 }
 
-/** With writers_lock(). */
-static const char *start(unsigned frame_limit)
+/** The root tells the profile of the trace. Atomically, because births.c changes another flag. */
+static void set_root_profile(void)
 {
-    if (recording_switch)
+    if (profile_now->number == PROFILE_LEAN)
+        __atomic_fetch_or(&table->flags, TM_ROOT_LEAN, __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(&table->flags, ~TM_ROOT_LEAN, __ATOMIC_RELAXED);
+}
+
+/** With writers_lock(). */
+static const char *start(unsigned frame_limit, profile_t profile)
+{
+    if (recording_switch != 0)
         return NULL;
     if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE)
         return CPYTHON_STRANGE_FRAMES;
@@ -68,23 +77,25 @@ static const char *start(unsigned frame_limit)
         return problem;
     if (!stack_reset() || !prepare_process())
         return "no memory to begin tracing";
+    profile_now = profile;
     hooks_install();
     writers_hold();
     reset_table();
+    set_root_profile();
     table->frame_limit = frame_limit;
     table->started = table_now();
     table->starts++;
     table->state = TM_STATE_TRACING;
-    __atomic_store_n(&recording_switch, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&recording_switch, profile->number, __ATOMIC_RELEASE);
     writers_release();
     return NULL;
 }
 
-const char *tracing_start(unsigned frame_limit)
+const char *tracing_start(unsigned frame_limit, profile_t profile)
 {
     bool was_on = tracing_on();
     writers_lock();
-    const char *problem = start(frame_limit);
+    const char *problem = start(frame_limit, profile);
     writers_unlock();
     if (problem == NULL && !was_on) {
         births_forget_missed();
@@ -106,10 +117,10 @@ void tracing_catch_up(void)
 /** With writers_lock(). */
 static void stop(void)
 {
-    if (!recording_switch)
+    if (recording_switch == 0)
         return;
     selfcheck("before tracing stops");
-    __atomic_store_n(&recording_switch, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&recording_switch, 0, __ATOMIC_SEQ_CST);
     table->state = TM_STATE_CLEARING;
     birth_events_end();
     hooks_remove();
@@ -134,7 +145,7 @@ void tracing_stop(void)
 
 void tracing_memory(uint64_t *traced, uint64_t *peak)
 {
-    if (table == NULL || !recording_switch) {
+    if (table == NULL || recording_switch == 0) {
         *traced = *peak = 0;
         return;
     }
@@ -181,7 +192,7 @@ static void clear_leaf(void *context, uintptr_t base, uint32_t *leaf, uint64_t *
         if (size > TM_SIZE_MASK)
             shadow_erase_escape(address);
         count_out_of_whole(site, size);
-        count_out_of_site(site, size);
+        count_out_of_site(profile_now, site, size);
     }
 }
 
@@ -190,7 +201,7 @@ static void clear_tracked(void)
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         struct tracked_block block;
         if (tracked_take_record(id, &block))
-            count_out_of_site(TABLE_SITE(block.site), block.size);
+            count_out_of_site(profile_now, TABLE_SITE(block.site), block.size);
     }
 }
 
@@ -209,7 +220,7 @@ static void clear_totals(void)
 /** With writers_lock(). */
 static void clear(void)
 {
-    if (!recording_switch)
+    if (recording_switch == 0)
         return;
     selfcheck("before traces are cleared");
     writers_hold();

@@ -7,10 +7,12 @@
 
 #include <stdint.h>
 
+#include "profile.h"
+
 enum { FRAME_LIMIT_MAX = 65535 };
 
 /** Begin to trace, with up to `frame_limit` frames for each block. While tracing: nothing. NULL, or why not. */
-const char *tracing_start(unsigned frame_limit);
+const char *tracing_start(unsigned frame_limit, profile_t profile);
 /** Forget all traces, and stop. */
 void tracing_stop(void);
 /** Forget all traces, and go on. */

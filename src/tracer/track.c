@@ -19,19 +19,19 @@ static void forget(uint32_t domain, uintptr_t address)
 {
     // In domain 0 it may be a block that a hook has recorded.
     struct taken_block taken = domain == 0 ? block_take(address) : block_take_tracked(domain, address);
-    block_end(&taken);
+    block_end(profile_now, &taken);
 }
 
 /** Put a block of this site into the tracked ones. False: no memory. */
 static bool store(uint32_t domain, uintptr_t address, size_t size, uint32_t site)
 {
     struct tm_site *counters = TABLE_SITE(site);
-    count_in_site(counters, size);
+    count_in_site(profile_now, counters, size);
     bool stored = block_store_tracked(domain, address, (struct tracked_block){.size = size, .site = site});
     if (stored)
         count_in_whole(counters, size);
     else
-        count_in_site_undo(counters, size);
+        count_in_site_undo(profile_now, counters, size);
     return stored;
 }
 
@@ -58,8 +58,8 @@ int track_block(unsigned domain, uintptr_t address, size_t size)
         return stock == NULL ? NOT_TRACING : stock(domain, address, size);
     }
     bool stored = true;
-    if (enter()) {
-        if (begin_update(cpython.facts)) {
+    if (enter(profile_now)) {
+        if (begin_update(cpython.facts, profile_now)) {
             stored = record(domain, address, size);
             end_update(cpython.facts);
         }
@@ -75,8 +75,8 @@ int untrack_block(unsigned domain, uintptr_t address)
         *(void **)&stock = interpreter_function("PyTraceMalloc_Untrack");
         return stock == NULL ? NOT_TRACING : stock(domain, address);
     }
-    if (enter()) {
-        if (begin_update(cpython.facts)) {
+    if (enter(profile_now)) {
+        if (begin_update(cpython.facts, profile_now)) {
             forget(domain, address);
             end_update(cpython.facts);
         }

@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from selection import thorough
+
+pytestmark = thorough
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))

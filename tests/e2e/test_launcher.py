@@ -26,7 +26,11 @@ STATE = (
 
 def clean(environment):
     """The launcher's own variables in an environment."""
-    return [name for name in ("LD_PRELOAD", "TRACEMORTEM", "TRACEMORTEM_LAUNCH") if name in environment]
+    return [
+        name
+        for name in ("LD_PRELOAD", "TRACEMORTEM", "TRACEMORTEM_LAUNCH", "TRACEMORTEM_LAUNCH_DETAIL")
+        if name in environment
+    ]
 
 
 def copy_package(folder):
@@ -337,7 +341,16 @@ def test_children_of_a_tracer_in_a_folder_with_a_space_are_traced(python, tmp_pa
 def test_the_help_fits_80_columns_and_names_each_option(python):
     text = run([python, "-m", "tracemortem", "--help"]).stdout
     assert max(map(len, text.splitlines())) <= 80
-    for option in ("-f NFRAME", "--frames=NFRAME", "--children", "--gdb", "--lldb", "-h", "--version"):
+    for option in (
+        "-f NFRAME",
+        "--frames=NFRAME",
+        "--detail=DETAIL",
+        "--children",
+        "--gdb",
+        "--lldb",
+        "-h",
+        "--version",
+    ):
         assert option in text
     assert "empty environment" in text
 
@@ -350,6 +363,7 @@ def test_the_help_fits_80_columns_and_names_each_option(python):
         (["--zzz", "x.py"], "--help shows all"),
         (["-x", "x.py"], "--help shows all"),
         (["--children=no", "x.py"], "--children has no value"),
+        (["--detail", "more", "x.py"], "--detail more: not lean or full"),
         (["--frames"], "--frames needs NFRAME"),
         (["--children"], "no program to run"),
         (["-m"], "-m needs an argument"),

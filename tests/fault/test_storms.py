@@ -81,6 +81,14 @@ def test_stopping_and_clearing_while_threads_allocate(python):
         fault_support.finish(process)
 
 
+def test_a_thread_may_read_an_allocator_that_is_half_set(any_python):
+    """One with our function and the context of the allocator before it, or the other way round."""
+    with fault_support.start(any_python, "contexts.py") as process:
+        assert process.first_line == "used"
+        assert fault_support.check_table(process.pid)["lost_blocks"] == 0
+        fault_support.finish(process)
+
+
 @pytest.mark.parametrize("way", ["exit", "raise", "os._exit", "threads", "kill", "exec"])
 def test_the_end_is_the_same(python, way):
     path = fault_support.program("ending.py")

@@ -18,6 +18,7 @@ PATH = os.path.join(SOURCE, "engine", "tracemortem.h")
 ENUMS = {
     "tm_error_code": header.ErrorCode,
     "tm_operand": header.Operand,
+    "tm_word_kind": header.WordKind,
     "tm_private_kind": header.PrivateKind,
 }
 STRUCTS = {

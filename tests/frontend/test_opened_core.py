@@ -6,6 +6,7 @@ import shutil
 
 import debuggers
 import pytest
+from selection import light
 
 ASK = "tm-top -n 3"
 OPEN = {"gdb": "core-file %s", "lldb": "target create --core %s"}
@@ -34,6 +35,7 @@ def refused(debugger, commands, **options):
     return run.stderr
 
 
+@light(lambda asked_before, debugger: asked_before or debugger == "gdb")
 @both
 @pytest.mark.parametrize("asked_before", [True, False])
 @pytest.mark.parametrize("end", ["cp %s new; mv new core", "mv core old; cp %s core"])
@@ -45,6 +47,7 @@ def test_a_file_of_that_name_is_not_taken_for_it(debugger, asked_before, end, mi
     assert debuggers.answers(debugger, commands, core=mine)[-1] == expected
 
 
+@light(lambda asked_before, debugger: asked_before or debugger == "gdb")
 @both
 @pytest.mark.parametrize("asked_before", [True, False])
 def test_a_core_that_is_written_to_is_refused_until_it_is_opened_again(debugger, asked_before, mine, core, plain_core):
@@ -82,6 +85,7 @@ def test_a_process_that_has_died_is_reported(debugger, python, service):
         assert words in refused(debugger, [ASK, SHELL[debugger] % kill, ASK], pid=process.pid)
 
 
+@light(lambda name, debugger: isinstance(name, bytes) or debugger == "gdb")
 @both
 @pytest.mark.parametrize("name", ['it\'s "core", file type x', b"bad\xff\xfe", "a b (deleted)"])
 def test_a_core_may_have_any_name(debugger, name, core, expected, tmp_path):

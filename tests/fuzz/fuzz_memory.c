@@ -331,6 +331,12 @@ static const char *const lines[] = {
     "--direct expression",
     "core --mine *",
     "--help",
+    "html file --base core",
+    "pprof file --mine *main*",
+    "collapsed file --base core",
+    "json file filename -c --base core",
+    "csv file --domain 0",
+    "speedscope file --json",
 };
 
 static const char *pick_command(uint8_t choice)

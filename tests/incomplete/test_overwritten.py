@@ -18,6 +18,7 @@ import sys
 import looking
 import pytest
 from patched import BLOCKS, QUESTIONS, rows, verdict
+from selection import light
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "layout"))
 import document  # noqa: E402
@@ -86,6 +87,7 @@ def is_believed(held, places):
     return False
 
 
+@light(lambda area: area in ("nodes", "slots"))
 @pytest.mark.parametrize("area", AREAS)
 def test_no_overwritten_record_makes_a_wrong_row_silently(small, places, area):
     chosen = random.Random(area)

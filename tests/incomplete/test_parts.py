@@ -11,6 +11,7 @@ import cores
 import debuggers
 import pytest
 import subsets
+from selection import thorough
 
 FULL = bool(os.environ.get("TM_TEST_FULL"))
 
@@ -235,6 +236,7 @@ def by_filter(dumped, python, tmp_path_factory):
     return made
 
 
+@thorough
 def test_every_coredump_filter_gives_all_or_says_why_not(by_filter):
     for debugger in debuggers.DEBUGGERS:
         questions = [(path, subsets.QUESTIONS[1:3]) for path, _ in by_filter.values()]

@@ -12,6 +12,7 @@ import cores
 import debuggers
 import pytest
 import subsets
+from selection import light
 
 FULL = bool(os.environ.get("TM_TEST_FULL"))
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -27,12 +28,12 @@ def alive(debugger, pid, commands):
     return debuggers.answers(debugger, commands, pid=pid)
 
 
-def everywhere(process, core):
-    """[(info, top)] of a live process and of its core without other files, in both debuggers. Makes a missing core."""
+def everywhere(process, core, asked=debuggers.DEBUGGERS):
+    """[(info, top)] of a live process and of its core without other files, in each debugger. Makes a missing core."""
     if not os.path.exists(str(core)):
         debuggers.gcore(process.pid, core)
-    said = [alive(debugger, process.pid, QUESTIONS) for debugger in debuggers.DEBUGGERS]
-    for debugger in debuggers.DEBUGGERS:
+    said = [alive(debugger, process.pid, QUESTIONS) for debugger in asked]
+    for debugger in asked:
         (answers,) = asking.ask(debugger, [(core, QUESTIONS)])
         said.append([answer.output for answer in answers])
     return [(subsets.parse(info), top) for info, top in said]
@@ -75,17 +76,19 @@ def copies(tmp_path):
     return Copies(tmp_path)
 
 
-def test_stripped_then_rebuilt_then_gone_it_says_the_same(copies, tmp_path):
+@light(lambda asked: asked == ["gdb"])
+@pytest.mark.parametrize("asked", [["gdb"], debuggers.DEBUGGERS], ids=["gdb", "both"])
+def test_stripped_then_rebuilt_then_gone_it_says_the_same(copies, tmp_path, asked):
     with copies.start(program("holder.py")) as process:
-        stripped = everywhere(process, tmp_path / "core")
+        stripped = everywhere(process, tmp_path / "core", asked)
         copies.rebuild_tracer()
-        rebuilt = everywhere(process, tmp_path / "core")
+        rebuilt = everywhere(process, tmp_path / "core", asked)
         copies.remove()
-        gone = everywhere(process, tmp_path / "core")
+        gone = everywhere(process, tmp_path / "core", asked)
     assert len({top for said in (stripped, rebuilt, gone) for _, top in said}) == 1
     assert len({info["table_address"] for said in (stripped, rebuilt, gone) for info, _ in said}) == 1
     assert {info["found_by"] for info, _ in rebuilt + gone} == {"search"}
-    assert {info["found_by"] for info, _ in stripped[:2]} == {"symbol"}
+    assert {info["found_by"] for info, _ in stripped[: len(asked)]} == {"symbol"}
 
 
 # -- decoys

@@ -8,8 +8,10 @@ import collections
 
 import looking
 from patched import BLOCKS, LINES, PAGE, QUESTIONS, TRACEBACKS, rows, verdict
+from selection import thorough
 
 
+@thorough
 def test_a_page_of_zeros_makes_no_row(small):
     root = looking.ask("tm-info", small)["table_address"]
     short, damaged = collections.Counter(), set()

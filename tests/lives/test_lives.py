@@ -19,7 +19,7 @@ import debuggers  # noqa: E402
 import looking  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
-from selection import is_newest, thorough  # noqa: E402
+from selection import is_newest, light, thorough  # noqa: E402
 
 PYTHONS = pythons.find()
 TWO = sorted({PYTHONS[0], PYTHONS[-1]}) if not os.environ.get("PYTHONS") else PYTHONS
@@ -139,6 +139,7 @@ def test_a_core_of_the_master_is_the_snapshot_to_compare_a_worker_with(python, t
         assert -43 <= freed_twice <= -40 and 20 <= new_twice <= 24
 
 
+@light(lambda python, way: is_newest(python) and way != "fork")
 @each_python
 @pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
 def test_a_child_of_multiprocessing_has_its_own_table(python, way):

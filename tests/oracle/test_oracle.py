@@ -18,7 +18,7 @@ import debuggers
 import generate
 import pytest
 import pythons
-from selection import is_newest, is_oldest, light, thorough
+from selection import is_newest, light, thorough
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -274,14 +274,14 @@ def name_of(python):
     return ".".join(map(str, python.version)) + ":" + python.path.strip("/").split("/")[0]
 
 
-@light(lambda python, frames: is_newest(python) if frames == 25 else is_oldest(python))
+@light(lambda python, frames: is_newest(python) and frames == 25)
 @pytest.mark.parametrize("frames, ways", [(1, WAYS[:2]), (25, WAYS[2:])], ids=["1-frame", "25-frames"])
 @pytest.mark.parametrize("python", chosen(), ids=name_of)
 def test_generated_programs(python, frames, ways, tmp_path):
     try_seed(python.path, 100 * frames + python.version[1], 500, frames, tmp_path, ways)
 
 
-@light(lambda python: is_newest(python) or is_oldest(python))
+@light(lambda python: is_newest(python))
 @pytest.mark.parametrize("python", PYTHONS, ids=name_of)
 def test_generated_programs_under_cpythons_own_tracemalloc(python, tmp_path):
     minor = python.version[1]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import subprocess
 
@@ -9,8 +10,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 GDB = os.environ.get("TM_TEST_GDB", "gdb")
 LLDB = os.environ.get("TM_TEST_LLDB") or shutil.which("lldb-19") or shutil.which("lldb-16") or "lldb"
 PROGRAM = "data = bytearray(12345)\nprint('ready', flush=True)\ninput()"
+LIMIT = 4 << 30  # bytes; it takes some 25 MB
 ROW = "<string>:1: size=12.1 KiB"  # what tm-top shows of it
-COMMANDS = "tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-filter tm-set tm-verify".split()
+COMMANDS = "tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-export tm-filter tm-set tm-verify".split()
 
 
 def make(*arguments, root=ROOT):
@@ -73,17 +75,27 @@ def ask_lldb(pid, line, *commands, **environment):
 
 
 def copy_sources(folder):
-    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__", "node_modules"))
+
+
+def _limit_memory():
+    """In the child: a fault must not take all memory of the machine."""
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
 
 
 @contextlib.contextmanager
 def running(command, **environment):
     """The pid of PROGRAM, which this command runs; it waits for the end of the context."""
     process = subprocess.Popen(
-        command, cwd="/", env=clean_environment(**environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command,
+        cwd="/",
+        env=clean_environment(**environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=_limit_memory,
     )
     try:
         assert process.stdout.readline() == b"ready\n"
         yield process.pid
     finally:
-        process.communicate(b"\n", timeout=60)
+        process.communicate(b"\n", timeout=600)

@@ -14,6 +14,7 @@ import zipfile
 import pytest
 import pythons
 from packing import PROGRAM, ROOT, ROW, ask, ask_gdb, ask_lldb, files_below, make, running
+from selection import is_newest, light
 
 GLIBC_NEEDS = os.path.join(ROOT, "src", "packaging", "glibc_needs.py")
 
@@ -27,6 +28,10 @@ def wheel(tmp_path_factory):
     make("wheel")
     (path,) = glob.glob(os.path.join(ROOT, "build", "wheel", "*"))
     return path
+
+
+# Installing with pip is slow.
+pytestmark = light(lambda python: is_newest(python))
 
 
 @pytest.fixture(scope="module", params=pythons.find() + pythons.find_free_threaded(), ids=name)

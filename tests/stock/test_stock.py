@@ -11,7 +11,7 @@ import cores
 import debuggers
 import pytest
 import pythons
-from selection import is_newest, is_one_of_its_version, light
+from selection import is_newest, is_one_of_its_version, light, thorough
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PYTHONS = pythons.find()
@@ -83,6 +83,7 @@ def test_objects_and_names_of_every_kind(python, tmp_path):
                 assert own[0]["address"] <= address
 
 
+@light(lambda python: is_newest(python))
 @pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
 def test_stock_cores_traced_cores_and_saved_snapshots_are_compared_in_every_combination(python, tmp_path):
     script = tmp_path / "program.py"
@@ -128,7 +129,7 @@ def traces_of(debugger, core):
     return rows, answer["missing"]
 
 
-@light(lambda python: is_newest(python))
+@thorough
 @pytest.mark.parametrize("python", [PYTHONS[0], PYTHONS[-1]], ids=name_of)
 def test_a_core_which_lacks_pages_gives_a_part_and_says_how_much_is_missing(python, tmp_path):
     code = "def make(n):\n    return [bytes(n)] * (n % 9)\nkept = [make(i % 300) for i in range(20000)]\n"
@@ -230,6 +231,7 @@ def start_system_python(build, folder):
     return debuggers.start_process([folder / "host", found[0], KEPT + WAIT], environment=variables)
 
 
+@thorough
 @pytest.mark.parametrize("build", ["program", "library"])
 def test_tables_are_known_by_what_they_are_wherever_a_linker_put_their_variables(build, tmp_path):
     """With whatever symbols there are, with the exported ones only, and with none."""

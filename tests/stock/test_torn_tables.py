@@ -13,6 +13,7 @@ import random
 import debuggers
 import pytest
 import pythons
+from selection import is_newest, light
 from stepper import Stepper
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -154,6 +155,7 @@ def name_of(python):
     return ".".join(map(str, python.version))
 
 
+@light(lambda python: is_newest(python))
 @pytest.mark.parametrize("python", with_symbols(), ids=name_of)
 def test_no_torn_state_gives_a_wrong_traceback(python):
     tally = torn(python, rounds=3 if LONG else 1, chance=1 if LONG else 0.004)

@@ -5,13 +5,15 @@
 
 `make test` runs those combinations of a test's parameters for which the condition holds; `make test-all` (pytest --all)
 runs all. @thorough leaves a whole test to `make test-all`. A condition of a whole file (pytestmark) does not concern the
-tests that lack its parameters. Tests of a CPython without a condition run with the oldest, the newest and the system's;
-with the newest in every debugger, with the others in gdb.
+tests that lack its parameters. Without a condition on it, a CPython is the oldest or the newest, or one without the
+global lock; and a debugger is gdb. With the newest, and in a test of no certain CPython, the tests of frontend/ take every
+debugger: they ask whether both behave alike.
 
 A CPython is a pythons.Python or a path.
 """
 
 import inspect
+import os
 
 import pytest
 import pythons
@@ -23,6 +25,9 @@ def light(condition):
 
 
 thorough = light(lambda: False)
+
+# The folder whose tests run in every debugger.
+ALIKE = os.path.join("tests", "frontend", "")
 
 
 def is_newest(python):
@@ -38,8 +43,8 @@ def is_systems(python):
 
 
 def is_one_of_few(python):
-    """The oldest, the newest and the system's, or a build of another kind."""
-    return is_newest(python) or is_oldest(python) or is_systems(python) or not _is_release(python)
+    """The oldest and the newest, or a build without the global lock."""
+    return is_newest(python) or is_oldest(python) or pythons.is_free_threaded(_path(python))
 
 
 def is_one_of_its_version(python):
@@ -57,10 +62,12 @@ def is_light(item):
     conditions = [mark.args[0] for mark in item.iter_markers("light")]
     names = [list(inspect.signature(condition).parameters) for condition in conditions]
     asked = [(condition, words) for condition, words in zip(conditions, names) if set(words) <= set(values)]
-    found = [name for name, value in values.items() if _is_python(value)]
-    if not any(set(found) & set(words) for _, words in asked):
-        debugger = values.get("debugger", "gdb")
-        if not all((is_one_of_few if debugger == "gdb" else is_newest)(values[name]) for name in found):
+    about = {word for _, words in asked for word in words}
+    found = {name for name, value in values.items() if _is_python(value)}
+    if not found & about and not all(is_one_of_few(values[name]) for name in found):
+        return False
+    if values.get("debugger", "gdb") != "gdb" and "debugger" not in about:
+        if ALIKE not in str(item.fspath) or not all(is_newest(values[name]) for name in found):
             return False
     return all(condition(*(values[name] for name in words)) for condition, words in asked)
 

@@ -92,7 +92,7 @@ static void read_kind(struct flight *flight, const struct process *process, cons
         flight->kind = arguments[1] == 0 ? KIND_ALLOCATE : KIND_RESIZE;
         flight->address = arguments[1];
         flight->size = arguments[2];
-    } else if (strcmp(name, "hook_free") == 0) {
+    } else if (is_hook(name, "free")) {
         flight->kind = arguments[1] == 0 ? KIND_NONE : KIND_FREE;
         flight->address = arguments[1];
     } else if (strcmp(name, "on_get_entry") == 0) {

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
-from selection import light  # noqa: E402
+from selection import thorough  # noqa: E402
 
 MOVED = r"""
 #include <stdint.h>
@@ -125,7 +125,7 @@ def misled(request, tmp_path_factory):
     return request.param, library
 
 
-@light(lambda misled: misled in ("frame_previous", "thread_frame"))
+@thorough
 @pytest.mark.parametrize("python", PYTHONS + pythons.find_debug(), ids=pythons.name)
 def test_a_field_of_frames_in_another_place_is_never_followed(python, misled):
     field, library = misled

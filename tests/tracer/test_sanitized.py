@@ -17,6 +17,9 @@ sys.path.insert(0, os.path.join(TESTS, "support"))
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
+from selection import thorough  # noqa: E402
+
+pytestmark = thorough  # it builds the tracer once more
 
 BUILD = os.path.join("build", "checked")
 TRACER = os.path.join(debuggers.ROOT, BUILD, "python", "tracemortem", "_tracer.abi3.so")

@@ -14,7 +14,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
-from selection import is_newest, is_oldest, light  # noqa: E402
+from selection import thorough  # noqa: E402
+
+pytestmark = thorough  # it builds the engine and the tracer once more
 
 BUILD = os.path.join(debuggers.BUILD, "debug")
 TRACER = os.path.join(BUILD, "python", "tracemortem", "_tracer.abi3.so")
@@ -73,7 +75,6 @@ def preloaded(python, *arguments, every=50000, frames=25):
     return run([python] + list(arguments), every, **variables)
 
 
-@light(lambda python, launch: is_newest(python) or is_oldest(python) and launch is preloaded)
 @pytest.mark.parametrize("launch", [traced, preloaded])
 @pytest.mark.parametrize("python", PYTHONS, ids=IDS)
 def test_a_program_which_does_everything_leaves_the_table_sound(python, launch):

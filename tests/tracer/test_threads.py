@@ -12,7 +12,7 @@ import subprocess
 import sysconfig
 
 import pytest
-from selection import light
+from selection import thorough
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 SOURCES = [
@@ -24,7 +24,7 @@ SOURCES = [
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="ThreadSanitizer is built for x86-64 here")
-@light(lambda build: not build)
+@thorough
 @pytest.mark.parametrize("build", [[], ["-DFREE_THREADED"]], ids=["3.12", "3.13t"])
 def test_threads_without_a_lock_write_an_exact_table_without_a_data_race(tmp_path, build):
     program = str(tmp_path / "threads")

@@ -282,7 +282,7 @@ static void *clear(void *argument)
         tracing_clear();
 #ifdef FREE_THREADED
         tracing_stop();
-        tracing_start(4);
+        tracing_start(4, profile_now == &profile_lean ? &profile_full : &profile_lean);
 #endif
     }
     return NULL;
@@ -380,7 +380,7 @@ int main(void)
 #endif
     const char *problem = cpython_attach();
     if (problem == NULL)
-        problem = tracing_start(4);
+        problem = tracing_start(4, &profile_lean);
     if (problem != NULL) {
         puts(problem);
         return 1;

@@ -271,7 +271,7 @@ static struct tm_error *write_kind(struct answer *answer, unsigned which, struct
     memset(&query, 0, sizeof(query));
     struct tm_error *error = group(answer, kinds[which].kind, &snapshot);
     if (!error)
-        error = tm_query_group(&query, request, answer->pool, &snapshot);
+        error = tm_query_statistics(&query, request, answer->pool, &snapshot);
     if (!error)
         error =
             tm_statistics_sort(&query.statistics, &request->session->host, TM_ORDER_SIZE, tm_request_limit(request));

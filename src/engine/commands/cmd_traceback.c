@@ -33,8 +33,8 @@ static const char help[] = TM_HELP("Show which block contains an address, and th
                                    "The JSON object has:\n"
                                    "  command, address, limit (null: all frames)\n"
                                    "  blocks        each with address, size, offset (of the address in the block),\n"
-                                   "                domain, resizing, total_nframe,\n"
-                                   "                " TM_HELP_JSON_FRAMES "\n"
+                                   "                domain, resizing,\n"
+                                   "                " TM_HELP_JSON_TOTAL TM_HELP_JSON_FRAMES "\n"
                                    "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -90,7 +90,9 @@ static void write_block(const struct tm_request *request, const struct answer *a
 
     shown_frames(request, traceback, &first, &end);
     tm_text_add(out, "Traceback (most recent call last");
-    if (end - first < traceback->total_frames)
+    if (traceback->total_frames == TM_TOTAL_UNKNOWN)
+        tm_text_printf(out, "; showing %" PRIu32 " of more than %" PRIu32 " frames", end - first, traceback->count);
+    else if (end - first < traceback->total_frames)
         tm_text_printf(out, "; showing %" PRIu32 " of %" PRIu32 " frames", end - first, traceback->total_frames);
     tm_text_add(out, "):\n");
     tm_format_frames(out, &request->session->host, traceback->frames, first, end, !request->settings.plain);
@@ -115,7 +117,7 @@ static void write_block_json(const struct tm_request *request, const struct answ
     tm_json_number(json, "offset", answer->address - block->address);
     tm_json_number(json, "domain", block->domain);
     tm_json_bool(json, "resizing", block->resizing);
-    tm_json_number(json, "total_nframe", block->traceback->total_frames);
+    tm_report_total_json(json, block->traceback);
     tm_report_frames_json(json, block->traceback->frames, first, end);
     tm_json_end_object(json);
 }

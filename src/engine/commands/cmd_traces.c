@@ -42,8 +42,8 @@ static const char help[] =
             "  traceback_limit\n"
             "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
             "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
-            "                row is the block before it), total_nframe,\n"
-            "                " TM_HELP_JSON_FRAMES ";\n"
+            "                row is the block before it),\n"
+            "                " TM_HELP_JSON_TOTAL TM_HELP_JSON_FRAMES ";\n"
             "                with --mine also filename, lineno and name\n"
             "  other         the blocks not shown: traces (how many), size\n"
             "  total_size, total_count\n" TM_HELP_JSON_HINTS "  missing       " TM_HELP_JSON_MISSING);
@@ -234,7 +234,7 @@ static struct tm_error *write_rows_json(const struct tm_host *host, const struct
         tm_json_number(json, "size", row->size);
         tm_json_number(json, "domain", row->domain);
         tm_json_bool(json, "resizing", row->resizing);
-        tm_json_number(json, "total_nframe", row->traceback->total_frames);
+        tm_report_total_json(json, row->traceback);
         tm_report_frames_json(json, row->traceback->frames, 0, row->traceback->count);
         if (answer->by_mine)
             tm_report_frame_json(json, &row->named->frames[row->named->count - 1]);

@@ -31,6 +31,7 @@ extern const struct tm_command tm_command_holders;
 extern const struct tm_command tm_command_leaks;
 extern const struct tm_command tm_command_diff;
 extern const struct tm_command tm_command_save;
+extern const struct tm_command tm_command_export;
 extern const struct tm_command tm_command_filter;
 extern const struct tm_command tm_command_set;
 extern const struct tm_command tm_command_verify;
@@ -69,6 +70,10 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_FRAMES                                  \
     "traceback (frames, oldest first, each with filename,\n" \
     "                lineno and, where known, name: the function's qualified name)"
+#define TM_HELP_JSON_TOTAL                                                        \
+    "total_nframe (frames of the whole stack; null: more than\n"                  \
+    "                are kept, and not counted: see detail in tm-info --json),\n" \
+    "                "
 #define TM_HELP_JSON_PLACES                                                            \
     TM_HELP_JSON_FRAMES                                                                \
     ";\n"                                                                              \

@@ -17,6 +17,7 @@ void tm_settings_deinit(struct tm_settings *settings)
     free(settings->output);
     free(settings->type);
     free(settings->attribute);
+    free(settings->base);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -418,6 +419,8 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return NULL;
     case TM_OPTION_OUTPUT:
         return set_text(command, option, value, "the name of a file", &settings->output);
+    case TM_OPTION_BASE:
+        return set_text(command, option, value, "the name of a file", &settings->base);
     case TM_OPTION_PLAIN:
         settings->plain = true;
         return NULL;

@@ -34,6 +34,7 @@ enum tm_option_id {
     TM_OPTION_FORCE,
     TM_OPTION_FORM,
     TM_OPTION_STRICT,
+    TM_OPTION_BASE,
 };
 
 // X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what the option does, for the help").
@@ -92,8 +93,9 @@ enum tm_option_id {
       "        of one site together, the site with the most bytes first.")
 #define TM_OPTIONS_TRACEBACK(X) \
     X(TM_OPTION_TRACEBACK, 't', "-t, ", "--traceback", "", "Show the lines of Traceback.format() below each row.")
+#define TM_OPTIONS_FORCE(X) X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")
 #define TM_OPTIONS_SAVE(X)                                                              \
-    X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")        \
+    TM_OPTIONS_FORCE(X)                                                                 \
     X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                                \
       "3.8: write traces in the form of CPython 3.8, which later versions\n"            \
       "        cannot use. 3.9: write the form of all later versions. The default is\n" \
@@ -103,6 +105,11 @@ enum tm_option_id {
     X(TM_OPTION_STRICT, 0, "    ", "--strict", "",                                \
       "Report updates in flight as damage. Use this if the program is known to\n" \
       "        have been outside the tracer when it stopped.")
+
+#define TM_OPTIONS_BASE(X)                                                         \
+    X(TM_OPTION_BASE, 'b', "-b, ", "--base", " OLD",                               \
+      "Export the difference to OLD: a core file, or a snapshot file of tm-save\n" \
+      "        or of tracemalloc. FILE then shows what grew since.")
 
 struct tm_option {
     enum tm_option_id id;
@@ -159,6 +166,7 @@ struct tm_settings {
     bool cumulative;
     bool json;
     char *output; // NULL: the answer is shown to the user
+    char *base;   // NULL: nothing to compare with
     bool plain;
     bool help;
     bool exclusive;

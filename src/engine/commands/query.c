@@ -18,13 +18,14 @@ static struct tm_error *open_source(const struct tm_host *host, struct tm_target
 }
 
 static struct tm_error *take_snapshot(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
-                                      struct tm_snapshot *result)
+                                      bool ever, struct tm_snapshot *result)
 {
     const struct tm_host *host = &request->session->host;
     struct tm_source *source;
 
+    memset(result, 0, sizeof(*result));
     struct tm_error *error = open_source(host, target, &source);
-    if (!error && tm_request_wants_history(request))
+    if (!error && ever)
         error = tm_source_history(source, host, pool, result);
     else if (!error)
         error = tm_source_snapshot(source, host, pool, result);
@@ -119,40 +120,67 @@ static void add_unmatched(struct tm_query *query)
     statistics->total_count = tm_add_saturating(statistics->total_count, query->unmatched.count);
 }
 
-struct tm_error *tm_query_group(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
-                                struct tm_snapshot *snapshot)
+// What the filters keep, and what the answer says of the whole.
+static struct tm_error *filter_groups(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                      struct tm_snapshot *groups)
 {
-    struct tm_error *error = require_facts(request, snapshot);
+    struct tm_error *error = require_facts(request, groups);
     if (!error)
-        error = select_groups(query, request, pool, snapshot);
-    if (!error)
-        error = tm_statistics_init(&query->statistics, &request->session->host, snapshot, request->key,
-                                   request->settings.cumulative);
+        error = select_groups(query, request, pool, groups);
+    query->damage = groups->damage;
+    query->in_flight = groups->in_flight;
+    query->frame_limit = groups->frame_limit;
+    query->has_churn = groups->has_churn;
+    query->codes_full = groups->codes_full;
+    return error;
+}
+
+static struct tm_error *add_statistics(struct tm_query *query, const struct tm_request *request,
+                                       const struct tm_snapshot *groups)
+{
+    struct tm_error *error = tm_statistics_init(&query->statistics, &request->session->host, groups, request->key,
+                                                request->settings.cumulative);
     if (!error)
         add_unmatched(query);
-    query->damage = snapshot->damage;
-    query->in_flight = snapshot->in_flight;
-    query->frame_limit = snapshot->frame_limit;
-    query->has_churn = snapshot->has_churn;
-    query->codes_full = snapshot->codes_full;
+    return error;
+}
+
+struct tm_error *tm_query_statistics(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                     struct tm_snapshot *groups)
+{
+    struct tm_error *error = filter_groups(query, request, pool, groups);
+    return error ? error : add_statistics(query, request, groups);
+}
+
+struct tm_error *tm_query_groups(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
+                                 struct tm_pool *pool, bool ever, struct tm_snapshot *groups)
+{
+    memset(query, 0, sizeof(*query));
+    struct tm_error *error = take_snapshot(request, target, pool, ever, groups);
+    if (error)
+        return error;
+    error = measure(query, target, groups);
+    if (!error && wants_types(request))
+        error = take_census(query, request, target, pool, groups);
+    if (!error)
+        error = filter_groups(query, request, pool, groups);
+    if (error) {
+        tm_query_deinit(query);
+        tm_snapshot_deinit(groups);
+    }
     return error;
 }
 
 struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
                                struct tm_pool *pool)
 {
-    struct tm_snapshot snapshot;
+    struct tm_snapshot groups;
 
-    memset(query, 0, sizeof(*query));
-    struct tm_error *error = take_snapshot(request, target, pool, &snapshot);
+    struct tm_error *error = tm_query_groups(query, request, target, pool, tm_request_wants_history(request), &groups);
     if (error)
         return error;
-    error = measure(query, target, &snapshot);
-    if (!error && wants_types(request))
-        error = take_census(query, request, target, pool, &snapshot);
-    if (!error)
-        error = tm_query_group(query, request, pool, &snapshot);
-    tm_snapshot_deinit(&snapshot);
+    error = add_statistics(query, request, &groups);
+    tm_snapshot_deinit(&groups);
     if (error)
         tm_query_deinit(query);
     return error;
@@ -162,6 +190,22 @@ void tm_query_deinit(struct tm_query *query)
 {
     tm_statistics_deinit(&query->statistics);
     tm_fits_deinit(&query->fits);
+}
+
+struct tm_error *tm_query_name_operand(const struct tm_request *request, size_t index, struct tm_error *error)
+{
+    if (!error || request->unresolved[index].kind != TM_OPERAND_CORE || tm_error_code(error) == TM_ERROR_INTERRUPTED ||
+        tm_error_code(error) == TM_ERROR_NO_MEMORY)
+        return error;
+
+    struct tm_text name = TM_TEXT_EMPTY;
+    const char *text = request->unresolved[index].text;
+    tm_text_escape(&name, text, strlen(text));
+    struct tm_error *named =
+        tm_error_create(tm_error_code(error), "%s: %s", tm_text_string(&name), tm_error_message(error));
+    tm_text_deinit(&name);
+    tm_error_destroy(error);
+    return named;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -321,6 +321,14 @@ void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, 
     tm_json_end_array(json);
 }
 
+void tm_report_total_json(struct tm_json *json, const struct tm_traceback *traceback)
+{
+    if (traceback->total_frames == TM_TOTAL_UNKNOWN)
+        tm_json_null(json, "total_nframe");
+    else
+        tm_json_number(json, "total_nframe", traceback->total_frames);
+}
+
 void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key, bool mixed)
 {
     uint32_t count;

@@ -9,6 +9,7 @@
 #include "engine/base/grow.h"
 #include "engine/commands/command.h"
 #include "engine/commands/words.h"
+#include "engine/target/target.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Words
@@ -329,6 +330,26 @@ static struct tm_error *write_answer(const struct tm_request *request, const str
     return NULL;
 }
 
+// Whether one of the processes ran while it was read.
+static bool is_moving(const struct tm_request *request, const struct tm_target *current)
+{
+    bool moving = request->needs_target && tm_target_is_moving(current);
+    for (size_t i = 0; i < request->unresolved_count && !moving; i++)
+        moving = request->unresolved[i].target && tm_target_is_moving(request->unresolved[i].target);
+    return moving;
+}
+
+// Says in the answer that the process ran. JSON is one object and a newline.
+static void add_moving(const struct tm_request *request, struct tm_text *out)
+{
+    if (!request->settings.json) {
+        tm_text_add(out, "Read while the process ran: what it allocated or freed meanwhile may be missing or wrong\n");
+    } else if (!out->failed && out->length > 2) {
+        out->length -= 2;
+        tm_text_add(out, ", \"read_while_running\": true}\n");
+    }
+}
+
 struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *current)
 {
     struct tm_text out = TM_TEXT_EMPTY;
@@ -338,6 +359,8 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
         tm_text_add(&out, request->command->help);
     else if (!error)
         error = request->command->run(request, current, &out);
+    if (!error && !request->settings.help && is_moving(request, current))
+        add_moving(request, &out);
     if (!error)
         error = tm_text_check(&out);
     // All or nothing: an interrupted command prints no partial answer.

@@ -93,8 +93,10 @@ struct tm_error *tm_cutter_cut(struct tm_cutter *cutter, const struct tm_traceba
         *result = traceback;
         return NULL;
     }
-    return tm_pool_traceback(cutter->pool, traceback->frames, kept, traceback->total_frames - (traceback->count - kept),
-                             result);
+    uint32_t total = traceback->total_frames;
+    if (total != TM_TOTAL_UNKNOWN)
+        total -= traceback->count - kept;
+    return tm_pool_traceback(cutter->pool, traceback->frames, kept, total, result);
 }
 
 // CPython 3.8 does not count the frames that it leaves out. There a traceback with as many frames as it may have is
@@ -102,7 +104,7 @@ struct tm_error *tm_cutter_cut(struct tm_cutter *cutter, const struct tm_traceba
 static bool totals_are_known(const struct tm_snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->count; i++)
-        if (snapshot->groups[i].traceback->total_frames > snapshot->groups[i].traceback->count)
+        if (tm_traceback_is_cut(snapshot->groups[i].traceback))
             return true;
     return false;
 }
@@ -141,7 +143,7 @@ static struct tm_error *cut_groups(struct tm_cutter *cutter, const struct tm_hos
             snapshot->groups[kept++] = group;
         else
             count_unmatched(unmatched, &group,
-                            known ? whole->total_frames > whole->count : whole->count >= snapshot->frame_limit);
+                            known ? tm_traceback_is_cut(whole) : whole->count >= snapshot->frame_limit);
     }
     snapshot->count = kept;
     return NULL;

@@ -29,15 +29,24 @@ struct tm_frame {
     const struct tm_name *function; // its qualified name; NULL: not known
 };
 
+/** It is not known how many frames the whole stack had: more than the traceback, which was cut. */
+#define TM_TOTAL_UNKNOWN 0u
+
 /**
  * Oldest frame first, as in tracemalloc.Traceback. Two with the same frames and different totals are different, and so
  * are two whose functions differ.
  */
 struct tm_traceback {
-    uint32_t total_frames; // of the whole stack, as tracemalloc's total_nframe: at most 65535
+    uint32_t total_frames; // of the whole stack, as tracemalloc's total_nframe: at most 65535; or TM_TOTAL_UNKNOWN
     uint32_t count;        // at least 1
     struct tm_frame frames[];
 };
+
+/** Whether the traceback lacks older frames, as far as is known. */
+static inline bool tm_traceback_is_cut(const struct tm_traceback *traceback)
+{
+    return traceback->total_frames == TM_TOTAL_UNKNOWN || traceback->total_frames > traceback->count;
+}
 
 struct tm_pool;
 struct tm_error *tm_pool_create(struct tm_pool **result);

@@ -77,11 +77,21 @@ enum tm_lock {
 #define TM_FULL_NODES 8u   // new tracebacks keep their newest frame only
 #define TM_FULL_SITES 16u  // likewise
 
+/** How CPython reports to the tracer that it creates an object in memory from one of its free lists. */
+enum tm_reuse_way {
+    TM_REUSE_BY_EVENTS, // from 3.13 on: its reference tracer
+    TM_REUSE_BY_ENTRY,  // a jump in its code
+    TM_REUSE_BY_SLOTS,  // its table of traces, without the lock
+    TM_REUSE_BY_TABLE,  // the same with the lock, which is slow
+};
+
 /** Facts for tm-info which only our tracer records. */
 struct tm_tracer_info {
     uint32_t layout_major, layout_minor;
     char version[32];
     bool debug_build, reuse_exact;
+    enum tm_reuse_way reuse_way; // where reuse is exact
+    bool lean;                   // the profile of the trace: the frames that were cut off are not counted
     uint32_t pid;
     uint64_t started, cleared;       // nanoseconds since 1970, 0: never
     uint64_t sites;                  // that ever had a block

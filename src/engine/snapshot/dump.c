@@ -164,7 +164,10 @@ struct tm_error *tm_dump_trace(struct tm_dump *dump, uint32_t domain, uint64_t s
     if (error)
         return error;
     if (dump->form == TM_DUMP_3_9) {
-        tm_pickle_number(pickler, traceback->total_frames);
+        if (traceback->total_frames == TM_TOTAL_UNKNOWN)
+            tm_pickle_opcode(pickler, TM_PICKLE_NONE);
+        else
+            tm_pickle_number(pickler, traceback->total_frames);
         tm_pickle_opcode(pickler, TM_PICKLE_TUPLE);
     } else {
         tm_pickle_opcode(pickler, TM_PICKLE_TUPLE3);

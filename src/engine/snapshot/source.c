@@ -136,11 +136,11 @@ static struct tm_error *get_group(struct collector *collector, const struct grou
     return NULL;
 }
 
-// How many frames the whole stack had: CPython 3.8 does not say.
+// How many frames the whole stack had: CPython 3.8 does not say, and a tracer may not know.
 static struct tm_error *get_total(const struct collector *collector, const tm_pickled *parts, uint64_t count,
                                   uint64_t frames, uint32_t *result)
 {
-    *result = (uint32_t)frames;
+    *result = count == 3 ? (uint32_t)frames : TM_TOTAL_UNKNOWN;
     if (count == 3 || tm_pickled_kind(parts[3]) == TM_PICKLED_NONE)
         return NULL;
     struct tm_error *error = get_number(collector, parts[3], "total of frames", result);

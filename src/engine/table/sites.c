@@ -81,12 +81,14 @@ bool tm_site_next(struct tm_site_cursor *cursor)
 struct tm_error *tm_site_traceback(struct tm_tracebacks *tracebacks, const struct tm_site *site,
                                    const struct tm_traceback **result, struct tm_flaw *flaw)
 {
+    bool cut = site->flags & TM_SITE_CUT;
     // This node is also that of blocks which had no frame; those are not shortened.
     if (site->node == TM_NODE_UNKNOWN && site->flags & TM_SITE_SHORTENED) {
         const struct tm_frame frame = {.file_name = tracebacks->unknown, .not_recorded = true};
-        return tm_pool_traceback(tracebacks->pool, &frame, 1, site->total_frames, result);
+        uint32_t total = cut && site->total_frames == 1 ? TM_TOTAL_UNKNOWN : site->total_frames;
+        return tm_pool_traceback(tracebacks->pool, &frame, 1, total, result);
     }
-    return tm_tracebacks_get(tracebacks, site->node, site->total_frames, result, flaw);
+    return tm_tracebacks_get(tracebacks, site->node, site->total_frames, cut, result, flaw);
 }
 
 bool tm_site_get(const struct tm_records *sites, uint64_t id, struct tm_site *site, struct tm_flaw *flaw)

@@ -444,7 +444,7 @@ static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, stru
     return NULL;
 }
 
-struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node_id, uint32_t total_frames,
+struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node_id, uint32_t total_frames, bool cut,
                                    const struct tm_traceback **result, struct tm_flaw *flaw)
 {
     *result = NULL;
@@ -464,5 +464,7 @@ struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t no
     tracebacks->latest_count = whole ? count : 0;
     if (!whole)
         return error;
+    if (cut && total_frames == count)
+        total_frames = TM_TOTAL_UNKNOWN;
     return tm_pool_traceback(tracebacks->pool, tracebacks->latest, count, total_frames, result);
 }

@@ -49,10 +49,10 @@ struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const stru
 void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks);
 
 /**
- * The traceback of a node, or NULL in *result and a flaw. `total_frames` is the site's. Fails only if interrupted or
+ * The traceback of a node, or NULL in *result and a flaw. `total_frames` is the site's, and `cut` its TM_SITE_CUT. Fails only if interrupted or
  * if there is no memory.
  */
-struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node, uint32_t total_frames,
+struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node, uint32_t total_frames, bool cut,
                                    const struct tm_traceback **result, struct tm_flaw *flaw);
 
 #endif

@@ -17,6 +17,7 @@ struct tm_target {
     void (*destroy_owned)(void *owned);
     bool is_file;
     uint64_t file_size;
+    bool moving; // the process runs while it is read
 };
 
 // Far more mappings than Linux allows a process by default (65530).
@@ -70,6 +71,16 @@ void tm_target_destroy(struct tm_target *target)
 {
     tm_target_changed(target);
     free(target);
+}
+
+void tm_target_set_moving(struct tm_target *target, bool moving)
+{
+    target->moving = moving;
+}
+
+bool tm_target_is_moving(const struct tm_target *target)
+{
+    return target->moving;
 }
 
 uint64_t tm_target_bytes_read(const struct tm_target *target)

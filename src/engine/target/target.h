@@ -54,6 +54,9 @@ uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64
 bool tm_target_is_file(const struct tm_target *target);
 uint64_t tm_target_file_size(const struct tm_target *target);
 
+/** Whether the process runs while it is read, as the front end says. */
+bool tm_target_is_moving(const struct tm_target *target);
+
 /** What was learned of the target since it last changed, as its user left it here; NULL: nothing. */
 void *tm_target_owned(const struct tm_target *target);
 /** Leave `owned` here, in the place of what was there. The target calls `destroy` when it changes or is destroyed. */

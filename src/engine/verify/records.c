@@ -350,7 +350,7 @@ static void check_site(struct tm_verifier *verifier, uint64_t id, const struct t
     if (site->hash != tm_site_hash(id, site)) {
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "it changed after it was written");
         tally->resolvable = false;
-    } else if (verifier->reserved_is_zero && site->flags & ~(TM_SITE_SHARED | TM_SITE_SHORTENED)) {
+    } else if (verifier->reserved_is_zero && site->flags & ~(TM_SITE_SHARED | TM_SITE_SHORTENED | TM_SITE_CUT)) {
         TM_VERIFY_DAMAGED(verifier, sites, "site", id, "a reserved field is not 0");
     }
 }

@@ -48,6 +48,13 @@ def frames(text: str) -> int:
     return int(text)
 
 
+def detail(text: str) -> str:
+    """How much to record."""
+    if text not in ("lean", "full"):
+        fail("--detail %s: not lean or full" % text)
+    return text
+
+
 def show(text: str) -> NoReturn:
     """Print instead of running a program."""
     print(text)
@@ -80,6 +87,15 @@ OPTIONS = (
         (
             "keep NFRAME frames for each traceback, 1 to 65535;",
             "the default is 1, which costs least",
+        ),
+    ),
+    Option(
+        ("--detail",),
+        "DETAIL",
+        detail,
+        (
+            "lean, the default, costs least; full also counts",
+            "the frames that are not kept",
         ),
     ),
     Option(
@@ -131,7 +147,7 @@ def find_option(word: str) -> Option:
 
 def parse(argv: List[str]) -> Tuple[Dict[str, Any], List[str]]:
     """(settings by name, the interpreter's remaining arguments) of a command line."""
-    settings: Dict[str, Any] = {"frames": 1, "children": False}
+    settings: Dict[str, Any] = {"frames": 1, "detail": "", "children": False}
     rest = list(argv)
     while rest and rest[0].startswith("-") and rest[0] != "-" and rest[0][:2] not in ("-m", "-c"):
         if rest[0] == "--":
@@ -203,11 +219,11 @@ def main() -> None:
         problem = _launch.why_not_preloaded(sys.executable)
         try:
             if problem is None:
-                _launch.preload(command, settings["frames"], settings["children"])
+                _launch.preload(command, settings["frames"], settings["detail"], settings["children"])
         except OSError as error:
             problem = str(error)
         _launch.say("%s; tracing begins later, inside the program" % problem)
-        _launch.start_inside(settings["frames"], settings["children"])
+        _launch.start_inside(settings["frames"], settings["detail"], settings["children"])
     _launch.run_here(program)
 
 

@@ -158,14 +158,17 @@ def name_for_preload() -> str:
     return make_link(TRACER) if SPLIT.search(TRACER) else TRACER
 
 
-def preload(command: List[str], limit: int, children: bool) -> NoReturn:
+def preload(command: List[str], limit: int, detail: str, children: bool) -> NoReturn:
     """Become `command` with the tracer preloaded. It removes its variables and the link, unless children need them."""
     environment = dict(os.environ)
     tracer = name_for_preload()
     # Whatever LD_PRELOAD was comes behind the first colon.
     before = [environment["LD_PRELOAD"]] if "LD_PRELOAD" in environment else []
     environment["LD_PRELOAD"] = ":".join([tracer] + before)
-    environment["TRACEMORTEM" if children else "TRACEMORTEM_LAUNCH"] = str(limit)
+    variable = "TRACEMORTEM" if children else "TRACEMORTEM_LAUNCH"
+    environment[variable] = str(limit)
+    if detail:
+        environment[variable + "_DETAIL"] = detail
     try:
         start(command, environment)
     finally:  # it did not start
@@ -185,12 +188,12 @@ def start(command: List[str], environment: Dict[str, str]) -> NoReturn:
 # From inside
 
 
-def start_inside(limit: int, children: bool) -> None:
+def start_inside(limit: int, detail: str, children: bool) -> None:
     """Trace this process, and the children for which LD_PRELOAD is not ignored."""
     from . import _tracer, install
 
     try:
-        _tracer.start(limit)
+        _tracer._start_for_launcher(limit, detail)
     except RuntimeError as error:
         say("%s; continuing without tracing" % error)
     install()
@@ -198,6 +201,8 @@ def start_inside(limit: int, children: bool) -> None:
         try:
             os.environ["LD_PRELOAD"] = ":".join(filter(None, [name_for_preload(), os.environ.get("LD_PRELOAD")]))
             os.environ["TRACEMORTEM"] = str(limit)
+            if detail:
+                os.environ["TRACEMORTEM_DETAIL"] = detail
         except OSError as error:
             say("%s; child processes are not traced" % error)
 

@@ -197,6 +197,21 @@ static void test_traceback_limit(void **state)
     assert_fails(harness, "tm-traceback", "-n x 0x7f00", TM_ERROR_USAGE, "\"x\" is not a number");
 }
 
+static void test_traceback_of_which_older_frames_were_not_counted(void **state)
+{
+    struct harness *harness = *state;
+    const char *names[] = {"main.py", "app.py"};
+    const uint32_t lengths[] = {7, 6}, lines[] = {3, 5};
+    fake_add_group(harness->fake, 0, 96, 1, TM_TOTAL_UNKNOWN, 2, names, lengths, lines);
+    fake_add_block(harness->fake, 0x7f00, 96, 0, false);
+    assert_contains(harness_run(harness, "tm-traceback", "0x7f00"),
+                    "(most recent call last; showing 2 of more than 2 frames):\n");
+    assert_contains(harness_run(harness, "tm-traceback", "-n 1 0x7f00"),
+                    "(most recent call last; showing 1 of more than 2 frames):\n");
+    assert_contains(harness_run(harness, "tm-traceback", "--json 0x7f00"), "\"total_nframe\": null, ");
+    assert_contains(harness_run(harness, "tm-traces", "--json"), "\"total_nframe\": null, ");
+}
+
 static void test_traceback_json(void **state)
 {
     struct harness *harness = *state;
@@ -318,6 +333,7 @@ static void test_info_text(void **state)
                                                             .version = "0.1.0",
                                                             .debug_build = true,
                                                             .reuse_exact = true,
+                                                            .reuse_way = TM_REUSE_BY_ENTRY,
                                                             .pid = 1234,
                                                             .started = UINT64_C(1700000000000000000),
                                                             .cleared = UINT64_C(1700000060000000000),
@@ -345,6 +361,7 @@ static void test_info_text(void **state)
         "tracing:           on since 2023-11-14T22:13:20Z\n"
         "traces cleared:    2023-11-14T22:14:20Z\n"
         "frame limit:       25 frames per traceback\n"
+        "detail:            full: older frames are counted\n"
         "traced memory:     11.8 MiB (12345678 bytes)\n"
         "peak:              22.4 MiB (23456789 bytes)\n"
         "blocks:            1000 live, 1 of them being resized, in 2 domains\n"
@@ -355,12 +372,25 @@ static void test_info_text(void **state)
         "records:           3 strings, 1 code object, 40 nodes\n"
         "room used:         0.2% of code objects, 0.6% of strings, 1.0% of bytes, 1.0% of nodes, 1.5% of sites\n"
         "free lists:        exact: an object created from one has its latest traceback\n"
+        "reuse seen by:     a jump in CPython's code\n"
         "not recorded:      1 block, 2 frames\n"
         "Python:            3.11.7, debug build\n"
         "tracer:            0.1.0\n"
         "pid:               1234\n"
         "table:             tracemortem's, layout 1.2, at 0x7f0000100000, found by symbol\n"
         "unreadable:        nothing\n");
+}
+
+static void test_info_says_what_a_lean_table_does_not_know(void **state)
+{
+    struct harness *harness = *state;
+    fake_info(harness->fake)->tracer.lean = true;
+    assert_contains(harness_run(harness, "tm-info", ""),
+                    "\ndetail:            lean: older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n");
+    assert_contains(harness_run(harness, "tm-info", "--json"), "\"detail\": \"lean\", ");
+    fake_info(harness->fake)->state = TM_TRACING_STOPPED;
+    assert_null(strstr(harness_run(harness, "tm-info", ""), "detail:"));
+    assert_contains(harness_run(harness, "tm-info", "--json"), "\"detail\": null, ");
 }
 
 static void test_info_leaves_out_what_a_source_does_not_hold(void **state)
@@ -387,13 +417,13 @@ static void test_info_leaves_out_what_a_source_does_not_hold(void **state)
                         "Python:            3.9 to 3.11\n"
                         "table:             stock, CPython's own tracemalloc, at 0x7f0000100000, found by search\n"
                         "unreadable:        3 records lost (the table was being changed)\n");
-    assert_string_equal(
-        harness_run(harness, "tm-info", "--json"),
-        "{\"command\": \"tm-info\", \"state\": \"tracing\", \"tracing\": true, \"traced_memory\": 1000, "
-        "\"blocks\": 2, \"sites_live\": 1, \"domains\": 1, \"python_version\": \"3.9 to 3.11\", "
-        "\"free_threaded\": false, \"source\": \"stock\", \"found_by\": \"search\", \"table_address\": "
-        "139637977776128, \"missing\": {\"unreadable_records\": 0, \"unreadable_bytes\": 0, "
-        "\"corrupt_records\": 0, \"torn_records\": 3, \"first_address\": null}}\n");
+    assert_string_equal(harness_run(harness, "tm-info", "--json"),
+                        "{\"command\": \"tm-info\", \"json_version\": 1, \"state\": \"tracing\", \"tracing\": true, "
+                        "\"traced_memory\": 1000, "
+                        "\"blocks\": 2, \"sites_live\": 1, \"domains\": 1, \"python_version\": \"3.9 to 3.11\", "
+                        "\"free_threaded\": false, \"source\": \"stock\", \"found_by\": \"search\", \"table_address\": "
+                        "139637977776128, \"missing\": {\"unreadable_records\": 0, \"unreadable_bytes\": 0, "
+                        "\"corrupt_records\": 0, \"torn_records\": 3, \"first_address\": null}}\n");
     fake_info(harness->fake)->lock = TM_LOCK_HELD;
     assert_contains(harness_run(harness, "tm-info", ""), "lock:              held: ");
     assert_contains(harness_run(harness, "tm-info", "--json"), "\"locked\": true, ");
@@ -421,8 +451,10 @@ static void test_info_json(void **state)
     struct harness *harness = *state;
     fake_info(harness->fake)->tracer.started = UINT64_C(1700000000000000000);
     const char *output = harness_run(harness, "tm-info", "--json");
-    assert_contains(output, "{\"command\": \"tm-info\", \"state\": \"tracing\", \"tracing\": true, \"started\": "
-                            "\"2023-11-14T22:13:20Z\", \"cleared\": null, \"traced_memory\": 0, ");
+    assert_contains(
+        output,
+        "{\"command\": \"tm-info\", \"json_version\": 1, \"state\": \"tracing\", \"tracing\": true, \"started\": "
+        "\"2023-11-14T22:13:20Z\", \"cleared\": null, \"traced_memory\": 0, ");
     assert_contains(output, "\"python_version\": \"3.11.7\", ");
     assert_contains(output, "\"first_address\": null}}\n");
     // The help names each key.
@@ -452,12 +484,14 @@ int main(void)
         TEST(test_traceback_in_two_domains),
         TEST(test_more_blocks_than_there_is_room_for),
         TEST(test_traceback_limit),
+        TEST(test_traceback_of_which_older_frames_were_not_counted),
         TEST(test_traceback_json),
         TEST(test_not_found_says_since_when),
         TEST(test_filters_keep_their_numbers),
         TEST(test_filters_are_named_where_they_apply),
         TEST(test_wrong_filters_are_refused_and_change_nothing),
         TEST(test_info_text),
+        TEST(test_info_says_what_a_lean_table_does_not_know),
         TEST(test_info_leaves_out_what_a_source_does_not_hold),
         TEST(test_info_tells_the_states_apart),
         TEST(test_info_json),

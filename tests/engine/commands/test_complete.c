@@ -113,6 +113,27 @@ static void test_odd_lines(void **state)
     assert_string_equal(tm_complete(harness->session, NULL, ""), "");
 }
 
+static void check_word(const char *command, enum tm_word_kind expected, size_t index, const char *const *words)
+{
+    assert_int_equal(tm_command_word(command, words, index), expected);
+}
+
+static void test_what_a_word_is(void **state)
+{
+    const char *const words[] = {"4711", "-n", "5", "-cn", "3", "--sort=size", "--include", "--json", "-", "--", "-n"};
+    static const enum tm_word_kind kinds[] = {TM_WORD_OPERAND, TM_WORD_OPTION, TM_WORD_VALUE,  TM_WORD_OPTION,
+                                              TM_WORD_VALUE,   TM_WORD_OPTION, TM_WORD_OPTION, TM_WORD_VALUE,
+                                              TM_WORD_OPERAND, TM_WORD_OPTION, TM_WORD_OPERAND};
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        check_word("tm-top", kinds[i], i, words);
+    const char *const unknown[] = {"--stop", "4711", "--max-stop", "2s"};
+    check_word("tm-top", TM_WORD_OPTION, 0, unknown);
+    check_word("tm-top", TM_WORD_OPERAND, 1, unknown);
+    check_word("tm-top", TM_WORD_OPERAND, 3, unknown); // the engine does not know the option
+    check_word("tm-none", TM_WORD_OPERAND, 0, unknown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +144,7 @@ int main(void)
         TEST(test_settings),
         TEST(test_filters),
         TEST(test_odd_lines),
+        TEST(test_what_a_word_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,7 +143,7 @@ static void test_unknown_command_lists_the_commands(void **state)
     assert_fails(harness, "tm-tpo", "", TM_ERROR_USAGE,
                  "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-find tm-object tm-holders "
                  "tm-leaks tm-threads tm-diff "
-                 "tm-save tm-filter tm-set "
+                 "tm-save tm-export tm-filter tm-set "
                  "tm-verify");
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/target/private.h"
+#include "engine/target/target.h"
 
 struct fake_frame {
     char *name;
@@ -43,6 +44,7 @@ struct fake {
     bool has_functions, has_churn, codes_full;
     uint32_t frame_limit;
     struct tm_private private;
+    bool moving;
     uint64_t table_bytes;
 };
 
@@ -198,6 +200,16 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
         return tm_error_create((enum tm_error_code)fake->open_error, "%s", fake->open_message);
     *result = (struct tm_source *)fake;
     return NULL;
+}
+
+void fake_set_moving(struct fake *fake, bool moving)
+{
+    fake->moving = moving;
+}
+
+bool tm_target_is_moving(const struct tm_target *target)
+{
+    return ((const struct fake *)target)->moving;
 }
 
 struct tm_error *tm_target_private(const struct tm_target *target, struct tm_private *result)

@@ -475,6 +475,27 @@ static void test_functions(void **state)
     tm_snapshot_deinit(&snapshot);
 }
 
+static void test_a_traceback_that_was_cut_and_not_counted(void **state)
+{
+    struct fixture *f = *state;
+    image_block(&f->table, HEAP, 100, f->first_site);
+    site_record(f, f->first_site)->flags |= TM_SITE_CUT;
+    image_rehash(&f->table, f->root);
+    struct tm_snapshot snapshot = take_snapshot(f);
+    assert_true(undamaged(&snapshot.damage));
+    assert_int_equal(snapshot.groups[0].traceback->count, 3);
+    assert_int_equal(snapshot.groups[0].traceback->total_frames, TM_TOTAL_UNKNOWN);
+    assert_true(tm_traceback_is_cut(snapshot.groups[0].traceback));
+    tm_snapshot_deinit(&snapshot);
+
+    // With TM_SITE_CUT, what was counted is known.
+    site_record(f, f->first_site)->total_frames = 9;
+    image_rehash(&f->table, f->root);
+    snapshot = take_snapshot(f);
+    assert_int_equal(snapshot.groups[0].traceback->total_frames, 9);
+    tm_snapshot_deinit(&snapshot);
+}
+
 // A frame whose code object the table had no room for is not the frame of a block where no Python code ran.
 static void test_frames_that_are_not_recorded(void **state)
 {
@@ -721,6 +742,7 @@ int main(void)
         TEST(test_truncated_core),
         TEST(test_missing_memory_behind_a_group),
         TEST(test_functions),
+        TEST(test_a_traceback_that_was_cut_and_not_counted),
         TEST(test_frames_that_are_not_recorded),
         TEST(test_history),
         TEST(test_missing_memory_is_counted_once),

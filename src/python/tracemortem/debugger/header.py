@@ -37,6 +37,14 @@ class Operand(enum.IntEnum):
     ANSWER = 5
 
 
+class WordKind(enum.IntEnum):
+    """enum tm_word_kind: what a word of a command line is."""
+
+    OPTION = 1
+    VALUE = 2
+    OPERAND = 3
+
+
 class PrivateKind(enum.IntEnum):
     """enum tm_private_kind: which part of a process's private memory is counted."""
 
@@ -153,12 +161,14 @@ FUNCTIONS = {
     "tm_target_create": (c_void_p, POINTER(TargetCallbacks), c_void_p, POINTER(c_void_p)),
     "tm_target_create_file": (c_void_p, POINTER(TargetCallbacks), c_void_p, c_uint64, POINTER(c_void_p)),
     "tm_target_changed": (None, c_void_p),
+    "tm_target_set_moving": (None, c_void_p, c_bool),
     "tm_target_destroy": (None, c_void_p),
     "tm_target_bytes_read": (c_uint64, c_void_p),
     "tm_target_started": (c_uint64, c_void_p),
     "tm_command_name": (c_char_p, c_size_t),
     "tm_command_help": (c_char_p, c_char_p),
     "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p),
+    "tm_command_word": (c_int, c_char_p, POINTER(c_char_p), c_size_t),
     "tm_request_create": (c_void_p, c_void_p, c_char_p, c_char_p, POINTER(c_void_p)),
     "tm_request_operands": (c_size_t, c_void_p),
     "tm_request_operand_kind": (c_int, c_void_p, c_size_t),

@@ -1,0 +1,14 @@
+// The profile of the present trace, which tracing.c chooses, and the profiles' names.
+
+#include "profile.h"
+
+#include <string.h>
+
+profile_t profile_now = &profile_full;
+
+profile_t profile_called(const char *name)
+{
+    if (strcmp(name, "lean") == 0)
+        return &profile_lean;
+    return strcmp(name, "full") == 0 ? &profile_full : NULL;
+}
