@@ -7,6 +7,8 @@ are. The debuggers' answers about a core and about the process must agree.
 import bisect
 import json
 import os
+import shlex
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -30,6 +32,15 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(
             "any_python", [python.path for python in known], ids=list(map(pythons.name, known)), scope="module"
         )
+
+
+def command_line(core, command):
+    """What the command line prints for a command of the debuggers, without the line about private memory."""
+    name, *rest = shlex.split(command)
+    words = [os.path.join(debuggers.BUILD, "bin", "tracemortem"), name[len("tm-") :], str(core)] + rest
+    run = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert run.returncode == 0, run
+    return debuggers.without_private(run.stdout.decode())
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import re
 
 import debuggers
 import pytest
-from conftest import program
+from conftest import command_line, program
 from selection import is_newest, light
 
 SCRIPT = program("leaks.py")
@@ -121,6 +121,7 @@ def test_it_is_the_same_everywhere(leaking):
         for debugger in debuggers.DEBUGGERS
     ]
     assert first == other
+    assert [command_line(leaking.core, command) for command in commands] == first
     (live,) = debuggers.answers("gdb", ["tm-leaks -n 1000 --json"], pid=leaking.pid)
     live = json.loads(live)
     for kind in ("lost", "garbage"):

@@ -5,7 +5,7 @@ import json
 
 import debuggers
 import pytest
-from conftest import in_blocks
+from conftest import command_line, in_blocks
 from selection import is_newest, light
 
 # What the forked child made or changed itself, in memory that is free in its parent; and a type of 3.8 and 3.9 that CPython
@@ -127,3 +127,4 @@ def test_it_is_the_same_everywhere(kinds):
     first, *others = texts.values()
     for other in others:
         assert other == first
+    assert [command_line(kinds.core, command) for command in commands] == first

@@ -14,6 +14,7 @@
 enum {
     PIECE = 1 << 16,
     PAGE = 4096,
+    LARGEST_SKIP = 1 << 20,
     RED_ZONE = 128, // bytes below the stack pointer that a function may use
     MOST_CHUNKS = 1 << 16,
     CHUNK_HEAD = 16, // of glibc's
@@ -209,6 +210,7 @@ static struct tm_error *scan(struct tm_graph *graph, uint64_t start, uint64_t en
 {
     unsigned char bytes[PIECE];
     struct tm_error *error = NULL;
+    uint64_t skip = PAGE;
     start = (start + 7) & ~UINT64_C(7);
     while (!error && start + 8 <= end) {
         uint64_t length = end - start < PIECE ? (end - start) & ~UINT64_C(7) : PIECE;
@@ -216,12 +218,17 @@ static struct tm_error *scan(struct tm_graph *graph, uint64_t start, uint64_t en
             // Page by page: of a piece only some may be missing.
             length = length < PAGE - start % PAGE ? length : PAGE - start % PAGE;
             if (!tm_objects_read(graph->objects, start, bytes, length)) {
+                // In a large hole the steps grow, so that it costs little.
+                length = skip > length ? skip : length;
+                length = length < end - start ? length : end - start;
+                skip = skip < LARGEST_SKIP ? 2 * skip : skip;
                 graph->unreadable_roots += length;
                 start += length;
                 error = tm_objects_check(graph->objects);
                 continue;
             }
         }
+        skip = PAGE;
         for (uint64_t offset = 0; !error && offset + 8 <= length; offset += 8) {
             uint64_t word = tm_load_u64(bytes + offset);
             if (word >= graph->lowest && word < graph->highest)

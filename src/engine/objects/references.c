@@ -14,6 +14,7 @@
 enum {
     MOST_PARTS = 16,
     PIECE = 4096,
+    LARGEST_SKIP = 1 << 20,
     WORD = 8,
     FRAME_OBJECT_FRAME = 24, // PyFrameObject.f_frame, from 3.11 on: not owned
     DEQUE_COUNTED = 80,      // what a deque keeps behind it is unused blocks
@@ -333,7 +334,7 @@ static struct tm_error *visit_part(const struct parts *parts, const struct part 
 {
     unsigned char bytes[PIECE];
     const uint64_t address = parts->node->address;
-    uint64_t at = part->start;
+    uint64_t at = part->start, skip = PIECE;
     struct tm_error *error = NULL;
     while (!error && at + WORD <= part->end) {
         // To the end of a page, so that a missing one costs its own words only.
@@ -348,7 +349,12 @@ static struct tm_error *visit_part(const struct parts *parts, const struct part 
         if (!tm_objects_read(parts->objects, address + at, bytes, length)) {
             *unreadable = true;
             error = tm_objects_check(parts->objects);
+            // A large hole, or a size that is a lie: the steps grow, so that it costs little.
+            if (skip > PIECE)
+                next += (skip - PIECE) / part->step * part->step;
+            skip = skip < LARGEST_SKIP ? 2 * skip : skip;
         } else {
+            skip = PIECE;
             for (uint64_t offset = 0; !error && offset + WORD <= length; offset += part->step) {
                 uint64_t word = tm_load_u64(bytes + offset);
                 if (word)
