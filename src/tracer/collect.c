@@ -2,7 +2,6 @@
 
 #include "collect.h"
 
-#include "counters.h"
 #include "intern.h"
 #include "map.h"
 #include "stack.h"

@@ -11,6 +11,8 @@
 #ifndef TRACEMORTEM_TRACER_COLLECT_H
 #define TRACEMORTEM_TRACER_COLLECT_H
 
+#include "caller.h"
+#include "counters.h"
 #include "kind.h"
 
 /** Collect, if it is due and nothing is in its way. For the holder of the main interpreter's lock, with no id in hand. Returns
@@ -20,6 +22,18 @@ bool collect(void);
 static ALWAYS_INLINE bool collect_if_due(void)
 {
     return UNLIKELY(collection_is_due) && collect();
+}
+
+/** While a thread without the lock has the id of a site in hand: it may be dead to a collection. */
+static ALWAYS_INLINE void collect_hold(struct caller caller)
+{
+    if (UNLIKELY(!caller.owns_lock))
+        counter_note(1);
+}
+static ALWAYS_INLINE void collect_release(struct caller caller)
+{
+    if (UNLIKELY(!caller.owns_lock))
+        counter_note(-1);
 }
 
 /** While ids are in use outside of the table, nothing is collected. Both nest. With the interpreter's lock. */

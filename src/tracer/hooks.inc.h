@@ -79,8 +79,10 @@ static ALWAYS_INLINE uint32_t HOOK(site)(unsigned allocator, struct caller calle
 /** Record a block that the calling thread has just been given. */
 static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller, void *block, size_t size)
 {
+    collect_hold(caller);
     struct block published = {.size = size, .site = HOOK(site)(allocator, caller)};
     block_publish(FACTS, OWN_PROFILE, allocator, (uintptr_t)block, published, caller_is_shared(caller, allocator));
+    collect_release(caller);
     if (allocator == TM_ALLOCATOR_OBJECT) {
         fresh_block.address = (uintptr_t)block;
         fresh_block.size = size;
@@ -186,6 +188,7 @@ static void HOOK(on_birth)(uintptr_t object)
         return;
     struct born born = FACTS->free_threaded ? find_born_without_lock(object) : find_born(FACTS, object);
     struct caller caller = find_caller(FACTS, TM_ALLOCATOR_OBJECT);
+    collect_hold(caller);
     if (LIKELY(born.slot != NULL)) {
         uint32_t site = HOOK(site)(TM_ALLOCATOR_OBJECT, caller);
         if (LIKELY(site != 0))
@@ -193,6 +196,7 @@ static void HOOK(on_birth)(uintptr_t object)
     } else {
         HOOK(birth_elsewhere)(object, caller);
     }
+    collect_release(caller);
     end_update(FACTS);
 }
 

@@ -73,7 +73,8 @@ static inline void *table_record(const struct tm_array *array, uint64_t id, unsi
 #define TABLE_COUNTERS(id) \
     ((struct tm_counters *)table_record(&table->counters, (id), COUNTERS_SHIFT, sizeof(struct tm_counters)))
 #define TABLE_LEAF(id) ((struct tm_leaf *)table_record(&table->leaves, (id), LEAVES_SHIFT, sizeof(struct tm_leaf)))
-#define TABLE_ARENA(id) ((struct tm_python_arena *)table_record(&table->arenas, (id), ARENAS_SHIFT, sizeof(struct tm_python_arena)))
+#define TABLE_ARENA(id) \
+    ((struct tm_python_arena *)table_record(&table->arenas, (id), ARENAS_SHIFT, sizeof(struct tm_python_arena)))
 #define TABLE_OWN(id) ((struct tm_own *)table_record(&table->own, (id), OWN_SHIFT, sizeof(struct tm_own)))
 #define TABLE_NODE(id) ((struct tm_node *)table_record(&table->nodes, (id), NODES_SHIFT, sizeof(struct tm_node)))
 #define TABLE_CODE(id) ((struct tm_code *)table_record(&table->codes, (id), CODES_SHIFT, sizeof(struct tm_code)))

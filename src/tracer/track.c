@@ -5,6 +5,7 @@
 
 #include "blocks.h"
 #include "caller.h"
+#include "collect.h"
 #include "hooks.h"
 #include "interpreter.h"
 #include "recording.h"
@@ -40,8 +41,10 @@ static bool record(uint32_t domain, uintptr_t address, size_t size)
 {
     struct caller caller = find_caller(cpython.facts, TM_ALLOCATOR_RAW);
     forget(domain, address);
+    collect_hold(caller);
     uint32_t site = hooks_now()->walked_site(caller.thread, TM_ALLOCATOR_TRACKED, domain);
     bool stored = site != 0 && store(domain, address, (struct block){size, site});
+    collect_release(caller);
     if (!stored)
         table_lost_block();
     return stored;

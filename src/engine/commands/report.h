@@ -9,6 +9,7 @@
 #include "engine/commands/format.h"
 #include "engine/commands/request.h"
 #include "engine/model/footprint.h"
+#include "engine/objects/census.h"
 
 /** A line above the frames of a traceback whose older frames cannot be read. */
 #define TM_OLDER_MISSING "  (older frames are missing: their records cannot be read)\n"
@@ -31,6 +32,9 @@ void tm_report_damage(struct tm_text *text, const struct tm_damage *damage);
 /** The same for one side of a comparison. The line begins with `who`: "OLD: " or "NEW: ". */
 void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
                               const char *meaning);
+/** What of all live blocks is no object, and which types could not be named. */
+void tm_report_census(struct tm_text *text, const struct tm_census *census);
+void tm_report_census_json(struct tm_json *json, const struct tm_census *census);
 /** Only what is missing, without `who`, the meaning and the newline. Nothing if nothing is missing. */
 void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage);
 /** After the total: that rows overlap, if they are cumulative; nothing with --plain. */
