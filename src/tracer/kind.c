@@ -48,13 +48,19 @@ uint32_t kind_take(struct kind *kind, uint64_t limit)
     return id;
 }
 
+static void free_record(struct kind *kind, uint32_t id)
+{
+    kind->make_free(id, kind->free);
+    table_copy(kind_array(kind), id);
+    kind->free = id;
+    kind->free_count++;
+}
+
 void kind_give_back(struct kind *kind, uint32_t id)
 {
     if (id == kind_array(kind)->count)
         return; // the place behind the last record
-    kind->make_free(id, kind->free);
-    kind->free = id;
-    kind->free_count++;
+    free_record(kind, id);
 }
 
 uint32_t kind_publish(struct kind *kind, uint32_t id, uint64_t hash)
@@ -95,10 +101,7 @@ void kind_sweep(struct kind *kind, const struct marks *marks, uint32_t fixed)
             index_add(&kind->index, kind->index.hash_of(id), id);
             continue;
         }
-        kind->make_free(id, kind->free);
-        table_copy(array, id);
-        kind->free = id;
-        kind->free_count++;
+        free_record(kind, id);
     }
     kind->collect_at = 2 * live_count(kind);
 }

@@ -10,7 +10,7 @@ import pytest
 
 # Each allocation is either in the table or counted as lost, so their sum does not depend on what failed. A birth counts as an
 # allocation too, if there is memory for its new site; births are switched off here.
-EXACT = {"TRACEMORTEM_REUSE": "0"}
+EXACT = {"TRACEMORTEM_REUSE": "0", "TRACEMORTEM_DETAIL": "full"}
 
 
 class Counted:

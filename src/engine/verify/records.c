@@ -122,6 +122,8 @@ static struct tm_error *check_strings(struct tm_verifier *verifier)
     while (next(&cursor)) {
         struct tm_string string;
         memcpy(&string, cursor.bytes, sizeof(string));
+        if (string.position == TM_POSITION_FREE)
+            continue;
         check_string(verifier, cursor.id, &string);
         verifier->result->strings++;
     }
@@ -232,6 +234,8 @@ static struct tm_error *check_codes(struct tm_verifier *verifier)
     while (next(&cursor)) {
         struct tm_code code;
         memcpy(&code, cursor.bytes, sizeof(code));
+        if (code.filename == 0)
+            continue; // the record is free
         check_code(verifier, cursor.id, &code);
         verifier->result->codes++;
     }
