@@ -11,7 +11,7 @@ import subprocess
 
 import debuggers
 import pytest
-from conftest import NODE_MODULES
+from exporting import NODE_MODULES
 from selection import thorough
 
 pytestmark = thorough
