@@ -178,7 +178,6 @@ USAGE_ERRORS = [
     "tm-top nosuchkey",
     "tm-top -n",
     "tm-top -n many",
-    "tm-top 'open",
     "tm-diff",
     "tm-traceback",
     "tm-filter befriend x",
@@ -187,6 +186,8 @@ USAGE_ERRORS = [
     "tm-export",
     "tm-export pprof",
 ]
+if not debuggers.lldb_asks_commands():  # else it closes the quote at the end of the line
+    USAGE_ERRORS.append("tm-top 'open")
 
 
 @light(lambda line: line == USAGE_ERRORS[0])

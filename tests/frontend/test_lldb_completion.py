@@ -5,7 +5,6 @@ whose line it splits. docs/ways-in.md says what that means to the user.
 """
 
 import json
-import re
 import shutil
 import subprocess
 import threading
@@ -39,12 +38,6 @@ ASK = (
 )
 
 
-def asks_commands():
-    """Whether this lldb asks commands for completions."""
-    version = subprocess.check_output([debuggers.LLDB, "--version"], universal_newlines=True)
-    return int(re.search(r"version (\d+)", version).group(1)) >= 21
-
-
 @pytest.fixture(scope="module")
 def core(tmp_path_factory):
     script = tmp_path_factory.mktemp("completion") / "program.py"
@@ -60,7 +53,7 @@ def test_lldb_completes_what_it_lets_a_command_complete(core, tmp_path):
     python, path = core
     answers = debuggers.answers("lldb", [ASK % json.dumps(line) for line in typed], program=python, core=path)
     for line, answer, wanted in zip(typed, answers, TYPED.values()):
-        wanted = [word.format(folder=tmp_path) for word in wanted[0 if asks_commands() else 1]]
+        wanted = [word.format(folder=tmp_path) for word in wanted[0 if debuggers.lldb_asks_commands() else 1]]
         assert json.loads(answer) == wanted, (line, answer)
 
 
@@ -137,7 +130,8 @@ def test_lldb_dap_completes_and_answers_as_lldb_does(core, tmp_path):
             line = line.format(folder=tmp_path)
             targets = adapter.ask("completions", text=line, column=len(line) + 1)["targets"]
             ours, words = (
-                [word.format(folder=tmp_path) for word in offers[i]] for i in (0, 0 if asks_commands() else 1)
+                [word.format(folder=tmp_path) for word in offers[i]]
+                for i in (0, 0 if debuggers.lldb_asks_commands() else 1)
             )
             # Where no command offers anything, it offers the names of variables.
             found = [target["label"].split(" -- ")[0] for target in targets]

@@ -302,6 +302,13 @@ def _without_echo(text):
     return "".join(lines[1:-1])
 
 
+def lldb_asks_commands():
+    """Whether this lldb asks commands what completes their words. It splits their lines then."""
+    version = subprocess.run([LLDB, "--version"], stdout=subprocess.PIPE, universal_newlines=True).stdout
+    number = re.search(r"version (\d+)", version)
+    return bool(number) and int(number.group(1)) >= 21
+
+
 # -- gdbserver
 
 CONNECT = {"gdb": ["set sysroot /", "target remote localhost:%s"], "lldb": ["gdb-remote %s"]}  # the port goes in

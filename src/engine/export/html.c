@@ -163,12 +163,12 @@ static struct tm_error *put_source(struct attempt *attempt)
         error = tm_host_check(host);
         if (!line.length || line.failed || mark.failed)
             continue;
-        if (mark.length)
-            tm_text_printf(&line, "  %s", tm_text_string(&mark));
         char cut[LONGEST_LINE + 1];
         tm_escape_into(cut, sizeof(cut), tm_text_string(&line), line.length);
+        tm_text_clear(&line);
+        tm_text_printf(&line, "%s%s%s", cut, mark.length ? "  " : "", tm_text_string(&mark));
         snprintf(key, sizeof(key), "%zu", i);
-        tm_json_word(&attempt->json, key, cut);
+        tm_json_string(&attempt->json, key, tm_text_string(&line), line.length);
         count++;
     }
     tm_json_end_object(&attempt->json);

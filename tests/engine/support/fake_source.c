@@ -220,6 +220,12 @@ bool tm_target_is_moving(const struct tm_target *target)
     return ((const struct fake *)target)->moving;
 }
 
+const char *tm_target_why_missing(const struct tm_target *target, uint64_t address)
+{
+    (void)target, (void)address;
+    return NULL;
+}
+
 struct tm_error *tm_target_private(const struct tm_target *target, struct tm_private *result)
 {
     *result = ((const struct fake *)target)->private;
