@@ -3,6 +3,7 @@
 #   src/engine/   -> build/lib/libtracemortem.so         the engine, loaded by the debuggers
 #   src/tracer/   -> build/python/tracemortem/_tracer.abi3.so   the tracer, loaded by the traced program
 #   src/python/   -> build/python/tracemortem/           the package
+#   src/cli/, src/process/   -> build/bin/tracemortem    the command; needs libdw-dev
 #   gdb/ lldb/    are used from where they are
 #
 # This file has the variables and the list of targets. The rules are in the .mk files of the folders they are about.
@@ -13,8 +14,8 @@
 #   DEBUG=1             the tracer checks its own table while it runs, and aborts the process if the table is wrong
 #   PYTHON              the Python whose headers the tracer is built with, and which `make install` installs for
 #   PYTHONS             the CPythons to test; default: all that tests/support/pythons.py finds
-#   PREFIX DESTDIR      where `make install` puts things; LIBDIR, INCLUDEDIR, MANDIR, PYTHON_SITE and GDB_AUTO_LOAD
-#                       move single parts
+#   PREFIX DESTDIR      where `make install` puts things; BINDIR, LIBDIR, INCLUDEDIR, MANDIR, PYTHON_SITE and
+#                       GDB_AUTO_LOAD move single parts
 #   SOURCE_DATE_EPOCH   the time of the files in a wheel or package; default: that of the last commit
 #   TESTS PYTEST_ARGS   files or folders for pytest, and more arguments, as in PYTEST_ARGS='-k diff -x'
 #   TEST_JOBS           how many tests run at a time; default: one for each processor
@@ -53,7 +54,7 @@ include tests/matrix/matrix.mk
 include tests/aarch64/aarch64.mk
 
 .PHONY: all clean help
-all: engine tracer package $(BUILD)/compile_commands.json
+all: engine tracer package command $(BUILD)/compile_commands.json
 
 clean:
 	rm -rf $(BUILD)

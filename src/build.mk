@@ -1,13 +1,23 @@
-# Builds the engine, the tracer and the package.
+# Builds the engine, the tracer, the package and the command.
 
 ENGINE := $(BUILD)/lib/libtracemortem.so
 PACKAGE := $(BUILD)/python/tracemortem
 TRACER := $(PACKAGE)/_tracer.abi3.so
+PROCESS := $(BUILD)/lib/libtracemortem-process.a
+COMMAND := $(BUILD)/bin/tracemortem
 # The number changes when a program that was linked with an older engine no longer works with this one.
 soname := $(notdir $(ENGINE)).0
 
 layout_sources := $(sort $(wildcard src/layout/*.c))
 engine_sources := $(sort $(wildcard src/engine/*.c src/engine/*/*.c))
+# The page of `tm-export html`: the engine's own files in it, and the libraries that `make deps` had npm fetch.
+page_folder := src/engine/export/page
+page_libraries := src/packaging/npm/node_modules
+page_source := $(BUILD)/generated/page.c
+# Whatever is linked with the engine's files needs these.
+engine_libraries := -lz
+process_sources := $(sort $(wildcard src/process/*.c))
+cli_sources := $(sort $(wildcard src/cli/*.c))
 # Of debug builds alone: the tracer then contains the engine, which checks its table.
 selfcheck_sources := src/tracer/selfcheck.c
 tracer_sources := $(filter-out $(selfcheck_sources),$(sort $(wildcard src/tracer/*.c)))
@@ -66,7 +76,7 @@ compile = @mkdir -p $(@D) && echo "  CC    $@" && $(CC) -MMD -MP $(CPPFLAGS) $(C
 archive = @mkdir -p $(@D) && rm -f $@ && $(AR) rcsP $@ $^
 objects = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(1))
 
-.PHONY: engine tracer package
+.PHONY: engine tracer package command static
 engine: $(ENGINE)
 tracer: $(TRACER)
 package: $(package_sources:src/python/%=$(BUILD)/python/%)
@@ -78,12 +88,50 @@ $(BUILD)/obj/layout/%.o: src/layout/%.c $(prepared)
 $(BUILD)/obj/engine/%.o: src/engine/%.c $(prepared)
 	$(compile) $(engine_flags) -c -o $@ $<
 
+# Made each time, as libraries may have come or gone; what did not change is not built again.
+$(page_source): FORCE | $(after_deps)
+	@$(PYTHON) $(page_folder)/make_page.py $(page_libraries) $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/obj/page.o: $(page_source) $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+
 # The link beside it is the name by which a program that was linked with the engine loads it.
-$(ENGINE): $(call objects,$(engine_sources) $(layout_sources))
+$(ENGINE): $(call objects,$(engine_sources) $(layout_sources)) $(BUILD)/obj/page.o
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ \
+	    $(engine_libraries)
 	@ln -sf $(@F) $(@D)/$(soname)
+
+# The command reads cores and processes with elfutils' libdw. The rest is built without it, too: whether it is there is
+# known only after `make deps`. What another make builds comes first, so that no two of them build the same file.
+has_libdw = $(CC) $(CPPFLAGS) -E -include elfutils/libdwfl.h -x c /dev/null >/dev/null 2>&1
+command: engine $(prepared)
+	@if $(has_libdw); then $(MAKE) --no-print-directory $(COMMAND); else \
+	    echo "make: without libdw-dev (elfutils) the command $(COMMAND) is not built; try: make deps"; fi
+static: command $(prepared)
+	@$(MAKE) --no-print-directory $(COMMAND)-static
+
+$(BUILD)/obj/process/%.o: src/process/%.c $(prepared)
+	$(compile) $(engine_flags) -c -o $@ $<
+$(BUILD)/obj/cli/%.o: src/cli/%.c $(prepared)
+	$(compile) $(engine_flags) -DTRACEMORTEM_VERSION='"$(version)"' -c -o $@ $<
+
+$(PROCESS): $(call objects,$(process_sources))
+	$(archive)
+
+command_parts := $(call objects,$(cli_sources)) $(PROCESS) $(call objects,$(engine_sources) $(layout_sources)) \
+    $(BUILD)/obj/page.o
+$(COMMAND): $(command_parts)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ -ldw -lelf $(engine_libraries)
+# One file that runs where there is nothing else, such as in a container without libraries. libdw.a can ask a server for
+# debug information with a library that it loads; we never let it.
+$(COMMAND)-static: $(command_parts)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) -static $(LDFLAGS) -o $@ $^ -ldw -lelf -lbz2 -llzma -lz
 
 $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
 	$(compile) $(tracer_flags) -c -o $@ $<

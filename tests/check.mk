@@ -1,6 +1,6 @@
 # Checks the sources: `make deps check`.
 
-c_sources := $(selfcheck_sources) $(layout_sources) $(engine_sources) \
+c_sources := $(selfcheck_sources) $(layout_sources) $(engine_sources) $(process_sources) $(cli_sources) \
     $(filter-out $(selfcheck_sources),$(tracer_sources)) $(sort $(wildcard tests/*/*.c tests/*/*/*.c))
 c_files := $(c_sources) $(sort $(wildcard src/*/*.h src/*/*/*.h tests/*/*.h tests/*/*/*.h))
 python_files = $(shell find gdb lldb src tests -name '*.py' | sort)
@@ -32,7 +32,8 @@ $(BUILD)/check/clang/%.o: %.c tests/check.mk $(prepared)
 
 check-cppcheck:
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	    --suppress=missingIncludeSystem -Isrc $(layout_sources) $(engine_sources) $(tracer_sources)
+	    --suppress=missingIncludeSystem -Isrc $(layout_sources) $(engine_sources) $(process_sources) \
+	    $(cli_sources) $(tracer_sources)
 
 # Old debuggers embed old Pythons: all code is in the syntax of 3.8.
 check-python:

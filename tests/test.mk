@@ -1,7 +1,9 @@
 # Runs the tests: the engine's by cmocka under the sanitizers, then everything else by pytest. tests/README.md has the
 # table of what runs where.
 
-test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c))
+test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c tests/process/test_*.c))
+# What needs no libdw.
+checked_process_sources := $(filter-out src/process/process.c src/process/symbols.c,$(process_sources))
 # A fake replaces a part of the engine: it is linked into the tests that include its header (or the harness) only.
 test_fakes := $(sort $(wildcard tests/engine/support/fake_*.c))
 fake_header := \#include "support/(harness|fake_[a-z_]*)\.h"
@@ -18,7 +20,8 @@ $(BUILD)/sanitized/%.o: %.c tests/test.mk $(prepared)
 	$(compile) $(test_flags) -c -o $@ $<
 
 # Archives: where a test or a fake defines a function itself, the engine's file with the same function is not linked.
-$(checked_engine): $(patsubst %.c,$(BUILD)/sanitized/%.o,$(engine_sources) $(layout_sources))
+$(checked_engine): $(patsubst %.c,$(BUILD)/sanitized/%.o,$(engine_sources) $(layout_sources) $(checked_process_sources)) \
+    $(BUILD)/obj/page.o
 	$(archive)
 $(checked_support): $(test_support:%.c=$(BUILD)/sanitized/%.o)
 	$(archive)
@@ -27,13 +30,15 @@ $(tests_with_fakes:%.c=$(BUILD)/%): $(test_fakes:%.c=$(BUILD)/sanitized/%.o)
 $(test_programs): $(BUILD)/%: $(BUILD)/sanitized/%.o $(checked_support) $(checked_engine)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka
+	@$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(engine_libraries)
 
 # The engine with all its functions visible, for commands/test_against_tracemalloc.py.
 open_engine := $(BUILD)/open/libengine.a $(BUILD)/open/tests/engine/support/fake_source.o
 $(BUILD)/open/%.o: %.c tests/test.mk $(prepared)
 	$(compile) $(filter-out -fvisibility=hidden,$(common_flags)) -Itests/engine -O1 -c -o $@ $<
-$(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(layout_sources))
+$(BUILD)/obj/open_page.o: $(page_source) $(prepared)
+	$(compile) $(filter-out -fvisibility=hidden,$(common_flags)) -O1 -c -o $@ $<
+$(BUILD)/open/libengine.a: $(patsubst %.c,$(BUILD)/open/%.o,$(engine_sources) $(layout_sources)) $(BUILD)/obj/open_page.o
 	$(archive)
 .PHONY: open-engine
 open-engine: $(open_engine)

@@ -87,12 +87,31 @@ enum tm_private_kind {
     TM_PRIVATE_MAPPED = 3,   // what is mapped; pages that were never used count too
 };
 
+/** A thread of the stopped process. */
+#define TM_THREAD_REGISTERS 40
+struct tm_thread {
+    uint64_t id;            // the system's number of it
+    uint64_t stack_pointer; // 0: not known
+    uint32_t register_count;
+    uint32_t _padding;
+    uint64_t registers[TM_THREAD_REGISTERS]; // the values of its general registers, in any order
+};
+
+/** A part [start, end) of the target's address space that was mapped from a file, from this offset of the file on. */
+struct tm_module {
+    uint64_t start;
+    uint64_t end;
+    uint64_t offset;
+    char path[256]; // the end of it, if it is longer
+};
+
 /** How the engine sees a stopped process or a core. `context` belongs to the front end. */
 struct tm_target_callbacks {
     /**
      * Copy exactly `length` bytes from `address` into `buffer`. Return 0 for success, anything else if not all of them
      * can be read. Do not invent bytes that the dump does not hold. The engine asks for at most TM_READ_LIMIT bytes at
-     * once.
+     * once. Memory that a dump leaves out, and that the process could not write, may come from the file that was mapped
+     * there, if it is certain that it is the same file.
      */
     int (*read)(void *context, uint64_t address, void *buffer, uint64_t length);
     /** The address of the global variable `name`, or 0 if it is not found. It may be wrong: the engine checks it. */
@@ -115,6 +134,10 @@ struct tm_target_callbacks {
      * which means unknown; then the engine adds up the regions.
      */
     uint64_t (*private_memory)(void *context, uint32_t *kind);
+    /** As `regions`: the threads, in any order. Return 0 if they are unknown. */
+    size_t (*threads)(void *context, struct tm_thread *threads, size_t capacity);
+    /** As `regions`: what is mapped from files, in ascending order. Return 0 if it is unknown. */
+    size_t (*modules)(void *context, struct tm_module *modules, size_t capacity);
 };
 #define TM_READ_LIMIT (UINT64_C(1) << 20)
 
@@ -164,6 +187,11 @@ TM_API void tm_target_destroy(struct tm_target *target);
  */
 TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
                                               struct tm_target **result);
+/**
+ * The process runs while it is read, which only a front end that has no debugger does. Answers then say so: what the
+ * program allocates or frees meanwhile may be missing or counted half. A stopped process and a core need no call.
+ */
+TM_API void tm_target_set_moving(struct tm_target *target, bool moving);
 /** Bytes requested from `read` since the target was created. */
 TM_API uint64_t tm_target_bytes_read(const struct tm_target *target);
 /** When tracing began, in nanoseconds since 1970; 0: unknown, or no request has found it out yet. */
@@ -183,6 +211,19 @@ TM_API const char *tm_command_help(const char *command);
  */
 TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line,
                                struct tm_target *current);
+
+/** What a word of a command line is. */
+enum tm_word_kind {
+    TM_WORD_OPTION = 1, // also "--"
+    TM_WORD_VALUE = 2,  // of the option before it
+    TM_WORD_OPERAND = 3,
+};
+
+/**
+ * What words[index] is, of the words after the command's name. With it a front end finds an operand that is not for the
+ * engine, such as the target on a command line. An unknown option counts as one without a value.
+ */
+TM_API enum tm_word_kind tm_command_word(const char *command, const char *const *words, size_t index);
 
 enum tm_operand {
     TM_OPERAND_EXPRESSION = 1, // in the debugger's language: evaluate it, and call tm_request_set_address()

@@ -244,6 +244,11 @@ enum tm_state {
 #define TM_ROOT_FREE_THREADED 2u // the interpreter has no global lock
 #define TM_ROOT_REUSE_EXACT 4u   // a block that CPython reuses from a free list has its latest traceback
 #define TM_ROOT_LEAN 8u          // the profile of the trace: the frames that were cut off are not counted
+// Up to CPython 3.12 one of these goes with TM_ROOT_REUSE_EXACT: how the tracer learns of the reuse.
+#define TM_ROOT_REUSE_BY_ENTRY 16u // by a jump in CPython's code
+#define TM_ROOT_REUSE_BY_SLOTS 32u // by CPython's table of traces, without the lock
+#define TM_ROOT_REUSE_BY_TABLE 64u // by the same, with the lock
+#define TM_ROOT_REUSE_WAY (TM_ROOT_REUSE_BY_ENTRY | TM_ROOT_REUSE_BY_SLOTS | TM_ROOT_REUSE_BY_TABLE)
 
 /** Traced memory as one side counts it. The whole is owned.traced + shared.traced, modulo 2^64. */
 struct tm_memory {

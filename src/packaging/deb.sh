@@ -12,18 +12,20 @@ $MAKE install DESTDIR="$PWD/$root" PREFIX=/usr LIBDIR="/usr/lib/$MULTIARCH" INCL
 find "$root" -name '*.1' -exec gzip -9n {} +
 libraries="$root/usr/lib/$MULTIARCH/libtracemortem.so.$VERSION
 $root/usr/lib/python3/dist-packages/tracemortem/_tracer.abi3.so"
-"$STRIP" --strip-debug $libraries
+command=$root/usr/bin/tracemortem
+if [ -e "$command" ]; then needs=", libdw1, libelf1, zlib1g"; else command= needs=", zlib1g"; fi
+"$STRIP" --strip-debug $libraries $command
 install -D -m 644 src/packaging/debian/copyright "$root/usr/share/doc/tracemortem/copyright"
 gzip -9nc CHANGELOG.md >"$root/usr/share/doc/tracemortem/changelog.gz"
 
-glibc=$(/usr/bin/python3 src/packaging/glibc_needs.py $libraries)
+glibc=$(/usr/bin/python3 src/packaging/glibc_needs.py $libraries $command)
 mkdir "$root/DEBIAN"
 {
     sed -n '/^Package:/,/^Architecture:/p' "$control" | sed "s/^Architecture:.*/Architecture: $architecture/"
     echo "Version: $VERSION"
     sed -n 's/^\(Section\|Priority\|Maintainer\):/&/p' "$control"
     echo "Installed-Size: $(du -sk --apparent-size "$root" | cut -f1)"
-    sed -n '/^Depends:/,$p' "$control" | sed "s/\${shlibs:Depends}, \${misc:Depends}/libc6 (>= $glibc)/"
+    sed -n '/^Depends:/,$p' "$control" | sed "s/\${shlibs:Depends}, \${misc:Depends}/libc6 (>= $glibc)$needs/"
 } >"$root/DEBIAN/control"
 echo activate-noawait ldconfig >"$root/DEBIAN/triggers"
 # Python's own files of the modules, which dpkg does not know.

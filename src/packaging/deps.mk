@@ -1,4 +1,5 @@
-# Installs what the other targets of the command line need, as in `make deps demo`; packages.txt has the packages.
+# Installs what the other targets of the command line need, as in `make deps demo`; packages.txt has the packages. npm
+# fetches the JavaScript libraries.
 
 needs_of_test := build demo wheel test
 needs_of_test-all := $(needs_of_test) test-all
@@ -18,6 +19,7 @@ needs := $(foreach target,$(with_needs),$(needs_of_$(target))) $(if $(with_needs
 .PHONY: deps packages
 deps:
 	@sh src/packaging/packages.sh install $(call unique,$(needs))
+	@sh src/packaging/npm.sh $(if $(filter test-all,$(needs)),tests,page)
 packages:
 	@sh src/packaging/packages.sh list build demo wheel test test-all check bench
 unique = $(if $(1),$(firstword $(1)) $(call unique,$(filter-out $(firstword $(1)),$(1))))

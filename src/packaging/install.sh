@@ -1,8 +1,8 @@
 # Installs what build/ has; packaging.mk lists the files and gives the variables.
 set -eu
 
-place() { # place SOURCE TARGET
-    $INSTALL -D -m 644 "$1" "$DESTDIR$2"
+place() { # place SOURCE TARGET [MODE]
+    $INSTALL -D -m "${3:-644}" "$1" "$DESTDIR$2"
 }
 note() { # note TEXT TARGET
     printf '%s\n' "$1" >"$DESTDIR$2"
@@ -13,10 +13,13 @@ share=$PREFIX/share/tracemortem
 package=$SITE/tracemortem
 hook=$GDB_AUTO_LOAD$package/_tracer.abi3.so-gdb.py # gdb goes by the real path of the library
 library=libtracemortem.so
+command=$BUILD/bin/tracemortem
+. src/packaging/completion_folders.sh
 
 # The folders that this makes, for uninstall.sh. Without DESTDIR, which only packagers set.
 made=$(cat "$share/made_folders.txt" 2>/dev/null || :)
-for folder in "$LIBDIR/pkgconfig" "$INCLUDEDIR" ${MANDIR:+"$MANDIR/man1"} "$SITE" "$share" "$(dirname "$hook")"; do
+for folder in "$LIBDIR/pkgconfig" "$INCLUDEDIR" ${MANDIR:+"$MANDIR/man1"} "$SITE" "$share" "$(dirname "$hook")" \
+    "$BINDIR" "$bash_folder" "$zsh_folder" "$fish_folder"; do
     while [ -z "$DESTDIR" ] && [ ! -d "$folder" ]; do
         made="$made
 $folder"
@@ -59,6 +62,14 @@ note "import sys
 
 sys.path.insert(0, \"$share\")
 import tm_gdb  # noqa: F401" "$hook"
+
+if [ -e "$command" ]; then
+    place "$command" "$BINDIR/tracemortem" 755
+    $INSTALL -d "$DESTDIR$bash_folder" "$DESTDIR$zsh_folder" "$DESTDIR$fish_folder"
+    note "$("$command" completion bash)" "$bash_folder/tracemortem"
+    note "$("$command" completion zsh)" "$zsh_folder/_tracemortem"
+    note "$("$command" completion fish)" "$fish_folder/tracemortem.fish"
+fi
 
 # The rest is for this system, and not for a package.
 [ -z "$DESTDIR" ] || exit 0

@@ -1,8 +1,9 @@
 """Makes the manual pages of the commands and of the launcher, out of their own help texts.
 
-    python3 man_pages.py ENGINE PACKAGE VERSION FOLDER
+    python3 man_pages.py ENGINE COMMAND PACKAGE VERSION FOLDER
 
-Knows the shape of a help text: its first line is the summary; a line at the margin that ends with a colon begins a list;
+tm-NAME is the page of a debugger's command, and tracemortem-NAME that of the same one on a command line. If the command
+COMMAND was not built, tracemortem is the page of `python3 -m tracemortem`; else that is tracemortem-module. Knows the shape of a help text: its first line is the summary; a line at the margin that ends with a colon begins a list;
 what is indented keeps its lines.
 """
 
@@ -12,7 +13,7 @@ import re
 import subprocess
 import sys
 
-LAUNCHER = "tracemortem"
+COMMAND = "tracemortem"
 
 
 def commands(engine):
@@ -25,6 +26,22 @@ def commands(engine):
         name = library.tm_command_name(index)
         yield name.decode(), library.tm_command_help(name).decode()
         index += 1
+
+
+def command_helps(command, names):
+    """(name, help text) of the command itself and of its commands; nothing if it was not built."""
+    if not os.path.exists(command):
+        return
+    yield COMMAND, output_of(command, "--help")
+    for name in ["run"] + [name[3:] for name in names]:
+        text = output_of(command, name, "--help")
+        if text:
+            yield "%s-%s" % (COMMAND, name), text
+
+
+def output_of(*words):
+    """What a command prints; "" if it fails."""
+    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
 
 
 def launcher_help(package):
@@ -60,7 +77,7 @@ def body(text):
     """The text below the usage, paragraph by paragraph."""
     for paragraph in re.split(r"\n{2,}", text.strip("\n")):
         lines = paragraph.split("\n")
-        heading = re.fullmatch(r"(Options|Examples):", lines[0])
+        heading = re.fullmatch(r"(Options|Examples|Commands|Exit status):", lines[0])
         if heading:
             yield ".SH " + heading.group(1).upper()
             yield from options(lines[1:]) if heading.group(1) == "Options" else as_it_is(lines[1:])
@@ -84,9 +101,10 @@ def page(name, text, version, others):
 
 
 def main():
-    engine, package, version, folder = sys.argv[1:]
+    engine, command, package, version, folder = sys.argv[1:]
     texts = dict(commands(engine))
-    texts[LAUNCHER] = launcher_help(package)
+    texts.update(command_helps(os.path.abspath(command), list(texts)))
+    texts[COMMAND + "-module" if COMMAND in texts else COMMAND] = launcher_help(package)
     os.makedirs(folder, exist_ok=True)
     for name, text in texts.items():
         with open(os.path.join(folder, name + ".1"), "w", encoding="utf-8") as file:

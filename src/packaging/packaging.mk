@@ -4,6 +4,7 @@
 #   $(LIBDIR)/libtracemortem.so.0, .so      links to it: for programs that were linked with it, and to link with it
 #   $(LIBDIR)/pkgconfig/tracemortem.pc
 #   $(INCLUDEDIR)/tracemortem.h
+#   $(BINDIR)/tracemortem                   the command, if it was built; and its completion for bash, zsh and fish
 #   $(MANDIR)/man1/                         pages of the commands and the launcher; none if MANDIR is empty
 #   $(PYTHON_SITE)/tracemortem/             the package with the tracer
 #   $(PYTHON_SITE)/tracemortem-VERSION.dist-info/
@@ -13,6 +14,7 @@
 #   $(GDB_AUTO_LOAD)/$(PYTHON_SITE)/tracemortem/_tracer.abi3.so-gdb.py
 #                                           has gdb load tm_gdb.py when it meets a process with the tracer
 
+BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
@@ -23,7 +25,7 @@ GDB_AUTO_LOAD ?= $(PREFIX)/share/gdb/auto-load
 INSTALL ?= install
 
 site = $(eval site := $$(PYTHON_SITE))$(site)
-placing = VERSION='$(version)' SONAME='$(soname)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' \
+placing = VERSION='$(version)' SONAME='$(soname)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' BINDIR='$(BINDIR)' LIBDIR='$(LIBDIR)' \
     INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' SITE='$(site)' GDB_AUTO_LOAD='$(GDB_AUTO_LOAD)' \
     INSTALL='$(INSTALL)' PYTHON='$(PYTHON)' BUILD='$(BUILD)'
 
@@ -35,9 +37,10 @@ uninstall:
 
 man_made := $(BUILD)/man/made
 man: $(man_made)
-$(man_made): $(ENGINE) src/packaging/man_pages.py src/python/tracemortem/__main__.py | package
+$(man_made): $(ENGINE) $(wildcard $(COMMAND)) src/packaging/man_pages.py src/python/tracemortem/__main__.py \
+    | package command
 	@rm -rf $(@D)
-	$(PYTHON) src/packaging/man_pages.py $(ENGINE) $(PACKAGE) '$(version)' $(@D)
+	$(PYTHON) src/packaging/man_pages.py $(ENGINE) $(COMMAND) $(PACKAGE) '$(version)' $(@D)
 	@touch $@
 
 # The time that packed files have: the last commit's, so that the same sources give the same bytes.

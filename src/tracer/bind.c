@@ -42,8 +42,9 @@ static const struct binding of_interpreter[] = {
     {NULL, NULL},
 };
 
-static void *choose(const void *bindings, const char *name)
+static void *choose(void *bindings, const char *name, void *now)
 {
+    (void)now;
     for (const struct binding *binding = bindings; binding->name != NULL; binding++)
         if (strcmp(name, binding->name) == 0)
             return binding->ours;
@@ -61,7 +62,7 @@ static int bind_module(struct dl_phdr_info *info, size_t size, void *context)
     if (seen->loaded == bound.loaded && known)
         return 1;
     if (!known && module_init(&module, info) && !module_contains(&module, (void *)bind_module))
-        module_change_slots(&module, choose, interpreter_is(&module) ? of_interpreter : of_extensions);
+        module_change_slots(&module, choose, (void *)(interpreter_is(&module) ? of_interpreter : of_extensions));
     return 0;
 }
 

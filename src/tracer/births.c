@@ -44,7 +44,7 @@ static bool missed; // since traces were cleared, or the interpreter began
 void births_are_missed(void)
 {
     __atomic_store_n(&missed, true, __ATOMIC_RELAXED);
-    __atomic_fetch_and(&table->flags, ~TM_ROOT_REUSE_EXACT, __ATOMIC_RELAXED);
+    __atomic_fetch_and(&table->flags, ~(TM_ROOT_REUSE_EXACT | TM_ROOT_REUSE_WAY), __ATOMIC_RELAXED);
 }
 
 void births_check(void)
@@ -58,6 +58,16 @@ void births_check(void)
         births_are_missed();
 }
 
+static void say_how(enum birth_way way)
+{
+    static const uint32_t flags[] = {[BIRTHS_BY_TABLE] = TM_ROOT_REUSE_BY_TABLE,
+                                     [BIRTHS_BY_SLOTS] = TM_ROOT_REUSE_BY_SLOTS,
+                                     [BIRTHS_BY_ENTRY] = TM_ROOT_REUSE_BY_ENTRY,
+                                     [BIRTHS_BY_EVENTS] = 0};
+    __atomic_fetch_and(&table->flags, ~TM_ROOT_REUSE_WAY, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&table->flags, TM_ROOT_REUSE_EXACT | flags[way], __ATOMIC_RELAXED);
+}
+
 void births_watch(birth_callback on_birth)
 {
     if (!Py_IsInitialized())
@@ -66,10 +76,11 @@ void births_watch(birth_callback on_birth)
         return;
     // What this allocates is not the program's.
     bool was_paused = tracing_pause();
-    if (birth_events_begin(on_birth))
-        __atomic_fetch_or(&table->flags, TM_ROOT_REUSE_EXACT, __ATOMIC_RELAXED);
-    else
+    enum birth_way way = birth_events_begin(on_birth);
+    if (way == BIRTHS_MISSED)
         births_are_missed(); // for example because -X tracemalloc came first
+    else
+        say_how(way);
     tracing_resume(was_paused);
 }
 

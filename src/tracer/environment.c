@@ -22,7 +22,8 @@ struct variable {
 };
 
 static const struct variable frame_limit = {"TRACEMORTEM", 0, FRAME_LIMIT_MAX, 0, "a number of frames", " (0: off)"};
-static const struct variable reuse = {"TRACEMORTEM_REUSE", 0, 1, 1, "a switch", ""};
+static const struct variable reuse = {"TRACEMORTEM_REUSE", REUSE_FORGET, REUSE_EXACT_UNCHANGED,
+                                      REUSE_EXACT,         "a number",   ""};
 static const struct variable records = {"TRACEMORTEM_RECORDS", RECORDS_LEAST,       RECORDS_MOST,
                                         RECORDS_DEFAULT,       "a number of sites", ""};
 // The launcher asks for tracing by a variable of its own. So TRACEMORTEM remains as it was.
@@ -130,9 +131,9 @@ unsigned environment_frame_limit(void)
     return environment_is_sound() ? (unsigned)limit : 0;
 }
 
-bool environment_reuse(void)
+enum environment_reuse environment_reuse(void)
 {
-    return number_of(&reuse) != 0;
+    return (enum environment_reuse)number_of(&reuse);
 }
 
 uint64_t environment_records(void)

@@ -20,7 +20,12 @@ bool environment_is_sound(void);
 profile_t environment_profile(profile_t preset);
 
 /** TRACEMORTEM_REUSE: whether to watch objects created in memory from free lists. The default if it is nonsense. */
-bool environment_reuse(void);
+enum environment_reuse {
+    REUSE_FORGET,         // do not
+    REUSE_EXACT,          // the default
+    REUSE_EXACT_UNCHANGED // without changing the interpreter's code, or its slots for libc's functions
+};
+enum environment_reuse environment_reuse(void);
 
 /** TRACEMORTEM_RECORDS: at most how many sites. The default if it is nonsense. */
 uint64_t environment_records(void);

@@ -62,8 +62,9 @@ void *interpreter_function_at(const void *address, const char *name)
 // ---------------------------------------------------------------------------------------------------------------
 // Connecting to it
 
-static void *symbol_of_interpreter(const void *module, const char *name)
+static void *symbol_of_interpreter(void *module, const char *name, void *now)
 {
+    (void)now;
     bool of_cpython = strncmp(name, "Py", 2) == 0 || strncmp(name, "_Py", 3) == 0;
     return of_cpython ? module_symbol(module, name) : NULL;
 }

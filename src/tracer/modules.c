@@ -67,14 +67,19 @@ bool module_init(struct module *module, const struct dl_phdr_info *info)
     return module->symbols != NULL && module->strings != NULL;
 }
 
-bool module_contains(const struct module *module, const void *address)
+const ElfW(Phdr) * module_segment(const struct module *module, const void *address)
 {
     for (unsigned i = 0; i < module->segment_count; i++) {
         const ElfW(Phdr) *segment = &module->segments[i];
         if (segment->p_type == PT_LOAD && (uintptr_t)address - (module->base + segment->p_vaddr) < segment->p_memsz)
-            return true;
+            return segment;
     }
-    return false;
+    return NULL;
+}
+
+bool module_contains(const struct module *module, const void *address)
+{
+    return module_segment(module, address) != NULL;
 }
 
 struct search {
@@ -172,17 +177,18 @@ static bool change_slot(const struct module *module, void **slot, void *value)
 
 /** False: its page could not be made writable. */
 static bool change_slot_of(const struct module *module, const ElfW(Rela) * relocation, module_chooser choose,
-                           const void *context)
+                           void *context)
 {
     unsigned type = ELF64_R_TYPE(relocation->r_info);
     const ElfW(Sym) *symbol = &module->symbols[ELF64_R_SYM(relocation->r_info)];
     if ((type != JUMP_SLOT && type != GLOBAL_DATA) || symbol->st_shndx != SHN_UNDEF)
         return true;
-    void *value = choose(context, module->strings + symbol->st_name);
-    return value == NULL || change_slot(module, (void **)(module->base + relocation->r_offset), value);
+    void **slot = (void **)(module->base + relocation->r_offset);
+    void *value = choose(context, module->strings + symbol->st_name, *slot);
+    return value == NULL || change_slot(module, slot, value);
 }
 
-bool module_change_slots(const struct module *module, module_chooser choose, const void *context)
+bool module_change_slots(const struct module *module, module_chooser choose, void *context)
 {
     bool changed = true;
     for (int t = 0; t < 2; t++)

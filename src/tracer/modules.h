@@ -28,6 +28,9 @@ struct module {
 /** False: it has no symbols. */
 bool module_init(struct module *module, const struct dl_phdr_info *info);
 
+/** The segment that contains an address; NULL: none of the module's does. */
+const ElfW(Phdr) * module_segment(const struct module *module, const void *address);
+
 /** Whether an address is in one of the module's segments. */
 bool module_contains(const struct module *module, const void *address);
 
@@ -37,11 +40,13 @@ bool module_at(struct module *module, const void *address);
 /** The address of what a module defines and exports by this name; NULL: nothing. */
 void *module_symbol(const struct module *module, const char *name);
 
-/** What a slot for the symbol `name` shall point to; NULL: leave it as it is. */
-typedef void *(*module_chooser)(const void *context, const char *name);
+/** What a slot for the symbol `name` shall point to, in place of what it points to now; NULL: leave it as it is. */
+typedef void *(*module_chooser)(void *context, const char *name, void *now);
 
-/** Change the slots through which a module reaches symbols of others. Only from within a call of dl_iterate_phdr(): its lock is what keeps other threads from
- * changing the same page. False: a page could not be made writable. */
-bool module_change_slots(const struct module *module, module_chooser choose, const void *context);
+/**
+ * Change the slots through which a module reaches symbols of others. Only from within a call of dl_iterate_phdr(): its lock
+ * is what keeps other threads from changing the same page. False: a page could not be made writable.
+ */
+bool module_change_slots(const struct module *module, module_chooser choose, void *context);
 
 #endif

@@ -59,6 +59,12 @@ void *pages_map_aligned(size_t size, size_t alignment, const char *name)
     return aligned;
 }
 
+void *pages_map_at(uintptr_t address, size_t size)
+{
+    void *pages = mmap((void *)address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
 void pages_unmap(void *pages, size_t size)
 {
     munmap(pages, size);

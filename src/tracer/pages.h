@@ -13,6 +13,8 @@
 void *pages_map(size_t size);
 /** The same at a multiple of `alignment` (a power of two). The mapping gets the name, if the kernel can name mappings. */
 void *pages_map_aligned(size_t size, size_t alignment, const char *name);
+/** One small piece of such memory at or near an address; nobody's memory is replaced. */
+void *pages_map_at(uintptr_t address, size_t size);
 void pages_unmap(void *pages, size_t size);
 /** Give the memory of whole pages back. They read as zeros from now on. */
 void pages_discard(void *pages, size_t size);

@@ -7,12 +7,12 @@
 #define _GNU_SOURCE
 #include <string.h>
 
-#include "birth_events.h"
 #include "environment.h"
 #include "interpreter.h"
 #include "module.h"
 #include "recording.h"
 #include "say.h"
+#include "stock.h"
 #include "table.h"
 #include "tracing.h"
 
@@ -61,7 +61,7 @@ static void take_built_in_modules(void)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
         if (strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
-            birth_events_stock_init = entry->init;
+            stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
 #define WATCH(module)                                                                               \

@@ -3,7 +3,7 @@
 set -eu
 
 root=$1
-packages=libcmocka-dev,libpython3.11-dev,python3.11,libpython3.11-stdlib,python3
+packages=libcmocka-dev,zlib1g-dev,libpython3.11-dev,python3.11,libpython3.11-stdlib,python3
 debootstrap --foreign --arch=arm64 --variant=minbase --include=$packages bookworm "$root"
 cd "$root"
 for deb in var/cache/apt/archives/*.deb; do
@@ -11,3 +11,4 @@ for deb in var/cache/apt/archives/*.deb; do
 done
 ln -s libcmocka.so.0 libcmocka.so
 cp -L usr/lib/aarch64-linux-gnu/libcmocka.so.0 .
+cp -L "$(find lib usr/lib -name libz.so.1 | head -n 1)" libz.so

@@ -24,7 +24,8 @@ def read(name):
 def files(*patterns):
     """The names of the files that match, from the top of the source tree, in order."""
     found = {name for pattern in patterns for name in glob.glob(os.path.join(ROOT, pattern), recursive=True)}
-    return sorted(os.path.relpath(name, ROOT) for name in found if os.path.isfile(name))
+    names = (os.path.relpath(name, ROOT) for name in found if os.path.isfile(name))
+    return sorted(name for name in names if "node_modules" not in name.split(os.sep))
 
 
 DOCUMENTS = files("*.md", "docs/*.md", "tests/*.md")
@@ -46,7 +47,7 @@ def prose(document):
 
 # Files and a command which a document makes up for its example.
 INVENTED = {
-    "docs/contributing.md": {"cmd_sites.c", "3.16.h", "3.16t.h", "ring.h", "ring.c", "tm-sites"},
+    "docs/contributing.md": {"cmd_sites.c", "folded.c", "3.16.h", "3.16t.h", "ring.h", "ring.c", "tm-sites"},
     "docs/layout.md": {"app.py"},
     "docs/tracemalloc.md": {"shop.py"},
     "tests/README.md": {"fuzz_NAME.c"},

@@ -59,7 +59,7 @@ def test_zero_or_nothing_switches_tracing_off(any_python, way_in, value):
 
 
 NONSENSE = [("TRACEMORTEM", value) for value in ("65536", "-1", "x", "1x", " 1", "+1", "9" * 20, "1\n2", "x" * 9999)]
-NONSENSE += [("TRACEMORTEM_REUSE", value) for value in ("2", "no")]
+NONSENSE += [("TRACEMORTEM_REUSE", value) for value in ("3", "no")]
 NONSENSE += [("TRACEMORTEM_DETAIL", value) for value in ("1", "Lean", "lean ", "fuller")]
 NONSENSE += [("TRACEMORTEM_RECORDS", value) for value in ("0", "1023", "9" * 20, "many")]
 

@@ -25,6 +25,7 @@ NEED_TARGET = [
     "tm-traces",
     "tm-diff {core}",
     "tm-save x",
+    "tm-export csv x",
 ]
 
 
@@ -81,6 +82,7 @@ def test_the_contracts_commands_are_there():
         "tm-traces",
         "tm-diff",
         "tm-save",
+        "tm-export",
         "tm-filter",
         "tm-set",
         "tm-verify",
@@ -181,6 +183,8 @@ USAGE_ERRORS = [
     "tm-filter befriend x",
     "tm-traces --sort beauty",
     "tm-save",
+    "tm-export",
+    "tm-export pprof",
 ]
 if not debuggers.lldb_asks_commands():  # else it closes the quote at the end of the line
     USAGE_ERRORS.append("tm-top 'open")

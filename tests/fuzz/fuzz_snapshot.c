@@ -32,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fuzz_run(session, "tm-diff", "old new traceback --exclude '*/x*' --all-frames", target, target, 0)) {
         fuzz_run(session, "tm-diff", "old new lineno -c --json --include '*:1' -n 0", target, target, 0);
         fuzz_run(session, "tm-top", "filename -c", target, target, 0);
+        fuzz_run(session, "tm-export", "speedscope file --base other", target, target, 0);
     }
     fuzz_run(session, "tm-traces", "", target, target, 0);
     fuzz_require(tm_target_bytes_read(target) <= READS_LIMIT * (uint64_t)size);

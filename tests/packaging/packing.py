@@ -12,7 +12,7 @@ LLDB = os.environ.get("TM_TEST_LLDB") or shutil.which("lldb-19") or shutil.which
 PROGRAM = "data = bytearray(12345)\nprint('ready', flush=True)\ninput()"
 LIMIT = 4 << 30  # bytes; it takes some 25 MB
 ROW = "<string>:1: size=12.1 KiB"  # what tm-top shows of it
-COMMANDS = "tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-filter tm-set tm-verify".split()
+COMMANDS = "tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-export tm-filter tm-set tm-verify".split()
 
 
 def make(*arguments, root=ROOT):
@@ -75,7 +75,7 @@ def ask_lldb(pid, line, *commands, **environment):
 
 
 def copy_sources(folder):
-    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__", "node_modules"))
 
 
 def _limit_memory():

@@ -37,8 +37,13 @@ def field(package, name):
 
 
 def test_the_package_needs_the_glibc_that_its_parts_need(package):
-    needs = re.fullmatch(r"python3 \(>= 3\.8\), libc6 \(>= (2\.\d+)\)", field(package, "Depends"))
-    assert needs and int(needs.group(1).split(".")[1]) <= 28
+    depends = field(package, "Depends")
+    needs = re.fullmatch(r"python3 \(>= 3\.8\), libc6 \(>= (2\.\d+)\), libdw1, libelf1, zlib1g", depends)
+    assert needs, depends
+    command = os.path.join(ROOT, "build", "bin", "tracemortem")
+    files = [command, os.path.join(ROOT, "build", "lib", "libtracemortem.so")]
+    script = os.path.join(ROOT, "src", "packaging", "glibc_needs.py")
+    assert ask(["/usr/bin/python3", script] + files).strip() == needs.group(1)
     assert field(package, "Version") == version()
 
 
@@ -56,7 +61,8 @@ def test_everything_belongs_to_root_and_nothing_is_writable_by_others(package):
     listing = subprocess.run(["dpkg-deb", "-c", package], check=True, stdout=subprocess.PIPE).stdout.decode()
     for line in listing.splitlines():
         mode, owner = line.split()[:2]
-        assert owner == "root/root" and mode in ("drwxr-xr-x", "-rw-r--r--", "lrwxrwxrwx"), line
+        modes = ("drwxr-xr-x", "-rwxr-xr-x" if line.endswith("/bin/tracemortem") else "-rw-r--r--", "lrwxrwxrwx")
+        assert owner == "root/root" and mode in modes, line
 
 
 def test_the_main_job_is_done_with_the_files_of_the_package(unpacked):

@@ -49,7 +49,8 @@ class Installed:
     def pages(self):
         """{name: the file of its manual page}"""
         folder = os.path.join(self.prefix, "share", "man", "man1")
-        return {name: os.path.join(folder, name + ".1") for name in COMMANDS + ["tracemortem"]}
+        names = COMMANDS + ["tracemortem", "tracemortem-module", "tracemortem-run", "tracemortem-top"]
+        return {name: os.path.join(folder, name + ".1") for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,20 @@ def test_the_start_up_hook_never_keeps_a_program_from_starting(installed):
 def test_the_runner_works_from_the_installation(installed):
     code = "import tracemortem; print(tracemortem.get_traceback_limit())"
     assert ask([installed.python, "-m", "tracemortem", "-f", "3", "-c", code]) == "3\n"
+
+
+def test_the_command_answers_and_traces_from_the_installation(installed, traced):
+    command = os.path.join(installed.prefix, "bin", "tracemortem")
+    assert ROW in ask([command, "top", str(traced)])
+    code = "import tracemalloc; print(tracemalloc.get_traceback_limit())"
+    assert ask([command, "run", "-f", "3", "/usr/bin/python3", "-c", code]) == "3\n"
+    for name in (
+        "bash-completion/completions/tracemortem",
+        "zsh/site-functions/_tracemortem",
+        "fish/vendor_completions.d/tracemortem.fish",
+    ):
+        with open(os.path.join(installed.prefix, "share", name)) as file:
+            assert "tracemortem --complete" in file.read()
 
 
 def lines_to_add(text, file_name):
@@ -155,7 +170,13 @@ def test_a_c_program_is_built_with_the_installed_library(installed, tmp_path):
 
 
 def test_each_command_and_the_launcher_has_a_page_with_the_words_of_its_help(installed):
-    helps = {"tracemortem": ask([installed.python, "-m", "tracemortem", "--help"])}
+    command = os.path.join(installed.prefix, "bin", "tracemortem")
+    helps = {
+        "tracemortem": ask([command, "--help"]),
+        "tracemortem-module": ask([installed.python, "-m", "tracemortem", "--help"]),
+        "tracemortem-run": ask([command, "run", "--help"]),
+        "tracemortem-top": ask([command, "top", "--help"]),
+    }
     line = ask([installed.python, "-m", "tracemortem", "--gdb"]).strip()
     for name in COMMANDS:
         helps[name] = ask([GDB, "-nx", "-batch", "-ex", line, "-ex", "help " + name])
@@ -163,7 +184,8 @@ def test_each_command_and_the_launcher_has_a_page_with_the_words_of_its_help(ins
         with open(path, encoding="utf-8") as file:
             page = file.read().replace("\\-", "-").replace("\\e", "\\").replace("\\&", "")
         words = re.findall(r"\S+", helps[name].partition("\n\n")[2])
-        missing = [word for word in words if word not in page and word not in ("Usage:", "Options:", "Examples:")]
+        headings = ("Usage:", "Options:", "Examples:", "Commands:", "Exit", "status:")
+        missing = [word for word in words if word not in page and word not in headings]
         assert words and not missing, (name, missing)
 
 
@@ -214,6 +236,7 @@ def test_a_package_is_laid_out_below_destdir(tmp_path):
     text = (root / site / "tracemortem/__init__.py").read_text()
     version = re.search(r'^__version__ = "(.*)"', text, re.MULTILINE).group(1)
     for name in (
+        "usr/bin/tracemortem",
         "usr/include/tracemortem.h",
         lib + "libtracemortem.so",
         lib + "libtracemortem.so.0",

@@ -1,9 +1,10 @@
 """Includes of the engine run downwards: `python3 check_rooms.py [SOURCE_FOLDER]` prints each one that runs up or aside.
 
 A file of a room may include files of its own room and of the rooms of lower levels. Rooms of one level do not know each
-other. Prints FILE:LINE for each offence and exits with 1 if there is one. Without an argument it reads src/ here.
+other. The folders beside the engine, src/process/ and src/cli/, see its header and its lowest room only. Prints FILE:LINE for each offence and exits with 1 if there is one. Without an argument it reads src/ here.
 """
 
+import glob
 import os
 import re
 import sys
@@ -27,6 +28,11 @@ LEVELS = (
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 INCLUDE = re.compile(r'\s*#\s*include\s*"engine/([^"]+)"')
+# What the files of the folders beside the engine may include.
+BESIDE = {
+    "process": ("engine/tracemortem.h", "engine/base/", "process/"),
+    "cli": ("engine/tracemortem.h", "engine/base/", "process/", "cli/"),
+}
 
 
 def room_of(path):
@@ -57,9 +63,22 @@ def check_file(source, path):
     return [(number, wrong) for number, wrong in found if wrong]
 
 
-def check(source):
-    """All offences below `source`/engine, as lines "FILE:LINE: what is wrong"."""
+def check_beside(source):
+    """Offences of the folders beside the engine."""
     result = []
+    for folder, allowed in BESIDE.items():
+        for path in sorted(glob.glob(os.path.join(source, folder, "*.[ch]"))):
+            with open(path, encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    match = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
+                    if match and not match.group(1).startswith(allowed):
+                        result.append(f"{path}:{number}: {folder} must not include {match.group(1)}")
+    return result
+
+
+def check(source):
+    """All offences below `source`, as lines "FILE:LINE: what is wrong"."""
+    result = check_beside(source)
     for folder, _, names in sorted(os.walk(os.path.join(source, "engine"))):
         for name in sorted(names):
             if name.endswith((".c", ".h")):

@@ -27,12 +27,14 @@ if {frames}:
 """
 
 
-def run(python, words, way="stock", frames=None, options=(), check=True, patience=debuggers.PATIENCE, **variables):
-    """Run `python WORDS` in one of the ways: a script, or -m or -c and what comes after."""
+def run(
+    python, words, way="stock", frames=None, options=(), before=(), check=True, patience=debuggers.PATIENCE, **variables
+):
+    """Run `BEFORE python WORDS` in one of the ways: a script, or -m or -c and what comes after."""
     with tempfile.TemporaryDirectory(prefix="tm-test-") as folder:
         options = list(options) + (["-X", "tracemalloc=%d" % frames] if frames and way == "stock" else [])
         done = subprocess.run(
-            [str(word) for word in [python] + options + list(words)],
+            [str(word) for word in list(before) + [python] + options + list(words)],
             env=dict(_environment(way, frames, folder), **variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

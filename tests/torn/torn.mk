@@ -6,10 +6,10 @@ torn_objects := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/torn/*.c)))
 
 $(torn_objects): $(BUILD)/%.o: %.c $(prepared)
 	$(compile) $(engine_flags) -c -o $@ $<
-$(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources))
+$(torn_program): $(torn_objects) $(call objects,$(engine_sources) $(layout_sources)) $(BUILD)/obj/page.o
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(engine_libraries)
 # __LINE__ is replaced with the number of its line.
 $(torn_corpus): tests/torn/corpus.py
 	@mkdir -p $(@D)

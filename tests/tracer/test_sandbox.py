@@ -10,33 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
-
-# Runs the rest of its command line without the system call.
-SANDBOX = r"""
-#include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-int main(int argc, char **argv)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = 4, .filter = code};
-    if (argc < 3 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-        return 77;
-    setenv("LD_PRELOAD", argv[1], 1);
-    execv(argv[2], argv + 2);
-    return 78;
-}
-"""
+import sandbox  # noqa: E402
 
 PROGRAM = """if 1:
     import tracemortem
@@ -48,13 +22,9 @@ PROGRAM = """if 1:
 
 @pytest.mark.parametrize("python", pythons.find(), ids=pythons.name)
 def test_a_forbidden_question_is_asked_otherwise(python, tmp_path):
-    source, sandbox = tmp_path / "sandbox.c", tmp_path / "sandbox"
-    source.write_text(SANDBOX)
-    build = ["gcc", "-D_GNU_SOURCE", "-include", "stdlib.h", "-o", str(sandbox), str(source)]
-    subprocess.run(build, check=True)
     run = subprocess.run(
-        [str(sandbox), debuggers.TRACER, python.path, "-c", PROGRAM],
-        env=dict(os.environ, TRACEMORTEM="5", PYTHONPATH=debuggers.PACKAGE_PATH),
+        sandbox.words(tmp_path, "no-reading") + [python.path, "-c", PROGRAM],
+        env=dict(os.environ, LD_PRELOAD=debuggers.TRACER, TRACEMORTEM="5", PYTHONPATH=debuggers.PACKAGE_PATH),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         universal_newlines=True,

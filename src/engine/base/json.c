@@ -100,13 +100,14 @@ void tm_json_word(struct tm_json *json, const char *key, const char *word)
 void tm_json_number(struct tm_json *json, const char *key, uint64_t value)
 {
     begin_value(json, key);
-    tm_text_printf(json->text, "%" PRIu64, value);
+    tm_text_number(json->text, value);
 }
 
 void tm_json_signed(struct tm_json *json, const char *key, bool negative, uint64_t magnitude)
 {
     begin_value(json, key);
-    tm_text_printf(json->text, "%s%" PRIu64, negative && magnitude ? "-" : "", magnitude);
+    tm_text_add(json->text, negative && magnitude ? "-" : "");
+    tm_text_number(json->text, magnitude);
 }
 
 void tm_json_bool(struct tm_json *json, const char *key, bool value)

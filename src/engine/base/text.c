@@ -62,6 +62,17 @@ void tm_text_add(struct tm_text *text, const char *string)
     tm_text_bytes(text, string, strlen(string));
 }
 
+void tm_text_number(struct tm_text *text, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    tm_text_bytes(text, digits + at, sizeof(digits) - at);
+}
+
 void tm_text_printf(struct tm_text *text, const char *format, ...)
 {
     va_list arguments, again;

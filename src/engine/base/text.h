@@ -33,6 +33,7 @@ void tm_text_clear(struct tm_text *text);
 /** Append what is valid UTF-8 and safe already: the engine's own words, or text that was escaped before. */
 void tm_text_bytes(struct tm_text *text, const char *bytes, size_t length);
 void tm_text_add(struct tm_text *text, const char *string);
+void tm_text_number(struct tm_text *text, uint64_t number);
 void tm_text_printf(struct tm_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /**

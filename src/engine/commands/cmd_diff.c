@@ -1,7 +1,5 @@
 // tm-diff: what grew and what shrank between two cores or snapshot files, or between one and the current target.
 
-#include <string.h>
-
 #include "engine/commands/columns.h"
 #include "engine/commands/command.h"
 #include "engine/commands/hints.h"
@@ -146,7 +144,7 @@ static struct tm_error *write_rows(const struct tm_request *request, const struc
             write_row(request, difference, out);
         } else {
             tm_columns_row(&columns, difference, out);
-            if (request->key == TM_KEY_TRACEBACK)
+            if (tm_key_place(request->key) == TM_KEY_TRACEBACK)
                 tm_report_detail(out, request, &difference->place, difference->mixed);
         }
         if (!request->settings.plain)
@@ -292,23 +290,6 @@ static void write_json(const struct tm_request *request, const struct answer *an
 // ---------------------------------------------------------------------------------------------------------------
 // Running
 
-// Adds the name of the file to an error.
-static struct tm_error *name_core(const struct tm_request *request, size_t index, struct tm_error *error)
-{
-    if (!error || request->unresolved[index].kind != TM_OPERAND_CORE || tm_error_code(error) == TM_ERROR_INTERRUPTED ||
-        tm_error_code(error) == TM_ERROR_NO_MEMORY)
-        return error;
-
-    struct tm_text name = TM_TEXT_EMPTY;
-    const char *text = request->unresolved[index].text;
-    tm_text_escape(&name, text, strlen(text));
-    struct tm_error *named =
-        tm_error_create(tm_error_code(error), "%s: %s", tm_text_string(&name), tm_error_message(error));
-    tm_text_deinit(&name);
-    tm_error_destroy(error);
-    return named;
-}
-
 static struct tm_error *compare(struct tm_request *request, struct tm_target *current, struct tm_pool *pool,
                                 struct answer *answer)
 {
@@ -316,9 +297,9 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
     struct tm_target *after = request->unresolved[1].kind == TM_OPERAND_CORE ? request->unresolved[1].target : current;
 
     struct tm_error *error =
-        name_core(request, 0, tm_query_init(&answer->before, request, request->unresolved[0].target, pool));
+        tm_query_name_operand(request, 0, tm_query_init(&answer->before, request, request->unresolved[0].target, pool));
     if (!error)
-        error = name_core(request, 1, tm_query_init(&answer->after, request, after, pool));
+        error = tm_query_name_operand(request, 1, tm_query_init(&answer->after, request, after, pool));
     if (!error)
         error = tm_differences_init(&answer->differences, host, &answer->before.statistics, &answer->after.statistics);
     if (!error)

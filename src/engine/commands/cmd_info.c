@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/info.h"
 #include "engine/commands/report.h"
 #include "engine/open.h"
 
@@ -29,6 +30,7 @@ static const char help[] =
             "\n"
             "The JSON object has:\n"
             "  command\n"
+            "  json_version  of what all commands print with --json\n"
             "  state         \"tracing\", \"clearing\", \"stopped\", \"loaded\" (never started)\n"
             "  tracing       whether there are traces: state is tracing or clearing\n"
             "  started, cleared\n"
@@ -59,6 +61,8 @@ static const char help[] =
             "  record_limit  the most sites that the tracer creates (TRACEMORTEM_RECORDS)\n"
             "  reuse_exact   whether an object that CPython creates from a free list has its\n"
             "                latest traceback\n"
+            "  reuse_by      if so, how the tracer sees it: \"events\", \"entry\", \"slots\",\n"
+            "                \"table\" (docs/design.md)\n"
             "  detail        \"lean\": the frames beyond the limit are not counted; \"full\":\n"
             "                they are\n"
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
@@ -66,10 +70,10 @@ static const char help[] =
             "                CPython's own tracemalloc\n"
             "  found_by, table_address, layout_major, layout_minor\n" TM_HELP_JSON_PRIVATE
             "  missing       " TM_HELP_JSON_MISSING "\n"
-            "If the source is \"stock\", there are only: command, state, tracing,\n"
-            "traced_memory, blocks, sites_live, domains, python_version, free_threaded,\n"
-            "source, found_by, table_address, missing; where known, traceback_limit and\n"
-            "peak_traced_memory, private; and, where known,\n"
+            "If the source is \"stock\", there are only: command, json_version, state,\n"
+            "tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
+            "free_threaded, source, found_by, table_address, missing; where known,\n"
+            "traceback_limit and peak_traced_memory, private; and, where known,\n"
             "  locked        whether the tables' lock was held: a thread was changing them\n");
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -248,6 +252,15 @@ static const char *meaning_of_full(uint32_t full)
                : "tracebacks that are new to the table keep their newest frame only";
 }
 
+static const struct {
+    const char *word, *meaning;
+} reuse_ways[] = {
+    [TM_REUSE_BY_EVENTS] = {"events", "CPython's reference tracer"},
+    [TM_REUSE_BY_ENTRY] = {"entry", "a jump in CPython's code"},
+    [TM_REUSE_BY_SLOTS] = {"slots", "CPython's table of traces, without its lock"},
+    [TM_REUSE_BY_TABLE] = {"table", "CPython's table of traces, with its lock, which is slow"},
+};
+
 static void write_tracer(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracer's memory");
@@ -278,6 +291,10 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     tm_text_add(out, info->tracer.reuse_exact
                          ? "exact: an object created from one has its latest traceback\n"
                          : "not exact: an object created from one may have an earlier traceback\n");
+    if (info->tracer.reuse_exact && info->tracer.reuse_way != TM_REUSE_BY_EVENTS) {
+        begin_fact(out, "reuse seen by");
+        tm_text_printf(out, "%s\n", reuse_ways[info->tracer.reuse_way].meaning);
+    }
     begin_fact(out, "not recorded");
     tm_report_count(out, info->tracer.lost_blocks, "block");
     tm_text_add(out, ", ");
@@ -306,7 +323,7 @@ static void write_origin(const struct tm_info *info, struct tm_text *out)
     tm_text_printf(out, ", at 0x%" PRIx64 ", found by %s\n", info->table_address, info->found_by);
 }
 
-static void write_text(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
+void tm_info_write_text(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
 {
     write_state(info, out);
     write_memory(info, footprint, out);
@@ -393,6 +410,8 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
     tm_report_full_json(json, tracer->full);
     tm_json_bool(json, "reuse_exact", tracer->reuse_exact);
+    if (tracer->reuse_exact)
+        tm_json_word(json, "reuse_by", reuse_ways[tracer->reuse_way].word);
     if (is_tracing(info))
         tm_json_word(json, "detail", tracer->lean ? "lean" : "full");
     else
@@ -408,6 +427,7 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
 
     tm_json_begin_object(&json, NULL);
     tm_json_word(&json, "command", request->command->name);
+    tm_json_number(&json, "json_version", TM_JSON_VERSION);
     tm_json_word(&json, "state", state_name(info->state));
     tm_json_bool(&json, "tracing", is_tracing(info));
     if (info->has_tracer) {
@@ -445,7 +465,7 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     if (request->settings.json)
         write_json(request, &info, &footprint, out);
     else
-        write_text(&info, &footprint, out);
+        tm_info_write_text(&info, &footprint, out);
     return NULL;
 }
 

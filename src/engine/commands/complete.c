@@ -41,6 +41,26 @@ static struct tm_error *pass_word(struct cursor *cursor, const struct tm_command
     return tm_words_add(&cursor->operands, word);
 }
 
+enum tm_word_kind tm_command_word(const char *name, const char *const *words, size_t index)
+{
+    const struct tm_command *command = tm_command_find(name);
+    enum tm_word_kind kind = TM_WORD_OPERAND;
+    bool options_ended = false;
+
+    for (size_t i = 0; command && i <= index; i++) {
+        bool is_value = i > 0 && kind == TM_WORD_OPTION && tm_option_is(words[i - 1]) &&
+                        strcmp(words[i - 1], "--") != 0 && tm_option_wanting_word(&command->options, words[i - 1]);
+        if (is_value)
+            kind = TM_WORD_VALUE;
+        else if (!options_ended && tm_option_is(words[i]))
+            kind = TM_WORD_OPTION;
+        else
+            kind = TM_WORD_OPERAND;
+        options_ended |= kind == TM_WORD_OPTION && strcmp(words[i], "--") == 0;
+    }
+    return kind;
+}
+
 static struct tm_error *read_line(struct cursor *cursor, const struct tm_command *command, const char *line)
 {
     for (;;) {

@@ -29,6 +29,15 @@ static enum tm_tracing tracing_of(const struct tm_root *root)
     }
 }
 
+static enum tm_reuse_way reuse_way_of(const struct tm_root *root)
+{
+    if (root->flags & TM_ROOT_REUSE_BY_ENTRY)
+        return TM_REUSE_BY_ENTRY;
+    if (root->flags & TM_ROOT_REUSE_BY_SLOTS)
+        return TM_REUSE_BY_SLOTS;
+    return root->flags & TM_ROOT_REUSE_BY_TABLE ? TM_REUSE_BY_TABLE : TM_REUSE_BY_EVENTS;
+}
+
 static void info_of_root(const struct tm_table *table, struct tm_info *info)
 {
     const struct tm_root *root = &table->place.root;
@@ -43,6 +52,7 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
     info->tracer.debug_build = root->flags & TM_ROOT_DEBUG_BUILD;
     info->free_threaded = root->flags & TM_ROOT_FREE_THREADED;
     info->tracer.reuse_exact = root->flags & TM_ROOT_REUSE_EXACT;
+    info->tracer.reuse_way = reuse_way_of(root);
     info->tracer.lean = root->flags & TM_ROOT_LEAN;
     info->tracer.pid = root->pid;
     info->state = tracing_of(root);

@@ -31,7 +31,8 @@ static bool is_padded(const char *text, size_t size)
 static void check_reserved(struct tm_verifier *verifier)
 {
     const struct tm_root *root = verifier->root;
-    const uint32_t flags = TM_ROOT_DEBUG_BUILD | TM_ROOT_FREE_THREADED | TM_ROOT_REUSE_EXACT | TM_ROOT_LEAN;
+    const uint32_t flags =
+        TM_ROOT_DEBUG_BUILD | TM_ROOT_FREE_THREADED | TM_ROOT_REUSE_EXACT | TM_ROOT_LEAN | TM_ROOT_REUSE_WAY;
     if (root->_reserved0 || !all_zero(root->_reserved1, sizeof(root->_reserved1)) ||
         !all_zero(root->owned._reserved, sizeof(root->owned._reserved)) ||
         !all_zero(root->shared._reserved, sizeof(root->shared._reserved)))

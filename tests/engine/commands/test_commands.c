@@ -333,6 +333,7 @@ static void test_info_text(void **state)
                                                             .version = "0.1.0",
                                                             .debug_build = true,
                                                             .reuse_exact = true,
+                                                            .reuse_way = TM_REUSE_BY_ENTRY,
                                                             .pid = 1234,
                                                             .started = UINT64_C(1700000000000000000),
                                                             .cleared = UINT64_C(1700000060000000000),
@@ -371,6 +372,7 @@ static void test_info_text(void **state)
         "records:           3 strings, 1 code object, 40 nodes\n"
         "room used:         0.2% of code objects, 0.6% of strings, 1.0% of bytes, 1.0% of nodes, 1.5% of sites\n"
         "free lists:        exact: an object created from one has its latest traceback\n"
+        "reuse seen by:     a jump in CPython's code\n"
         "not recorded:      1 block, 2 frames\n"
         "Python:            3.11.7, debug build\n"
         "tracer:            0.1.0\n"
@@ -419,7 +421,7 @@ static void test_info_leaves_out_what_a_source_does_not_hold(void **state)
         "unreadable:        3 records lost (the table was being changed)\n");
     assert_string_equal(
         harness_run(harness, "tm-info", "--json"),
-        "{\"command\": \"tm-info\", \"state\": \"tracing\", \"tracing\": true, \"traced_memory\": 1000, "
+        "{\"command\": \"tm-info\", \"json_version\": 1, \"state\": \"tracing\", \"tracing\": true, \"traced_memory\": 1000, "
         "\"blocks\": 2, \"sites_live\": 1, \"domains\": 1, \"python_version\": \"3.9 to 3.11\", "
         "\"free_threaded\": false, \"source\": \"stock\", \"found_by\": \"search\", \"table_address\": "
         "139637977776128, \"missing\": {\"unreadable_records\": 0, \"unreadable_bytes\": 0, "
@@ -451,8 +453,10 @@ static void test_info_json(void **state)
     struct harness *harness = *state;
     fake_info(harness->fake)->tracer.started = UINT64_C(1700000000000000000);
     const char *output = harness_run(harness, "tm-info", "--json");
-    assert_contains(output, "{\"command\": \"tm-info\", \"state\": \"tracing\", \"tracing\": true, \"started\": "
-                            "\"2023-11-14T22:13:20Z\", \"cleared\": null, \"traced_memory\": 0, ");
+    assert_contains(
+        output,
+        "{\"command\": \"tm-info\", \"json_version\": 1, \"state\": \"tracing\", \"tracing\": true, \"started\": "
+        "\"2023-11-14T22:13:20Z\", \"cleared\": null, \"traced_memory\": 0, ");
     assert_contains(output, "\"python_version\": \"3.11.7\", ");
     assert_contains(output, "\"first_address\": null}}\n");
     // The help names each key.

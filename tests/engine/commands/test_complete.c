@@ -13,14 +13,14 @@ static void check(struct harness *harness, const char *command, const char *line
 static void test_keys(void **state)
 {
     struct harness *harness = *state;
-    check(harness, "tm-top", "", "lineno\nfilename\ntraceback\nfunction\n");
+    check(harness, "tm-top", "", "lineno\nfilename\ntraceback\nfunction\ntype\ntype,lineno\ntype,traceback\n");
     check(harness, "tm-top", "fi", "filename\n");
-    check(harness, "tm-top", "-n 5 --json t", "traceback\n");
+    check(harness, "tm-top", "-n 5 --json t", "traceback\ntype\ntype,lineno\ntype,traceback\n");
     check(harness, "tm-top", "lineno", "lineno\n");
     check(harness, "tm-top", "lineno ", "");
     check(harness, "tm-top", "x", "");
     check(harness, "tm-diff", "", "");
-    check(harness, "tm-diff", "old ", "lineno\nfilename\ntraceback\nfunction\n");
+    check(harness, "tm-diff", "old ", "lineno\nfilename\ntraceback\nfunction\ntype\ntype,lineno\ntype,traceback\n");
     check(harness, "tm-diff", "old new l", "lineno\n");
     check(harness, "tm-diff", "old new lineno ", "");
     check(harness, "tm-info", "", "");
@@ -31,7 +31,7 @@ static void test_options(void **state)
 {
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
-          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--plain\n--no-plain\n--"
+          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--plain\n--no-plain\n--"
           "json\n--"
           "output\n--"
           "help\n-n\n-s\n-c\n-h\n");
@@ -40,9 +40,9 @@ static void test_options(void **state)
     check(harness, "tm-traceback", "-", "--limit\n--plain\n--no-plain\n--json\n--output\n--help\n-n\n-h\n");
     check(harness, "tm-traceback", "a -", ""); // inside an expression
     check(harness, "tm-traces", "--s", "--sort\n");
-    check(harness, "tm-traces", "--t", "--traceback\n");
+    check(harness, "tm-traces", "--t", "--traceback\n--type\n");
     check(harness, "tm-save", "file --f", "--force\n");
-    check(harness, "tm-save", "--t", "--traces\n");
+    check(harness, "tm-save", "--t", "--traces\n--type\n");
     check(harness, "tm-top", "-- -", "");
     check(harness, "tm-filter", "add --e", "--exclude\n");
 }
@@ -143,6 +143,27 @@ static void test_odd_lines(void **state)
     assert_string_equal(tm_complete(harness->session, NULL, "", NULL), "");
 }
 
+static void check_word(const char *command, enum tm_word_kind expected, size_t index, const char *const *words)
+{
+    assert_int_equal(tm_command_word(command, words, index), expected);
+}
+
+static void test_what_a_word_is(void **state)
+{
+    const char *const words[] = {"4711", "-n", "5", "-cn", "3", "--sort=size", "--include", "--json", "-", "--", "-n"};
+    static const enum tm_word_kind kinds[] = {TM_WORD_OPERAND, TM_WORD_OPTION, TM_WORD_VALUE,  TM_WORD_OPTION,
+                                              TM_WORD_VALUE,   TM_WORD_OPTION, TM_WORD_OPTION, TM_WORD_VALUE,
+                                              TM_WORD_OPERAND, TM_WORD_OPTION, TM_WORD_OPERAND};
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        check_word("tm-top", kinds[i], i, words);
+    const char *const unknown[] = {"--stop", "4711", "--max-stop", "2s"};
+    check_word("tm-top", TM_WORD_OPTION, 0, unknown);
+    check_word("tm-top", TM_WORD_OPERAND, 1, unknown);
+    check_word("tm-top", TM_WORD_OPERAND, 3, unknown); // the engine does not know the option
+    check_word("tm-none", TM_WORD_OPERAND, 0, unknown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +176,7 @@ int main(void)
         TEST(test_settings),
         TEST(test_filters),
         TEST(test_odd_lines),
+        TEST(test_what_a_word_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,23 @@ static void test_a_cumulative_total_has_each_block_once(void **state)
     assert_contains(harness_run(harness, "tm-top", "-n 1"), "\nTotal allocated size: 3.0 KiB\n");
 }
 
+static void test_an_answer_of_a_process_that_ran_says_so(void **state)
+{
+    struct harness *harness = *state;
+    const char *line = "\nRead while the process ran: what it allocated or freed meanwhile may be missing or wrong\n";
+    add_overlapping(harness->fake);
+    assert_null(strstr(harness_run(harness, "tm-top", ""), line));
+    fake_set_moving(harness->fake, true);
+    const char *text = harness_run(harness, "tm-top", "");
+    assert_string_equal(text + strlen(text) - strlen(line), line);
+    assert_contains(harness_run(harness, "tm-top", "--json"), ", \"read_while_running\": true}\n");
+    assert_contains(harness_run(harness, "tm-diff", "old"), line);
+    assert_null(strstr(harness_run(harness, "tm-top", "--help"), line));
+    fake_set_moving(harness->fake, false);
+    fake_set_moving(harness->other, true);
+    assert_contains(harness_run(harness, "tm-diff", "old --json"), "\"read_while_running\": true");
+}
+
 static void add_churn(struct fake *fake)
 {
     fake_add(fake, "gone.py", 1, 100, 1);
@@ -145,6 +162,7 @@ static void test_shortened_tracebacks_are_said_where_they_matter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_an_answer_of_a_process_that_ran_says_so),
         TEST(test_a_cumulative_total_has_each_block_once),
         TEST(test_orders),
         TEST(test_orders_of_a_difference),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/target/private.h"
+#include "engine/target/target.h"
 
 struct fake_frame {
     char *name;
@@ -44,6 +45,7 @@ struct fake {
     bool has_functions, has_churn, codes_full;
     uint32_t frame_limit;
     struct tm_private private;
+    bool moving;
     uint64_t table_bytes;
 };
 
@@ -208,6 +210,22 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
     return NULL;
 }
 
+void fake_set_moving(struct fake *fake, bool moving)
+{
+    fake->moving = moving;
+}
+
+bool tm_target_is_moving(const struct tm_target *target)
+{
+    return ((const struct fake *)target)->moving;
+}
+
+const char *tm_target_why_missing(const struct tm_target *target, uint64_t address)
+{
+    (void)target, (void)address;
+    return NULL;
+}
+
 struct tm_error *tm_target_private(const struct tm_target *target, struct tm_private *result)
 {
     *result = ((const struct fake *)target)->private;
@@ -364,4 +382,11 @@ struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host
 uint64_t tm_source_started(const struct tm_source *source)
 {
     return ((const struct fake *)source)->started;
+}
+
+uint32_t tm_source_python(const struct tm_source *source, bool *free_threaded)
+{
+    (void)source;
+    *free_threaded = false;
+    return 0;
 }

@@ -39,6 +39,8 @@ void fake_set_tracing(struct fake *fake, bool tracing);
 void fake_set_python_version(struct fake *fake, uint32_t version);
 void fake_set_frame_limit(struct fake *fake, uint32_t frame_limit);
 /** What the process is said to have; 0: unknown. */
+/** Its process runs while it is read. */
+void fake_set_moving(struct fake *fake, bool moving);
 void fake_set_private(struct fake *fake, int kind, uint64_t size, uint64_t table_bytes);
 void fake_set_started(struct fake *fake, uint64_t nanoseconds);
 struct tm_info *fake_info(struct fake *fake);

@@ -13,7 +13,7 @@ static void test_info(void **state)
     f->root->owned.traced += 50; // one side wraps, and the other one undoes it
     f->root->shared.traced = (uint64_t)-50;
     f->root->shared.peak = 5000;
-    f->root->flags = TM_ROOT_DEBUG_BUILD | TM_ROOT_REUSE_EXACT;
+    f->root->flags = TM_ROOT_DEBUG_BUILD | TM_ROOT_REUSE_EXACT | TM_ROOT_REUSE_BY_SLOTS;
     f->root->resize[3].state = TM_RESIZE_BUSY;
     f->root->resize[4].state = TM_RESIZE_CLAIMED;
     f->root->lost_blocks = 3;
@@ -51,6 +51,7 @@ static void test_info(void **state)
     assert_int_equal(facts.tracer.lost_frames, 4);
     assert_int_equal(facts.tracer.resizing, 1);
     assert_true(facts.tracer.debug_build && !facts.free_threaded && facts.tracer.reuse_exact);
+    assert_int_equal(facts.tracer.reuse_way, TM_REUSE_BY_SLOTS);
     assert_true(undamaged(&facts.damage));
 }
 

@@ -2,8 +2,8 @@
  * Source lines below rows and frames: a line is shown as the one that ran, or marked as one that may differ, or not
  * shown. Knows the text of lines, and nothing of files: the host finds those.
  */
-#ifndef TRACEMORTEM_ENGINE_COMMANDS_SOURCE_LINE_H
-#define TRACEMORTEM_ENGINE_COMMANDS_SOURCE_LINE_H
+#ifndef TRACEMORTEM_ENGINE_MODEL_SOURCE_LINE_H
+#define TRACEMORTEM_ENGINE_MODEL_SOURCE_LINE_H
 
 #include "engine/base/host.h"
 #include "engine/base/text.h"

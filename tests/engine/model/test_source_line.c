@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/commands/source_line.h"
+#include "engine/model/source_line.h"
 
 static bool may_begin(const char *function, const char *line)
 {

@@ -1,6 +1,6 @@
 // Source lines, and whether they are those that ran.
 
-#include "engine/commands/source_line.h"
+#include "engine/model/source_line.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,0 +1,196 @@
+// `tracemortem run`: becomes the program, with the tracer preloaded into it and into all that it starts.
+
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/host.h"
+#include "cli/preload.h"
+#include "process/core.h"
+
+enum { MOST_FRAMES = 65535 };
+
+static const char help[] = "Run a program with its memory allocations traced.\n"
+                           "\n"
+                           "Usage: tracemortem run [OPTION]... PROGRAM [ARGUMENT]...\n"
+                           "\n"
+                           "PROGRAM is anything that starts Python: python3 itself, a script, a server, a\n"
+                           "shell. The Python programs that it starts are traced, too. For them LD_PRELOAD\n"
+                           "and TRACEMORTEM stay in the environment; what starts with an empty environment\n"
+                           "cannot be traced. If the tracer cannot be loaded, one line on standard error\n"
+                           "says why, and the program runs untraced.\n"
+                           "\n"
+                           "Options:\n"
+                           "  -f, --frames NFRAME\n"
+                           "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
+                           "        which costs least.\n"
+                           "      --detail DETAIL\n"
+                           "        lean, the default, costs least; full also counts the frames that are not\n"
+                           "        kept.\n"
+                           "      --tracer FILE\n"
+                           "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
+                           "        installed or built, nor beside it.\n"
+                           "  -h, --help\n"
+                           "        Show this help and do nothing else.\n"
+                           "\n"
+                           "Examples:\n"
+                           "  tracemortem run -f 25 python3 service.py --port 8000\n"
+                           "  tracemortem run gunicorn --workers 4 application\n"
+                           "  tracemortem run -f 10 sh -c 'celery -A jobs worker'\n";
+
+struct options {
+    const char *frames;
+    const char *detail; // NULL: the tracer's default
+    char *tracer;
+};
+
+static int wrong(const char *what, const char *word)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+    tm_text_add(&text, "run: ");
+    tm_text_escape(&text, word, strlen(word));
+    tm_text_printf(&text, "%s\nType \"tracemortem run --help\" for its options and examples.", what);
+    fprintf(stderr, "tracemortem %s\n", tm_text_string(&text));
+    tm_text_deinit(&text);
+    return TM_STATUS_USAGE;
+}
+
+static bool is_frames(const char *text)
+{
+    size_t length = strlen(text);
+    return length && length < 10 && strspn(text, "0123456789") == length && atoi(text) >= 1 &&
+           atoi(text) <= MOST_FRAMES;
+}
+
+// The value of an option of this letter or name: in its own word or in the next, past which *index moves. NULL: it is
+// another option. "": it has no value.
+static const char *value_of(const char *letter, const char *name, int count, char **words, int *index)
+{
+    const char *word = words[*index], *after = NULL;
+    size_t length = strlen(name);
+
+    if (strcmp(word, name) == 0 || (letter && strcmp(word, letter) == 0))
+        after = *index + 1 < count ? words[++*index] : "";
+    else if (strncmp(word, name, length) == 0 && word[length] == '=')
+        after = word + length + 1;
+    else if (letter && strncmp(word, letter, 2) == 0)
+        after = word + 2;
+    return after;
+}
+
+// Returns -1, or the exit status. *index becomes that of the program.
+static int parse(int count, char **words, int *index, struct options *options)
+{
+    for (; *index < count && words[*index][0] == '-' && words[*index][1]; ++*index) {
+        const char *word = words[*index], *value;
+        if (strcmp(word, "--") == 0) {
+            ++*index;
+            break;
+        }
+        if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
+            return fputs(help, stdout) == EOF || fflush(stdout) != 0 ? TM_STATUS_BAD_NEWS : TM_STATUS_DONE;
+        if ((value = value_of("-f", "--frames", count, words, index))) {
+            if (!is_frames(value))
+                return wrong(": not a number of frames from 1 to 65535", value);
+            options->frames = value;
+        } else if ((value = value_of(NULL, "--detail", count, words, index))) {
+            if (strcmp(value, "lean") != 0 && strcmp(value, "full") != 0)
+                return wrong(": not lean or full", value);
+            options->detail = value;
+        } else if ((value = value_of(NULL, "--tracer", count, words, index))) {
+            free(options->tracer);
+            options->tracer = realpath(value, NULL);
+            if (!options->tracer)
+                return wrong(": there is no such tracer", value);
+        } else {
+            return wrong(": unknown option", word);
+        }
+    }
+    return *index < count ? -1 : wrong("no program to run", "");
+}
+
+// The file that execvp() would find; NULL: none.
+static char *find_program(const char *name)
+{
+    if (strchr(name, '/'))
+        return access(name, F_OK) == 0 ? strdup(name) : NULL;
+    const char *path = getenv("PATH");
+    char file[PATH_MAX];
+    for (const char *at = path ? path : "/bin:/usr/bin"; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
+        size_t length = strcspn(at, ":");
+        snprintf(file, sizeof(file), "%.*s/%s", length ? (int)length : 1, length ? at : ".", name);
+        if (access(file, X_OK) == 0)
+            return strdup(file);
+    }
+    return NULL;
+}
+
+// Sets what the loader and the tracer look for. The link's path, or NULL.
+static char *set_environment(const struct options *options)
+{
+    const char *before = getenv("LD_PRELOAD");
+    bool is_link;
+    char *name = tm_preload_name(options->tracer, &is_link), *value = NULL;
+
+    // Whatever LD_PRELOAD was comes behind the first colon.
+    if (name && asprintf(&value, before ? "%s:%s" : "%s", name, before) >= 0) {
+        setenv("LD_PRELOAD", value, 1);
+        setenv("TRACEMORTEM", options->frames, 1);
+        if (options->detail)
+            setenv("TRACEMORTEM_DETAIL", options->detail, 1);
+        free(value);
+    } else {
+        tm_cli_say(
+            "there is no folder for a link to the tracer in whose path LD_PRELOAD would not be split; continuing "
+            "without tracing");
+    }
+    if (name && is_link)
+        return name;
+    free(name);
+    return NULL;
+}
+
+static int start(char **words, const struct options *options)
+{
+    struct tm_text why = TM_TEXT_EMPTY;
+    char *program = find_program(words[0]), *link = NULL;
+
+    if (program)
+        tm_preload_why_not(program, options->tracer, &why);
+    free(program);
+    if (why.length) {
+        tm_text_add(&why, "; continuing without tracing");
+        tm_cli_say(tm_text_string(&why));
+    } else {
+        link = set_environment(options);
+    }
+    tm_text_deinit(&why);
+    execvp(words[0], words);
+    int number = errno;
+    fprintf(stderr, "tracemortem run: cannot start %s: %s\n", tm_printable(words[0]).text, strerror(number));
+    if (link)
+        tm_preload_remove_link(link);
+    free(link);
+    return number == ENOENT ? TM_STATUS_NOT_FOUND : TM_STATUS_CANNOT_RUN;
+}
+
+int tm_cli_run(int count, char **words)
+{
+    struct options options = {.frames = "1"};
+    int index = 0;
+
+    int status = parse(count, words, &index, &options);
+    if (status < 0 && !options.tracer)
+        options.tracer = tm_preload_tracer();
+    if (status < 0)
+        status = options.tracer ? start(words + index, &options)
+                                : tm_cli_fail(tm_error_create(TM_ERROR_NO_MEMORY, "no memory"));
+    free(options.tracer);
+    return status;
+}

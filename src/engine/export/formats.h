@@ -1,0 +1,49 @@
+/**
+ * Formats: each writes stacks in the form that other programs read. Knows no command and no target.
+ *
+ * Names come from the target. They are escaped as in all answers (base/text.h), and by the rules of each format.
+ */
+#ifndef TRACEMORTEM_ENGINE_EXPORT_FORMATS_H
+#define TRACEMORTEM_ENGINE_EXPORT_FORMATS_H
+
+#include "engine/export/sink.h"
+#include "engine/export/stacks.h"
+
+/** What all formats write: stacks, and whether they are a comparison. */
+struct tm_export {
+    const struct tm_host *host;
+    const struct tm_stacks *stacks;
+    bool compared;
+    const char *title; // such as "process 4711", escaped
+};
+
+/**
+ * Stacks of flamegraph.pl: "outer (FILE:LINE);inner (FILE:LINE) BYTES", each on a line; of a comparison "… OLD NEW", as
+ * difffolded.pl writes them.
+ */
+struct tm_error *tm_export_collapsed(const struct tm_export *export, struct tm_sink *sink);
+
+/** A file of speedscope: a profile of the bytes and one of the blocks; of a comparison what grew, NEW and OLD of each. */
+struct tm_error *tm_export_speedscope(const struct tm_export *export, struct tm_sink *sink);
+
+/** A table with a head, largest first: RFC 4180, but that a cell which a spreadsheet would compute begins with "'". */
+struct tm_error *tm_export_csv(const struct tm_export *export, struct tm_sink *sink);
+/** The same for places: the head, then a row for each. */
+void tm_csv_places_head(struct tm_text *text, bool compared);
+void tm_csv_place(struct tm_text *text, const struct tm_frame *frame, const struct tm_amount *amount, bool compared);
+
+/**
+ * The protocol buffer of pprof, which the sink compresses: live blocks and bytes, and what was ever allocated where the
+ * table has it. `notes` are lines for the comment, NULL: none. Of a comparison `old` is the base as `pprof -diff_base`
+ * has it.
+ */
+struct tm_error *tm_export_pprof(const struct tm_host *host, const struct tm_snapshot *now,
+                                 const struct tm_snapshot *old, const char *notes, struct tm_sink *sink);
+
+/** "FUNCTION (FILE:LINE)", or "FILE:LINE" where the function is not known; each ';' is "\x3b". */
+void tm_export_frame_text(struct tm_text *text, const struct tm_frame *frame);
+
+/** The stacks largest first, or of a comparison those that changed most. The caller frees the array. */
+struct tm_error *tm_export_rank(const struct tm_export *export, const struct tm_stack ***result);
+
+#endif

@@ -1,0 +1,26 @@
+/**
+ * Holds all threads of a process still for a moment, by ptrace's seize and interrupt: no signal is sent, a system call
+ * that waits goes on afterwards, and a process that was stopped by a signal stays stopped. If this process dies, the
+ * kernel lets the threads go.
+ */
+#ifndef TRACEMORTEM_PROCESS_STOP_H
+#define TRACEMORTEM_PROCESS_STOP_H
+
+#include "process/live.h"
+
+struct tm_stop;
+
+/**
+ * Returns when all threads are still. If that takes more than `most` nanoseconds, or cannot be, the error says why and
+ * what to do. If it is TM_ERROR_INTERRUPTED, the kernel did not stop a thread in time. It may stop later, and is let go only
+ * when this process ends: which must be soon. `should_stop` says that the
+ * user interrupts the waiting.
+ */
+struct tm_error *tm_stop_begin(const struct tm_live *live, uint64_t most, bool (*should_stop)(void),
+                               struct tm_stop **result);
+/** Nanoseconds since the first thread was interrupted. */
+uint64_t tm_stop_elapsed(const struct tm_stop *stop);
+/** Lets the threads go. Returns how long the process was still, as tm_stop_elapsed(). */
+uint64_t tm_stop_end(struct tm_stop *stop);
+
+#endif
