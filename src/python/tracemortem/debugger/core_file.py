@@ -19,7 +19,9 @@ ET_CORE = 4
 PT_LOAD = 1
 PT_NOTE = 4
 NT_PRPSINFO = 3
+NT_AUXV = 6
 NT_FILE = 0x46494C45
+AT_EXECFN = 31
 PF_WRITE = 2
 PF_READ = 4
 PN_XNUM = 0xFFFF  # the number of program headers is in section header 0
@@ -71,6 +73,7 @@ _NOTE = struct.Struct("<III")
 _FILES_HEAD = struct.Struct("<QQ")
 _FILE_ROW = struct.Struct("<QQQ")
 _PROCESS = struct.Struct("<24xI")  # of struct elf_prpsinfo
+_AUXILIARY = struct.Struct("<QQ")
 _SECTION_INFO_OFFSET = 44
 _GIVE = "Give a core written by the kernel or by gcore, or a snapshot file"
 
@@ -176,13 +179,15 @@ class CoreFile:
     close() it. `path` is its name; `source` is the file to open if it is not `path`.
 
     `segments` are in ascending order. `missing` is the number of bytes of memory that a truncated file lacks.
-    `process` is the process's id as the process saw it, or 0.
+    `process` is the process's id as the process saw it, or 0. `program_name` is the address of the name by which the
+    program was started, or 0: the environment that it started with ends there.
     """
 
     def __init__(self, path: str, source: str | None = None) -> None:
         self.path = path
         self.missing = 0
         self.process = 0
+        self.program_name = 0
         self.segments: List[Segment] = []
         self._private_bytes: int | None = None
         notes: List[Note] = []
@@ -229,6 +234,9 @@ class CoreFile:
                 self.process = _PROCESS.unpack_from(data)[0]
             elif kind == NT_FILE:
                 files += _file_ranges(data)
+            elif kind == NT_AUXV:
+                entries = _AUXILIARY.iter_unpack(data[: len(data) - len(data) % _AUXILIARY.size])
+                self.program_name = next((value for key, value in entries if key == AT_EXECFN), 0)
         files.sort()
         starts = [start for start, _, _ in files]
         for segment in self.segments:
@@ -371,7 +379,7 @@ def _parse_notes(data: bytes) -> Iterator[Note]:
         begin = at + _NOTE.size + (name_size + 3) // 4 * 4
         if begin + data_size > len(data):
             return
-        if kind in (NT_PRPSINFO, NT_FILE):
+        if kind in (NT_PRPSINFO, NT_AUXV, NT_FILE):
             yield kind, data[begin : begin + data_size]
         at = begin + (data_size + 3) // 4 * 4
 
