@@ -11,7 +11,7 @@ import re
 from typing import Any, Iterator, List, NamedTuple, Set, Tuple
 
 import gdb
-from tracemortem.debugger.engine import Bytes, Mapping, Memory, Screen
+from tracemortem.debugger.engine import Bytes, Mapping, Memory, Module, Screen, Thread
 from tracemortem.debugger.expression import ExpressionError
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.debugger.header import PrivateKind
@@ -111,6 +111,12 @@ class _Process(_Reader, Memory):
     def source_files(self) -> SourceFiles:
         return self._local.source_files() if self._local else SourceFiles()
 
+    def modules(self) -> List[Module]:
+        return self._local.modules() if self._local else []
+
+    def threads(self) -> List[Thread]:
+        return _threads(self._inferior)
+
     def regions(self) -> List[Mapping]:
         if self._local:
             return self._local.regions()
@@ -119,6 +125,31 @@ class _Process(_Reader, Memory):
                 return parse_info_proc_mappings(_execute("info proc mappings"))
         except gdb.error:
             return []  # this target has no such command
+
+
+def _threads(inferior: Any) -> List[Thread]:
+    """The threads of the selected inferior with their general registers; empty if not all are known. Selects another
+    thread meanwhile."""
+    selected, frame = gdb.selected_thread(), gdb.selected_frame()
+    threads = []
+    try:
+        for thread in inferior.threads():
+            thread.switch()
+            newest = gdb.newest_frame()
+            registers = [newest.read_register(register) for register in newest.architecture().registers("general")]
+            values = [int(value) % (1 << 64) for value in registers if value.type.sizeof == 8 and _is_number(value)]
+            number = thread.ptid[1] or thread.ptid[0]
+            threads.append(Thread(number, int(newest.read_register("sp")) % (1 << 64), values))
+    except (gdb.error, RuntimeError, OverflowError):
+        return []
+    finally:
+        selected.switch()
+        frame.select()
+    return threads
+
+
+def _is_number(value: Any) -> bool:
+    return value.type.strip_typedefs().code in (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_PTR)
 
 
 def _parameter(name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Iterator, List, Set, Tuple
 
 import lldb
 from tracemortem.debugger import expression
-from tracemortem.debugger.engine import Bytes, Mapping, Memory, Screen
+from tracemortem.debugger.engine import Bytes, Mapping, Memory, Module, Screen, Thread
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
 from tracemortem.debugger.memory import CoreMemory, has_ended, local_process, parse_maps
@@ -181,10 +181,24 @@ class _Process(_Reader, Memory):
         data = self._local.read(address, length) if self._local else None
         return super().read(address, length) if data is None else data
 
+    def modules(self) -> List[Module]:
+        return self._local.modules() if self._local else []
+
+    def threads(self) -> List[Thread]:
+        return [_thread(self._process.GetThreadAtIndex(index)) for index in range(self._process.GetNumThreads())]
+
     def regions(self) -> List[Mapping]:
         if self._local:
             return self._local.regions()
         return _regions(self._process) or GnuServer(self._target).regions(self._process.GetProcessID())
+
+
+def _thread(thread: Any) -> Thread:
+    frame = thread.GetFrameAtIndex(0)
+    general = frame.GetRegisters().GetFirstValueByName("General Purpose Registers")
+    registers = [general.GetChildAtIndex(index) for index in range(general.GetNumChildren())]
+    values = [int(register.GetValueAsUnsigned()) for register in registers if register.GetByteSize() == 8]
+    return Thread(int(thread.GetThreadID()), int(frame.GetSP()), values)
 
 
 def _regions(process: Any) -> List[Mapping]:

@@ -87,12 +87,31 @@ enum tm_private_kind {
     TM_PRIVATE_MAPPED = 3,   // what is mapped; pages that were never used count too
 };
 
+/** A thread of the stopped process. */
+#define TM_THREAD_REGISTERS 40
+struct tm_thread {
+    uint64_t id;            // the system's number of it
+    uint64_t stack_pointer; // 0: not known
+    uint32_t register_count;
+    uint32_t _padding;
+    uint64_t registers[TM_THREAD_REGISTERS]; // the values of its general registers, in any order
+};
+
+/** A part [start, end) of the target's address space that was mapped from a file, from this offset of the file on. */
+struct tm_module {
+    uint64_t start;
+    uint64_t end;
+    uint64_t offset;
+    char path[256]; // the end of it, if it is longer
+};
+
 /** How the engine sees a stopped process or a core. `context` belongs to the front end. */
 struct tm_target_callbacks {
     /**
      * Copy exactly `length` bytes from `address` into `buffer`. Return 0 for success, anything else if not all of them
      * can be read. Do not invent bytes that the dump does not hold. The engine asks for at most TM_READ_LIMIT bytes at
-     * once.
+     * once. Memory that a dump leaves out, and that the process could not write, may come from the file that was mapped
+     * there, if it is certain that it is the same file.
      */
     int (*read)(void *context, uint64_t address, void *buffer, uint64_t length);
     /** The address of the global variable `name`, or 0 if it is not found. It may be wrong: the engine checks it. */
@@ -115,6 +134,10 @@ struct tm_target_callbacks {
      * which means unknown; then the engine adds up the regions.
      */
     uint64_t (*private_memory)(void *context, uint32_t *kind);
+    /** As `regions`: the threads, in any order. Return 0 if they are unknown. */
+    size_t (*threads)(void *context, struct tm_thread *threads, size_t capacity);
+    /** As `regions`: what is mapped from files, in ascending order. Return 0 if it is unknown. */
+    size_t (*modules)(void *context, struct tm_module *modules, size_t capacity);
 };
 #define TM_READ_LIMIT (UINT64_C(1) << 20)
 

@@ -181,7 +181,8 @@ static bool add_segment(struct tm_core *core, const Elf64_Phdr *header)
 }
 
 // Reads the notes of one segment into `notes`, as many bytes as the limit leaves.
-static bool add_notes(struct tm_core *core, const Elf64_Phdr *header, struct tm_notes *notes, uint64_t *left)
+static bool add_notes(struct tm_core *core, unsigned machine, const Elf64_Phdr *header, struct tm_notes *notes,
+                      uint64_t *left)
 {
     uint64_t size = (uint64_t)core->status.st_size;
     uint64_t there = size > header->p_offset ? size - header->p_offset : 0;
@@ -191,7 +192,7 @@ static bool add_notes(struct tm_core *core, const Elf64_Phdr *header, struct tm_
         return false;
     length = read_at(core->file, header->p_offset, bytes, length);
     *left -= length;
-    bool is_fine = tm_notes_read(notes, bytes, length);
+    bool is_fine = tm_notes_read(notes, machine, bytes, length);
     free(bytes);
     return is_fine;
 }
@@ -209,7 +210,7 @@ static bool read_table(struct tm_core *core, const Elf64_Ehdr *head, uint64_t co
         for (size_t i = 0; i < there; i++) {
             if (headers[i].p_type == PT_LOAD && !add_segment(core, &headers[i]))
                 return false;
-            if (headers[i].p_type == PT_NOTE && !add_notes(core, &headers[i], notes, &notes_left))
+            if (headers[i].p_type == PT_NOTE && !add_notes(core, head->e_machine, &headers[i], notes, &notes_left))
                 return false;
         }
         if (there < wanted)
@@ -300,7 +301,6 @@ struct tm_error *tm_core_open(const char *path, struct tm_core **result)
 
 struct tm_error *tm_core_open_file(int file, const char *path, struct tm_core **result)
 {
-    struct tm_notes notes = {0};
     struct tm_core *core = calloc(1, sizeof(*core));
     if (core)
         core->path = strdup(path);
@@ -310,10 +310,9 @@ struct tm_error *tm_core_open_file(int file, const char *path, struct tm_core **
         return tm_error_no_memory();
     }
     core->file = file;
-    struct tm_error *error = fstat(file, &core->status) != 0 ? cannot_open(path) : read_headers(core, &notes);
+    struct tm_error *error = fstat(file, &core->status) != 0 ? cannot_open(path) : read_headers(core, &core->notes);
     if (!error)
-        learn(core, &notes);
-    tm_notes_deinit(&notes);
+        learn(core, &core->notes);
     if (error)
         tm_core_close(core);
     else
@@ -326,6 +325,8 @@ void tm_core_close(struct tm_core *core)
     if (!core)
         return;
     close(core->file);
+    tm_constants_deinit(&core->constants);
+    tm_notes_deinit(&core->notes);
     free(core->segments);
     free(core->path);
     free(core);
@@ -355,26 +356,82 @@ static const struct tm_segment *segment_before(const struct tm_core *core, uint6
     return low ? &core->segments[low - 1] : NULL;
 }
 
-static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
+// How many bytes from this address on are in the file, of one segment; 0: none.
+static size_t read_held(void *context, uint64_t address, void *buffer, size_t length)
 {
     const struct tm_core *core = context;
+    const struct tm_segment *segment = segment_before(core, address);
+    if (!segment || address >= segment->held_end)
+        return 0;
+    uint64_t piece = min(length, segment->held_end - address), inside = address - segment->start;
+    return segment->offset > UINT64_MAX - inside ? 0
+                                                 : read_at(core->file, segment->offset + inside, buffer, (size_t)piece);
+}
+
+// Where the next segment begins above this address, but `end` at most.
+static uint64_t next_segment(const struct tm_core *core, uint64_t address, uint64_t end)
+{
+    const struct tm_segment *segment = segment_before(core, address);
+    size_t next = segment ? (size_t)(segment - core->segments) + 1 : 0;
+    return next < core->count && core->segments[next].start < end ? core->segments[next].start : end;
+}
+
+static size_t read_constant(struct tm_core *core, uint64_t address, void *buffer, size_t length)
+{
+    const struct tm_segment *segment = segment_before(core, address);
+    if (segment && address < segment->end && segment->writable)
+        return 0;
+    return tm_constant_read(&core->constants, &core->notes, read_held, core, address, buffer,
+                            (size_t)(next_segment(core, address, address + length) - address));
+}
+
+static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
+{
+    struct tm_core *core = context;
     unsigned char *to = buffer;
 
-    if (length && address > UINT64_MAX - (length - 1))
+    if (length && address > UINT64_MAX - length)
         return -1;
     while (length) {
-        const struct tm_segment *segment = segment_before(core, address);
-        if (!segment || address >= segment->held_end)
+        size_t done = read_held(core, address, to, (size_t)length);
+        if (done == 0)
+            done = read_constant(core, address, to, (size_t)length);
+        if (done == 0)
             return -1;
-        uint64_t piece = min(length, segment->held_end - address), inside = address - segment->start;
-        if (segment->offset > UINT64_MAX - inside ||
-            read_at(core->file, segment->offset + inside, to, (size_t)piece) < piece)
-            return -1;
-        address += piece;
-        to += piece;
-        length -= piece;
+        address += done;
+        to += done;
+        length -= done;
     }
     return 0;
+}
+
+static void add_region(struct tm_region *regions, size_t capacity, size_t *count, const struct tm_region *region)
+{
+    if ((*count)++ < capacity)
+        regions[*count - 1] = *region;
+}
+
+// What was mapped from a file and has no segment, since nothing of it was dumped.
+static void add_unlisted(const struct tm_core *core, const struct tm_mapped_file *file, struct tm_region *regions,
+                         size_t capacity, size_t *count)
+{
+    for (uint64_t start = file->start; start < file->end;) {
+        const struct tm_segment *segment = segment_before(core, start);
+        bool inside = segment && start < segment->end;
+        uint64_t end = inside ? segment->end : next_segment(core, start, file->end);
+        if (end > file->end)
+            end = file->end;
+        const struct tm_region region = {
+            .start = start, .end = end, .flags = TM_REGION_READABLE | TM_REGION_FILE | TM_REGION_ABSENT};
+        if (!inside)
+            add_region(regions, capacity, count, &region);
+        start = end;
+    }
+}
+
+static int by_region_start(const void *a, const void *b)
+{
+    return tm_compare_numbers(((const struct tm_region *)a)->start, ((const struct tm_region *)b)->start);
 }
 
 static size_t list_regions(void *context, struct tm_region *regions, size_t capacity)
@@ -392,6 +449,10 @@ static size_t list_regions(void *context, struct tm_region *regions, size_t capa
             regions[count - 1] =
                 (struct tm_region){.start = segment->held_end, .end = segment->end, .flags = flags | TM_REGION_ABSENT};
     }
+    for (size_t i = 0; i < core->notes.count; i++)
+        add_unlisted(core, &core->notes.files[i], regions, capacity, &count);
+    if (count > 0 && count <= capacity)
+        qsort(regions, count, sizeof(*regions), by_region_start);
     return count;
 }
 
@@ -399,7 +460,10 @@ static const char *why_missing(void *context, uint64_t address)
 {
     struct tm_core *core = context;
     const struct tm_segment *segment = segment_before(core, address);
+    const char *why = tm_constant_why(&core->constants, &core->notes, address);
 
+    if (why)
+        return why;
     if (!segment || address >= segment->end)
         return "the core file has no such memory, it was not mapped or is left out";
     if (segment->held_end < segment->file_end && address < segment->file_end) {
@@ -433,10 +497,31 @@ static uint64_t private_memory(void *context, uint32_t *kind)
     return core->private_bytes;
 }
 
+static size_t list_threads(void *context, struct tm_thread *threads, size_t capacity)
+{
+    const struct tm_notes *notes = &((const struct tm_core *)context)->notes;
+    for (size_t i = 0; i < notes->thread_count && i < capacity; i++)
+        threads[i] = notes->threads[i];
+    return notes->thread_count;
+}
+
+static size_t list_modules(void *context, struct tm_module *modules, size_t capacity)
+{
+    const struct tm_notes *notes = &((const struct tm_core *)context)->notes;
+    for (size_t i = 0; i < notes->count && i < capacity; i++) {
+        const struct tm_mapped_file *file = &notes->files[i];
+        modules[i] = (struct tm_module){.start = file->start, .end = file->end, .offset = file->offset};
+        memcpy(modules[i].path, file->path, sizeof(modules[i].path));
+    }
+    return notes->count;
+}
+
 const struct tm_target_callbacks tm_core_callbacks = {
     .read = read_memory,
     .regions = list_regions,
     .why_missing = why_missing,
     .process = process_id,
     .private_memory = private_memory,
+    .threads = list_threads,
+    .modules = list_modules,
 };

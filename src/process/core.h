@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "engine/tracemortem.h"
+#include "process/constant.h"
 
 /**
  * A range [start, end) of the dumped process. The file holds [start, held_end) of it, from `offset` on. It would hold up
@@ -30,6 +31,8 @@ struct tm_core {
     struct tm_segment *segments; // in ascending order
     size_t count, capacity;
     uint64_t missing; // bytes of memory that a truncated file lacks
+    struct tm_notes notes;
+    struct tm_constants constants;
     uint32_t process; // its id as it saw itself; 0: not known
     bool counted;     // `private_bytes` is known
     uint64_t private_bytes;

@@ -225,6 +225,22 @@ static size_t list_regions(void *context, struct tm_region *regions, size_t capa
     return count;
 }
 
+static size_t list_modules(void *context, struct tm_module *modules, size_t capacity)
+{
+    const struct tm_live *live = context;
+    size_t length, count = 0;
+    struct tm_module module;
+    char *maps = tm_proc_read(live->folder, "maps", &length);
+
+    if (!maps)
+        return 0;
+    for (const char *line = maps; tm_proc_next_module(&line, &module);)
+        if (count++ < capacity)
+            modules[count - 1] = module;
+    free(maps);
+    return count;
+}
+
 // As the process sees itself: the last number of NSpid, which an old kernel does not have.
 static uint32_t process_id(void *context)
 {
@@ -269,4 +285,5 @@ const struct tm_target_callbacks tm_live_callbacks = {
     .regions = list_regions,
     .process = process_id,
     .private_memory = private_memory,
+    .modules = list_modules,
 };

@@ -26,7 +26,7 @@ static bool read_files(struct tm_notes *notes, const unsigned char *bytes, size_
 {
     if (length < FILES_HEAD)
         return true;
-    uint64_t count = tm_load_u64(bytes);
+    uint64_t count = tm_load_u64(bytes), unit = tm_load_u64(bytes + 8);
     if (count > (length - FILES_HEAD) / FILES_ROW)
         count = (length - FILES_HEAD) / FILES_ROW;
     const char *name = (const char *)bytes + FILES_HEAD + count * FILES_ROW, *end = (const char *)bytes + length;
@@ -35,14 +35,37 @@ static bool read_files(struct tm_notes *notes, const unsigned char *bytes, size_
         size_t name_length = strnlen(name, (size_t)(end - name));
         if (!TM_GROW(&notes->files, notes->count + 1, &notes->capacity))
             return false;
-        notes->files[notes->count++] =
-            (struct tm_mapped_file){tm_load_u64(row), tm_load_u64(row + 8), is_memory_file(name, name_length)};
+        struct tm_mapped_file *file = &notes->files[notes->count++];
+        *file = (struct tm_mapped_file){.start = tm_load_u64(row),
+                                        .end = tm_load_u64(row + 8),
+                                        .offset = tm_load_u64(row + 16) * unit,
+                                        .is_memory = is_memory_file(name, name_length)};
+        size_t kept = name_length < sizeof(file->path) ? name_length : sizeof(file->path) - 1;
+        memcpy(file->path, name + name_length - kept, kept);
         name += name_length + (name + name_length < end);
     }
     return true;
 }
 
-bool tm_notes_read(struct tm_notes *notes, const unsigned char *bytes, size_t length)
+// struct elf_prstatus: the thread's number and its general registers. How many there are depends on the machine.
+static bool read_thread(struct tm_notes *notes, unsigned machine, const unsigned char *bytes, size_t length)
+{
+    enum { NUMBER = 32, REGISTERS = 112 };
+    uint32_t count = machine == EM_X86_64 ? 27 : machine == EM_AARCH64 ? 34 : 0;
+    uint32_t stack_pointer = machine == EM_X86_64 ? 19 : 31;
+    if (count == 0 || length < REGISTERS + 8 * (size_t)count)
+        return true;
+    if (!TM_GROW(&notes->threads, notes->thread_count + 1, &notes->thread_capacity))
+        return false;
+    struct tm_thread *thread = &notes->threads[notes->thread_count++];
+    *thread = (struct tm_thread){.id = tm_load_u32(bytes + NUMBER), .register_count = count};
+    for (uint32_t i = 0; i < count; i++)
+        thread->registers[i] = tm_load_u64(bytes + REGISTERS + 8 * (size_t)i);
+    thread->stack_pointer = thread->registers[stack_pointer];
+    return true;
+}
+
+bool tm_notes_read(struct tm_notes *notes, unsigned machine, const unsigned char *bytes, size_t length)
 {
     Elf64_Nhdr head;
     while (length >= sizeof(head)) {
@@ -57,7 +80,8 @@ bool tm_notes_read(struct tm_notes *notes, const unsigned char *bytes, size_t le
         if (head.n_type == NT_PRPSINFO && head.n_descsz >= offsetof(struct elf_prpsinfo, pr_pid) + sizeof(process)) {
             memcpy(&process, data + offsetof(struct elf_prpsinfo, pr_pid), sizeof(process));
             notes->process = process;
-        } else if (head.n_type == NT_FILE && !read_files(notes, data, head.n_descsz)) {
+        } else if ((head.n_type == NT_FILE && !read_files(notes, data, head.n_descsz)) ||
+                   (head.n_type == NT_PRSTATUS && !read_thread(notes, machine, data, head.n_descsz))) {
             return false;
         }
         uint64_t step = sizeof(head) + name_size + size;
@@ -98,4 +122,5 @@ const struct tm_mapped_file *tm_notes_file_at(const struct tm_notes *notes, uint
 void tm_notes_deinit(struct tm_notes *notes)
 {
     free(notes->files);
+    free(notes->threads);
 }

@@ -122,3 +122,35 @@ bool tm_proc_next_region(const char **line, struct tm_region *region)
     }
     return false;
 }
+
+static bool parse_module(const char *line, size_t length, struct tm_module *module)
+{
+    unsigned long long start, end, offset, inode;
+    char begin[256];
+    int name = 0;
+
+    snprintf(begin, sizeof(begin), "%.*s", (int)(length < sizeof(begin) ? length : sizeof(begin) - 1), line);
+    *module = (struct tm_module){0};
+    if (sscanf(begin, "%llx-%llx %*s %llx %*s %llu %n", &start, &end, &offset, &inode, &name) != 4 || name <= 0 ||
+        start >= end || inode == 0)
+        return false;
+    module->start = start;
+    module->end = end;
+    module->offset = offset;
+    size_t name_length = (size_t)name < length ? length - (size_t)name : 0, kept = sizeof(module->path) - 1;
+    kept = name_length < kept ? name_length : kept;
+    memcpy(module->path, line + name + name_length - kept, kept);
+    return true;
+}
+
+bool tm_proc_next_module(const char **line, struct tm_module *module)
+{
+    while (**line) {
+        const char *this = *line;
+        size_t length = strcspn(this, "\n");
+        *line = this + length + (this[length] == '\n');
+        if (parse_module(this, length, module))
+            return true;
+    }
+    return false;
+}

@@ -20,5 +20,7 @@ bool tm_proc_sum_sizes(const char *text, const char *const *names, uint64_t *res
 
 /** The next line of /proc/PID/maps as a region; *line moves past it. False: there are no more. */
 bool tm_proc_next_region(const char **line, struct tm_region *region);
+/** The next line that is about a file, as a module. */
+bool tm_proc_next_module(const char **line, struct tm_module *module);
 
 #endif

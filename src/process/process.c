@@ -113,6 +113,17 @@ static uint64_t private_memory(void *context, uint32_t *kind)
     return callbacks_of(context)->private_memory(context_of(context), kind);
 }
 
+static size_t list_threads(void *context, struct tm_thread *threads, size_t capacity)
+{
+    const struct tm_target_callbacks *callbacks = callbacks_of(context);
+    return callbacks->threads ? callbacks->threads(context_of(context), threads, capacity) : 0;
+}
+
+static size_t list_modules(void *context, struct tm_module *modules, size_t capacity)
+{
+    return callbacks_of(context)->modules(context_of(context), modules, capacity);
+}
+
 const struct tm_target_callbacks tm_process_callbacks = {
     .read = read_memory,
     .symbol = find_symbol,
@@ -120,4 +131,6 @@ const struct tm_target_callbacks tm_process_callbacks = {
     .why_missing = why_missing,
     .process = process_id,
     .private_memory = private_memory,
+    .threads = list_threads,
+    .modules = list_modules,
 };

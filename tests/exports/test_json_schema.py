@@ -27,6 +27,18 @@ QUESTIONS = (
     "tm-top filename --cumulative",
     "tm-top function --mine '*/shop.py' --include '*.py' --domain 0",
     "tm-top --include nothing:3",
+    "tm-top type -n 3",
+    "tm-top type,traceback -n 3 --type '*t'",
+    "tm-find --type dict -n 3",
+    "tm-find --type '<block>' -n 1 --attr x=1",
+    "tm-object {address}",
+    "tm-holders {address}",
+    "tm-holders --direct {address}",
+    "tm-leaks -n 2",
+    "tm-leaks traceback -n 2 --mine '*/shop.py' --kind garbage",
+    "tm-threads",
+    "tm-threads --locals -n 2",
+    "tm-diff {old} type -n 3",
     "tm-diff {old} -n 3",
     "tm-diff {old} traceback -n 3 --sort freed --mine '*/shop.py'",
     "tm-diff {old} filename --cumulative",
@@ -55,7 +67,7 @@ def strict(schema):
 
     def visit(part):
         if isinstance(part, dict):
-            if part.get("type") == "object":
+            if part.get("type") in ("object", ["object", "null"]):
                 part["additionalProperties"] = False
             for value in part.values():
                 visit(value)

@@ -23,6 +23,8 @@ ENUMS = {
 }
 STRUCTS = {
     "tm_region": header.Region,
+    "tm_thread": header.Thread,
+    "tm_module": header.Module,
     "tm_screen": header.Screen,
     "tm_target_callbacks": header.TargetCallbacks,
     "tm_host_callbacks": header.HostCallbacks,
@@ -137,7 +139,7 @@ def test_enums_have_the_same_values(declared, compiled):
 
 def test_macros_have_the_same_values(declared, compiled):
     ours = {"TM_" + name: getattr(header, name) for name in dir(header) if name.startswith("REGION_")}
-    ours["TM_READ_LIMIT"] = header.READ_LIMIT
+    ours.update(TM_READ_LIMIT=header.READ_LIMIT, TM_THREAD_REGISTERS=header.THREAD_REGISTERS)
     assert ours == {name: compiled[name] for name in declared.macros if name != "TM_API"}
 
 

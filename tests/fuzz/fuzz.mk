@@ -16,7 +16,7 @@ $(BUILD)/fuzz/src/engine/table/walk.o: fuzz_flags += -fno-sanitize-coverage=trac
 $(BUILD)/fuzz/%.o: %.c tests/fuzz/fuzz.mk $(prepared)
 	@mkdir -p $(@D) && echo "  CC    $@" && $(FUZZ_CC) -MMD -MP -g $(fuzz_flags) -c -o $@ $<
 $(BUILD)/fuzz/libengine.a: $(patsubst %.c,$(BUILD)/fuzz/%.o,$(engine_sources) $(layout_sources) \
-    $(checked_process_sources) tests/engine/support/image.c tests/engine/support/stock_image.c tests/fuzz/fuzz.c) \
+    $(checked_process_sources) tests/engine/support/image.c tests/engine/support/stock_image.c tests/engine/support/object_image.c tests/fuzz/fuzz.c) \
     $(BUILD)/obj/page.o
 	$(archive)
 $(fuzz_programs): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libengine.a

@@ -17,11 +17,12 @@
 
 #include "fuzz.h"
 #include "support/image.h"
+#include "support/object_image.h"
 #include "support/stock_image.h"
 
 #define HEAP UINT64_C(0x7f7000000000) // of the traced program: only compared, never read
 #define GIB (UINT64_C(1) << 30)
-#define AREAS 32
+#define AREAS 64
 #define PATCHES 64
 #define PATCH_SIZE 12
 
@@ -182,10 +183,39 @@ static void make_stock_3_14t(struct memory *memory)
     make_stock(memory, 14, true, false);
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Python objects
+
+static void make_objects(struct memory *memory, uint32_t version)
+{
+    struct object_image objects;
+    memory->image = image_create();
+    object_image_create(&objects, memory->image, version);
+    for (uint64_t at = OBJECT_IMAGE_DATA; at < objects.data_end; at += 1024)
+        add_area(memory, at, 1024);
+    for (uint64_t at = OBJECT_IMAGE_HEAP; at < objects.heap_end; at += 512)
+        add_area(memory, at, 512);
+}
+
+static void make_objects_3_8(struct memory *memory)
+{
+    make_objects(memory, 0x030812f0);
+}
+
+static void make_objects_3_11(struct memory *memory)
+{
+    make_objects(memory, 0x030b07f0);
+}
+
+static void make_objects_3_13(struct memory *memory)
+{
+    make_objects(memory, 0x030d00f0);
+}
+
 // Append a new one: the first bytes of the inputs in the corpus are indices below the old number of images.
-static void (*const images[])(struct memory *memory) = {make_table,      make_hidden_table, make_empty_table,
-                                                        make_stock_3_8,  make_stock_3_11,   make_stock_3_13,
-                                                        make_stock_3_14t};
+static void (*const images[])(struct memory *memory) = {
+    make_table,      make_hidden_table, make_empty_table, make_stock_3_8,    make_stock_3_11,
+    make_stock_3_13, make_stock_3_14t,  make_objects_3_8, make_objects_3_11, make_objects_3_13};
 enum { IMAGES = sizeof(images) / sizeof(images[0]) };
 
 static struct memory *get_memory(uint8_t choice)
@@ -292,6 +322,13 @@ static const char *const lines[] = {
     "-n 0",
     "--mine *main* --json",
     "--mine main.py:3 -n 2",
+    "type -n 100",
+    "type,lineno --type *a* --json",
+    "--type * --attr owner=mary -n 100",
+    "--type * --json -n 1000",
+    "--locals --json",
+    "--kind lost --json",
+    "--direct expression",
     "core --mine *",
     "--help",
     "html file --base core",
@@ -312,9 +349,20 @@ static const char *pick_command(uint8_t choice)
 
 static uint64_t pick_address(const struct memory *memory, uint8_t choice)
 {
-    static const uint64_t addresses[] = {
-        HEAP, HEAP + 101, HEAP + 4096 + 3 * GIB, HEAP + 9 * GIB + 50, HEAP + 7, HEAP + 8195, 12345, 5050,
-        0,    UINT64_MAX, UINT64_C(1) << 48};
+    static const uint64_t addresses[] = {HEAP,
+                                         HEAP + 101,
+                                         HEAP + 4096 + 3 * GIB,
+                                         HEAP + 9 * GIB + 50,
+                                         HEAP + 7,
+                                         HEAP + 8195,
+                                         12345,
+                                         5050,
+                                         0,
+                                         UINT64_MAX,
+                                         UINT64_C(1) << 48,
+                                         OBJECT_IMAGE_HEAP + 272,
+                                         OBJECT_IMAGE_HEAP + 1200,
+                                         OBJECT_IMAGE_DATA};
     size_t count = sizeof(addresses) / sizeof(addresses[0]);
     return choice < 2 * count ? addresses[choice % count] : memory->areas[choice % memory->area_count].address;
 }

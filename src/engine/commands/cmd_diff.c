@@ -144,7 +144,7 @@ static struct tm_error *write_rows(const struct tm_request *request, const struc
             write_row(request, difference, out);
         } else {
             tm_columns_row(&columns, difference, out);
-            if (request->key == TM_KEY_TRACEBACK)
+            if (tm_key_place(request->key) == TM_KEY_TRACEBACK)
                 tm_report_detail(out, request, &difference->place, difference->mixed);
         }
         if (!request->settings.plain)

@@ -28,6 +28,8 @@ static const char help[] = TM_HELP(
     "  tm-top\n"
     "  tm-top filename -n 5\n"
     "  tm-top function\n"
+    "  tm-top type,lineno --mine /srv/shop\n"
+    "  tm-top --type 'shop.*'\n"
     "  tm-top --sort allocated\n"
     "  tm-top --mine /srv/shop\n"
     "  tm-top traceback --include '*/views.py' --all-frames\n"
@@ -42,7 +44,7 @@ static const char help[] = TM_HELP(
     "                cumulative: rows overlap)\n"
     "  total_size, total_count\n"
     "                each block once; with --sort allocated or freed also\n"
-    "                total_allocated and so on\n" TM_HELP_JSON_LACKS
+    "                total_allocated and so on\n" TM_HELP_JSON_TYPES TM_HELP_JSON_LACKS
     "  in_flight     bytes in blocks that were being recorded or freed\n" TM_HELP_JSON_PRIVATE TM_HELP_JSON_HINTS
     "  missing       " TM_HELP_JSON_MISSING);
 
@@ -98,7 +100,7 @@ static void write_column_row(const struct tm_request *request, const struct tm_c
 {
     const struct tm_difference row = row_of(statistic);
     tm_columns_row(columns, &row, out);
-    if (request->key == TM_KEY_TRACEBACK)
+    if (tm_key_place(request->key) == TM_KEY_TRACEBACK)
         tm_report_detail(out, request, &statistic->place, statistic->mixed);
 }
 
@@ -165,6 +167,8 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         tm_format_amount(out, query->unmatched.size, query->unmatched.count);
         tm_text_add(out, "\n");
     }
+    if (tm_key_has_type(request->key))
+        tm_report_census(out, &query->census);
     tm_text_add(out, "Total allocated size: ");
     tm_format_kib(out, false, statistics->total_size, false);
     tm_report_overlap(out, request);
@@ -227,6 +231,8 @@ static void write_json(const struct tm_request *request, const struct tm_query *
     write_rows_json(request, &query->statistics, &top, &json);
     if (tm_mine_count(&request->settings.mine) > 0)
         tm_report_unmatched_json(&json, "unmatched", &query->unmatched);
+    if (query->census.taken)
+        tm_report_census_json(&json, &query->census);
     tm_json_number(&json, "total_size", query->statistics.total_size);
     tm_json_number(&json, "total_count", query->statistics.total_count);
     if (tm_request_wants_history(request))

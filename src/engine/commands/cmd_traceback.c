@@ -49,12 +49,7 @@ static struct tm_error *prepare(struct tm_request *request)
         request->settings.limit = defaults->frames;
     }
 
-    const char *text = request->words.items[0];
-    // Most debuggers read 010 as 8, so the debugger evaluates it. It also evaluates numbers that are too large.
-    bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';
-    request->has_address = !octal && tm_word_number(text, &request->address);
-    if (!request->has_address)
-        tm_request_add_unresolved(request, TM_OPERAND_EXPRESSION, text);
+    tm_request_take_address(request, request->words.items[0]);
     return NULL;
 }
 

@@ -198,8 +198,13 @@ static const struct tm_frame *newest_frame(const struct tm_place *place)
 static void add_place(const struct tm_columns *columns, const struct tm_place *place, struct tm_text *text)
 {
     const struct tm_frame *frame = newest_frame(place);
+    enum tm_key key = tm_key_place(columns->request->key);
+    if (place->type && !tm_place_is_type(place)) {
+        tm_text_escape(text, place->type->bytes, place->type->length);
+        tm_text_add(text, " at ");
+    }
     tm_text_escape(text, frame->file_name->bytes, frame->file_name->length);
-    if (columns->request->key == TM_KEY_LINENO || columns->request->key == TM_KEY_TRACEBACK)
+    if (key == TM_KEY_LINENO || key == TM_KEY_TRACEBACK)
         tm_text_printf(text, ":%" PRIu32, frame->line);
 }
 
@@ -345,7 +350,7 @@ static void write_source_line(const struct tm_columns *columns, const struct tm_
                               struct tm_text *out)
 {
     struct tm_text mark = TM_TEXT_EMPTY;
-    if (columns->request->key != TM_KEY_LINENO)
+    if (tm_key_place(columns->request->key) != TM_KEY_LINENO)
         return;
     tm_source_line_get(&columns->request->session->host, &place->frame, scratch, &mark);
     for (char *tab = scratch->bytes; scratch->length && (tab = strchr(tab, '\t'));)

@@ -24,6 +24,11 @@ extern const struct tm_command tm_command_info;
 extern const struct tm_command tm_command_top;
 extern const struct tm_command tm_command_traceback;
 extern const struct tm_command tm_command_traces;
+extern const struct tm_command tm_command_find_objects;
+extern const struct tm_command tm_command_object;
+extern const struct tm_command tm_command_threads;
+extern const struct tm_command tm_command_holders;
+extern const struct tm_command tm_command_leaks;
 extern const struct tm_command tm_command_diff;
 extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_export;
@@ -43,13 +48,17 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP(summary, usage, body, options, after) \
     summary "\n\nUsage: " usage "\n\n" body "\nOptions:\n" options(TM_OPTION_AS_HELP) "\n" after
 
-#define TM_HELP_KEYS                                                                \
-    "KEY is what the blocks are grouped by:\n"                                      \
-    "  lineno     file name and line number of the allocation (the default)\n"      \
-    "  filename   file name\n"                                                      \
-    "  traceback  the whole traceback\n"                                            \
-    "  function   file name and function: the qualified name, up to CPython 3.10\n" \
-    "             the plain name. tracemalloc's own tables have no functions.\n"
+#define TM_HELP_KEYS                                                                      \
+    "KEY is what the blocks are grouped by:\n"                                            \
+    "  lineno     file name and line number of the allocation (the default)\n"            \
+    "  filename   file name\n"                                                            \
+    "  traceback  the whole traceback\n"                                                  \
+    "  function   file name and function: the qualified name, up to CPython 3.10\n"       \
+    "             the plain name. tracemalloc's own tables have no functions.\n"          \
+    "  type       the type of the object in a block, as type,lineno and\n"                \
+    "             type,traceback beside the place. Here rows count objects, and what\n"   \
+    "             belongs to one (items, keys, buffers) counts with it. \"<block>\" is\n" \
+    "             no object, \"<free list>\" is what CPython keeps for reuse.\n"
 #define TM_HELP_MINE                                                                \
     "With --mine, blocks without a frame that matches are one row at the end. It\n" \
     "needs tracebacks that reach to your files: 10 frames or more.\n"
@@ -68,6 +77,7 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_PLACES                                                            \
     TM_HELP_JSON_FRAMES                                                                \
     ";\n"                                                                              \
+    "                type, with a key of types;\n"                                     \
     "                filename, lineno and name (keys lineno, and filename and\n"       \
     "                function with lineno 0); names_differ, if other functions have\n" \
     "                blocks at the same lines: the name is that of most bytes;\n"
@@ -82,6 +92,12 @@ void tm_complete_keys(struct tm_text *candidates);
     "  not_recorded, shortened\n"                                                       \
     "                size and count of the blocks whose code object or oldest frames\n" \
     "                the table had no room for; in a row too, unless 0\n"
+#define TM_HELP_JSON_TYPES                                                               \
+    "  not_objects, free_lists, types_unnamed, blocks_unreadable\n"                      \
+    "                with a key of types or with --type: size and count of the live\n"   \
+    "                blocks that are neither objects nor parts of one, and of those\n"   \
+    "                that CPython keeps for reuse; how many types have a name that is\n" \
+    "                in a missing file; how many blocks could not be looked at\n"
 #define TM_HELP_JSON_FILTERS                                                            \
     "  filters       the filters applied: number (of tm-filter, or null), inclusive,\n" \
     "                filename_pattern, lineno, all_frames, domain\n"

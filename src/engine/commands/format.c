@@ -107,6 +107,12 @@ void tm_format_place(struct tm_text *text, const struct tm_place *place)
     uint32_t count;
     const struct tm_frame *frames = tm_place_frames(place, &count);
 
+    if (place->type) {
+        tm_text_escape(text, place->type->bytes, place->type->length);
+        if (tm_place_is_type(place))
+            return;
+        tm_text_add(text, " at ");
+    }
     tm_text_escape(text, frames[0].file_name->bytes, frames[0].file_name->length);
     if (!place->by_function) {
         tm_text_printf(text, ":%" PRIu32, frames[0].line);

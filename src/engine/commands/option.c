@@ -15,6 +15,8 @@ void tm_settings_deinit(struct tm_settings *settings)
     tm_filter_list_deinit(&settings->filters);
     tm_mine_deinit(&settings->mine);
     free(settings->output);
+    free(settings->type);
+    free(settings->attribute);
     free(settings->base);
 }
 
@@ -230,6 +232,25 @@ static struct tm_error *parse_order(const char *command, const struct tm_option 
     return bad_value(command, option, value, "a sort order: size, count, allocated or freed");
 }
 
+static const char *const kind_names[TM_WANTED_LEAKS] = {"all", "lost", "raw", "garbage", "extra"};
+
+const char *tm_wanted_name(enum tm_wanted_leaks kind)
+{
+    return kind_names[kind];
+}
+
+static struct tm_error *parse_kind(const char *command, const struct tm_option *option, const char *value,
+                                   enum tm_wanted_leaks *result)
+{
+    for (unsigned i = 0; i < TM_WANTED_LEAKS; i++) {
+        if (strcmp(value, kind_names[i]) == 0) {
+            *result = (enum tm_wanted_leaks)i;
+            return NULL;
+        }
+    }
+    return bad_value(command, option, value, "a kind: lost, raw, garbage, extra or all");
+}
+
 static struct tm_error *parse_form(const char *command, const struct tm_option *option, const char *value,
                                    enum tm_form *result)
 {
@@ -257,6 +278,10 @@ void tm_option_list_values(const struct tm_option *option, const char *before, s
     case TM_OPTION_ORDER:
         for (unsigned i = 0; i < TM_ORDERS; i++)
             list_value(before, tm_order_name((enum tm_order)i), candidates);
+        break;
+    case TM_OPTION_KIND:
+        for (unsigned i = 0; i < TM_WANTED_LEAKS; i++)
+            list_value(before, kind_names[i], candidates);
         break;
     case TM_OPTION_FORM:
         list_value(before, "3.8", candidates);
@@ -339,16 +364,26 @@ static struct tm_error *add_mine(const char *command, const struct tm_option *op
     return error;
 }
 
-static struct tm_error *set_file(const char *command, const struct tm_option *option, const char *value, char **file)
+// Puts a copy of a value that must not be empty into the place of an earlier one.
+static struct tm_error *set_text(const char *command, const struct tm_option *option, const char *value,
+                                 const char *wanted, char **result)
 {
     if (value[0] == '\0')
-        return bad_value(command, option, value, "the name of a file");
+        return bad_value(command, option, value, wanted);
     char *copy = strdup(value);
     if (!copy)
         return tm_error_no_memory();
-    free(*file);
-    *file = copy;
+    free(*result);
+    *result = copy;
     return NULL;
+}
+
+static struct tm_error *set_attribute(const char *command, const struct tm_option *option, const char *value,
+                                      struct tm_settings *settings)
+{
+    if (value[0] == '=')
+        return bad_value(command, option, value, "an attribute: NAME, or NAME=VALUE");
+    return set_text(command, option, value, "an attribute: NAME, or NAME=VALUE", &settings->attribute);
 }
 
 // `value` is NULL for an option without one.
@@ -365,6 +400,11 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return add_pattern_filter(command, option, value, settings);
     case TM_OPTION_DOMAIN:
         return add_domain_filter(command, option, value, settings);
+    case TM_OPTION_TYPE:
+        return set_text(command, option, value, "a pattern for names of types; \"*\" matches every type",
+                        &settings->type);
+    case TM_OPTION_ATTRIBUTE:
+        return set_attribute(command, option, value, settings);
     case TM_OPTION_MINE:
         return add_mine(command, option, value, settings);
     case TM_OPTION_FILTER_DOMAIN:
@@ -383,9 +423,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         settings->json = true;
         return NULL;
     case TM_OPTION_OUTPUT:
-        return set_file(command, option, value, &settings->output);
+        return set_text(command, option, value, "the name of a file", &settings->output);
     case TM_OPTION_BASE:
-        return set_file(command, option, value, &settings->base);
+        return set_text(command, option, value, "the name of a file", &settings->base);
     case TM_OPTION_PLAIN:
     case TM_OPTION_NO_PLAIN:
         settings->plain = option->id == TM_OPTION_PLAIN;
@@ -404,6 +444,14 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return NULL;
     case TM_OPTION_STRICT:
         settings->strict = true;
+        return NULL;
+    case TM_OPTION_DIRECT:
+        settings->direct = true;
+        return NULL;
+    case TM_OPTION_KIND:
+        return parse_kind(command, option, value, &settings->kind);
+    case TM_OPTION_LOCALS:
+        settings->locals = true;
         return NULL;
     case TM_OPTION_FORCE:
         settings->force = true;

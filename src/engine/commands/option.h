@@ -17,6 +17,11 @@ enum tm_option_id {
     TM_OPTION_EXCLUSIVE,
     TM_OPTION_ALL_FRAMES,
     TM_OPTION_DOMAIN,
+    TM_OPTION_TYPE,
+    TM_OPTION_ATTRIBUTE,
+    TM_OPTION_LOCALS,
+    TM_OPTION_DIRECT,
+    TM_OPTION_KIND,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
     TM_OPTION_JSON,
@@ -44,19 +49,23 @@ enum tm_option_id {
     X(TM_OPTION_CUMULATIVE, 'c', "-c, ", "--cumulative", "",                   \
       "Count a block for each frame of its traceback, not only for the most\n" \
       "        recent one (all keys but traceback).")
-#define TM_OPTIONS_FILTERS(X)                                                        \
-    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                \
-      "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"   \
-      "        [!seq]), at LINENO if given. May be repeated: one match is enough.")  \
-    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                \
-      "Leave out blocks allocated in a matching file. May be repeated.")             \
-    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                           \
-      "Match --include and --exclude against all frames of a traceback, not\n"       \
-      "        only the most recent one.")                                           \
-    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                 \
-      "Count only blocks of this domain (0: CPython's own). This is an\n"            \
-      "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n" \
-      "        match is enough.")
+#define TM_OPTIONS_FILTERS(X)                                                           \
+    X(TM_OPTION_INCLUDE, 0, "    ", "--include", " PATTERN[:LINENO]",                   \
+      "Count only blocks allocated in a file that matches PATTERN (*, ?, [seq],\n"      \
+      "        [!seq]), at LINENO if given. May be repeated: one match is enough.")     \
+    X(TM_OPTION_EXCLUDE, 0, "    ", "--exclude", " PATTERN[:LINENO]",                   \
+      "Leave out blocks allocated in a matching file. May be repeated.")                \
+    X(TM_OPTION_ALL_FRAMES, 0, "    ", "--all-frames", "",                              \
+      "Match --include and --exclude against all frames of a traceback, not\n"          \
+      "        only the most recent one.")                                              \
+    X(TM_OPTION_DOMAIN, 0, "    ", "--domain", " N",                                    \
+      "Count only blocks of this domain (0: CPython's own). This is an\n"               \
+      "        inclusive filter, as tracemalloc.DomainFilter: with --include, one\n"    \
+      "        match is enough.")                                                       \
+    X(TM_OPTION_TYPE, 0, "    ", "--type", " PATTERN",                                  \
+      "Count only objects whose type's full name matches PATTERN (dict,\n"              \
+      "        shop.Basket, 'shop.*'), with their parts. \"<block>\" matches what is\n" \
+      "        no object.")
 #define TM_OPTIONS_MINE(X)                                                           \
     X(TM_OPTION_MINE, 0, "    ", "--mine", " PATTERN[:LINENO]",                      \
       "Group by the most recent frame in a file that matches PATTERN, as if\n"       \
@@ -141,6 +150,18 @@ enum tm_form {
     TM_FORM_3_9,
 };
 
+/** Which kinds of leaks tm-leaks shows. */
+enum tm_wanted_leaks {
+    TM_WANTED_ALL,
+    TM_WANTED_LOST,
+    TM_WANTED_RAW,
+    TM_WANTED_GARBAGE,
+    TM_WANTED_EXTRA,
+};
+#define TM_WANTED_LEAKS 5
+/** "all", "lost", "raw", "garbage", "extra". */
+const char *tm_wanted_name(enum tm_wanted_leaks kind);
+
 /** The options of one command line. All zero: none was given. */
 struct tm_settings {
     bool has_limit;
@@ -161,6 +182,11 @@ struct tm_settings {
     bool force;
     enum tm_form form;
     bool strict;
+    bool locals;
+    bool direct;
+    enum tm_wanted_leaks kind;
+    char *attribute; // "NAME=VALUE" or "NAME"; NULL: none
+    char *type;      // a pattern for names of types; NULL: none
     struct tm_filter_list filters;
     struct tm_mine mine;
 };

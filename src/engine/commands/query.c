@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/look.h"
+#include "engine/commands/sift.h"
 #include "engine/open.h"
 
 static struct tm_error *open_source(const struct tm_host *host, struct tm_target *target, struct tm_source **result)
@@ -30,9 +32,31 @@ static struct tm_error *take_snapshot(const struct tm_request *request, struct t
     return error;
 }
 
+static bool wants_types(const struct tm_request *request)
+{
+    return tm_key_has_type(request->key) || request->settings.type;
+}
+
+// Puts the groups by type in the place of the snapshot's groups.
+static struct tm_error *take_census(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
+                                    struct tm_pool *pool, struct tm_snapshot *snapshot)
+{
+    struct tm_look look;
+    struct tm_error *error = tm_look_init(&look, request, target, pool);
+    if (!error)
+        error = tm_census_take(&look.objects, &look.nodes, look.type, snapshot, &query->census);
+    tm_look_deinit(&look);
+    return error;
+}
+
 // The error if the request is about facts which the source does not record.
 static struct tm_error *require_facts(const struct tm_request *request, const struct tm_snapshot *snapshot)
 {
+    if (tm_request_wants_history(request) && wants_types(request))
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "what was allocated and freed is counted by line only, and not by type\n"
+                               "Type \"%s --sort size\", or leave out the type",
+                               request->command->name);
     if (tm_request_wants_history(request) && !snapshot->has_churn)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
                                "what was allocated and freed is not counted here: only tracemortem's tracer counts it, "
@@ -96,16 +120,11 @@ static void add_unmatched(struct tm_query *query)
     statistics->total_count = tm_add_saturating(statistics->total_count, query->unmatched.count);
 }
 
-struct tm_error *tm_query_groups(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
-                                 struct tm_pool *pool, bool ever, struct tm_snapshot *groups)
+// What the filters keep, and what the answer says of the whole.
+static struct tm_error *filter_groups(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                      struct tm_snapshot *groups)
 {
-    memset(query, 0, sizeof(*query));
-    struct tm_error *error = take_snapshot(request, target, pool, ever, groups);
-    if (error)
-        return error;
-    error = require_facts(request, groups);
-    if (!error)
-        error = measure(query, target, groups);
+    struct tm_error *error = require_facts(request, groups);
     if (!error)
         error = select_groups(query, request, pool, groups);
     query->damage = groups->damage;
@@ -113,6 +132,38 @@ struct tm_error *tm_query_groups(struct tm_query *query, const struct tm_request
     query->frame_limit = groups->frame_limit;
     query->has_churn = groups->has_churn;
     query->codes_full = groups->codes_full;
+    return error;
+}
+
+static struct tm_error *add_statistics(struct tm_query *query, const struct tm_request *request,
+                                       const struct tm_snapshot *groups)
+{
+    struct tm_error *error = tm_statistics_init(&query->statistics, &request->session->host, groups, request->key,
+                                                request->settings.cumulative);
+    if (!error)
+        add_unmatched(query);
+    return error;
+}
+
+struct tm_error *tm_query_statistics(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                     struct tm_snapshot *groups)
+{
+    struct tm_error *error = filter_groups(query, request, pool, groups);
+    return error ? error : add_statistics(query, request, groups);
+}
+
+struct tm_error *tm_query_groups(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
+                                 struct tm_pool *pool, bool ever, struct tm_snapshot *groups)
+{
+    memset(query, 0, sizeof(*query));
+    struct tm_error *error = take_snapshot(request, target, pool, ever, groups);
+    if (error)
+        return error;
+    error = measure(query, target, groups);
+    if (!error && wants_types(request))
+        error = take_census(query, request, target, pool, groups);
+    if (!error)
+        error = filter_groups(query, request, pool, groups);
     if (error) {
         tm_query_deinit(query);
         tm_snapshot_deinit(groups);
@@ -123,15 +174,12 @@ struct tm_error *tm_query_groups(struct tm_query *query, const struct tm_request
 struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
                                struct tm_pool *pool)
 {
-    const struct tm_host *host = &request->session->host;
     struct tm_snapshot groups;
 
     struct tm_error *error = tm_query_groups(query, request, target, pool, tm_request_wants_history(request), &groups);
     if (error)
         return error;
-    error = tm_statistics_init(&query->statistics, host, &groups, request->key, request->settings.cumulative);
-    if (!error)
-        add_unmatched(query);
+    error = add_statistics(query, request, &groups);
     tm_snapshot_deinit(&groups);
     if (error)
         tm_query_deinit(query);
@@ -163,59 +211,47 @@ struct tm_error *tm_query_name_operand(const struct tm_request *request, size_t 
 // ---------------------------------------------------------------------------------------------------------------
 // Traces
 
-enum { VERDICT_UNKNOWN, VERDICT_KEEP, VERDICT_DROP };
-
-struct sifter {
-    struct tm_sieve session;
-    struct tm_sieve own;
-    struct tm_cutter cutter;
+struct typed {
     tm_trace_visitor visit;
     void *context;
 };
 
-static struct tm_error *judge(struct sifter *sifter, struct tm_origin *origin)
+static struct tm_error *visit_typed(void *context, const struct tm_trace *trace, const struct tm_heap_node *node)
 {
-    bool keep;
-    struct tm_error *error = tm_sieve_keeps(&sifter->session, origin->domain, origin->traceback, &keep);
-    if (!error && keep)
-        error = tm_sieve_keeps(&sifter->own, origin->domain, origin->traceback, &keep);
-    if (!error && keep)
-        error = tm_cutter_cut(&sifter->cutter, origin->traceback, &origin->mine);
-    if (!error)
-        origin->verdict = keep ? VERDICT_KEEP : VERDICT_DROP;
-    return error;
+    const struct typed *typed = context;
+    (void)node;
+    return typed->visit(typed->context, trace);
 }
 
-static struct tm_error *sift(void *context, const struct tm_trace *trace)
+// Visits the blocks of the objects whose type --type matches, with their parts.
+static struct tm_error *visit_type(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
+                                   tm_trace_visitor visit, void *context, struct tm_traces *result)
 {
-    struct sifter *sifter = context;
-    if (trace->origin->verdict == VERDICT_UNKNOWN) {
-        struct tm_error *error = judge(sifter, trace->origin);
-        if (error)
-            return error;
-    }
-    return trace->origin->verdict == VERDICT_KEEP ? sifter->visit(sifter->context, trace) : NULL;
+    struct typed typed = {visit, context};
+    struct tm_look look;
+    struct tm_error *error = tm_look_init(&look, request, target, pool);
+    *result = look.nodes.traces;
+    if (!error)
+        error = tm_look_visit(&look, request, pool, visit_typed, &typed);
+    tm_look_deinit(&look);
+    return error;
 }
 
 struct tm_error *tm_query_traces(const struct tm_request *request, struct tm_target *target, struct tm_pool *pool,
                                  tm_trace_visitor visit, void *context, struct tm_traces *result)
 {
     const struct tm_host *host = &request->session->host;
-    struct sifter sifter = {.visit = visit, .context = context};
+    struct tm_sifter sifter;
     struct tm_source *source;
 
     memset(result, 0, sizeof(*result));
-    struct tm_error *error = open_source(host, target, &source);
+    if (request->settings.type)
+        return visit_type(request, target, pool, visit, context, result);
+    struct tm_error *error = tm_sifter_init(&sifter, request, pool, visit, context);
     if (!error)
-        error = tm_sieve_init(&sifter.session, &request->session->filters);
+        error = open_source(host, target, &source);
     if (!error)
-        error = tm_sieve_init(&sifter.own, &request->settings.filters);
-    if (!error)
-        error = tm_cutter_init(&sifter.cutter, &request->settings.mine, pool);
-    if (!error)
-        error = tm_source_traces(source, host, pool, sift, &sifter, result);
-    tm_sieve_deinit(&sifter.session);
-    tm_sieve_deinit(&sifter.own);
-    tm_cutter_deinit(&sifter.cutter);
+        error = tm_source_traces(source, host, pool, tm_sift, &sifter, result);
+    tm_sifter_deinit(&sifter);
     return error;
 }

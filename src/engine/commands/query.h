@@ -7,12 +7,14 @@
 #include "engine/commands/request.h"
 #include "engine/model/fit.h"
 #include "engine/model/footprint.h"
+#include "engine/objects/census.h"
 
 struct tm_query {
     struct tm_statistics statistics; // with --mine the totals count the unmatched blocks too
     struct tm_unmatched unmatched;   // of --mine
     struct tm_fits fits;             // of all patterns: the session's filters, the command's, --mine
     struct tm_footprint footprint;   // of the process, whatever the filters are
+    struct tm_census census;         // of the objects, where the request is about types
     struct tm_damage damage;
     uint64_t in_flight; // tm_snapshot's
     uint32_t frame_limit;
@@ -29,6 +31,9 @@ struct tm_error *tm_query_groups(struct tm_query *query, const struct tm_request
 /** The pool must outlive the query. */
 struct tm_error *tm_query_init(struct tm_query *query, const struct tm_request *request, struct tm_target *target,
                                struct tm_pool *pool);
+/** The statistics of a snapshot, filtered. The query is all zero; call tm_query_deinit() in any case. */
+struct tm_error *tm_query_statistics(struct tm_query *query, const struct tm_request *request, struct tm_pool *pool,
+                                     struct tm_snapshot *groups);
 void tm_query_deinit(struct tm_query *query);
 
 /** An error about the target that an operand names gets the name of its file. Of the current target it stays as it is. */

@@ -16,9 +16,11 @@ void tm_report_detail(struct tm_text *text, const struct tm_request *request, co
     const struct tm_host *host = &request->session->host;
     bool plain = request->settings.plain;
 
-    if (request->key == TM_KEY_LINENO)
+    enum tm_key key = tm_key_place(request->key);
+
+    if (key == TM_KEY_LINENO)
         tm_source_line_add(text, host, &place->frame, plain, "    ");
-    if (request->key != TM_KEY_TRACEBACK)
+    if (key != TM_KEY_TRACEBACK)
         return;
     tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, plain);
     if (!plain && mixed)
@@ -335,12 +337,33 @@ void tm_report_place_json(struct tm_json *json, const struct tm_place *place, en
     uint32_t count;
     const struct tm_frame *frames = tm_place_frames(place, &count);
 
+    if (place->type)
+        tm_json_string(json, "type", place->type->bytes, place->type->length);
+    if (tm_place_is_type(place))
+        return;
     tm_report_frames_json(json, frames, 0, count);
     if (mixed)
         tm_json_bool(json, "names_differ", true);
-    if (key == TM_KEY_TRACEBACK)
+    if (tm_key_place(key) == TM_KEY_TRACEBACK)
         return;
     tm_report_frame_json(json, &frames[0]);
+}
+
+void tm_report_census(struct tm_text *text, const struct tm_census *census)
+{
+    tm_text_add(text, "no objects: ");
+    tm_format_kib(text, false, census->not_objects.size, false);
+    tm_text_printf(text, " in %" PRIu64 " blocks; free lists of CPython: ", census->not_objects.count);
+    tm_format_kib(text, false, census->free_lists.size, false);
+    tm_text_printf(text, " in %" PRIu64 "\n", census->free_lists.count);
+    if (census->unnamed > 0) {
+        tm_report_count(text, census->unnamed, "type");
+        tm_text_add(text, " without a name: it is in a file that the core leaves out and that is not here\n");
+    }
+    if (census->unreadable > 0) {
+        tm_report_count(text, census->unreadable, "block");
+        tm_text_add(text, " could not be read: what they are is not known\n");
+    }
 }
 
 static void write_lack_json(struct tm_json *json, const char *key, const struct tm_lack *lack)
@@ -349,6 +372,14 @@ static void write_lack_json(struct tm_json *json, const char *key, const struct 
     tm_json_number(json, "size", lack->size);
     tm_json_number(json, "count", lack->count);
     tm_json_end_object(json);
+}
+
+void tm_report_census_json(struct tm_json *json, const struct tm_census *census)
+{
+    write_lack_json(json, "not_objects", &census->not_objects);
+    write_lack_json(json, "free_lists", &census->free_lists);
+    tm_json_number(json, "types_unnamed", census->unnamed);
+    tm_json_number(json, "blocks_unreadable", census->unreadable);
 }
 
 void tm_report_row_lacks_json(struct tm_json *json, const struct tm_lack *not_recorded, const struct tm_lack *shortened)

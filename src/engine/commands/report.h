@@ -9,6 +9,7 @@
 #include "engine/commands/format.h"
 #include "engine/commands/request.h"
 #include "engine/model/footprint.h"
+#include "engine/objects/census.h"
 
 /**
  * The version of the objects that commands print with --json, and of docs/json.schema.json: larger where a member goes or
@@ -28,6 +29,9 @@ void tm_report_damage(struct tm_text *text, const struct tm_damage *damage);
 /** The same for one side of a comparison. The line begins with `who`: "OLD: " or "NEW: ". */
 void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
                               const char *meaning);
+/** What of all live blocks is no object, and which types could not be named. */
+void tm_report_census(struct tm_text *text, const struct tm_census *census);
+void tm_report_census_json(struct tm_json *json, const struct tm_census *census);
 /** Only what is missing, without `who`, the meaning and the newline. Nothing if nothing is missing. */
 void tm_report_damage_facts(struct tm_text *text, const struct tm_damage *damage);
 /** After the total: that rows overlap, if they are cumulative; nothing with --plain. */

@@ -42,12 +42,21 @@ void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind,
         request->unresolved[request->unresolved_count++] = (struct tm_unresolved){.kind = kind, .text = text};
 }
 
+void tm_request_take_address(struct tm_request *request, const char *text)
+{
+    // Most debuggers read 010 as 8, so the debugger evaluates it. It also evaluates numbers that are too large.
+    bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';
+    request->has_address = !octal && tm_word_number(text, &request->address);
+    if (!request->has_address)
+        tm_request_add_unresolved(request, TM_OPERAND_EXPRESSION, text);
+}
+
 static const char number_as_key[] = "\": -n takes the number of rows, as in -n 5";
 
 struct tm_error *tm_request_set_key(struct tm_request *request, const char *word)
 {
     const char *names[TM_KEYS];
-    char after[128];
+    char after[192];
 
     if (tm_key_from_name(word, &request->key))
         return NULL;
@@ -57,15 +66,17 @@ struct tm_error *tm_request_set_key(struct tm_request *request, const char *word
     if (tm_word_number(word, &number))
         return tm_usage_error(request->command->name, "unknown key \"", word, number_as_key);
     const char *nearest = tm_nearest(word, names, TM_KEYS);
-    snprintf(after, sizeof(after),
-             nearest ? "\": the keys are %s, %s, %s, %s; did you mean %s?" : "\": the keys are %s, %s, %s, %s",
-             names[0], names[1], names[2], names[3], nearest);
+    size_t length = (size_t)snprintf(after, sizeof(after), "\": the keys are ");
+    for (unsigned i = 0; i < TM_KEYS; i++)
+        length += (size_t)snprintf(after + length, sizeof(after) - length, "%s%s", i > 0 ? ", " : "", names[i]);
+    if (nearest)
+        snprintf(after + length, sizeof(after) - length, "; did you mean %s?", nearest);
     return tm_usage_error(request->command->name, "unknown key \"", word, after);
 }
 
 struct tm_error *tm_request_check_cumulative(const struct tm_request *request)
 {
-    if (request->settings.cumulative && request->key == TM_KEY_TRACEBACK)
+    if (request->settings.cumulative && (request->key == TM_KEY_TRACEBACK || tm_key_has_type(request->key)))
         return tm_usage_error(request->command->name, "cumulative mode cannot be used with key ",
                               tm_key_name(request->key), "; it is for lineno, filename and function");
     if (request->settings.cumulative && tm_mine_count(&request->settings.mine) > 0)

@@ -22,6 +22,7 @@ struct tm_group {
     uint64_t size;  // bytes live, greater than 0 or count is; but see tm_source_history()
     uint64_t count; // blocks live
     struct tm_churn churn;
+    const struct tm_name *type; // of the objects in the blocks; NULL: nobody looked
 };
 
 /** All zero is an empty snapshot. The tracebacks belong to the pool of the request. */

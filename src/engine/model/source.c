@@ -73,3 +73,9 @@ uint64_t tm_source_started(const struct tm_source *source)
 {
     return source->ops->started(source);
 }
+
+uint32_t tm_source_python(const struct tm_source *source, bool *free_threaded)
+{
+    *free_threaded = false;
+    return source->ops->python ? source->ops->python(source, free_threaded) : 0;
+}

@@ -20,10 +20,19 @@ struct tm_block {
     const struct tm_traceback *traceback;
 };
 
+/** Which of CPython's allocators gave a block, as far as that says what may be in it. */
+enum tm_giver {
+    TM_GIVER_UNKNOWN = 0,
+    TM_GIVER_OBJECT, // it gives memory for objects
+    TM_GIVER_MEM,    // for what belongs to objects, and now and then for a type
+    TM_GIVER_RAW,    // for what is no object
+};
+
 /** Where blocks come from. One object serves all blocks of an origin while they are visited. */
 struct tm_origin {
     const struct tm_traceback *traceback;
     uint32_t domain;
+    enum tm_giver giver;
     unsigned verdict; // these are the visitors' own, of the filters and of the command: 0 and NULL at first
     const struct tm_traceback *mine;
     const void *mark;
@@ -158,5 +167,7 @@ struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host
                                   const struct tm_verify_request *request, struct tm_verification *result);
 /** When tracing began, for "not traced, tracing began at …": nanoseconds since 1970, 0 if unknown. */
 uint64_t tm_source_started(const struct tm_source *source);
+/** PY_VERSION_HEX of the target's interpreter, or of the oldest that it may be; 0: not known. */
+uint32_t tm_source_python(const struct tm_source *source, bool *free_threaded);
 
 #endif

@@ -6,11 +6,22 @@
 
 #include "engine/base/order.h"
 
-static const char *const key_names[TM_KEYS] = {"lineno", "filename", "traceback", "function"};
+static const char *const key_names[TM_KEYS] = {"lineno", "filename",    "traceback",     "function",
+                                               "type",   "type,lineno", "type,traceback"};
 
 const char *tm_key_name(enum tm_key key)
 {
     return key_names[key];
+}
+
+bool tm_key_has_type(enum tm_key key)
+{
+    return key == TM_KEY_TYPE || key == TM_KEY_TYPE_LINENO || key == TM_KEY_TYPE_TRACEBACK;
+}
+
+enum tm_key tm_key_place(enum tm_key key)
+{
+    return key == TM_KEY_TYPE_LINENO ? TM_KEY_LINENO : key == TM_KEY_TYPE_TRACEBACK ? TM_KEY_TRACEBACK : key;
 }
 
 bool tm_key_from_name(const char *name, enum tm_key *result)
@@ -50,6 +61,8 @@ uint64_t tm_place_hash(const struct tm_place *place)
         hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 40);
     if (place->by_function)
         hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)place->frame.function);
+    if (place->type)
+        hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)place->type);
     return hash;
 }
 
@@ -60,7 +73,7 @@ bool tm_places_equal(const struct tm_place *a, const struct tm_place *b)
     const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
     const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
 
-    if (a_count != b_count)
+    if (a_count != b_count || a->type != b->type)
         return false;
     for (uint32_t i = 0; a_frames != b_frames && i < a_count; i++)
         if (a_frames[i].file_name != b_frames[i].file_name || a_frames[i].line != b_frames[i].line)
@@ -86,7 +99,9 @@ int tm_places_compare(const struct tm_place *a, const struct tm_place *b)
     const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
     const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
 
-    int order = tm_frames_compare(a_frames, a_count, b_frames, b_count);
+    int order = tm_names_compare(a->type, b->type);
+    if (order == 0)
+        order = tm_frames_compare(a_frames, a_count, b_frames, b_count);
     return order == 0 && a->by_function ? tm_names_compare(a->frame.function, b->frame.function) : order;
 }
 
@@ -151,6 +166,12 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
     return NULL;
 }
 
+// Groups without a type have the name of one that says so.
+static struct tm_place type_place(const struct tm_name *type)
+{
+    return (struct tm_place){.frame.file_name = type, .type = type};
+}
+
 static struct tm_place frame_place(const struct tm_frame *frame, enum tm_key key)
 {
     struct tm_place place = {.frame = *frame, .by_function = key == TM_KEY_FUNCTION};
@@ -161,12 +182,23 @@ static struct tm_place frame_place(const struct tm_frame *frame, enum tm_key key
     return place;
 }
 
+struct tm_place tm_place_of(const struct tm_traceback *traceback, const struct tm_name *type, enum tm_key key)
+{
+    struct tm_place place = {.traceback = traceback};
+    if (key == TM_KEY_TYPE)
+        return type_place(type);
+    if (tm_key_place(key) != TM_KEY_TRACEBACK)
+        place = frame_place(&traceback->frames[traceback->count - 1], tm_key_place(key));
+    place.type = tm_key_has_type(key) ? type : NULL;
+    return place;
+}
+
 // What concerns a group as a whole, however many places it counts for.
 static void add_total(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key, bool cumulative)
 {
     const struct tm_traceback *traceback = group->traceback;
     const struct tm_place newest = {.frame = traceback->frames[traceback->count - 1]}, all = {.traceback = traceback};
-    bool whole = cumulative || key == TM_KEY_TRACEBACK;
+    bool whole = cumulative || tm_key_place(key) == TM_KEY_TRACEBACK;
 
     statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
     statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
@@ -181,14 +213,21 @@ static struct tm_error *add_group(struct tm_statistics *statistics, const struct
                                   bool cumulative)
 {
     const struct tm_traceback *traceback = group->traceback;
+    const struct tm_name *type = tm_key_has_type(key) ? group->type : NULL;
 
+    if (key == TM_KEY_TYPE) {
+        struct tm_place place = type_place(type);
+        return add(statistics, &place, group);
+    }
+    key = tm_key_place(key);
     if (key == TM_KEY_TRACEBACK) {
-        struct tm_place place = {.traceback = traceback};
+        struct tm_place place = {.traceback = traceback, .type = type};
         return add(statistics, &place, group);
     }
     // Cumulative: each frame counts, a recursive one each time. Else only the most recent frame, which is the last.
     for (uint32_t i = cumulative ? 0 : traceback->count - 1; i < traceback->count; i++) {
         struct tm_place place = frame_place(&traceback->frames[i], key);
+        place.type = type;
         struct tm_error *error = add(statistics, &place, group);
         if (error)
             return error;

@@ -18,11 +18,18 @@ enum tm_key {
     TM_KEY_FILENAME,
     TM_KEY_TRACEBACK,
     TM_KEY_FUNCTION, // file name and function; tracemalloc has no such key
+    TM_KEY_TYPE,     // the type of the object in a block; nor has it these
+    TM_KEY_TYPE_LINENO,
+    TM_KEY_TYPE_TRACEBACK,
 };
-#define TM_KEYS 4
+#define TM_KEYS 7
 
-/** "lineno", "filename", "traceback", as tracemalloc calls them; "function". */
+/** "lineno", "filename", "traceback", as tracemalloc calls them; "function", "type", "type,lineno". */
 const char *tm_key_name(enum tm_key key);
+/** Whether blocks are grouped by type, alone or beside a place. */
+bool tm_key_has_type(enum tm_key key);
+/** The key without the type: lineno for "type,lineno". TM_KEY_TYPE has no such key, and is returned as it is. */
+enum tm_key tm_key_place(enum tm_key key);
 bool tm_key_from_name(const char *name, enum tm_key *result);
 
 /** What a statistic is about: Statistic.traceback. */
@@ -30,7 +37,15 @@ struct tm_place {
     const struct tm_traceback *traceback; // for the key traceback; else NULL, and
     struct tm_frame frame;                // the only frame (line 0 for the keys filename and function)
     bool by_function;                     // for the key function: the function counts when places are compared
+    const struct tm_name *type; // for keys with a type; else NULL. For the key type it is the frame's file name too
 };
+/** Whether the place is a type alone, and no place in a file. */
+static inline bool tm_place_is_type(const struct tm_place *place)
+{
+    return place->type && !place->traceback && place->frame.file_name == place->type;
+}
+/** The place that a block with this traceback and type counts for, if it is not cumulative. */
+struct tm_place tm_place_of(const struct tm_traceback *traceback, const struct tm_name *type, enum tm_key key);
 const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count);
 uint64_t tm_place_hash(const struct tm_place *place);
 /** Of two equal places: whether the functions of their frames are the same too. */

@@ -141,6 +141,13 @@ static struct tm_error *stock_require_tracing(const struct tm_source *source)
                            place->version_text);
 }
 
+static uint32_t stock_python(const struct tm_source *source, bool *free_threaded)
+{
+    const struct tm_stock_place *place = &stock_of_const(source)->place;
+    *free_threaded = place->layout->free_threaded;
+    return place->python_version;
+}
+
 static uint64_t stock_started(const struct tm_source *source)
 {
     (void)source; // CPython does not record it
@@ -649,4 +656,5 @@ static const struct tm_source_ops stock_ops = {
     .find = stock_find,
     .traces = stock_traces,
     .started = stock_started,
+    .python = stock_python,
 };

@@ -122,6 +122,12 @@ static struct tm_error *table_require_tracing(const struct tm_source *source)
     }
 }
 
+static uint32_t table_python(const struct tm_source *source, bool *free_threaded)
+{
+    *free_threaded = root_of(source)->flags & TM_ROOT_FREE_THREADED;
+    return root_of(source)->python_version;
+}
+
 static uint64_t table_started(const struct tm_source *source)
 {
     return root_of(source)->started;
@@ -191,4 +197,5 @@ static const struct tm_source_ops table_ops = {
     .find = tm_table_find,
     .traces = tm_table_traces,
     .started = table_started,
+    .python = table_python,
 };

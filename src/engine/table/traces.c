@@ -30,6 +30,14 @@ struct visit {
     struct tm_damage *damage;
 };
 
+static enum tm_giver giver_of(uint8_t allocator)
+{
+    return allocator == TM_ALLOCATOR_OBJECT ? TM_GIVER_OBJECT
+           : allocator == TM_ALLOCATOR_MEM  ? TM_GIVER_MEM
+           : allocator == TM_ALLOCATOR_RAW  ? TM_GIVER_RAW
+                                            : TM_GIVER_UNKNOWN;
+}
+
 static void visit_deinit(struct visit *visit)
 {
     for (size_t i = 0; i < sizeof(visit->pages) / sizeof(visit->pages[0]); i++)
@@ -44,7 +52,7 @@ static struct tm_error *learn_site(struct visit *visit, const struct tm_site *si
     struct known_site *known = tm_arena_allocate(&visit->arena, sizeof(*known));
     if (!known)
         return tm_error_no_memory();
-    *known = (struct known_site){.origin = {.domain = site->domain}};
+    *known = (struct known_site){.origin = {.domain = site->domain, .giver = giver_of(site->allocator)}};
     *slot = known;
     return tm_site_traceback(&visit->tracebacks, site, &known->origin.traceback, &known->flaw);
 }

@@ -23,6 +23,9 @@ struct tm_target {
 // Far more mappings than Linux allows a process by default (65530).
 #define REGIONS_LIMIT ((size_t)1 << 20)
 #define REGIONS_AT_FIRST ((size_t)256)
+// More threads than any system runs in a process.
+#define THREADS_LIMIT ((size_t)1 << 18)
+#define THREADS_AT_FIRST ((size_t)16)
 
 struct tm_error *tm_target_create(const struct tm_target_callbacks *callbacks, void *context, struct tm_target **result)
 {
@@ -153,29 +156,53 @@ uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind
     return target->callbacks.private_memory ? target->callbacks.private_memory(target->context, kind) : 0;
 }
 
+// Lists by a callback that writes at most `capacity` items and returns how many there are. The front end has to be asked
+// again where that is more.
+#define LIST(target, callback, at_first, limit, result, count)                                   \
+    do {                                                                                         \
+        size_t capacity = 0, wanted = (at_first);                                                \
+        while ((target)->callbacks.callback) {                                                   \
+            if (!TM_GROW((result), wanted, &capacity)) {                                         \
+                free(*(result));                                                                 \
+                *(result) = NULL;                                                                \
+                return tm_error_no_memory();                                                     \
+            }                                                                                    \
+            size_t there = (target)->callbacks.callback((target)->context, *(result), capacity); \
+            *(count) = there < capacity ? there : capacity;                                      \
+            if (there <= capacity || wanted == (limit))                                          \
+                break;                                                                           \
+            wanted = there < (limit) ? there : (limit);                                          \
+        }                                                                                        \
+    } while (0)
+
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count)
 {
     *result = NULL;
     *count = 0;
-    if (!target->callbacks.regions)
-        return NULL;
-    struct tm_region *regions = NULL;
-    size_t capacity = 0, wanted = REGIONS_AT_FIRST;
-    for (;;) {
-        if (!TM_GROW(&regions, wanted, &capacity)) {
-            free(regions);
-            return tm_error_no_memory();
-        }
-        size_t there = target->callbacks.regions(target->context, regions, capacity);
-        if (there <= capacity || wanted == REGIONS_LIMIT) {
-            *count = there < capacity ? there : capacity;
-            break;
-        }
-        wanted = there < REGIONS_LIMIT ? there : REGIONS_LIMIT;
-    }
+    LIST(target, regions, REGIONS_AT_FIRST, REGIONS_LIMIT, result, count);
     for (size_t i = 0; i < *count; i++)
-        regions[i].name[sizeof(regions[i].name) - 1] = '\0';
-    *result = regions;
+        (*result)[i].name[sizeof((*result)[i].name) - 1] = '\0';
+    return NULL;
+}
+
+struct tm_error *tm_target_threads(const struct tm_target *target, struct tm_thread **result, size_t *count)
+{
+    *result = NULL;
+    *count = 0;
+    LIST(target, threads, THREADS_AT_FIRST, THREADS_LIMIT, result, count);
+    for (size_t i = 0; i < *count; i++)
+        if ((*result)[i].register_count > TM_THREAD_REGISTERS)
+            (*result)[i].register_count = TM_THREAD_REGISTERS;
+    return NULL;
+}
+
+struct tm_error *tm_target_modules(const struct tm_target *target, struct tm_module **result, size_t *count)
+{
+    *result = NULL;
+    *count = 0;
+    LIST(target, modules, REGIONS_AT_FIRST, REGIONS_LIMIT, result, count);
+    for (size_t i = 0; i < *count; i++)
+        (*result)[i].path[sizeof((*result)[i].path) - 1] = '\0';
     return NULL;
 }
 

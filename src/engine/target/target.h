@@ -41,6 +41,12 @@ uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind
  */
 struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count);
 
+/** All threads, in a new array that the caller frees; *count 0: not known. */
+struct tm_error *tm_target_threads(const struct tm_target *target, struct tm_thread **result, size_t *count);
+
+/** All mapped parts of files, likewise. Paths are terminated; the order may be wrong. */
+struct tm_error *tm_target_modules(const struct tm_target *target, struct tm_module **result, size_t *count);
+
 /** How much memory is missing from a dump in regions of the kind that hold tables, and where the first of it begins. */
 uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first);
 

@@ -13,14 +13,14 @@ static void check(struct harness *harness, const char *command, const char *line
 static void test_keys(void **state)
 {
     struct harness *harness = *state;
-    check(harness, "tm-top", "", "lineno\nfilename\ntraceback\nfunction\n");
+    check(harness, "tm-top", "", "lineno\nfilename\ntraceback\nfunction\ntype\ntype,lineno\ntype,traceback\n");
     check(harness, "tm-top", "fi", "filename\n");
-    check(harness, "tm-top", "-n 5 --json t", "traceback\n");
+    check(harness, "tm-top", "-n 5 --json t", "traceback\ntype\ntype,lineno\ntype,traceback\n");
     check(harness, "tm-top", "lineno", "lineno\n");
     check(harness, "tm-top", "lineno ", "");
     check(harness, "tm-top", "x", "");
     check(harness, "tm-diff", "", "");
-    check(harness, "tm-diff", "old ", "lineno\nfilename\ntraceback\nfunction\n");
+    check(harness, "tm-diff", "old ", "lineno\nfilename\ntraceback\nfunction\ntype\ntype,lineno\ntype,traceback\n");
     check(harness, "tm-diff", "old new l", "lineno\n");
     check(harness, "tm-diff", "old new lineno ", "");
     check(harness, "tm-info", "", "");
@@ -31,7 +31,7 @@ static void test_options(void **state)
 {
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
-          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--plain\n--no-plain\n--"
+          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--plain\n--no-plain\n--"
           "json\n--"
           "output\n--"
           "help\n-n\n-s\n-c\n-h\n");
@@ -40,9 +40,9 @@ static void test_options(void **state)
     check(harness, "tm-traceback", "-", "--limit\n--plain\n--no-plain\n--json\n--output\n--help\n-n\n-h\n");
     check(harness, "tm-traceback", "a -", ""); // inside an expression
     check(harness, "tm-traces", "--s", "--sort\n");
-    check(harness, "tm-traces", "--t", "--traceback\n");
+    check(harness, "tm-traces", "--t", "--traceback\n--type\n");
     check(harness, "tm-save", "file --f", "--force\n");
-    check(harness, "tm-save", "--t", "--traces\n");
+    check(harness, "tm-save", "--t", "--traces\n--type\n");
     check(harness, "tm-top", "-- -", "");
     check(harness, "tm-filter", "add --e", "--exclude\n");
 }

@@ -126,8 +126,10 @@ static void test_keys(void **state)
     assert_fails(harness, "tm-top", "5", TM_ERROR_USAGE,
                  "unknown key \"5\": -n takes the number of rows, as in -n 5\n");
     assert_fails(harness, "tm-top", "linen", TM_ERROR_USAGE,
-                 "unknown key \"linen\": the keys are lineno, filename, traceback, function; did you mean lineno?");
-    assert_fails(harness, "tm-top", "size", TM_ERROR_USAGE, "the keys are lineno, filename, traceback, function\n");
+                 "unknown key \"linen\": the keys are lineno, filename, traceback, function, type, "
+                 "type,lineno, type,traceback; did you mean lineno?");
+    assert_fails(harness, "tm-top", "size", TM_ERROR_USAGE,
+                 "the keys are lineno, filename, traceback, function, type, type,lineno, type,traceback\n");
     assert_fails(harness, "tm-top", "lineno filename", TM_ERROR_USAGE, "unexpected operand \"filename\"");
     assert_fails(harness, "tm-top", "traceback -c", TM_ERROR_USAGE,
                  "cumulative mode cannot be used with key traceback");
@@ -139,8 +141,10 @@ static void test_unknown_command_lists_the_commands(void **state)
 {
     struct harness *harness = *state;
     assert_fails(harness, "tm-tpo", "", TM_ERROR_USAGE,
-                 "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-diff tm-save tm-export "
-                 "tm-filter tm-set tm-verify");
+                 "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-find tm-object tm-holders "
+                 "tm-leaks tm-threads tm-diff "
+                 "tm-save tm-export tm-filter tm-set "
+                 "tm-verify");
 }
 
 static void check_operands(struct harness *harness, const char *command, const char *line, size_t count,

@@ -383,3 +383,10 @@ uint64_t tm_source_started(const struct tm_source *source)
 {
     return ((const struct fake *)source)->started;
 }
+
+uint32_t tm_source_python(const struct tm_source *source, bool *free_threaded)
+{
+    (void)source;
+    *free_threaded = false;
+    return 0;
+}

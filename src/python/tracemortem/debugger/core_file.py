@@ -18,6 +18,7 @@ ELF_MAGIC = b"\x7fELF"
 ET_CORE = 4
 PT_LOAD = 1
 PT_NOTE = 4
+NT_PRSTATUS = 1
 NT_PRPSINFO = 3
 NT_AUXV = 6
 NT_FILE = 0x46494C45
@@ -74,6 +75,9 @@ _FILES_HEAD = struct.Struct("<QQ")
 _FILE_ROW = struct.Struct("<QQQ")
 _PROCESS = struct.Struct("<24xI")  # of struct elf_prpsinfo
 _AUXILIARY = struct.Struct("<QQ")
+_THREAD = struct.Struct("<32xI76x")  # of struct elf_prstatus: the thread's number; then come the registers
+# By machine: how many general registers the kernel lists, and which one is the stack pointer.
+_REGISTERS = {62: (27, 19), 183: (34, 31)}
 _SECTION_INFO_OFFSET = 44
 _GIVE = "Give a core written by the kernel or by gcore, or a snapshot file"
 
@@ -174,13 +178,23 @@ class ProgramHeader(NamedTuple):
     alignment: int
 
 
+class FileRange(NamedTuple):
+    """A range of the process's memory that was mapped from a file, from this offset on."""
+
+    start: int
+    end: int
+    offset: int
+    path: bytes
+
+
 class CoreFile:
     """One core file, which stays open as `bytes`. Reads the headers at once. Raises CoreError. A context manager, or
     close() it. `path` is its name; `source` is the file to open if it is not `path`.
 
     `segments` are in ascending order. `missing` is the number of bytes of memory that a truncated file lacks.
     `process` is the process's id as the process saw it, or 0. `program_name` is the address of the name by which the
-    program was started, or 0: the environment that it started with ends there.
+    program was started, or 0: the environment that it started with ends there. `files` is what was mapped from files,
+    in ascending order; `threads` are (number, registers, which of them is the stack pointer).
     """
 
     def __init__(self, path: str, source: str | None = None) -> None:
@@ -188,7 +202,10 @@ class CoreFile:
         self.missing = 0
         self.process = 0
         self.program_name = 0
+        self.files: List[FileRange] = []
+        self.threads: List[Tuple[int, Tuple[int, ...], int]] = []
         self.segments: List[Segment] = []
+        self.module_files: Any = None  # opened with it and closed with it: module_files.py
         self._private_bytes: int | None = None
         notes: List[Note] = []
         notes_left = MOST_NOTES
@@ -211,6 +228,8 @@ class CoreFile:
         self._learn(notes)
 
     def close(self) -> None:
+        if self.module_files:
+            self.module_files.close()
         self.bytes.close()
 
     def __enter__(self) -> CoreFile:
@@ -232,17 +251,20 @@ class CoreFile:
         for kind, data in notes:
             if kind == NT_PRPSINFO and len(data) >= _PROCESS.size:
                 self.process = _PROCESS.unpack_from(data)[0]
+            elif kind == NT_PRSTATUS:
+                self.threads += _threads(self.machine, data)
             elif kind == NT_FILE:
                 files += _file_ranges(data)
             elif kind == NT_AUXV:
                 entries = _AUXILIARY.iter_unpack(data[: len(data) - len(data) % _AUXILIARY.size])
                 self.program_name = next((value for key, value in entries if key == AT_EXECFN), 0)
         files.sort()
-        starts = [start for start, _, _ in files]
+        self.files = files
+        starts = [file.start for file in files]
         for segment in self.segments:
             index = bisect.bisect_right(starts, segment.start) - 1
-            segment.is_file = index >= 0 and segment.start < files[index][1]
-            segment.is_memory = segment.is_file and files[index][2].startswith(MEMORY_FILES)
+            segment.is_file = index >= 0 and segment.start < files[index].end
+            segment.is_memory = segment.is_file and files[index].path.startswith(MEMORY_FILES)
 
     def private_bytes(self) -> int:
         """How much memory the file holds that was no part of a file. Holes of a sparse file do not count: the kernel
@@ -259,6 +281,30 @@ class CoreFile:
         """Whether the file holds all these bytes of the process."""
         index = bisect.bisect_right(self._starts, address) - 1
         return index >= 0 and address + length <= self._ends[index]
+
+    def read(self, address: int, length: int) -> bytes:
+        """These bytes of the process; fewer if the file does not hold them."""
+        data = b""
+        while len(data) < length:
+            segment = self.segment_at(address + len(data))
+            if segment is None:
+                break
+            offset = segment.offset + address + len(data) - segment.start
+            part = self.bytes.read(offset, min(length - len(data), segment.held_end - address - len(data)))
+            if not part:
+                break
+            data += part
+        return data
+
+    def segment_with(self, address: int) -> Segment | None:
+        """The Segment with this byte, whether the file holds the byte or not; None if the process had no such memory."""
+        index = bisect.bisect_right(self._segment_starts, address) - 1
+        return self.segments[index] if index >= 0 and address < self.segments[index].end else None
+
+    def next_held(self, address: int, end: int) -> int:
+        """Where the first Segment begins that is above this address, but `end` at most."""
+        index = bisect.bisect_right(self._segment_starts, address)
+        return min(end, self._segment_starts[index]) if index < len(self._segment_starts) else end
 
     def segment_at(self, address: int) -> Segment | None:
         """The Segment with this byte, or None if the file does not hold the byte."""
@@ -294,7 +340,6 @@ class CoreFile:
 
 
 Note = Tuple[int, bytes]  # type, data
-FileRange = Tuple[int, int, bytes]  # start, end, the file's name
 
 
 def host_machine() -> int | None:
@@ -379,7 +424,7 @@ def _parse_notes(data: bytes) -> Iterator[Note]:
         begin = at + _NOTE.size + (name_size + 3) // 4 * 4
         if begin + data_size > len(data):
             return
-        if kind in (NT_PRPSINFO, NT_AUXV, NT_FILE):
+        if kind in (NT_PRSTATUS, NT_PRPSINFO, NT_AUXV, NT_FILE):
             yield kind, data[begin : begin + data_size]
         at = begin + (data_size + 3) // 4 * 4
 
@@ -388,11 +433,19 @@ def _file_ranges(data: bytes) -> List[FileRange]:
     """The mappings that an NT_FILE note lists."""
     if len(data) < _FILES_HEAD.size:
         return []
-    count = min(_FILES_HEAD.unpack_from(data)[0], (len(data) - _FILES_HEAD.size) // _FILE_ROW.size)
+    count, page = _FILES_HEAD.unpack_from(data)
+    count = min(count, (len(data) - _FILES_HEAD.size) // _FILE_ROW.size)
     rows_end = _FILES_HEAD.size + count * _FILE_ROW.size
     rows = _FILE_ROW.iter_unpack(data[_FILES_HEAD.size : rows_end])
     names = data[rows_end:].split(b"\0", count) + [b""] * count
-    return [(start, end, name) for (start, end, _), name in zip(rows, names)]
+    return [FileRange(start, end, offset * page, name) for (start, end, offset), name in zip(rows, names)]
+
+
+def _threads(machine: int, data: bytes) -> Iterator[Tuple[int, Tuple[int, ...], int]]:
+    """The thread that an NT_PRSTATUS note describes; nothing for a machine whose registers are not known."""
+    count, stack_pointer = _REGISTERS.get(machine, (0, 0))
+    if count and len(data) >= _THREAD.size + 8 * count:
+        yield _THREAD.unpack_from(data)[0], struct.unpack_from("<%dQ" % count, data, _THREAD.size), stack_pointer
 
 
 def _joined(segments: Iterable[Segment]) -> Tuple[List[int], List[int]]:

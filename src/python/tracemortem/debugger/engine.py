@@ -21,8 +21,20 @@ LIBRARY = "libtracemortem.so"
 Bytes = Union[bytes, bytearray, memoryview]
 Mapping = Tuple[int, int, int, bytes]  # start, end, header.REGION_* flags, name
 
+Module = Tuple[int, int, int, bytes]  # start, end, offset in the file, the file's name
+
+
+class Thread(NamedTuple):
+    """A thread of a stopped process."""
+
+    id: int
+    stack_pointer: int  # 0: not known
+    registers: List[int]  # the general ones, in any order
+
+
 _ADDRESS_SPACE = 1 << 64
 _LONGEST_NAME = header.Region.name.size - 1
+_LONGEST_PATH = header.Module.path.size - 1
 
 
 class EngineError(Exception):
@@ -107,6 +119,14 @@ class Memory:
     def private_memory(self) -> Tuple[header.PrivateKind, int]:
         """How many bytes of memory that is no part of a file the process has, and what was counted."""
         return header.PrivateKind.UNKNOWN, 0
+
+    def threads(self) -> List[Thread]:
+        """The threads; empty if they are not known."""
+        return []
+
+    def modules(self) -> List[Module]:
+        """What is mapped from files; empty if it is not known."""
+        return []
 
     def source_files(self) -> SourceFiles:
         """Where the program's source files are."""
@@ -304,6 +324,8 @@ class Target:
         self._memory = memory
         self._callbacks = session.callbacks
         self._regions: List[Mapping] | None = None
+        self._threads: List[Thread] | None = None
+        self._modules: List[Module] | None = None
         self._reasons: List[Any] = []  # the engine keeps their addresses
         wrap = self._callbacks.wrap
         self._struct = header.TargetCallbacks(
@@ -313,6 +335,8 @@ class Target:
             why_missing=wrap(header.WHY_MISSING, self._why_missing, None),
             process=wrap(header.PROCESS, self._memory.process, 0),
             private_memory=wrap(header.PRIVATE_MEMORY, self._private_memory, 0),
+            threads=wrap(header.THREADS, self._list_threads, 0),
+            modules=wrap(header.MODULES, self._list_modules, 0),
         )
         self.pointer: ctypes.c_void_p | None = self._create(ctypes.byref(self._struct))
 
@@ -354,6 +378,28 @@ class Target:
                 end = min(end, _ADDRESS_SPACE - 1)
                 places[place] = header.Region(start, end, flags, 0, name[:_LONGEST_NAME])
         return len(self._regions)
+
+    def _list_threads(self, array: int, capacity: int) -> int:
+        if self._threads is None:
+            self._threads = self._memory.threads()
+        rows = self._threads[:capacity]
+        places = (header.Thread * len(rows)).from_address(array)
+        for place, thread in zip(places, rows):
+            registers = [value % _ADDRESS_SPACE for value in thread.registers[: header.THREAD_REGISTERS]]
+            place.id, place.stack_pointer = thread.id % _ADDRESS_SPACE, thread.stack_pointer % _ADDRESS_SPACE
+            place.register_count = len(registers)
+            place.registers[: len(registers)] = registers
+        return len(self._threads)
+
+    def _list_modules(self, array: int, capacity: int) -> int:
+        if self._modules is None:
+            self._modules = sorted(self._memory.modules())
+        rows = self._modules[:capacity]
+        places = (header.Module * len(rows)).from_address(array)
+        for index, (start, end, offset, path) in enumerate(rows):
+            end, offset = min(end, _ADDRESS_SPACE - 1), min(offset, _ADDRESS_SPACE - 1)
+            places[index] = header.Module(start, end, offset, path[-_LONGEST_PATH:])
+        return len(self._modules)
 
     def _private_memory(self, kind: Any) -> int:
         found, size = self._memory.private_memory()

@@ -61,6 +61,7 @@ REGION_FILE = 4
 REGION_ABSENT = 8
 
 READ_LIMIT = 1 << 20  # TM_READ_LIMIT
+THREAD_REGISTERS = 40  # TM_THREAD_REGISTERS
 
 # A callback that returns a string returns its address: ctypes makes no `const char *` of a Python object.
 SHOULD_STOP = CFUNCTYPE(c_int, c_void_p)
@@ -74,6 +75,8 @@ REGIONS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
 WHY_MISSING = CFUNCTYPE(c_void_p, c_void_p, c_uint64)
 PROCESS = CFUNCTYPE(c_uint32, c_void_p)
 PRIVATE_MEMORY = CFUNCTYPE(c_uint64, c_void_p, POINTER(c_uint32))
+THREADS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
+MODULES = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
 OUTPUT_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -89,6 +92,29 @@ class Region(ctypes.Structure):
     ]
 
 
+class Thread(ctypes.Structure):
+    """struct tm_thread"""
+
+    _fields_ = [
+        ("id", c_uint64),
+        ("stack_pointer", c_uint64),
+        ("register_count", c_uint32),
+        ("_padding", c_uint32),
+        ("registers", c_uint64 * THREAD_REGISTERS),
+    ]
+
+
+class Module(ctypes.Structure):
+    """struct tm_module"""
+
+    _fields_ = [
+        ("start", c_uint64),
+        ("end", c_uint64),
+        ("offset", c_uint64),
+        ("path", ctypes.c_char * 256),
+    ]
+
+
 class TargetCallbacks(ctypes.Structure):
     """struct tm_target_callbacks"""
 
@@ -99,6 +125,8 @@ class TargetCallbacks(ctypes.Structure):
         ("why_missing", WHY_MISSING),
         ("process", PROCESS),
         ("private_memory", PRIVATE_MEMORY),
+        ("threads", THREADS),
+        ("modules", MODULES),
     ]
 
 

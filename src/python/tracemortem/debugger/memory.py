@@ -11,8 +11,9 @@ import re
 from typing import Callable, List, Tuple
 
 from .core_file import CoreFile
-from .engine import Bytes, Mapping, Memory
+from .engine import Bytes, Mapping, Memory, Module, Thread
 from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
+from .module_files import ModuleFiles
 from .source_files import HostFiles, ProcessFiles, SourceFiles
 
 LONGEST_ENVIRONMENT = 1 << 20  # bytes of it to look at
@@ -29,6 +30,8 @@ class CoreMemory(Memory):
     def __init__(self, core: CoreFile, symbol: Callable[[str], int] | None = None) -> None:
         self._core = core
         self._symbol = symbol
+        self._files: ModuleFiles = core.module_files or ModuleFiles(core)
+        core.module_files = self._files
 
     def symbol(self, name: str) -> int:
         return self._symbol(name) if self._symbol else 0
@@ -41,10 +44,29 @@ class CoreMemory(Memory):
                 found.append((segment.start, segment.held_end, flags, b""))
             if segment.end > segment.held_end:
                 found.append((segment.held_end, segment.end, flags | REGION_ABSENT, b""))
+        return found + self._unlisted()
+
+    def _unlisted(self) -> List[Mapping]:
+        """What was mapped from files and has no segment, since nothing of it was dumped."""
+        found = []
+        for file in self._core.files:
+            start = file.start
+            while start < file.end:
+                segment = self._core.segment_with(start)
+                end = min(file.end, segment.end) if segment else self._core.next_held(start, file.end)
+                if segment is None:
+                    found.append((start, end, REGION_READABLE | REGION_FILE | REGION_ABSENT, b""))
+                start = end
         return found
 
     def why_missing(self, address: int) -> str:
-        return self._core.why_missing(address)
+        return self._files.why_missing(address) or self._core.why_missing(address)
+
+    def threads(self) -> List[Thread]:
+        return [Thread(number, registers[at], list(registers)) for number, registers, at in self._core.threads]
+
+    def modules(self) -> List[Module]:
+        return [(file.start, file.end, file.offset, file.path) for file in self._core.files]
 
     def process(self) -> int:
         return self._core.process
@@ -69,14 +91,13 @@ class CoreMemory(Memory):
         return data if self.read_into(address, memoryview(data)) else None
 
     def read_into(self, address: int, buffer: memoryview) -> bool:
-        if not self._core.holds(address, len(buffer)):
-            return False
         while buffer:
             segment = self._core.segment_at(address)
             if segment is None:
-                return False
-            part = buffer[: segment.held_end - address]
-            done = self._core.bytes.read_into(segment.offset + address - segment.start, part)
+                done = self._files.read_into(address, buffer)
+            else:
+                part = buffer[: segment.held_end - address]
+                done = self._core.bytes.read_into(segment.offset + address - segment.start, part)
             if not done:
                 return False
             address += done
@@ -107,6 +128,13 @@ class LocalProcess:
         try:
             with open(self._maps, "rb") as file:
                 return parse_maps(file.read())
+        except OSError:
+            return []
+
+    def modules(self) -> List[Module]:
+        try:
+            with open(self._maps, "rb") as file:
+                return parse_modules(file.read())
         except OSError:
             return []
 
@@ -177,7 +205,7 @@ def _sum_of_sizes(pid: int, file_name: str, names: bytes) -> int | None:
     return sum(map(int, sizes)) * 1024 if sizes else None
 
 
-_MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ \S+ (\d+) *(.*)")
+_MAPS_LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ (\d+) *(.*)")
 
 
 def parse_maps(data: bytes) -> List[Mapping]:
@@ -186,10 +214,20 @@ def parse_maps(data: bytes) -> List[Mapping]:
     for line in data.splitlines():
         match = _MAPS_LINE.fullmatch(line)
         if match:
-            start, end, permissions, inode, name = match.groups()
+            start, end, permissions, _, inode, name = match.groups()
             flags = _region_flags(b"r" in permissions, b"w" in permissions, inode != b"0")
             regions.append((int(start, 16), int(end, 16), flags, name))
     return regions
+
+
+def parse_modules(data: bytes) -> List[Module]:
+    """What /proc/PID/maps lists of files."""
+    matches = filter(None, map(_MAPS_LINE.fullmatch, data.splitlines()))
+    return [
+        (int(start, 16), int(end, 16), int(offset, 16), name)
+        for start, end, _, offset, inode, name in (match.groups() for match in matches)
+        if inode != b"0"
+    ]
 
 
 # Start, end, size and offset; then the permissions, which a gdb before 12 or an old remote lacks, and the name.

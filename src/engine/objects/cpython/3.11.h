@@ -1,0 +1,55 @@
+/** CPython 3.11 with its global lock. */
+#ifndef TRACEMORTEM_ENGINE_OBJECTS_CPYTHON_3_11_H
+#define TRACEMORTEM_ENGINE_OBJECTS_CPYTHON_3_11_H
+
+#include "engine/objects/cpython.h"
+
+static const struct tm_cpython tm_cpython_3_11 = {
+    .minor = 11,
+    .heap_type_size = 904,
+    .type_qualname = 864,
+    .type_cached_keys = 872,
+    .str_ascii = 48,
+    .str_compact = 72,
+    .str_utf8 = 56,
+    .function_code = 48,
+    .function_qualname = 40,
+    .code_first_line = 72,
+    .code_filename = 112,
+    .code_name = 120,
+    .code_qualname = 128,
+    .code_bytecode = 184,
+    .code_first_traceable = 168,
+    .code_locals = 96,
+    .code_local_count = 76,
+    .code_lines = 136,
+    .frame_in_object = 48,
+    .generator_frame = 80,
+    .generator_state = 75,
+    .frame_code = 32,
+    .frame_previous = 48,
+    .frame_instruction = 56,
+    .frame_stack_top = 64,
+    .frame_owner = 69,
+    .frame_locals = 72,
+    .frame_locals_dict = 24,
+    .frame_object = 40,
+    .thread_stack_chunk = 296,
+    .thread_stack_top = 304,
+    .thread_cframe = 56,
+    .cframe_frame = 8,
+    .thread_native_id = 160,
+    .interpreter_threads = 16,
+    .thread_next = 8,
+    .thread_id = 152,
+    .runtime_interpreters = 40,
+    .interpreter_next = 0,
+    .interpreter_id = 48,
+    .weakref_size = 64,
+    .code_weakrefs = 144,
+    .line_table = TM_LINES_LOCATIONS,
+    .dict_keys = TM_DICT_KEYS_3_11,
+    .attributes = TM_ATTRIBUTES_3_11,
+};
+
+#endif

@@ -1,0 +1,57 @@
+/** CPython 3.12 with its global lock. */
+#ifndef TRACEMORTEM_ENGINE_OBJECTS_CPYTHON_3_12_H
+#define TRACEMORTEM_ENGINE_OBJECTS_CPYTHON_3_12_H
+
+#include "engine/objects/cpython.h"
+
+static const struct tm_cpython tm_cpython_3_12 = {
+    .minor = 12,
+    .heap_type_size = 920,
+    .type_qualname = 872,
+    .type_cached_keys = 880,
+    .str_ascii = 40,
+    .str_compact = 56,
+    .str_utf8 = 48,
+    .function_code = 48,
+    .function_qualname = 40,
+    .code_first_line = 68,
+    .code_filename = 112,
+    .code_name = 120,
+    .code_qualname = 128,
+    .code_bytecode = 192,
+    .code_first_traceable = 176,
+    .code_locals = 96,
+    .code_local_count = 72,
+    .code_lines = 136,
+    .frame_in_object = 48,
+    .generator_frame = 72,
+    .generator_state = 67,
+    .frame_code = 0,
+    .frame_previous = 8,
+    .frame_instruction = 56,
+    .frame_stack_top = 64,
+    .frame_owner = 70,
+    .frame_locals = 72,
+    .frame_locals_dict = 40,
+    .frame_object = 48,
+    .thread_stack_chunk = 232,
+    .thread_stack_top = 240,
+    .thread_cframe = 56,
+    .cframe_frame = 0,
+    .thread_native_id = 144,
+    .interpreter_threads = 72,
+    .thread_next = 8,
+    .thread_id = 136,
+    .runtime_interpreters = 40,
+    .interpreter_next = 0,
+    .interpreter_id = 8,
+    .weakref_size = 64,
+    .code_weakrefs = 144,
+    .line_table = TM_LINES_LOCATIONS,
+    .dict_keys = TM_DICT_KEYS_3_11,
+    .attributes = TM_ATTRIBUTES_3_12,
+    .int_has_tag = true,
+    .immortal = true,
+};
+
+#endif
