@@ -6,6 +6,8 @@ The settings are the engine's (tm-set); gdb's parameters only pass them on. This
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from typing import Any, Callable, Dict, List, Tuple
 
 import gdb
@@ -20,6 +22,7 @@ _SETTINGS: Tuple[Tuple[str, int, str, str], ...] = (
     ("frames", gdb.PARAM_ZUINTEGER_UNLIMITED, "how many frames tm-traceback shows", '"unlimited" shows all.'),
     ("plain", gdb.PARAM_BOOLEAN, "whether rows and frames are exactly those of tracemalloc", "See --plain."),
     ("source", gdb.PARAM_BOOLEAN, "whether answers have source lines", "They are read from the files, if those exist."),
+    ("folder", gdb.PARAM_OPTIONAL_FILENAME, "where relative names of source files begin", "Empty: it is not known."),
 )
 
 
@@ -59,7 +62,7 @@ class Settings:
         values = self.ask("")
         for parameter in self._parameters:
             value = values[parameter.name]
-            parameter.value = -1 if value is None else value
+            parameter.value = parameter.absent if value is None else value
 
 
 class _Prefix(gdb.Command):
@@ -81,14 +84,18 @@ class _Parameter(gdb.Parameter):
     def __init__(self, settings: Settings, name: str, kind: int, what: str, more: str) -> None:
         self._settings = settings
         self.name = name
+        self.absent: int | str = "" if kind == gdb.PARAM_OPTIONAL_FILENAME else -1
         self.set_doc, self.show_doc, self.__doc__ = "Set %s." % what, "Show %s." % what, more
         super().__init__("tm " + name, gdb.COMMAND_DATA, kind)
 
     def get_set_string(self) -> str:
         value = self.value
-        word = "all" if value is None or value == -1 else str(value)
-        if isinstance(value, bool):
+        if value is None or value == self.absent:
+            word = "default"
+        elif isinstance(value, bool):
             word = "on" if value else "off"
+        else:
+            word = shlex.quote(os.path.expanduser(str(value)))
         try:
             self._settings.ask("%s %s" % (self.name, word))
         except gdb.GdbError:
@@ -100,7 +107,9 @@ class _Parameter(gdb.Parameter):
         value = self._settings.ask("")[self.name]
         if isinstance(value, bool):
             value = "on" if value else "off"
-        return "%s: %s." % (self.show_doc[len("Show ") : -1].capitalize(), "all" if value is None else value)
+        if value is None:
+            value = "all" if self.name == "frames" else "default"
+        return "%s: %s." % (self.show_doc[len("Show ") : -1].capitalize(), value)
 
 
 class _Function(gdb.Function):

@@ -7,9 +7,11 @@ commands. What they need from lldb is in tm_lldb_target, and the rest in the pac
 
 from __future__ import annotations
 
+import importlib
 import os
+import shlex
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, TypeVar
 
 
 def _extend_path() -> None:
@@ -34,6 +36,7 @@ try:
     from tracemortem.debugger.engine import EngineError, EngineMissing
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
+    from tracemortem.debugger.header import Operand
     from tracemortem.debugger.shell import FILES, TOPIC, Shell
 except ImportError as error:
     _missing = error
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     import tracemalloc
 
 Result = TypeVar("Result")
+LONGEST_WORD = 1 << 16  # of a command line, in bytes
 
 _shells: Dict[int, Shell] = {}  # by the debugger's number: each debugger has its own filters
 
@@ -79,6 +83,46 @@ class Command:
         return self._shell.help(self.name).split("\n", 1)[-1].lstrip("\n")  # lldb shows the short help before it
 
 
+class ParsedCommand(Command):
+    """The same for an lldb that asks a command to complete its words: from 21 on, and only if lldb splits the line.
+
+    The command has no options for lldb, so each word of the line is an argument, as it is without its quotes.
+    """
+
+    def __init__(self, lldb_debugger: Any, unused: Any) -> None:
+        super().__init__(lldb_debugger, unused)
+        self._debugger = lldb_debugger
+
+    def __call__(self, lldb_debugger: Any, words: Any, context: Any, result: Any) -> None:
+        line = [words.GetItemAtIndex(i).GetStringValue(LONGEST_WORD) for i in range(words.GetSize())]
+        super().__call__(lldb_debugger, " ".join(map(shlex.quote, line)), context, result)
+
+    def handle_argument_completion(self, words: List[str], position: int, cursor: int) -> Any:
+        last = words[position][:cursor]
+        line = " ".join(map(shlex.quote, words[:position])) + " " + (shlex.quote(last) if last else "")
+        context = lldb.SBExecutionContext(self._debugger.GetSelectedTarget())
+        found = self._shell.complete(tm_lldb_target.Lldb(self._debugger, context), self.name, line)
+        if not found and self._shell.operand_kind(self.name, line) in FILES:
+            return False  # lldb completes the names of files
+        # Not True for "nothing": then lldb completes the names of files.
+        return {"completion": found[0]} if len(found) == 1 else {"values": found}
+
+    def get_options_definition(self) -> Dict[str, Any]:
+        return {}
+
+    def get_args_definition(self) -> List[Any]:
+        return [[{"arg_type": lldb.eArgTypeFilename, "repeat": "star"}]]
+
+    def get_flags(self) -> int:
+        return 0
+
+    def option_parsing_started(self) -> None:
+        pass
+
+    def set_option_value(self, context: Any, option: str, value: str) -> bool:
+        return False
+
+
 class Topic:
     """The command "tracemortem", which shows its help: the commands by task."""
 
@@ -104,18 +148,32 @@ def __lldb_init_module(lldb_debugger: Any, _: Any) -> None:
     except (EngineMissing, EngineError) as error:
         return _say(str(error))
     tm_lldb_target.note_cores(lldb_debugger, shell)
+    asks = _asks_commands()
     for name in shell.commands():
         class_name = name.title().replace("-", "")
-        globals()[class_name] = type(class_name, (Command,), {"name": name})
-        completes_files = shell.operand_kind(name, "") in FILES
-        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), completes_files)
-    _add(lldb_debugger, "-c %s.Topic %s" % (__name__, TOPIC), False)
+        kind = shell.operand_kind(name, "")
+        # An expression is the rest of the line as it was typed, which lldb does not give to a command whose line it splits.
+        parsed = asks and kind != Operand.EXPRESSION
+        globals()[class_name] = type(class_name, (ParsedCommand if parsed else Command,), {"name": name})
+        completion = "disk-file" if kind in FILES else "variable-path" if kind == Operand.EXPRESSION else ""
+        options = "-p " if parsed else "-C %s " % completion if completion else ""
+        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), options)
+    _add(lldb_debugger, "-c %s.Topic %s" % (__name__, TOPIC), "")
 
 
-def _add(lldb_debugger: Any, command: str, completes_files: bool) -> None:
-    """Register a command. If `completes_files`, it completes file names, unless this lldb cannot."""
+def _asks_commands() -> bool:
+    """Whether this lldb asks parsed commands for completions of arguments."""
+    try:
+        parsed = importlib.import_module("lldb.plugins.parsed_cmd")
+    except ImportError:
+        return False
+    return "handle_argument_completion" in (parsed.__doc__ or "")
+
+
+def _add(lldb_debugger: Any, command: str, options: str) -> None:
+    """Register a command, without the options if this lldb does not know them."""
     interpreter = lldb_debugger.GetCommandInterpreter()
-    for options in ("-o -C disk-file", "-o") if completes_files else ("-o",):
+    for options in ("-o " + options, "-o") if options else ("-o",):
         result = lldb.SBCommandReturnObject()
         interpreter.HandleCommand("command script add %s %s" % (options, command), result)
         if result.Succeeded():

@@ -100,12 +100,12 @@ $(ENGINE): $(call objects,$(engine_sources) $(layout_sources)) $(BUILD)/obj/page
 	@ln -sf $(@F) $(@D)/$(soname)
 
 # The command reads cores and processes with elfutils' libdw. The rest is built without it, too: whether it is there is
-# known only after `make deps`.
+# known only after `make deps`. What another make builds comes first, so that no two of them build the same file.
 has_libdw = $(CC) $(CPPFLAGS) -E -include elfutils/libdwfl.h -x c /dev/null >/dev/null 2>&1
-command: $(prepared)
+command: engine $(prepared)
 	@if $(has_libdw); then $(MAKE) --no-print-directory $(COMMAND); else \
 	    echo "make: without libdw-dev (elfutils) the command $(COMMAND) is not built; try: make deps"; fi
-static: $(prepared)
+static: command $(prepared)
 	@$(MAKE) --no-print-directory $(COMMAND)-static
 
 $(BUILD)/obj/process/%.o: src/process/%.c $(prepared)

@@ -111,7 +111,7 @@ static void offer_words(const char *command, const struct tm_command_line *line)
     for (size_t i = 0; !error && i < line->count; i++)
         tm_text_printf(&text, "%s%s", i ? " " : "", line->words[i]);
     if (!error && !text.failed)
-        fputs(tm_complete(session, command, tm_text_string(&text)), stdout);
+        fputs(tm_complete(session, command, tm_text_string(&text), NULL), stdout);
     tm_text_deinit(&text);
     tm_session_destroy(session);
     tm_error_destroy(error);

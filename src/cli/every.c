@@ -227,7 +227,8 @@ static struct tm_error *select_now(const struct saver *saver, struct tm_processe
     return NULL;
 }
 
-// A process that cannot be saved is reported, and the others go on. False: the disk is the reason, or Ctrl-C.
+// Whether the others go on if a process cannot be saved. False: the disk is the reason, or Ctrl-C, or a thread that can
+// be let go only by ending this process.
 static bool goes_on(struct tm_error *error)
 {
     enum tm_error_code code = tm_error_code(error);

@@ -64,6 +64,18 @@ static const struct {
      "exclusive filter. In PATTERN, \".pyc\" means \".py\".\n"},
 };
 
+// Phrases of the engine's messages that are about debuggers, and what is true here.
+static const struct {
+    const char *debugger, *here;
+} phrases[] = {
+    {"not enough memory in the debugger", "not enough memory"},
+    {"or the debugger does not know its executable", "or its executable is not found here"},
+    {"The debugger reports no memory regions", "No memory regions are known"},
+    {"Load the program's executable (in gdb: file PATH; in lldb: target create PATH --core CORE),\n",
+     "Open the core in gdb or lldb with its executable,\n"},
+    {"Give the debugger the files the process ran\n", "Open the core in a debugger with the files the process ran\n"},
+};
+
 static const struct difference *difference_of(const char *command)
 {
     for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++)
@@ -127,7 +139,8 @@ static void add_name(struct tm_text *text, const char *name, size_t length)
     tm_text_bytes(text, name + strlen(PREFIX), length - strlen(PREFIX));
 }
 
-void tm_help_add_message(struct tm_text *text, const char *message)
+// Copies a text with the names of the commands as they are here.
+static void add_names(struct tm_text *text, const char *message)
 {
     static const char help[] = "help ";
     for (const char *at = message; *at;) {
@@ -146,23 +159,39 @@ void tm_help_add_message(struct tm_text *text, const char *message)
     }
 }
 
+// Replaces a part of a text, if it is there.
+static void replace(struct tm_text *text, const char *part, const char *by)
+{
+    const char *begin = tm_text_string(text), *found = strstr(begin, part);
+    struct tm_text changed = TM_TEXT_EMPTY;
+    if (!found)
+        return;
+    tm_text_bytes(&changed, begin, (size_t)(found - begin));
+    tm_text_add(&changed, by);
+    tm_text_add(&changed, found + strlen(part));
+    tm_text_deinit(text);
+    *text = changed;
+}
+
+void tm_help_add_message(struct tm_text *text, const char *message)
+{
+    struct tm_text copy = TM_TEXT_EMPTY;
+    tm_text_add(&copy, message);
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+        replace(&copy, phrases[i].debugger, phrases[i].here);
+    add_names(text, tm_text_string(&copy));
+    tm_text_deinit(&copy);
+}
+
 // Copies a part of the help, with the sentences that are true here.
 static void add_part(struct tm_text *text, const char *command, const char *part, size_t length)
 {
     struct tm_text copy = TM_TEXT_EMPTY;
     tm_text_bytes(&copy, part, length);
-    for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
-        const char *begin = tm_text_string(&copy), *found = strstr(begin, sentences[i].debugger);
-        if (!found || (sentences[i].command && strcmp(sentences[i].command, command) != 0))
-            continue;
-        struct tm_text changed = TM_TEXT_EMPTY;
-        tm_text_bytes(&changed, begin, (size_t)(found - begin));
-        tm_text_add(&changed, sentences[i].here);
-        tm_text_add(&changed, found + strlen(sentences[i].debugger));
-        tm_text_deinit(&copy);
-        copy = changed;
-    }
-    tm_help_add_message(text, tm_text_string(&copy));
+    for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
+        if (!sentences[i].command || strcmp(sentences[i].command, command) == 0)
+            replace(&copy, sentences[i].debugger, sentences[i].here);
+    add_names(text, tm_text_string(&copy));
     tm_text_deinit(&copy);
 }
 
@@ -212,7 +241,8 @@ static void add_help(struct tm_text *text, const char *command)
     else
         add_call(text, call, "TARGET");
     tm_text_add(text, "\nA target is a process id, a core or a snapshot file. Digits are a process id:\n"
-                      "the file of this name is ./4711. A process runs on while it is read.\n");
+                      "the file of this name is ./4711. A process runs on while it is read. If it never\n"
+                      "paused, the last line of the answer says so, and JSON has read_while_running.\n");
     at = call + strcspn(call, "\n") + 1;
     add_part(text, command, at, (size_t)(begin_options + strlen(options) - at));
     tm_text_add(text, tm_own_options_help);

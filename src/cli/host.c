@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/base/utf8.h"
 
 // Nanoseconds that a command may be silent, and between two looks of its progress.
 #define SILENT UINT64_C(500000000)
@@ -85,27 +84,16 @@ static void show_progress(void *context, const char *what, uint64_t done, uint64
     host->silent_until = now + BETWEEN;
 }
 
-// A line of a file that changed since the program read it, as the front ends mark it.
-static const char *mark(struct tm_text *marked, const char *line)
-{
-    size_t length = strlen(line);
-    const char *begin = line;
-    tm_utf8_strip(&begin, &length);
-    tm_text_clear(marked);
-    tm_text_bytes(marked, line, (size_t)(begin - line) + length);
-    tm_text_add(marked, "  [may differ from the one that ran]\n");
-    return marked->failed ? NULL : tm_text_string(marked);
-}
-
-static const char *get_line(void *context, const char *file_name, uint32_t number)
+static const char *get_line(void *context, const char *file_name, uint32_t number, uint32_t *may_differ)
 {
     struct tm_cli_host *host = context;
-    bool may_differ = false;
+    bool differs = false;
     if (!host->lines)
         return NULL;
     uint64_t started = host->target ? tm_target_started(host->target) : 0;
-    const char *line = tm_lines_get(host->lines, file_name, number, started, &may_differ);
-    return may_differ ? mark(&host->line, line) : line;
+    const char *line = tm_lines_get(host->lines, file_name, number, started, &differs);
+    *may_differ = differs;
+    return line;
 }
 
 static bool wants_styles(void)
@@ -144,7 +132,6 @@ void tm_cli_host_deinit(struct tm_cli_host *host)
     tm_session_destroy(host->session);
     tm_lines_destroy(host->lines);
     tm_text_deinit(&host->answer);
-    tm_text_deinit(&host->line);
 }
 
 void tm_cli_host_clear(struct tm_cli_host *host)

@@ -11,7 +11,6 @@
 struct tm_cli_host {
     struct tm_session *session;
     struct tm_text answer;    // what the engine wrote
-    struct tm_text line;      // the last source line that is marked
     struct tm_lines *lines;   // the source lines of the target; NULL: none
     struct tm_target *target; // whose beginning of tracing marks changed lines; NULL: none
     uint64_t deadline;        // of CLOCK_MONOTONIC: the engine is stopped then; 0: never

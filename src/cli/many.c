@@ -244,6 +244,16 @@ static void destroy(struct table *table)
     free(table->rows);
 }
 
+// Ctrl-C, or a thread that can be let go only by ending this process, ends all.
+static struct tm_error *take_interruption(struct row *row)
+{
+    struct tm_error *error = row->error;
+    if (!error || tm_error_code(error) != TM_ERROR_INTERRUPTED)
+        return NULL;
+    row->error = NULL;
+    return error;
+}
+
 struct tm_error *tm_many_ask(const struct tm_command_line *line)
 {
     struct tm_processes processes = {0};
@@ -260,6 +270,7 @@ struct tm_error *tm_many_ask(const struct tm_command_line *line)
         table.rows[i].pid = processes.ids[i];
         ask_row(line, &table.rows[i]);
         table.count++;
+        error = take_interruption(&table.rows[i]);
     }
     if (!error && tm_cli_interrupted())
         error = tm_error_create(TM_ERROR_INTERRUPTED, "interrupted");

@@ -188,7 +188,7 @@ static struct tm_error *run_moving(const struct tm_moment *moment)
 
 static struct tm_error *is_late(const struct tm_moment *moment)
 {
-    return tm_error_create(TM_ERROR_INTERRUPTED,
+    return tm_error_create(TM_ERROR_UNSUPPORTED,
                            "the answer takes longer than %" PRIu64 " ms, so the process was let go without it\n"
                            "Give it more time: --max-stop 2s. Or read it while it runs, without --stop",
                            moment->line->own.max_stop / 1000000);

@@ -119,10 +119,8 @@ static bool is_privileged(int file, const char *path)
 static void compare(const char *path, int file, int tracer, struct tm_text *why)
 {
     struct program theirs = read_program(file), ours = read_program(tracer);
-    const char *name = tm_printable(path).text, *library = library_of(tracer);
-    const char *loader = strrchr(theirs.loader, '/');
     struct tm_printable printable = tm_printable(path);
-    name = printable.text;
+    const char *name = printable.text, *library = library_of(tracer), *loader = strrchr(theirs.loader, '/');
 
     if (!ours.is_elf)
         tm_text_add(why, "the tracer is no ELF file");

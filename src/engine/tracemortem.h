@@ -158,8 +158,9 @@ struct tm_host_callbacks {
     /**
      * Line `line` (from 1) of a source file, as Python's linecache.getline() returns it; NULL if it cannot be read.
      * `file_name` is UTF-8; a lone surrogate in it takes three bytes. The string must stay valid until the next call.
+     * *may_differ is 0 before the call; set it to anything else if the file may have changed since the program read it.
      */
-    const char *(*source_line)(void *context, const char *file_name, uint32_t line);
+    const char *(*source_line)(void *context, const char *file_name, uint32_t line, uint32_t *may_differ);
     /**
      * If the text of the next `write` goes to a terminal, fill `screen` and return anything but 0. Return 0 if it goes
      * to a file, a pipe or another program: rows then have tracemalloc's form. The callback may be NULL, which is 0.
@@ -205,9 +206,11 @@ TM_API const char *tm_command_name(size_t index);
 TM_API const char *tm_command_help(const char *command);
 /**
  * Completions of the last word of `line`, which is the text after the command's name up to the cursor. They are full
- * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete().
+ * words, one a line; "" if nothing matches. The result lives until the session's next call of tm_complete(). `current`
+ * may be NULL. It is read only for words that depend on it: the domains that it has.
  */
-TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line);
+TM_API const char *tm_complete(struct tm_session *session, const char *command, const char *line,
+                               struct tm_target *current);
 
 /** What a word of a command line is. */
 enum tm_word_kind {

@@ -65,24 +65,43 @@ static void say_whose(struct tm_text *text, int folder)
     free(status);
 }
 
-// The kernel refused.
-static struct tm_error *is_refused(pid_t pid, int folder, int number)
+// Whether this process may trace others, as the kernel has it.
+static bool has_capability(void)
 {
-    struct tm_text text = TM_TEXT_EMPTY;
-    int scope = yama_scope();
+    enum { CAP_SYS_PTRACE = 19 };
+    size_t length;
+    char *status = tm_proc_read(AT_FDCWD, "/proc/self/status", &length);
+    const char *effective = status ? tm_proc_field(status, "CapEff") : NULL;
+    bool has = effective && strtoull(effective, NULL, 16) >> CAP_SYS_PTRACE & 1;
+    free(status);
+    return has;
+}
 
-    tm_text_printf(&text, "cannot read the memory of the process %d: %s", (int)pid, strerror(number));
-    say_whose(&text, folder);
-    if (geteuid() == 0)
-        tm_text_add(&text, "\nYou are root without CAP_SYS_PTRACE. In a container, run it with --cap-add SYS_PTRACE");
+static void say_what_to_do(struct tm_text *text, int folder)
+{
+    int scope = yama_scope();
+    say_whose(text, folder);
+    if (has_capability())
+        tm_text_add(text,
+                    "\nYou have CAP_SYS_PTRACE, so it is in another user namespace, or a security module forbids it");
+    else if (geteuid() == 0)
+        tm_text_add(text, "\nYou are root without CAP_SYS_PTRACE. In a container, run it with --cap-add SYS_PTRACE");
     else if (scope == 1 || scope == 2)
-        tm_text_printf(&text,
+        tm_text_printf(text,
                        "\nYama forbids it to other users than root (ptrace_scope is %d): use sudo, or\n"
                        "    echo 0 | sudo tee " YAMA,
                        scope);
     if (scope == 3)
-        tm_text_add(&text, "\nYama forbids it to everybody until the next boot (ptrace_scope is 3)");
-    tm_text_printf(&text, "\nOr ask a core: sudo gcore %d", (int)pid);
+        tm_text_add(text, "\nYama forbids it to everybody until the next boot (ptrace_scope is 3)");
+}
+
+// The kernel refused.
+static struct tm_error *is_refused(pid_t pid, int folder, int number)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+
+    tm_text_printf(&text, "cannot read the memory of the process %d: %s", (int)pid, strerror(number));
+    say_what_to_do(&text, folder);
     struct tm_error *error = tm_text_check(&text);
     if (!error)
         error = tm_error_create(TM_ERROR_NO_TARGET, "%s", tm_text_string(&text));

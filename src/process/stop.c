@@ -157,7 +157,7 @@ static struct tm_error *stop_all(struct tm_stop *stop, const struct tm_live *liv
         if (error)
             return error;
         if (!is_still)
-            return tm_error_create(TM_ERROR_NO_TARGET,
+            return tm_error_create(TM_ERROR_INTERRUPTED,
                                    "the process %d is not still in time: a thread is in a system call that cannot be "
                                    "interrupted\nTry again, or give it more time: --max-stop 2s",
                                    (int)live->pid);

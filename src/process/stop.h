@@ -12,7 +12,8 @@ struct tm_stop;
 
 /**
  * Returns when all threads are still. If that takes more than `most` nanoseconds, or cannot be, the error says why and
- * what to do. A thread that the kernel does not stop in time is let go when this process ends. `should_stop` says that the
+ * what to do. If it is TM_ERROR_INTERRUPTED, the kernel did not stop a thread in time. It may stop later, and is let go only
+ * when this process ends: which must be soon. `should_stop` says that the
  * user interrupts the waiting.
  */
 struct tm_error *tm_stop_begin(const struct tm_live *live, uint64_t most, bool (*should_stop)(void),

@@ -147,6 +147,8 @@ enum birth_way new_reference_take(void)
 
 void new_reference_give_back(void)
 {
+    if (function == NULL)
+        return;
     bool alone = !others_may_call();
     tables_lock_restore(alone);
     if (alone)

@@ -57,6 +57,28 @@ def test_an_untraced_process_has_a_status_of_its_own(python):
         assert outcome.status == 3 and outcome.stdout == "" and "tracemortem: " in outcome.stderr
 
 
+def test_messages_are_not_about_debuggers():
+    """Each phrase that is replaced is one of the engine's."""
+    with open(os.path.join(debuggers.ROOT, "src", "cli", "help.c")) as file:
+        table = file.read().split("} phrases[] = {")[1].split("\n};")[0]
+    sources = ""
+    for folder, _, names in os.walk(os.path.join(debuggers.ROOT, "src", "engine")):
+        for name in names:
+            with open(os.path.join(folder, name)) as file:
+                sources += re.sub(r'"\s*\n\s*"', "", file.read())
+    phrases = re.findall(r'\{"(.*?)",', table)
+    assert len(phrases) == 5 and [phrase for phrase in phrases if phrase not in sources] == []
+    child = subprocess.Popen(["sleep", "600"])
+    outcome = run("top", child.pid)
+    child.kill()
+    child.wait()
+    assert (
+        outcome.status == 3
+        and "debugger" not in outcome.stderr
+        and "its executable is not found here" in outcome.stderr
+    )
+
+
 def test_a_process_that_ended_is_said_to_have_ended():
     child = subprocess.Popen(["true"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -159,6 +181,7 @@ def test_help_is_that_of_a_command_line(name):
     text = outcome.stdout
     assert "tm-" not in text and text.split("\n\n")[1].startswith("Usage: tracemortem %s " % name)
     assert max(map(len, text.splitlines())) <= 80 and "--stop" in text
+    assert not re.search("session's|debugger's language|current target", text)
     examples = text.split("Examples:\n")[1].split("\n\n")[0].splitlines()
     assert examples and all(line.startswith(("  tracemortem %s " % name, "      ")) for line in examples)
     assert run("help", name).stdout == text

@@ -134,8 +134,10 @@ def test_a_comparison_holds_both_processes(busy, service):
 
 def test_a_thread_that_cannot_be_interrupted_is_not_waited_for(stuck):
     outcome = run("top", stuck.pid, "--stop", "--max-stop", "10ms")
-    assert outcome.status == 4 and "is not still in time" in outcome.stderr
-    assert stuck.popen.poll() is None
+    assert outcome.status == 1 and "is not still in time" in outcome.stderr
+    many = run("info", "--children", stuck.pid, "--stop", "--max-stop", "10ms")
+    assert many.status == 1 and many.stdout == "" and "is not still in time" in many.stderr
+    assert stuck.popen.poll() is None and tracer_of(stuck.pid) == 0
 
 
 def test_ctrl_c_ends_the_waiting_by_the_signal(stuck):

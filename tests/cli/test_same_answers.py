@@ -46,7 +46,7 @@ def lines(service, old, core):
 
 
 def test_every_command_is_asked():
-    assert {line.split()[0] for line in ASKED} | {"tm-save"} == set(COMMANDS) - set(OF_SESSIONS)
+    assert {line.split()[0] for line in ASKED} | {"tm-save", "tm-export"} == set(COMMANDS) - set(OF_SESSIONS)
 
 
 @pytest.mark.parametrize("kind", ["process", "core"])
@@ -76,6 +76,14 @@ def test_saved_snapshots_are_gdbs_bytes(service, core, tmp_path):
     assert refused.status == 1 and "exists already" in refused.stderr and ours.read_bytes() == by_gdb.read_bytes()
     assert run("save", core, ours, "--force").status == 0
     assert run("top", ours, "-n", 1).stdout.splitlines()[0] == run("top", core, "-n", 1).stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("form", ["collapsed", "speedscope", "pprof", "json", "csv"])
+def test_exports_are_gdbs_bytes(form, service, core, tmp_path):
+    by_gdb, ours = tmp_path / "gdb", tmp_path / "ours"
+    debuggers.answers("gdb", ["tm-export %s %s" % (form, by_gdb)], core=core, program=service.python)
+    assert run("export", core, form, ours).status == 0
+    assert ours.read_bytes() == by_gdb.read_bytes()
 
 
 def test_an_answer_may_go_to_a_file(service, core, tmp_path):

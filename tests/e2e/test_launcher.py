@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import debuggers
 import pytest
@@ -299,7 +300,19 @@ def post_worker_init(worker):
 """
 
 
+def next_line(lines, server):
+    """The next line, unless the server ends before it comes."""
+    end = time.monotonic() + debuggers.PATIENCE
+    while time.monotonic() < end and server.poll() is None:
+        if select.select([lines], [], [], 0.2)[0]:
+            return lines.readline()
+    raise AssertionError("no line came; the server's status is %s" % server.poll())
+
+
 @thorough
+@pytest.mark.skipif(
+    subprocess.call([SYSTEMS, "-c", "import gunicorn"], stderr=subprocess.DEVNULL) != 0, reason="no gunicorn"
+)
 def test_gunicorn_that_starts_again_on_sigusr2_is_traced(tmp_path):
     (tmp_path / "application.py").write_text(APPLICATION)
     said = str(tmp_path / "said")
@@ -312,8 +325,7 @@ def test_gunicorn_that_starts_again_on_sigusr2_is_traced(tmp_path):
     with os.fdopen(os.open(said, os.O_RDWR)) as lines, subprocess.Popen(command, **options) as server:
         try:
             for _ in range(2):
-                assert select.select([lines], [], [], debuggers.PATIENCE)[0]
-                master, worker, tracing, limit = lines.readline().split()
+                master, worker, tracing, limit = next_line(lines, server).split()
                 masters.append(int(master))
                 assert (tracing, limit) == ("True", "3")
                 question = "tm-top --json --include '*/application.py'"
@@ -323,7 +335,8 @@ def test_gunicorn_that_starts_again_on_sigusr2_is_traced(tmp_path):
                     server.send_signal(signal.SIGUSR2)
             assert masters[0] == server.pid != masters[1]
         finally:
-            os.killpg(server.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def test_children_of_a_tracer_in_a_folder_with_a_space_are_traced(python, tmp_path):

@@ -12,7 +12,7 @@ import sys
 
 import debuggers
 import pytest
-from conftest import HERE, has_page
+from exporting import HERE, has_page
 from selection import thorough
 
 pytestmark = thorough

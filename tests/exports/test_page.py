@@ -6,7 +6,7 @@ import os
 import re
 
 import pytest
-from conftest import has_page
+from exporting import has_page
 from selection import thorough
 
 pytestmark = [thorough, pytest.mark.skipif(not has_page(), reason="built without the page: npm fetched no libraries")]

@@ -11,7 +11,7 @@ import subprocess
 
 import debuggers
 import pytest
-from conftest import NODE_MODULES
+from exporting import NODE_MODULES
 from selection import thorough
 
 pytestmark = thorough
@@ -200,6 +200,17 @@ def test_json_has_the_rows_of_tm_top_traceback(exported):
 
 
 # -- debuggers
+
+
+def test_the_command_line_writes_the_same_bytes_too(exported, tmp_path):
+    command = os.path.join(debuggers.BUILD, "bin", "tracemortem")
+    if not os.path.exists(command):
+        pytest.skip("built without the command: it needs libdw-dev")
+    for name in ("pprof", "collapsed", "csv"):
+        path = tmp_path / name
+        subprocess.run([command, "export", exported.path("new.core"), name, path], check=True, stdout=subprocess.PIPE)
+        with open(exported.path(name), "rb") as file:
+            assert path.read_bytes() == file.read()
 
 
 def test_both_debuggers_write_the_same_bytes(exported, tmp_path):

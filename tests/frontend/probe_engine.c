@@ -141,8 +141,9 @@ const char *tm_command_help(const char *command)
     return "Probe.\n\nUsage: see probe_engine.c\n";
 }
 
-const char *tm_complete(struct tm_session *session, const char *command, const char *line)
+const char *tm_complete(struct tm_session *session, const char *command, const char *line, struct tm_target *current)
 {
+    (void)current;
     (void)session, (void)line;
     return strcmp(command, "tm-symbol") == 0 ? "alpha\nalphabet\n--alpha=one\n" : "";
 }
@@ -296,8 +297,10 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
                 show_read(request, current, second, 8);
         }
     } else if (strcmp(command, "tm-source") == 0) {
-        const char *line = session->host.source_line(session->context, request->words[0], (uint32_t)second);
-        say(request, "%s", line ? line : "none\n");
+        uint32_t may_differ = 0;
+        const char *line =
+            session->host.source_line(session->context, request->words[0], (uint32_t)second, &may_differ);
+        say(request, "%s%s", may_differ ? "may differ: " : "", line ? line : "none\n");
     } else if (strcmp(command, "tm-wait") == 0 || writes(request)) {
         if (writes(request) && request->output(request->output_context, "begun", 5) != 0)
             return fail(TM_ERROR_OUTPUT, "not written");

@@ -13,12 +13,13 @@ import pytest
 import pythons
 from tracemortem.debugger.memory import LocalProcess
 from tracemortem.debugger.source_files import HostFiles, SourceFiles, resolve
-from tracemortem.debugger.source_lines import MAY_DIFFER, SourceLines
+from tracemortem.debugger.source_lines import SourceLines
 
 WAIT = "import os, sys\nos.write(int(os.environ['TM_READY']), b'ready\\n')\nsys.stdin.readline()\n"
 PROGRAM = "kept = bytes(700000)  # the line that ran\n" + WAIT
 RAN = "kept = bytes(700000)  # the line that ran\n"
 OTHER = "wrong = 1  # a line of another file\n"
+MARKED = OTHER.rstrip() + "  [may differ from the one that ran]\n"
 
 
 # -- the modules
@@ -52,10 +53,10 @@ def test_a_change_of_the_file_or_of_a_link_on_the_way_marks_its_lines(tmp_path):
     file.write_text("one\ntwo\n")
     link.symlink_to("x.py")
     changed = os.lstat(str(link)).st_ctime_ns
-    for started, latest, mark in ((0, 0, ""), (changed, 0, ""), (changed - 1, 0, MAY_DIFFER), (0, 1, MAY_DIFFER)):
+    for started, latest, changes in ((0, 0, False), (changed, 0, False), (changed - 1, 0, True), (0, 1, True)):
         lines = SourceLines(HostFiles(latest))
-        assert lines.line(str(link), 2, started) == "two%s\n" % mark
-        assert [str(link) in note for note in lines.notes()] == [True] * bool(mark)
+        assert lines.line(str(link), 2, started) == ("two\n", changes)
+        assert [str(link) in note for note in lines.notes()] == [True] * changes
 
 
 def test_what_is_not_known_shows_no_line_and_is_said_once():
@@ -63,7 +64,7 @@ def test_what_is_not_known_shows_no_line_and_is_said_once():
         lines = SourceLines(files)
         for number in range(1, 4):
             for name in ("own\x1b.py", "other.py", "<string>"):
-                assert lines.line(name, number, 0) == ""
+                assert lines.line(name, number, 0) == ("", False)
         (note,) = lines.notes()
         assert note.startswith('no source lines of "own\\u001b.py" and 1 more: ') and lines.notes() == []
 
@@ -82,10 +83,10 @@ def test_a_process_has_its_own_folder(tmp_path):
 # -- the debuggers
 
 
-def shown(debugger, process, **more):
+def shown(debugger, process, *before, options="", **more):
     """What is below the row of the program's line, and what the debugger warns of."""
-    line = "tm-top -n 1 --include *app.py"
-    run = debuggers.run_debugger(debugger, [line], **(more or {"pid": process.pid}))
+    commands = list(before) + ["tm-top -n 1 --include *app.py" + options]
+    run = debuggers.run_debugger(debugger, commands, **(more or {"pid": process.pid}))
     said = run.stdout.splitlines(keepends=True)
     (row,) = [number for number, text in enumerate(said) if "app.py:1: size=684 KiB" in text]
     return said[row + 1].strip(" ") if said[row + 1].startswith("    ") else "", run.stdout + run.stderr
@@ -101,11 +102,16 @@ def test_a_relative_name_is_the_processs_and_unknown_in_a_core(debugger, tmp_pat
     # CPython 3.8 leaves the name of a script as it is; others do for code of exec().
     code = "exec(compile(open('app.py').read(), 'app.py', 'exec'))"
     words = [pythons.find()[-1].path, "-X", "tracemalloc=1", "-c", code]
-    with debuggers.start_process(words, folder=own) as process:
+    with debuggers.start_process(words, folder=own, environment={"PWD": str(own)}) as process:
         assert shown(debugger, process)[0] == RAN
         core = debuggers.gcore(process.pid, tmp_path / "core")
         line, said = shown(debugger, process, core=core)
-    assert line == "" and said.count("the core does not say which folder this name is relative to") == 1
+        assert line == "" and said.count("the core does not say which folder this name is relative to") == 1
+        # Where the shell was is a hint, and nothing is shown on a hint.
+        advice = "tm-set folder %s" % own
+        assert said.count("has PWD=%s. If that is the folder, type %s\n" % (own, advice)) == 1
+        line, said = shown(debugger, process, advice, core=core)
+    assert line == RAN and "no source lines" not in said
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
@@ -120,7 +126,32 @@ def test_a_file_deployed_after_the_start_is_marked(debugger, tmp_path):
         current.unlink()
         current.symlink_to("2")
         line, said = shown(debugger, process)
-    assert line == OTHER.rstrip() + MAY_DIFFER + "\n" and said.count("changed after tracing began") == 1
+        assert line == MARKED and said.count("changed after tracing began") == 1
+        assert shown(debugger, process, options=" --plain")[0] == ""
+
+
+# Template engines compile code under the names of their templates.
+TEMPLATE = (
+    """space = {}
+code = "first = 1\\n\\ndef render():\\n    return bytes(500000)\\n"
+exec(compile(code, TEMPLATE, "exec"), space)
+kept = space["render"]()
+"""
+    + WAIT
+)
+
+
+@pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)
+def test_a_file_in_which_the_function_begins_nowhere_near_is_marked(debugger, tmp_path):
+    template = tmp_path / "app.py"
+    template.write_text("<h1>\n{% if render %}\n  {{ page }}\n  {{ end }}\n")
+    program = tmp_path / "program"
+    program.write_text(TEMPLATE.replace("TEMPLATE", repr(str(template))))
+    with debuggers.start_traced_process(pythons.find()[-1].path, program, preload=True) as process:
+        commands = ["tm-top -n 1 --include *app.py:4" + options for options in ("", " --plain")]
+        marked, plain = debuggers.answers(debugger, commands, pid=process.pid)
+    assert "{{ end }}  [may differ from the one that ran: line 3 is not the beginning of render]\n" in marked
+    assert "app.py:4: size=488 KiB" in plain and "{{ end }}" not in plain
 
 
 def unshared(command, folder):

@@ -21,7 +21,7 @@ static void type(struct tm_session *session, const char *line)
 {
     const char *command = pick_command((uint8_t)line[0]);
     line += line[0] != '\0';
-    const char *candidates = tm_complete(session, command, line);
+    const char *candidates = tm_complete(session, command, line, NULL);
     fuzz_require(candidates && strlen(candidates) < 65536);
     fuzz_run(session, command, line, NULL, NULL, 0);
 }

@@ -252,6 +252,22 @@ def test_code_of_c_extensions(python, tmp_path):
         assert empty == ({(42, size): 60} if empty or version_of(python) >= (3, 11) else {})
 
 
+@each_python
+def test_a_pool_of_c_threads_never_hangs_while_the_lock_is_held(python, tmp_path):
+    """CPython's own tracemalloc does up to 3.12: see tests/stock/test_hung.py."""
+    (include,) = configuration(python)
+    source, library = os.path.join(HERE, "pool.c"), str(tmp_path / "pool.so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-I" + include, "-o", library, source, "-lpthread"], check=True)
+    with started(python, "pool.py", tmp_path) as process:
+        question = "tm-traces --json --limit 1000 --domain 36740582"
+        traces = json.loads(debuggers.answers("gdb", [question], pid=process.pid)[0])["traces"]
+        assert [trace["size"] for trace in traces] == [1000] * 400
+        process.tell()
+        assert process.ready() == "survived"
+        process.tell()
+        assert process.popen.wait() == 0
+
+
 def version_of(python):
     return next(p.version for p in PYTHONS if p.path == python)
 

@@ -28,7 +28,7 @@ BEGIN, END = "<!-- begin of what `make matrix` writes -->", "<!-- end of what `m
 MIRROR = "http://deb.debian.org/debian"
 INSIDE = "/tracemortem"  # where a system has its copy of the repository
 COPIED = ["Makefile", "build/lib", "build/python", "src", "gdb", "lldb", "tests", "docs"]
-TESTS = "tests/e2e tests/tracer tests/dropin/test_like_stock.py"
+TESTS = "tests/e2e tests/tracer tests/dropin/test_like_stock.py tests/frontend/test_lldb_completion.py"
 
 COMMON = "gcc libc6-dev make binutils procps gdb python3 python3-pytest python3-pytest-xdist"
 PACKAGES = {

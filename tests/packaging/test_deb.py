@@ -38,7 +38,7 @@ def field(package, name):
 
 def test_the_package_needs_the_glibc_that_its_parts_need(package):
     depends = field(package, "Depends")
-    needs = re.fullmatch(r"python3 \(>= 3\.8\), libc6 \(>= (2\.\d+)\), libdw1, libelf1", depends)
+    needs = re.fullmatch(r"python3 \(>= 3\.8\), libc6 \(>= (2\.\d+)\), libdw1, libelf1, zlib1g", depends)
     assert needs, depends
     command = os.path.join(ROOT, "build", "bin", "tracemortem")
     files = [command, os.path.join(ROOT, "build", "lib", "libtracemortem.so")]

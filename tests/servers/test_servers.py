@@ -21,10 +21,12 @@ import time
 import pytest
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+for other in ("support", "packaging"):
+    sys.path.insert(0, os.path.join(os.path.dirname(HERE), other))
 
 import debuggers  # noqa: E402
 import looking  # noqa: E402
+import packing  # noqa: E402
 from selection import thorough  # noqa: E402
 
 APPLICATION = os.path.join(HERE, "application.py")
@@ -33,7 +35,7 @@ SIZE = 20033
 REQUESTS = 30
 MODULES = "/usr/lib/apache2/modules"
 
-# What the start-up hook does, which `make install` places in a folder of the system.
+# What the start-up hook does. A test below has the one that `make install` places in a folder of the system.
 HOOK = "import tracemortem._startup\n"
 
 
@@ -60,9 +62,9 @@ def folder():
 def variables(folder, way):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LD_PRELOAD"))}
     environment["TRACEMORTEM"] = "10"
-    if way != "hook":
+    if way in ("preloaded", "both"):
         environment["LD_PRELOAD"] = debuggers.TRACER
-    if way != "preloaded":
+    if way in ("hook", "both"):
         environment["PYTHONPATH"] = "%s:%s" % (folder, debuggers.PACKAGE_PATH)
     return environment
 
@@ -118,15 +120,37 @@ def require_what_it_holds(server, folder, connect):
     assert "tracemortem" not in (folder / "log").read_text(errors="replace").replace(str(folder), "")
 
 
+def uwsgi(folder):
+    """The command."""
+    words = ["uwsgi", "--plugin", "python3", "--http-socket", folder / "socket", "--master", "--processes", 2]
+    words += ["--enable-threads", "--threads", 2, "--manage-script-name", "--die-on-term"]
+    for name in ("one", "two"):
+        words += ["--mount", "/%s=%s" % (name, folder / (name + ".py"))]
+    return words
+
+
 @thorough
 @pytest.mark.skipif(shutil.which("uwsgi") is None, reason="uwsgi is not installed")
 @pytest.mark.parametrize("way", ["preloaded", "hook", "both"])
 def test_the_workers_of_uwsgi_show_what_its_applications_hold(folder, way):
-    command = ["uwsgi", "--plugin", "python3", "--http-socket", folder / "socket", "--master", "--processes", 2]
-    command += ["--enable-threads", "--threads", 2, "--manage-script-name", "--die-on-term"]
-    for name in ("one", "two"):
-        command += ["--mount", "/%s=%s" % (name, folder / (name + ".py"))]
-    with running(command, folder, way) as server:
+    with running(uwsgi(folder), folder, way) as server:
+        require_what_it_holds(server, folder, lambda: Unix(str(folder / "socket")))
+
+
+# Shows its first argument as /usr/local to the command that the others are, and to nobody else.
+AS_USR_LOCAL = ["unshare", "--mount", "sh", "-ec", 'mount --bind "$0" /usr/local; exec "$@"']
+
+
+@thorough
+@pytest.mark.skipif(shutil.which("uwsgi") is None, reason="uwsgi is not installed")
+def test_uwsgi_is_traced_by_what_make_install_places(folder):
+    target = folder / "target"
+    packing.make("install", "DESTDIR=%s" % target, "PREFIX=/usr/local", "PYTHON=/usr/bin/python3")
+    (folder / "sitecustomize.py").unlink()
+    local = AS_USR_LOCAL + [str(target / "usr" / "local")]
+    if os.getuid() != 0 or subprocess.call(local + ["true"], stderr=subprocess.DEVNULL) != 0:
+        pytest.skip("mount namespaces need root")
+    with running(local + uwsgi(folder), folder, "installed") as server:
         require_what_it_holds(server, folder, lambda: Unix(str(folder / "socket")))
 
 

@@ -92,7 +92,7 @@ class _Host(engine.Host):
         self.pieces.append(text)
 
     def source_line(self, file_name, line):
-        return None
+        return "", False
 
 
 class Stepper:

@@ -253,6 +253,18 @@ def test_tables_are_known_by_what_they_are_wherever_a_linker_put_their_variables
     assert len({json.loads(info)["traced_memory"] for info, _ in asked}) == 1
 
 
+@light(lambda python: python == PYTHONS[0] or python.path.startswith("/usr/bin/"))
+@pytest.mark.parametrize("python", PYTHONS, ids=name_of)
+def test_the_peak_is_the_same_without_symbols(python, tmp_path):
+    with start(python, "grown = bytes(3000000)\ndel grown\n", "-X", "tracemalloc") as process:
+        core = debuggers.gcore(process.pid, tmp_path / "core")
+        (live,) = debuggers.answers("gdb", ["tm-info --json"], pid=process.pid)
+        alone = [debuggers.answers(debugger, ["tm-info --json"], core=core)[0] for debugger in debuggers.DEBUGGERS]
+    peak = json.loads(live)["peak_traced_memory"]
+    assert json.loads(live)["traced_memory"] + 1500000 < peak
+    assert [json.loads(answer)["peak_traced_memory"] for answer in alone] == [peak] * len(debuggers.DEBUGGERS)
+
+
 # -- refusals
 
 

@@ -300,3 +300,36 @@ def _without_echo(text):
     lines = text.splitlines(keepends=True)
     assert lines[0].startswith("(lldb) ") and lines[-1].startswith("(lldb) "), text
     return "".join(lines[1:-1])
+
+
+def lldb_asks_commands():
+    """Whether this lldb asks commands what completes their words. It splits their lines then."""
+    version = subprocess.run([LLDB, "--version"], stdout=subprocess.PIPE, universal_newlines=True).stdout
+    number = re.search(r"version (\d+)", version)
+    return bool(number) and int(number.group(1)) >= 21
+
+
+# -- gdbserver
+
+CONNECT = {"gdb": ["set sysroot /", "target remote localhost:%s"], "lldb": ["gdb-remote %s"]}  # the port goes in
+
+
+@contextlib.contextmanager
+def served(pid):
+    """Let GNU's gdbserver stop the process, and serve one client. Yields the port."""
+    if not shutil.which("gdbserver"):
+        import pytest  # programs that have none use this module too
+
+        pytest.skip("no gdbserver")
+    words = ["gdbserver", "--once", "--attach", "localhost:0", str(pid)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, universal_newlines=True) as server:
+        try:
+            lines = []
+            port = None
+            while not port:
+                lines.append(server.stderr.readline())
+                assert lines[-1], lines
+                port = re.match(r"Listening on port (\d+)$", lines[-1])
+            yield port.group(1)
+        finally:
+            server.kill()

@@ -12,7 +12,8 @@
 struct tm_host {
     struct tm_host_callbacks callbacks;
     void *context;
-    bool hides_source; // no source line is shown
+    bool hides_source;         // no source line is shown
+    const char *source_folder; // where relative names of source files begin; NULL: the host finds out
 };
 
 /** Whether the user asked to stop. Ask at least every few milliseconds of work. */
@@ -53,11 +54,14 @@ static inline bool tm_host_screen(const struct tm_host *host, struct tm_screen *
 }
 
 /** A source line; NULL if it does not exist or cannot be read. Valid until the next call. */
-static inline const char *tm_host_source_line(const struct tm_host *host, const char *file_name, uint32_t line)
+static inline const char *tm_host_source_line(const struct tm_host *host, const char *file_name, uint32_t line,
+                                              bool *may_differ)
 {
-    if (!host || host->hides_source || !host->callbacks.source_line)
-        return NULL;
-    return host->callbacks.source_line(host->context, file_name, line);
+    uint32_t doubt = 0;
+    bool asks = host && !host->hides_source && host->callbacks.source_line;
+    const char *text = asks ? host->callbacks.source_line(host->context, file_name, line, &doubt) : NULL;
+    *may_differ = doubt != 0;
+    return text;
 }
 
 #endif

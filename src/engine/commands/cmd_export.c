@@ -323,7 +323,8 @@ static struct tm_error *take_notes(struct answer *answer)
     return tm_text_check(&answer->notes);
 }
 
-// What tm-info says, and the process that it is about. Of a snapshot file neither is known.
+// What tm-info says, and the process that it is about. Of a snapshot file neither is known. Tracebacks that can be read are
+// exported whether or not the rest can be.
 static struct tm_error *find_facts(const struct tm_host *host, struct tm_target *target,
                                    const struct tm_footprint *footprint, struct tm_text *facts, struct tm_text *title)
 {
@@ -333,11 +334,12 @@ static struct tm_error *find_facts(const struct tm_host *host, struct tm_target 
     struct tm_error *error = tm_source_open(target, host, &source);
     if (!error)
         error = tm_source_info(source, host, &info);
-    if (error && tm_error_code(error) == TM_ERROR_UNSUPPORTED) {
+    if (!error) {
+        tm_info_write_text(&info, footprint, facts);
+    } else if (tm_error_code(error) != TM_ERROR_INTERRUPTED && tm_error_code(error) != TM_ERROR_NO_MEMORY) {
         tm_error_destroy(error);
         error = NULL;
-    } else if (!error) {
-        tm_info_write_text(&info, footprint, facts);
+        info.tracer.pid = 0;
     }
     if (info.tracer.pid)
         tm_text_printf(title, "process %" PRIu32, info.tracer.pid);
@@ -379,7 +381,7 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
 
     struct tm_error *error =
         tm_stacks_init(&answer->stacks, host, &answer->sides.now_groups, compared ? &answer->sides.old_groups : NULL);
-    if (!error)
+    if (!error && (format_of(request) == FORMAT_HTML || format_of(request) == FORMAT_SPEEDSCOPE))
         error = find_facts(host, current, &answer->sides.now.footprint, &answer->facts[TM_SIDE_NEW], &answer->title);
     if (error)
         return error;

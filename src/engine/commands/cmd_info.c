@@ -183,6 +183,9 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
         begin_fact(out, "peak");
         add_size(out, info->peak);
         tm_text_add(out, "\n");
+    } else {
+        begin_fact(out, "peak");
+        tm_text_add(out, "not known: no symbol leads to CPython's variable, and its place does not show it\n");
     }
 
     if (footprint->kind != TM_PRIVATE_UNKNOWN) {

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/commands/command.h"
@@ -16,8 +17,11 @@ static const char help[] = TM_HELP("Show or set what commands do if no option sa
                                    "NAME is one of:\n"
                                    "  limit   how many rows to show: a number (10)\n"
                                    "  frames  how many frames tm-traceback shows: a number, or all (all)\n"
-                                   "  plain   on: rows and frames as --plain shows them (off)\n"
+                                   "  plain   on: rows and frames as --plain shows them (off). --no-plain undoes it\n"
+                                   "          for one command.\n"
                                    "  source  off: no source lines (on)\n"
+                                   "  folder  where relative names of source files begin (a process's own working\n"
+                                   "          directory; of a core it is not known)\n"
                                    "\n"
                                    "VALUE may be default: the one in parentheses. Without VALUE the command shows\n"
                                    "the setting, and without NAME all of them. In gdb, \"set tm NAME VALUE\" and\n"
@@ -28,24 +32,28 @@ static const char help[] = TM_HELP("Show or set what commands do if no option sa
                                    "  tm-set limit 25\n"
                                    "  tm-set frames all\n"
                                    "  tm-set source off\n"
+                                   "  tm-set folder /srv/app\n"
                                    "\n"
                                    "The JSON object has, after the change:\n"
-                                   "  command, limit, frames (null: all), plain, source\n");
+                                   "  command, limit, frames (null: all), plain, source,\n"
+                                   "  folder (null: default)\n");
 
 enum setting {
     SETTING_LIMIT,
     SETTING_FRAMES,
     SETTING_PLAIN,
     SETTING_SOURCE,
+    SETTING_FOLDER,
 };
-enum { SETTINGS = SETTING_SOURCE + 1, LARGEST = 1000000000 };
+enum { SETTINGS = SETTING_FOLDER + 1, LARGEST = 1000000000 };
 
-static const char *const names[SETTINGS] = {"limit", "frames", "plain", "source"};
+static const char *const names[SETTINGS] = {"limit", "frames", "plain", "source", "folder"};
 static const char *const wanted[SETTINGS] = {
     "\" is not a number of rows up to 1000000000",
     "\" is not a number of frames up to 1000000000, nor all",
     "\" is not on or off",
     "\" is not on or off",
+    "\" is not an absolute path, such as /srv/app",
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -54,7 +62,7 @@ static const char *const wanted[SETTINGS] = {
 static struct tm_error *parse_name(struct tm_request *request)
 {
     const char *word = request->words.items[0];
-    char after[96];
+    char after[112];
 
     for (unsigned i = 0; i < SETTINGS; i++) {
         if (strcmp(word, names[i]) == 0) {
@@ -64,8 +72,8 @@ static struct tm_error *parse_name(struct tm_request *request)
     }
     const char *nearest = tm_nearest(word, names, SETTINGS);
     snprintf(after, sizeof(after),
-             nearest ? "\": the settings are limit, frames, plain, source; did you mean %s?"
-                     : "\": the settings are limit, frames, plain, source",
+             nearest ? "\": the settings are limit, frames, plain, source, folder; did you mean %s?"
+                     : "\": the settings are limit, frames, plain, source, folder",
              nearest);
     return tm_usage_error(request->command->name, "unknown setting \"", word, after);
 }
@@ -92,6 +100,8 @@ static bool parse_value(struct tm_defaults *defaults, enum setting setting, cons
     case SETTING_SOURCE:
         defaults->source = on || is_default;
         return is_switch;
+    case SETTING_FOLDER:
+        return is_default || word[0] == '/';
     }
     return false;
 }
@@ -135,6 +145,14 @@ static void write_setting(const struct tm_defaults *defaults, enum setting setti
     case SETTING_SOURCE:
         tm_text_printf(out, "source:  %s\n", defaults->source ? "on" : "off");
         break;
+    case SETTING_FOLDER:
+        tm_text_add(out, "folder:  ");
+        if (defaults->folder)
+            tm_text_escape(out, defaults->folder, strlen(defaults->folder));
+        else
+            tm_text_add(out, "default");
+        tm_text_add(out, "\n");
+        break;
     }
 }
 
@@ -151,8 +169,23 @@ static void write_json(const struct tm_request *request, const struct tm_default
         tm_json_null(&json, "frames");
     tm_json_bool(&json, "plain", defaults->plain);
     tm_json_bool(&json, "source", defaults->source);
+    if (defaults->folder)
+        tm_json_string(&json, "folder", defaults->folder, strlen(defaults->folder));
+    else
+        tm_json_null(&json, "folder");
     tm_json_end_object(&json);
     tm_text_add(out, "\n");
+}
+
+// NULL, or there is no memory.
+static struct tm_error *set_folder(struct tm_session *session, const char *word)
+{
+    char *folder = strcmp(word, "default") == 0 ? NULL : strdup(word);
+    if (!folder && word[0] == '/')
+        return tm_error_no_memory();
+    free(session->defaults.folder);
+    session->host.source_folder = session->defaults.folder = folder;
+    return NULL;
 }
 
 static struct tm_error *run(struct tm_request *request, struct tm_target *current, struct tm_text *out)
@@ -160,8 +193,14 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     struct tm_session *session = request->session;
     (void)current;
 
-    if (request->words.count == 2)
+    if (request->words.count == 2) {
         parse_value(&session->defaults, (enum setting)request->action, request->words.items[1]);
+        if (request->action == SETTING_FOLDER) {
+            struct tm_error *error = set_folder(session, request->words.items[1]);
+            if (error)
+                return error;
+        }
+    }
     session->host.hides_source = !session->defaults.source;
     if (request->settings.json)
         write_json(request, &session->defaults, out);
@@ -181,7 +220,8 @@ static void complete(const struct tm_session *session, const struct tm_words *be
         return;
     if (strcmp(before->items[0], names[SETTING_FRAMES]) == 0)
         tm_text_add(candidates, "all\n");
-    else if (strcmp(before->items[0], names[SETTING_LIMIT]) != 0)
+    else if (strcmp(before->items[0], names[SETTING_PLAIN]) == 0 ||
+             strcmp(before->items[0], names[SETTING_SOURCE]) == 0)
         tm_text_add(candidates, "on\noff\n");
     tm_text_add(candidates, "default\n");
 }

@@ -95,7 +95,7 @@ static void write_block(const struct tm_request *request, const struct answer *a
     else if (end - first < traceback->total_frames)
         tm_text_printf(out, "; showing %" PRIu32 " of %" PRIu32 " frames", end - first, traceback->total_frames);
     tm_text_add(out, "):\n");
-    tm_format_frames(out, &request->session->host, traceback->frames, first, end, !request->settings.plain);
+    tm_format_frames(out, &request->session->host, traceback->frames, first, end, request->settings.plain);
 }
 
 static void write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)

@@ -200,7 +200,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
             return error;
         add_row(out, &answer->rows[i], request->settings.plain);
         if (request->settings.traceback)
-            tm_format_frames(out, host, traceback->frames, 0, traceback->count, !request->settings.plain);
+            tm_format_frames(out, host, traceback->frames, 0, traceback->count, request->settings.plain);
     }
     if (other_count(answer) > 0) {
         tm_text_printf(out, "%" PRIu64 " other: ", other_count(answer));

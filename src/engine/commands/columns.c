@@ -8,6 +8,7 @@
 
 #include "engine/base/utf8.h"
 #include "engine/commands/format.h"
+#include "engine/model/source_line.h"
 
 enum kind { SIZE, SIZE_CHANGE, SHARE, COUNT, COUNT_CHANGE, AVERAGE, ALLOCATED, ALLOCATIONS, FREED, FREES };
 static const char *const headings[] = {"size",    "+/-",       "%",           "count", "+/-",
@@ -332,23 +333,32 @@ static void write_numbers(const struct tm_columns *columns, const struct tm_diff
     }
 }
 
+static void write_source(const struct tm_columns *columns, const struct tm_text *text, unsigned most,
+                         struct tm_text *out)
+{
+    if (text->length == 0)
+        return;
+    pad(out, 0, numbers_width(columns) + GAP);
+    begin_style(columns, out, STYLE_SOURCE);
+    add_cut(out, text, most, true);
+    end_style(columns, out);
+    tm_text_add(out, "\n");
+}
+
+// The line is cut, and its mark never: that has a line of its own.
 static void write_source_line(const struct tm_columns *columns, const struct tm_place *place, struct tm_text *scratch,
                               struct tm_text *out)
 {
+    struct tm_text mark = TM_TEXT_EMPTY;
     if (tm_key_place(columns->request->key) != TM_KEY_LINENO)
         return;
-    tm_format_source_line(scratch, &columns->request->session->host, &place->frame, "");
-    if (scratch->length == 0)
-        return;
-    scratch->bytes[--scratch->length] = '\0'; // the newline
-    for (char *tab = scratch->bytes; (tab = strchr(tab, '\t'));)
+    tm_source_line_get(&columns->request->session->host, &place->frame, scratch, &mark);
+    for (char *tab = scratch->bytes; scratch->length && (tab = strchr(tab, '\t'));)
         *tab = ' ';
-    unsigned room = room_for_place(columns);
-    pad(out, 0, numbers_width(columns) + GAP);
-    begin_style(columns, out, STYLE_SOURCE);
-    add_cut(out, scratch, room > GAP ? room - GAP : room, true);
-    end_style(columns, out);
-    tm_text_add(out, "\n");
+    write_source(columns, scratch, room_for_place(columns) - GAP, out);
+    write_source(columns, &mark, UINT32_MAX, out);
+    out->failed = out->failed || mark.failed;
+    tm_text_deinit(&mark);
 }
 
 void tm_columns_row(const struct tm_columns *columns, const struct tm_difference *row, struct tm_text *out)

@@ -115,7 +115,7 @@ void tm_complete_keys(struct tm_text *candidates);
     "what is in it, with pages that were never used. A snapshot does not know it.\n"
 #define TM_HELP_JSON_PRIVATE                                                                 \
     "  private       where known: kind (\"resident\", \"in the core\", \"mapped\"), size,\n" \
-    "                and its parts traced, tracer (at most), other\n"
+    "                and its parts traced, tracer (at most), other (null: not known)\n"
 #define TM_HELP_JSON_MISSING                                                     \
     "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
     "                torn_records (lost because the table was being changed),\n" \

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/base/utf8.h"
+#include "engine/model/source_line.h"
 
 typedef unsigned __int128 wide;
 
@@ -195,26 +195,6 @@ void tm_format_difference(struct tm_text *text, const struct tm_difference *diff
 // ---------------------------------------------------------------------------------------------------------------
 // Frames
 
-void tm_format_source_line(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frame,
-                           const char *indent)
-{
-    const struct tm_name *name = frame->file_name;
-    // Line 0 has no source. A name with a NUL inside would be read as the name of another file.
-    if (frame->line == 0 || memchr(name->bytes, '\0', name->length))
-        return;
-
-    const char *line = tm_host_source_line(host, name->bytes, frame->line);
-    if (!line)
-        return;
-    size_t length = strlen(line);
-    tm_utf8_strip(&line, &length);
-    if (length == 0)
-        return;
-    tm_text_add(text, indent);
-    tm_text_escape_line(text, line, length);
-    tm_text_add(text, "\n");
-}
-
 void tm_format_function(struct tm_text *text, const struct tm_frame *frame)
 {
     if (frame->not_recorded)
@@ -226,16 +206,16 @@ void tm_format_function(struct tm_text *text, const struct tm_frame *frame)
 }
 
 void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,
-                      uint32_t end, bool functions)
+                      uint32_t end, bool plain)
 {
     for (uint32_t i = first; i < end; i++) {
         tm_text_add(text, "  File \"");
         tm_text_escape(text, frames[i].file_name->bytes, frames[i].file_name->length);
         tm_text_printf(text, "\", line %" PRIu32, frames[i].line);
-        if (functions)
+        if (!plain)
             tm_format_function(text, &frames[i]);
         tm_text_add(text, "\n");
-        tm_format_source_line(text, host, &frames[i], "    ");
+        tm_source_line_add(text, host, &frames[i], plain, "    ");
     }
 }
 

@@ -34,14 +34,11 @@ void tm_format_churn_difference(struct tm_text *text, const struct tm_churn *old
 /** The average size of a block, or nothing if there is none. */
 void tm_format_average(struct tm_text *text, uint64_t size, uint64_t count);
 
-/** The source line of a frame, stripped and indented by `indent`, on its own line. Nothing if it cannot be read. */
-void tm_format_source_line(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frame,
-                           const char *indent);
 /** ", in FUNCTION", or nothing if the function is not known; or that the code object is not recorded. */
 void tm_format_function(struct tm_text *text, const struct tm_frame *frame);
-/** The lines of Traceback.format() for frames [first, end). `functions`: with their functions, where known. */
+/** The lines of Traceback.format() for frames [first, end). Not `plain`: with their functions, where known. */
 void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,
-                      uint32_t end, bool functions);
+                      uint32_t end, bool plain);
 /**
  * The frames [*first, *end) of `count` that Traceback.format(limit) shows: the most recent `limit` if it is positive,
  * otherwise Python's frames[:limit].

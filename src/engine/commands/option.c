@@ -117,6 +117,11 @@ bool tm_option_is(const char *word)
     return word[0] == '-' && word[1] != '\0';
 }
 
+bool tm_option_is_domain(const struct tm_option *option)
+{
+    return option->id == TM_OPTION_DOMAIN || option->id == TM_OPTION_FILTER_DOMAIN;
+}
+
 static bool takes_value(const struct tm_option *option)
 {
     return option->value_name[0] != '\0';
@@ -422,7 +427,8 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_BASE:
         return set_text(command, option, value, "the name of a file", &settings->base);
     case TM_OPTION_PLAIN:
-        settings->plain = true;
+    case TM_OPTION_NO_PLAIN:
+        settings->plain = option->id == TM_OPTION_PLAIN;
         return NULL;
     case TM_OPTION_HELP:
         settings->help = true;

@@ -27,6 +27,7 @@ enum tm_option_id {
     TM_OPTION_JSON,
     TM_OPTION_OUTPUT,
     TM_OPTION_PLAIN,
+    TM_OPTION_NO_PLAIN,
     TM_OPTION_HELP,
     TM_OPTION_SORT,
     TM_OPTION_ORDER,
@@ -78,8 +79,10 @@ enum tm_option_id {
       "        it is a core, a program or a snapshot.")                               \
     X(TM_OPTION_HELP, 'h', "-h, ", "--help", "", "Show this help and do nothing else.")
 
-#define TM_OPTIONS_PLAIN(X) \
-    X(TM_OPTION_PLAIN, 0, "    ", "--plain", "", "Show rows and frames exactly as tracemalloc does: without functions.")
+#define TM_OPTIONS_PLAIN(X)                                                   \
+    X(TM_OPTION_PLAIN, 0, "    ", "--plain", "",                              \
+      "Show rows and frames exactly as tracemalloc does: without functions.") \
+    X(TM_OPTION_NO_PLAIN, 0, "    ", "--no-plain", "", "The opposite, after \"tm-set plain on\".")
 
 #define TM_OPTIONS_ORDER(X)                                                              \
     X(TM_OPTION_ORDER, 's', "-s, ", "--sort", " ORDER",                                  \
@@ -191,6 +194,8 @@ void tm_settings_deinit(struct tm_settings *settings);
 
 /** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
+/** Whether the option's value is a domain. */
+bool tm_option_is_domain(const struct tm_option *option);
 /** The option whose value is the word after this option's word, or NULL. */
 const struct tm_option *tm_option_wanting_word(const struct tm_option_table *table, const char *word);
 /** The option whose value is in this option's own word, "--name=VALUE", or NULL. */

@@ -6,22 +6,24 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "engine/model/source_line.h"
+
 // ---------------------------------------------------------------------------------------------------------------
 // Text
 
 void tm_report_detail(struct tm_text *text, const struct tm_request *request, const struct tm_place *place, bool mixed)
 {
     const struct tm_host *host = &request->session->host;
-    bool functions = !request->settings.plain;
+    bool plain = request->settings.plain;
 
     enum tm_key key = tm_key_place(request->key);
 
     if (key == TM_KEY_LINENO)
-        tm_format_source_line(text, host, &place->frame, "    ");
+        tm_source_line_add(text, host, &place->frame, plain, "    ");
     if (key != TM_KEY_TRACEBACK)
         return;
-    tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, functions);
-    if (functions && mixed)
+    tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, plain);
+    if (!plain && mixed)
         tm_text_add(text, "  (other functions have blocks at these lines too: see tm-top function)\n");
 }
 
@@ -75,11 +77,6 @@ void tm_report_count(struct tm_text *text, uint64_t count, const char *noun)
     tm_text_printf(text, "%" PRIu64 " %s%s", count, noun, count == 1 ? "" : "s");
 }
 
-static bool is_damaged(const struct tm_damage *damage)
-{
-    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records;
-}
-
 // Begins a kind of damage, with a comma before each but the first.
 static void begin_kind(struct tm_text *text, bool *first, uint64_t records)
 {
@@ -120,7 +117,7 @@ void tm_report_damage(struct tm_text *text, const struct tm_damage *damage)
 void tm_report_damage_of_side(struct tm_text *text, const char *who, const struct tm_damage *damage,
                               const char *meaning)
 {
-    if (!is_damaged(damage))
+    if (!tm_damage_any(damage))
         return;
     tm_text_add(text, who);
     tm_report_damage_facts(text, damage);
@@ -242,7 +239,10 @@ static void add_parts(struct tm_text *text, const struct tm_footprint *old, cons
     add_part(text, now->traced, old ? &old->traced : NULL, " traced, ");
     if (now->tracer || (old && old->tracer))
         add_part(text, now->tracer, old ? &old->tracer : NULL, " the tracer's, ");
-    add_part(text, now->other, old ? &old->other : NULL, " other");
+    if (now->has_other)
+        add_part(text, now->other, old && old->has_other ? &old->other : NULL, " other");
+    else
+        tm_text_printf(text, "other not known (parts of these are not %s)", private_kind(now->kind));
 }
 
 void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint)
@@ -281,7 +281,10 @@ void tm_report_footprint_json(struct tm_json *json, const char *key, const struc
     tm_json_number(json, "size", footprint->size);
     tm_json_number(json, "traced", footprint->traced);
     tm_json_number(json, "tracer", footprint->tracer);
-    tm_json_number(json, "other", footprint->other);
+    if (footprint->has_other)
+        tm_json_number(json, "other", footprint->other);
+    else
+        tm_json_null(json, "other");
     tm_json_end_object(json);
 }
 

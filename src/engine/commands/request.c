@@ -108,21 +108,21 @@ size_t tm_request_limit(const struct tm_request *request)
 // The length of an option at the end of a line of this length, which is applied; 0: there is none.
 static size_t take_last_option(struct tm_request *request, const char *line, size_t length)
 {
-    static const char *const names[] = {"--json", "--plain"};
-    bool *const settings[] = {&request->settings.json, &request->settings.plain};
+    static const char *const names[] = {"--json", "--plain", "--no-plain"};
+    bool *const settings[] = {&request->settings.json, &request->settings.plain, &request->settings.plain};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         size_t name_length = strlen(names[i]);
         if (length <= name_length || !strchr(" \t", line[length - name_length - 1]) ||
             memcmp(line + length - name_length, names[i], name_length) != 0)
             continue;
-        *settings[i] = true;
+        *settings[i] = i != 2;
         return name_length;
     }
     return 0;
 }
 
 // Takes the rest of the line, without trailing blanks, as an expression. No language has an expression that ends in
-// " --json" or " --plain": people put options at the end, so there they are options.
+// " --json", " --plain" or " --no-plain": people put options at the end, so there they are options.
 static struct tm_error *take_expression(struct tm_request *request, const char *line, bool options_ended)
 {
     struct tm_text text = TM_TEXT_EMPTY;

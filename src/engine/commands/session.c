@@ -23,5 +23,6 @@ void tm_session_destroy(struct tm_session *session)
         return;
     tm_filter_list_deinit(&session->filters);
     tm_text_deinit(&session->completion);
+    free(session->defaults.folder);
     free(session);
 }

@@ -15,7 +15,8 @@ struct tm_defaults {
     bool has_frames; // false: tm-traceback shows all frames
     uint32_t frames;
     bool plain;
-    bool source; // lines are shown
+    bool source;  // lines are shown
+    char *folder; // where relative names of source files begin; NULL: the host finds out. The session's own
 };
 
 struct tm_session {

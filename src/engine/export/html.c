@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "engine/base/json.h"
-#include "engine/base/utf8.h"
 #include "engine/export/page.h"
 #include "engine/export/places.h"
 #include "engine/export/tree.h"
+#include "engine/model/source_line.h"
 
 // How many nodes and places are tried first, the longest name, and how much source text there may be.
 enum { NODES = 32768, LONGEST_NAME = 240, LONGEST_LINE = 160, SOURCE_LINES = 4000 };
@@ -151,24 +151,29 @@ static struct tm_error *put_source(struct attempt *attempt)
     const struct tm_host *host = attempt->export->host;
     size_t end = attempt->text->length + SOURCE_ROOM, count = 0;
     struct tm_error *error = NULL;
+    struct tm_text line = TM_TEXT_EMPTY, mark = TM_TEXT_EMPTY;
     char key[24];
 
     tm_json_begin_object(&attempt->json, "source");
     for (size_t i = 0; i < attempt->frame_count && count < SOURCE_LINES && attempt->text->length < end && !error; i++) {
         const struct tm_frame *frame = frame_at(attempt, i);
-        const char *line = frame->line > 0 ? tm_host_source_line(host, frame->file_name->bytes, frame->line) : NULL;
+        tm_text_clear(&line);
+        tm_text_clear(&mark);
+        tm_source_line_get(host, frame, &line, &mark);
         error = tm_host_check(host);
-        if (!line)
+        if (!line.length || line.failed || mark.failed)
             continue;
         char cut[LONGEST_LINE + 1];
-        size_t length = strlen(line);
-        tm_utf8_strip(&line, &length);
-        tm_escape_into(cut, sizeof(cut), line, length);
+        tm_escape_into(cut, sizeof(cut), tm_text_string(&line), line.length);
+        tm_text_clear(&line);
+        tm_text_printf(&line, "%s%s%s", cut, mark.length ? "  " : "", tm_text_string(&mark));
         snprintf(key, sizeof(key), "%zu", i);
-        tm_json_word(&attempt->json, key, cut);
+        tm_json_string(&attempt->json, key, tm_text_string(&line), line.length);
         count++;
     }
     tm_json_end_object(&attempt->json);
+    tm_text_deinit(&line);
+    tm_text_deinit(&mark);
     return error;
 }
 

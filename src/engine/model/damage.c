@@ -4,6 +4,11 @@
 
 #include "engine/base/number.h"
 
+bool tm_damage_any(const struct tm_damage *damage)
+{
+    return damage->unreadable_records || damage->unreadable_bytes || damage->corrupt_records || damage->torn_records;
+}
+
 void tm_damage_merge(struct tm_damage *damage, const struct tm_damage *more)
 {
     damage->unreadable_records = tm_add_saturating(damage->unreadable_records, more->unreadable_records);

@@ -16,6 +16,9 @@ struct tm_damage {
     const char *why;             // why memory is missing, as the front end knows; NULL: not known. The target's
 };
 
+/** Whether anything is left out. */
+bool tm_damage_any(const struct tm_damage *damage);
+
 /** Add all of `more` but its `why`. */
 void tm_damage_merge(struct tm_damage *damage, const struct tm_damage *more);
 

@@ -2,11 +2,7 @@
 
 #include "engine/model/footprint.h"
 
-// Traced memory that was never written to is not resident, so the parts can be more than the whole.
-static uint64_t rest(uint64_t whole, uint64_t part)
-{
-    return part < whole ? whole - part : 0;
-}
+#include "engine/base/number.h"
 
 struct tm_error *tm_footprint_init(struct tm_footprint *footprint, const struct tm_target *target, uint64_t traced,
                                    uint64_t tracer)
@@ -21,6 +17,10 @@ struct tm_error *tm_footprint_init(struct tm_footprint *footprint, const struct 
     footprint->size = memory.size;
     footprint->traced = traced;
     footprint->tracer = tracer;
-    footprint->other = rest(rest(memory.size, traced), tracer);
+    // Traced memory that was never written to, or that is shared with a parent, is not counted, so the parts can be more
+    // than the whole.
+    uint64_t parts = tm_add_saturating(traced, tracer);
+    footprint->has_other = parts <= memory.size;
+    footprint->other = footprint->has_other ? memory.size - parts : 0;
     return NULL;
 }

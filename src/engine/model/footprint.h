@@ -12,7 +12,8 @@ struct tm_footprint {
     uint64_t size;   // private memory of the process
     uint64_t traced; // live traced blocks
     uint64_t tracer; // the table itself, at most; 0: not known
-    uint64_t other;  // the rest: other allocators' memory, free memory that allocators keep, stacks
+    bool has_other;
+    uint64_t other; // if has_other, the rest: other allocators' memory, free memory that allocators keep, stacks
 };
 
 struct tm_error *tm_footprint_init(struct tm_footprint *footprint, const struct tm_target *target, uint64_t traced,

@@ -69,6 +69,7 @@ static uint64_t hash_frames(const struct tm_frame *frames, uint32_t count, uint3
         uint64_t frame = (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 44;
         hash = (hash ^ frame) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 29 ^ (uint64_t)(uintptr_t)frames[i].function << 1 ^ frames[i].not_recorded;
+        hash ^= (uint64_t)frames[i].first_line << 32;
     }
     return tm_hash_number(hash);
 }
@@ -81,7 +82,8 @@ static bool traceback_is(const struct tm_traceback *traceback, const struct tm_f
     for (uint32_t i = 0; i < count; i++) {
         const struct tm_frame *frame = &traceback->frames[i];
         if (frame->file_name != frames[i].file_name || frame->line != frames[i].line ||
-            frame->function != frames[i].function || frame->not_recorded != frames[i].not_recorded)
+            frame->function != frames[i].function || frame->not_recorded != frames[i].not_recorded ||
+            frame->first_line != frames[i].first_line)
             return false;
     }
     return true;

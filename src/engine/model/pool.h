@@ -25,7 +25,8 @@ struct tm_name {
 struct tm_frame {
     const struct tm_name *file_name;
     uint32_t line;
-    bool not_recorded;              // "<unknown>" stands for a code object that is not in the table: it had no room
+    uint32_t first_line : 31;       // where the function begins; 0: not known
+    bool not_recorded : 1;          // "<unknown>" stands for a code object that is not in the table: it had no room
     const struct tm_name *function; // its qualified name; NULL: not known
 };
 

@@ -15,6 +15,7 @@
 #include "engine/base/number.h"
 #include "engine/model/source_ops.h"
 #include "engine/stock/find.h"
+#include "engine/stock/peak.h"
 #include "engine/stock/tracebacks.h"
 
 #define BETWEEN_CHECKS 16384u
@@ -438,6 +439,9 @@ static struct tm_error *fill_traces(struct reading *reading, struct tm_info *res
     result->frame_limit = snapshot.frame_limit;
     result->damage = snapshot.damage;
     tm_snapshot_deinit(&snapshot);
+    // The sum of the traces is the traced memory only while no thread changes them.
+    if (!error && !result->has_peak && stock->place.lock == TM_LOCK_FREE && !tm_damage_any(&result->damage))
+        result->has_peak = tm_stock_find_peak(stock->target, stock->place.variable, result->traced, &result->peak);
     return error ? error : count_domains(stock, &result->domains);
 }
 

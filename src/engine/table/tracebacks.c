@@ -47,8 +47,9 @@ struct tm_known_frame {
         struct tm_flaw *flaw;
     };
     const struct tm_name *function;
-    uint32_t line;
-    enum { FRAME_FREE, FRAME_GOOD, FRAME_FLAWED } state;
+    uint64_t line : 31;
+    uint64_t first_line : 31;
+    enum { FRAME_FREE, FRAME_GOOD, FRAME_FLAWED } state : 2;
 };
 
 struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const struct tm_traceback_records *records,
@@ -296,6 +297,11 @@ static struct tm_error *find_line(struct code_entry *code, uint64_t offset, int6
 // ---------------------------------------------------------------------------------------------------------------
 // Frames
 
+static uint32_t first_line(const struct code_entry *code)
+{
+    return code->lines.first_line > 0 ? (uint32_t)code->lines.first_line & INT32_MAX : 0;
+}
+
 static struct tm_error *decode_frame(struct tm_tracebacks *tracebacks, uint32_t code_id, int32_t instruction,
                                      struct tm_frame *frame, struct tm_flaw *flaw)
 {
@@ -320,8 +326,10 @@ static struct tm_error *decode_frame(struct tm_tracebacks *tracebacks, uint32_t 
     if (line > INT32_MAX)
         tm_flaw_corrupt(flaw, code->address);
     // tracemalloc stores 0 where CPython gives a negative line.
-    *frame = (struct tm_frame){
-        .file_name = code->file_name, .line = line < 0 ? 0 : (uint32_t)line, .function = code->function};
+    *frame = (struct tm_frame){.file_name = code->file_name,
+                               .line = line < 0 ? 0 : (uint32_t)line,
+                               .first_line = first_line(code),
+                               .function = code->function};
     return error;
 }
 
@@ -361,6 +369,7 @@ static struct tm_error *learn_frame(struct tm_tracebacks *tracebacks, const stru
         known->file_name = frame.file_name;
         known->function = frame.function;
         known->line = frame.line;
+        known->first_line = frame.first_line;
         known->state = FRAME_GOOD;
         return NULL;
     }
@@ -389,7 +398,10 @@ static struct tm_error *get_frame(struct tm_tracebacks *tracebacks, const struct
         tracebacks->known_count++;
     }
     if (known->state == FRAME_GOOD)
-        *frame = (struct tm_frame){.file_name = known->file_name, .line = known->line, .function = known->function};
+        *frame = (struct tm_frame){.file_name = known->file_name,
+                                   .line = known->line,
+                                   .first_line = known->first_line,
+                                   .function = known->function};
     else
         *flaw = take_flaw(known->flaw);
     return NULL;

@@ -7,7 +7,7 @@
 
 static void check(struct harness *harness, const char *command, const char *line, const char *expected)
 {
-    assert_string_equal(tm_complete(harness->session, command, line), expected);
+    assert_string_equal(tm_complete(harness->session, command, line, NULL), expected);
 }
 
 static void test_keys(void **state)
@@ -31,13 +31,13 @@ static void test_options(void **state)
 {
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
-          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--plain\n--"
+          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--plain\n--no-plain\n--"
           "json\n--"
           "output\n--"
           "help\n-n\n-s\n-c\n-h\n");
     check(harness, "tm-top", "lineno --c", "--cumulative\n");
     check(harness, "tm-top", "--limit", "--limit\n");
-    check(harness, "tm-traceback", "-", "--limit\n--plain\n--json\n--output\n--help\n-n\n-h\n");
+    check(harness, "tm-traceback", "-", "--limit\n--plain\n--no-plain\n--json\n--output\n--help\n-n\n-h\n");
     check(harness, "tm-traceback", "a -", ""); // inside an expression
     check(harness, "tm-traces", "--s", "--sort\n");
     check(harness, "tm-traces", "--t", "--traceback\n--type\n");
@@ -77,10 +77,40 @@ static void test_values_are_not_offered_anything(void **state)
     check(harness, "tm-top", "-c l", "lineno\n");
 }
 
+static void test_domains_are_the_targets(void **state)
+{
+    struct harness *harness = *state;
+    const char *names[] = {"a.py"};
+    const uint32_t lengths[] = {4}, lines[] = {1}, domains[] = {389047, 7, 0, 7, 70};
+    struct tm_target *target = fake_target(harness->fake);
+    assert_string_equal(tm_complete(harness->session, "tm-top", "--domain ", target), "0\n389047\n"); // nothing traced
+    for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++)
+        fake_add_group(harness->fake, domains[i], 10, 1, 1, 1, names, lengths, lines);
+    assert_string_equal(tm_complete(harness->session, "tm-top", "--domain ", target), "0\n7\n70\n389047\n");
+    assert_string_equal(tm_complete(harness->session, "tm-traces", "--domain=7", target), "--domain=7\n--domain=70\n");
+    assert_string_equal(tm_complete(harness->session, "tm-filter", "add --domain 3", target), "389047\n");
+    fake_set_open_error(harness->fake, TM_ERROR_NO_TABLE, "nothing");
+    assert_string_equal(tm_complete(harness->session, "tm-top", "--domain ", target), "0\n389047\n");
+    assert_int_equal(harness->output.length, 0);
+}
+
+// The greatest are left out where there are too many.
+static void test_many_domains(void **state)
+{
+    struct harness *harness = *state;
+    const char *names[] = {"a.py"};
+    const uint32_t lengths[] = {4}, lines[] = {1};
+    for (uint32_t domain = 200; domain > 0; domain--)
+        fake_add_group(harness->fake, domain, 10, 1, 1, 1, names, lengths, lines);
+    const char *offered = tm_complete(harness->session, "tm-top", "--domain ", fake_target(harness->fake));
+    assert_int_equal(strncmp(offered, "1\n2\n3\n", 6), 0);
+    assert_string_equal(offered + strlen(offered) - 6, "63\n64\n");
+}
+
 static void test_settings(void **state)
 {
     struct harness *harness = *state;
-    check(harness, "tm-set", "", "limit\nframes\nplain\nsource\n");
+    check(harness, "tm-set", "", "limit\nframes\nplain\nsource\nfolder\n");
     check(harness, "tm-set", "plain o", "on\noff\n");
     check(harness, "tm-set", "frames ", "all\ndefault\n");
     check(harness, "tm-set", "limit ", "default\n");
@@ -109,8 +139,8 @@ static void test_odd_lines(void **state)
     check(harness, "tm-top", "'li", "lineno\n");
     check(harness, "tm-top", "\"a b\" \"", "");
     check(harness, "tm-top", "li\\", "lineno\n");
-    assert_string_equal(tm_complete(harness->session, "tm-top", NULL), "");
-    assert_string_equal(tm_complete(harness->session, NULL, ""), "");
+    assert_string_equal(tm_complete(harness->session, "tm-top", NULL, NULL), "");
+    assert_string_equal(tm_complete(harness->session, NULL, "", NULL), "");
 }
 
 static void check_word(const char *command, enum tm_word_kind expected, size_t index, const char *const *words)
@@ -141,6 +171,8 @@ int main(void)
         TEST(test_options),
         TEST(test_values_that_an_option_knows),
         TEST(test_values_are_not_offered_anything),
+        TEST(test_domains_are_the_targets),
+        TEST(test_many_domains),
         TEST(test_settings),
         TEST(test_filters),
         TEST(test_odd_lines),

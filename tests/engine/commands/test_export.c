@@ -399,10 +399,10 @@ static void test_without_tracebacks(void **state)
 static void test_completion(void **state)
 {
     struct harness *harness = *state;
-    assert_string_equal(tm_complete(harness->session, "tm-export", ""),
+    assert_string_equal(tm_complete(harness->session, "tm-export", "", NULL),
                         "html\nspeedscope\npprof\ncollapsed\njson\ncsv\n");
-    assert_string_equal(tm_complete(harness->session, "tm-export", "csv f l"), "lineno\n");
-    assert_string_equal(tm_complete(harness->session, "tm-export", "html f l"), "");
+    assert_string_equal(tm_complete(harness->session, "tm-export", "csv f l", NULL), "lineno\n");
+    assert_string_equal(tm_complete(harness->session, "tm-export", "html f l", NULL), "");
 }
 
 int main(void)

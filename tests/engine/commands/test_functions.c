@@ -33,6 +33,13 @@ static void test_traceback_names_functions(void **state)
                         "    line\t3\n"
                         "  File \"service.py\", line 4\n"
                         "    line\t4\n");
+    // Plain by default, and not for one command; also behind an expression.
+    assert_non_null(harness_run(harness, "tm-set", "plain on"));
+    assert_null(strstr(harness_run(harness, "tm-traceback", "0x1000"), "Basket"));
+    assert_contains(harness_run(harness, "tm-traceback", "--no-plain 0x1000"), "line 4, in Basket.add\n");
+    assert_contains(harness_run(harness, "tm-traceback", "0x1000 --no-plain"), "line 4, in Basket.add\n");
+    assert_null(strstr(harness_run(harness, "tm-traceback", "--no-plain --plain 0x1000"), "Basket"));
+    assert_non_null(harness_run(harness, "tm-set", "plain default"));
     assert_contains(harness_run(harness, "tm-traceback", "--json 0x1000"),
                     "[{\"filename\": \"main.py\", \"lineno\": 3, \"name\": \"run\"}, {\"filename\": \"service.py\", "
                     "\"lineno\": 4, \"name\": \"Basket.add\"}]");

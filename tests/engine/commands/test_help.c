@@ -74,7 +74,7 @@ static void test_offered_options_are_known(void **state)
         const char *command = tm_command_name(i);
         char offered[512];
         int count = 0;
-        snprintf(offered, sizeof(offered), "%s", tm_complete(harness->session, command, "-"));
+        snprintf(offered, sizeof(offered), "%s", tm_complete(harness->session, command, "-", NULL));
         for (char *option = strtok(offered, "\n"); option; option = strtok(NULL, "\n"), count++) {
             assert_contains(tm_command_help(command), option);
             if (!harness_run(harness, command, option))
@@ -99,7 +99,7 @@ static void test_listed_options_are_offered(void **state)
                 continue;
             snprintf(option, sizeof(option), "%.*s", (int)strcspn(dashes, " \n"), dashes);
             snprintf(offered, sizeof(offered), "%s\n", option);
-            assert_contains(tm_complete(harness->session, command, option), offered);
+            assert_contains(tm_complete(harness->session, command, option, NULL), offered);
             count++;
         }
         assert_true(count >= 1);

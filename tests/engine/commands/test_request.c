@@ -251,7 +251,7 @@ static void test_random_lines_are_survived(void **state)
         for (int i = rand() % 10; i > 0; i--)
             strcat(line, pieces[(size_t)rand() % (sizeof(pieces) / sizeof(pieces[0]))]);
         answered += harness_run(harness, command, line) != NULL;
-        tm_complete(harness->session, command, line);
+        tm_complete(harness->session, command, line, NULL);
     }
     assert_in_range(answered, 1000, 19000);
 }
@@ -261,7 +261,8 @@ static void test_defaults_are_set_for_the_session(void **state)
     struct harness *harness = *state;
     for (uint32_t line = 1; line <= 4; line++)
         fake_add(harness->fake, "a.py", line, 10 * line, 1);
-    assert_string_equal(harness_run(harness, "tm-set", ""), "limit:   10\nframes:  all\nplain:   off\nsource:  on\n");
+    assert_string_equal(harness_run(harness, "tm-set", ""),
+                        "limit:   10\nframes:  all\nplain:   off\nsource:  on\nfolder:  default\n");
     assert_contains(harness_run(harness, "tm-top", ""), "    line\t4\n");
     assert_string_equal(harness_run(harness, "tm-set", "limit 2"), "limit:   2\n");
     assert_string_equal(harness_run(harness, "tm-set", "source off"), "source:  off\n");
@@ -271,12 +272,13 @@ static void test_defaults_are_set_for_the_session(void **state)
                                                             "2 other: 0.0 KiB\nTotal allocated size: 0.1 KiB\n");
     assert_contains(harness_run(harness, "tm-top", "-n 1"), "3 other");
     assert_contains(harness_run(harness, "tm-set", "--json frames 0x5"),
-                    "\"limit\": 2, \"frames\": 5, \"plain\": true, \"source\": false}\n");
+                    "\"limit\": 2, \"frames\": 5, \"plain\": true, \"source\": false, \"folder\": null}\n");
     for (int i = 0; i < 4; i++) {
         static const char *const lines[] = {"limit default", "frames all", "plain default", "source default"};
         assert_non_null(harness_run(harness, "tm-set", lines[i]));
     }
-    assert_string_equal(harness_run(harness, "tm-set", ""), "limit:   10\nframes:  all\nplain:   off\nsource:  on\n");
+    assert_string_equal(harness_run(harness, "tm-set", ""),
+                        "limit:   10\nframes:  all\nplain:   off\nsource:  on\nfolder:  default\n");
     assert_fails(harness, "tm-set", "limt", TM_ERROR_USAGE, "did you mean limit?");
     assert_fails(harness, "tm-set", "limit all", TM_ERROR_USAGE, "limit: \"all\" is not a number of rows");
     assert_fails(harness, "tm-set", "plain 1", TM_ERROR_USAGE, "is not on or off");

@@ -38,8 +38,13 @@ static void test_parts_can_be_more_than_the_whole(void **state)
     struct harness *harness = *state;
     fake_add(harness->fake, "gone.py", 1, 20 * MIB, 1);
     fake_set_private(harness->fake, TM_PRIVATE_MAPPED, 10 * MIB, 5 * MIB);
-    assert_contains(harness_run(harness, "tm-top", ""),
-                    "Private memory: 10.0 MiB mapped: 20.0 MiB traced, 5120 KiB the tracer's, 0 B other\n");
+    assert_contains(harness_run(harness, "tm-top", ""), "Private memory: 10.0 MiB mapped: 20.0 MiB traced, 5120 KiB "
+                                                        "the tracer's, other not known (parts of these are not "
+                                                        "mapped)\n");
+    assert_contains(harness_run(harness, "tm-top", "--json"), "\"other\": null}");
+    fake_add(harness->other, "gone.py", 1, MIB, 1);
+    fake_set_private(harness->other, TM_PRIVATE_MAPPED, 9 * MIB, 5 * MIB);
+    assert_contains(harness_run(harness, "tm-diff", "old.core"), "the tracer's, other not known (parts of these are");
 }
 
 static void test_a_difference_shows_what_grew(void **state)

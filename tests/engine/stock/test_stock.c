@@ -273,6 +273,51 @@ static void test_facts_are_found_with_symbols_and_by_search(void **state)
     }
 }
 
+static void require_peak(struct fixture *f, bool known, uint64_t peak)
+{
+    tm_target_changed(f->target);
+    struct tm_info facts = info(f);
+    assert_int_equal(facts.has_peak, known);
+    if (known)
+        assert_int_equal(facts.peak, peak);
+}
+
+static void test_the_peak_is_known_without_symbols_if_its_place_is_certain(void **state)
+{
+    (void)state;
+    EVERY_KIND(f)
+    {
+        if (f->stock.layout->in_runtime)
+            continue;
+        const struct stock_image_frame frame = {stock_image_ascii(&f->stock, "a.py"), 1};
+        stock_image_trace(&f->stock, 0, HEAP, 100000, stock_image_traceback(&f->stock, &frame, 1, 1));
+        uint64_t *traced = stock_image_word(&f->stock, f->stock.traced_at);
+        uint64_t *peak = stock_image_word(&f->stock, f->stock.peak_at);
+        uint64_t *before = stock_image_word(&f->stock, f->stock.traced_at - 8);
+        uint64_t *far = stock_image_word(&f->stock, f->stock.traced_at - 0x40);
+        require_peak(f, true, 100000); // memory is at its peak
+        *peak = 250000;
+        require_peak(f, true, 250000);
+        *before = 250000; // which of the two?
+        require_peak(f, false, 0);
+        *before = UINT64_C(0x7f0000000001); // no memory is there, but no peak is so large
+        require_peak(f, true, 250000);
+        *before = STOCK_IMAGE_MODULE; // an address
+        require_peak(f, true, 250000);
+        *far = 100000; // which of the two is the traced memory?
+        require_peak(f, false, 0);
+        *far = 0;
+        *stock_image_word(&f->stock, f->stock.lock) = UINT64_C(0x0); // held
+        require_peak(f, false, 0);
+        *stock_image_word(&f->stock, f->stock.lock) = 1;
+        *traced = 100001; // it is being changed
+        require_peak(f, false, 0);
+        *traced = 100000;
+        *peak = *before = 99999;
+        require_peak(f, false, 0);
+    }
+}
+
 // As -flto does: the lock stays with the table of traces, the other tables are far from both.
 static void scatter(struct stock_image *stock)
 {
@@ -843,6 +888,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_version_tells_what_is_there),
         cmocka_unit_test(test_facts_are_found_with_symbols_and_by_search),
+        cmocka_unit_test(test_the_peak_is_known_without_symbols_if_its_place_is_certain),
         cmocka_unit_test(test_tables_are_known_by_what_they_are),
         cmocka_unit_test(test_the_lock_is_read),
         cmocka_unit_test(test_names_of_every_kind),

@@ -12,6 +12,7 @@ struct fake_frame {
     char *name;
     uint32_t length;
     uint32_t line;
+    uint32_t first_line;  // of the function; 0: not known
     const char *function; // NULL: not known
 };
 
@@ -104,7 +105,7 @@ void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t 
                                  .size = size,
                                  .count = count};
     for (uint32_t i = 0; i < frames; i++) {
-        group->frames[i] = (struct fake_frame){grown(NULL, lengths[i], 1), lengths[i], lines[i], NULL};
+        group->frames[i] = (struct fake_frame){grown(NULL, lengths[i], 1), lengths[i], lines[i], 0, NULL};
         memcpy(group->frames[i].name, names[i], lengths[i]);
     }
 }
@@ -121,6 +122,13 @@ void fake_set_functions(struct fake *fake, const char *const *functions)
     fake->has_functions = true;
     for (uint32_t i = 0; i < group->frame_count; i++)
         group->frames[i].function = functions[i];
+}
+
+void fake_set_first_lines(struct fake *fake, const uint32_t *lines)
+{
+    struct fake_group *group = &fake->groups[fake->group_count - 1];
+    for (uint32_t i = 0; i < group->frame_count; i++)
+        group->frames[i].first_line = lines[i];
 }
 
 void fake_set_churn(struct fake *fake, uint64_t allocated, uint64_t allocations, uint64_t freed, uint64_t frees)
@@ -258,6 +266,12 @@ struct tm_error *tm_target_modules(const struct tm_target *target, struct tm_mod
     return NULL;
 }
 
+const char *tm_target_why_missing(const struct tm_target *target, uint64_t address)
+{
+    (void)target, (void)address;
+    return NULL;
+}
+
 struct tm_error *tm_target_private(const struct tm_target *target, struct tm_private *result)
 {
     *result = ((const struct fake *)target)->private;
@@ -284,8 +298,9 @@ static struct tm_error *intern(const struct fake_group *group, struct tm_pool *p
 
     for (uint32_t i = 0; i < group->frame_count && !error; i++) {
         const struct fake_frame *frame = &group->frames[i];
-        frames[i] =
-            (struct tm_frame){.line = frame->line, .not_recorded = group->not_recorded && i + 1 == group->frame_count};
+        frames[i] = (struct tm_frame){.line = frame->line,
+                                      .first_line = frame->first_line,
+                                      .not_recorded = group->not_recorded && i + 1 == group->frame_count};
         error = tm_pool_name(pool, frame->name, frame->length, &frames[i].file_name);
         if (!error && frame->function)
             error = tm_pool_name(pool, frame->function, (uint32_t)strlen(frame->function), &frames[i].function);

@@ -22,6 +22,8 @@ void fake_add_group(struct fake *fake, uint32_t domain, uint64_t size, uint64_t 
 void fake_add(struct fake *fake, const char *name, uint32_t line, uint64_t size, uint64_t count);
 /** The functions of the frames of the group added last, oldest first; NULL: not known. */
 void fake_set_functions(struct fake *fake, const char *const *functions);
+/** The lines where these functions begin; 0: not known. */
+void fake_set_first_lines(struct fake *fake, const uint32_t *lines);
 /** What the group added last has allocated and freed ever. */
 void fake_set_churn(struct fake *fake, uint64_t allocated, uint64_t allocations, uint64_t freed, uint64_t frees);
 /** The group added last: the code object of its newest frame is not recorded, or its oldest frames are missing. */

@@ -29,6 +29,7 @@ struct harness {
     size_t write_limit;     // bytes after which writing fails; 0: it does not
     int stop_after;         // which question for Ctrl-C is answered with yes; 0: none
     int asked;
+    char asked_file[64]; // of which a line was last asked for
 };
 
 /** For cmocka_unit_test_setup_teardown(); *state is the harness. */

@@ -20,7 +20,9 @@ PT_LOAD = 1
 PT_NOTE = 4
 NT_PRSTATUS = 1
 NT_PRPSINFO = 3
+NT_AUXV = 6
 NT_FILE = 0x46494C45
+AT_EXECFN = 31
 PF_WRITE = 2
 PF_READ = 4
 PN_XNUM = 0xFFFF  # the number of program headers is in section header 0
@@ -72,6 +74,7 @@ _NOTE = struct.Struct("<III")
 _FILES_HEAD = struct.Struct("<QQ")
 _FILE_ROW = struct.Struct("<QQQ")
 _PROCESS = struct.Struct("<24xI")  # of struct elf_prpsinfo
+_AUXILIARY = struct.Struct("<QQ")
 _THREAD = struct.Struct("<32xI76x")  # of struct elf_prstatus: the thread's number; then come the registers
 # By machine: how many general registers the kernel lists, and which one is the stack pointer.
 _REGISTERS = {62: (27, 19), 183: (34, 31)}
@@ -189,14 +192,16 @@ class CoreFile:
     close() it. `path` is its name; `source` is the file to open if it is not `path`.
 
     `segments` are in ascending order. `missing` is the number of bytes of memory that a truncated file lacks.
-    `process` is the process's id as the process saw it, or 0. `files` is what was mapped from files, in ascending
-    order; `threads` are (number, registers, which of them is the stack pointer).
+    `process` is the process's id as the process saw it, or 0. `program_name` is the address of the name by which the
+    program was started, or 0: the environment that it started with ends there. `files` is what was mapped from files,
+    in ascending order; `threads` are (number, registers, which of them is the stack pointer).
     """
 
     def __init__(self, path: str, source: str | None = None) -> None:
         self.path = path
         self.missing = 0
         self.process = 0
+        self.program_name = 0
         self.files: List[FileRange] = []
         self.threads: List[Tuple[int, Tuple[int, ...], int]] = []
         self.segments: List[Segment] = []
@@ -250,6 +255,9 @@ class CoreFile:
                 self.threads += _threads(self.machine, data)
             elif kind == NT_FILE:
                 files += _file_ranges(data)
+            elif kind == NT_AUXV:
+                entries = _AUXILIARY.iter_unpack(data[: len(data) - len(data) % _AUXILIARY.size])
+                self.program_name = next((value for key, value in entries if key == AT_EXECFN), 0)
         files.sort()
         self.files = files
         starts = [file.start for file in files]
@@ -416,7 +424,7 @@ def _parse_notes(data: bytes) -> Iterator[Note]:
         begin = at + _NOTE.size + (name_size + 3) // 4 * 4
         if begin + data_size > len(data):
             return
-        if kind in (NT_PRSTATUS, NT_PRPSINFO, NT_FILE):
+        if kind in (NT_PRSTATUS, NT_PRPSINFO, NT_AUXV, NT_FILE):
             yield kind, data[begin : begin + data_size]
         at = begin + (data_size + 3) // 4 * 4
 

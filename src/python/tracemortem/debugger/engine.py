@@ -56,6 +56,13 @@ class Screen(NamedTuple):
     styled: bool  # with colours
 
 
+class SourceLine(NamedTuple):
+    """A line as linecache.getline() gives it, or ""; and whether the file may have changed since the program read it."""
+
+    text: str
+    may_differ: bool = False
+
+
 class Host:
     """The user's side: what an engine session needs of a front end."""
 
@@ -69,9 +76,9 @@ class Host:
     def progress(self, what: str, done: int, total: int) -> None:
         """A long piece of work, which `what` names, is at `done` of `total`."""
 
-    def source_line(self, file_name: str, line: int) -> str:
-        """The line of the source file as linecache.getline() gives it, or ""."""
-        return ""
+    def source_line(self, file_name: str, line: int) -> SourceLine:
+        """The line of the source file."""
+        return SourceLine("")
 
     def screen(self) -> Screen | None:
         """The terminal that the answer goes to; None if it goes elsewhere."""
@@ -275,9 +282,11 @@ class Session:
     def request(self, command: str, line: str) -> Request:
         return Request(self, command, line)
 
-    def complete(self, command: str, line: str) -> List[str]:
+    def complete(self, command: str, line: str, current: Target | None) -> List[str]:
         """The full words that the last word of the line can become."""
-        words = self.engine.library.tm_complete(self.pointer, _bytes(command), _bytes(line))
+        pointer = current.pointer if current else None
+        with self.callbacks:
+            words = self.engine.library.tm_complete(self.pointer, _bytes(command), _bytes(line), pointer)
         return _text(words or b"").splitlines()
 
     def _should_stop(self) -> int:
@@ -291,8 +300,8 @@ class Session:
         if not self.callbacks.stopped:
             self._host.progress(_text(what), done, total)
 
-    def _source_line(self, file_name: bytes, line: int) -> int | None:
-        text = self._host.source_line(file_name.decode("utf-8", "surrogatepass"), line)
+    def _source_line(self, file_name: bytes, line: int, may_differ: Any) -> int | None:
+        text, may_differ[0] = self._host.source_line(file_name.decode("utf-8", "surrogatepass"), line)
         if not text:
             return None
         self._line = ctypes.create_string_buffer(text.encode("utf-8", "surrogatepass"))  # valid until the next call

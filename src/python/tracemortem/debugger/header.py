@@ -67,7 +67,7 @@ THREAD_REGISTERS = 40  # TM_THREAD_REGISTERS
 SHOULD_STOP = CFUNCTYPE(c_int, c_void_p)
 WRITE = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t)
 PROGRESS = CFUNCTYPE(None, c_void_p, c_char_p, c_uint64, c_uint64)
-SOURCE_LINE = CFUNCTYPE(c_void_p, c_void_p, c_char_p, c_uint32)
+SOURCE_LINE = CFUNCTYPE(c_void_p, c_void_p, c_char_p, c_uint32, POINTER(c_uint32))
 SCREEN = CFUNCTYPE(c_int, c_void_p, c_void_p)
 READ = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
 SYMBOL = CFUNCTYPE(c_uint64, c_void_p, c_char_p)
@@ -167,7 +167,7 @@ FUNCTIONS = {
     "tm_target_started": (c_uint64, c_void_p),
     "tm_command_name": (c_char_p, c_size_t),
     "tm_command_help": (c_char_p, c_char_p),
-    "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p),
+    "tm_complete": (c_char_p, c_void_p, c_char_p, c_char_p, c_void_p),
     "tm_command_word": (c_int, c_char_p, POINTER(c_char_p), c_size_t),
     "tm_request_create": (c_void_p, c_void_p, c_char_p, c_char_p, POINTER(c_void_p)),
     "tm_request_operands": (c_size_t, c_void_p),

@@ -16,6 +16,8 @@ from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE
 from .module_files import ModuleFiles
 from .source_files import HostFiles, ProcessFiles, SourceFiles
 
+LONGEST_ENVIRONMENT = 1 << 20  # bytes of it to look at
+
 
 class CoreMemory(Memory):
     """A core, read straight from its file, even if a debugger has it open: gdb reads zeros where memory was not dumped.
@@ -70,10 +72,19 @@ class CoreMemory(Memory):
         return self._core.process
 
     def source_files(self) -> SourceFiles:
-        return HostFiles(self._core.bytes.identity[3])
+        return HostFiles(self._core.bytes.identity[3], lambda: self._variable(b"PWD"))
 
     def private_memory(self) -> Tuple[PrivateKind, int]:
         return PrivateKind.IN_CORE, self._core.private_bytes()
+
+    def _variable(self, name: bytes) -> bytes:
+        """A variable of the environment that the program started with, or b"". The program may have overwritten it."""
+        end = self._core.program_name
+        segment = self._core.segment_at(end - 1)
+        start = max(segment.start, end - LONGEST_ENVIRONMENT) if segment else end
+        data = bytes(self.read(start, end - start) or b"")
+        found = data.rfind(b"\0" + name + b"=")
+        return data[found + 1 :].split(b"\0", 1)[0][len(name) + 1 :] if found >= 0 else b""
 
     def read(self, address: int, length: int) -> Bytes | None:
         data = bytearray(length)

@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Tuple, Union
 
 from .core_file import CoreError, CoreFile, host_machine, printable
-from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Screen, Session, Target
+from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Screen, Session, SourceLine, Target
 from .expression import ExpressionError, refuse_side_effects
 from .front_end import INTERRUPTED, CommandError, Debugger
 from .header import ErrorCode, Operand
@@ -57,9 +57,16 @@ class Shell(Host):
     def help(self, command: str) -> str:
         return self.engine.help(command)
 
-    def complete(self, command: str, line: str) -> List[str]:
-        """The full words that the last word of the line can become."""
-        return self._session.complete(command, line)
+    def complete(self, debugger: Debugger, command: str, line: str) -> List[str]:
+        """The full words that the last word of the line can become. The debugger's target may not be readable."""
+        try:
+            with self._guard(debugger), debugger.current(self) as memory:
+                if memory is not None:
+                    with Target(self._session, memory) as target:
+                        return self._session.complete(command, line, target)
+        except CommandError:
+            pass
+        return self._session.complete(command, line, None)
 
     def operand_kind(self, command: str, line: str) -> int | None:
         """Which Operand the last word of the line would be, or None."""
@@ -284,7 +291,7 @@ class Shell(Host):
     def screen(self) -> Screen | None:
         return self._debugger.screen()
 
-    def source_line(self, file_name: str, line: int) -> str:
+    def source_line(self, file_name: str, line: int) -> SourceLine:
         return self._source_lines.line(file_name, line, self._target.started() if self._target else 0)
 
 

@@ -9,8 +9,9 @@ no trace table, and reads no file.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from typing import List, NamedTuple
+from typing import Callable, List, NamedTuple
 
 MOST_LINKS = 40  # as in Linux
 
@@ -37,13 +38,24 @@ class SourceFiles:
 
 
 class HostFiles(SourceFiles):
-    """Files of a core: absolute names are names of this host."""
+    """Files of a core: absolute names are names of this host. `shell_folder` finds out $PWD of the program's first
+    environment. That is a hint for the user and no fact: a program can be started in any folder, and go to another."""
 
-    def __init__(self, latest: int = 0) -> None:
+    def __init__(self, latest: int = 0, shell_folder: Callable[[], bytes] = bytes) -> None:
         self.latest = latest
+        self._shell_folder = shell_folder
 
     def find(self, name: str) -> Found:
-        return resolve("", name) if name.startswith("/") else Found("", UNKNOWN_FOLDER)
+        return resolve("", name) if name.startswith("/") else Found("", UNKNOWN_FOLDER + self._advice())
+
+    def _advice(self) -> str:
+        folder = self._shell_folder().decode("utf-8", "replace")
+        if not folder.startswith("/") or not folder.isprintable() or "\ufffd" in folder:
+            return "\nIf you know it, type tm-set folder /THE/FOLDER"
+        return "\nIts environment has PWD=%s. If that is the folder, type tm-set folder %s" % (
+            folder,
+            shlex.quote(folder),
+        )
 
 
 class ProcessFiles(SourceFiles):

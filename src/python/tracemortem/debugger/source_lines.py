@@ -11,10 +11,10 @@ import os
 import stat
 from typing import Dict, List
 
+from .engine import SourceLine
 from .source_files import Found, SourceFiles
 
 LARGEST_SOURCE = 64 << 20  # bytes; a larger file is not Python source
-MAY_DIFFER = "  [may differ from the one that ran]"
 CHANGED = "it changed after tracing began or the core was made; lines of it may differ from those that ran"
 
 
@@ -27,21 +27,21 @@ class SourceLines:
         self._notes: Dict[str, List[str]] = {}  # names by what is said of them
         linecache.checkcache()  # files may have changed since the last command
 
-    def line(self, file_name: str, number: int, started: int) -> str:
+    def line(self, file_name: str, number: int, started: int) -> SourceLine:
         """The line with its newline, or "". `started`: when tracing began, in nanoseconds since 1970, or 0. A line of
-        a file that changed since is marked."""
+        a file that changed since may differ."""
         if not file_name or (file_name[0] == "<" and file_name[-1] == ">"):
-            return ""
+            return SourceLine("")
         found = self._found.get(file_name)
         if found is None:
             found = self._found[file_name] = self._files.find(file_name)
             if found.why:
                 self._note(found.why, file_name)
         line = linecache.getline(found.path, number) if _is_source(found.path) else ""
-        if line.strip() and self._is_changed(found, started):
+        changed = bool(line.strip()) and self._is_changed(found, started)
+        if changed:
             self._note(CHANGED, file_name)
-            return line.rstrip() + MAY_DIFFER + "\n"
-        return line
+        return SourceLine(line, changed)
 
     def notes(self) -> List[str]:
         """What to tell the user of the lines since the last call."""
