@@ -1,5 +1,5 @@
 /**
- * Tracked blocks: those for which the shadow map has no slot. They are of other domains (PyTraceMalloc_Track), or at
+ * Tracked blocks: those that the map has no room for. They are of other domains (PyTraceMalloc_Track), or at
  * addresses that are not multiples of 16, or have 1 GiB or more. All functions take table_lock. `shared` is the side of the
  * calling thread (counters.h).
  */
