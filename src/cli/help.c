@@ -26,6 +26,12 @@ static const struct difference {
      .examples = "  tracemortem traceback 4711 0x7f3a5c0e4d30\n"
                  "  tracemortem traceback 4711 0x7f3a5c0e4d30 -n 5\n"
                  "  tracemortem traceback ./core.4711 0x7f3a5c0e4d30 --json\n"},
+    {.command = "tm-object",
+     .usage = "tracemortem object TARGET ADDRESS [OPTION]...",
+     .examples = "  tracemortem object 4711 0x7f3a5c0e4d30\n"
+                 "  tracemortem object 4711 0x7f3a5c0e4d30 -n 100\n"
+                 "  tracemortem find 4711 --type 'shop.Basket'        for addresses to ask about\n"},
+    {.command = "tm-holders", .usage = "tracemortem holders TARGET ADDRESS [OPTION]..."},
     {.command = "tm-save",
      .examples = "  tracemortem save 4711 now.snapshot\n"
                  "  tracemortem save 4711 views.snapshot --force --include '*/views.py' --all-frames\n"
@@ -50,6 +56,11 @@ static const struct {
      "expression in the debugger's language. Options come before it, and \"--\" ends\n"
      "the options. Filters do not apply.\n",
      "Filters do not apply.\n"},
+    {"tm-object",
+     "The address may be anywhere inside an object's block. A plain number is used as\n"
+     "it is. Anything else is an expression in the debugger's language. Options come\n"
+     "before it, and \"--\" ends the options.\n",
+     "The address may be anywhere inside an object's block.\n"},
     {"tm-diff",
      "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
      "OLD. OLD and NEW may be of different processes: places are compared by file name\n"

@@ -183,7 +183,9 @@ def test_help_is_that_of_a_command_line(name):
     assert max(map(len, text.splitlines())) <= 80 and "--stop" in text
     assert not re.search("session's|debugger's language|current target", text)
     examples = text.split("Examples:\n")[1].split("\n\n")[0].splitlines()
-    assert examples and all(line.startswith(("  tracemortem %s " % name, "      ")) for line in examples)
+    assert examples[0].startswith("  tracemortem %s " % name) and all(
+        line.startswith(("  tracemortem ", "      ")) for line in examples
+    )
     assert run("help", name).stdout == text
 
 

@@ -25,6 +25,11 @@ ASKED = [
     "tm-traces --traceback -n 2",
     "tm-diff {old} {other} -n 5",
     "tm-verify",
+    "tm-object {block}",
+    "tm-holders {block}",
+    "tm-find --type 'service.*' -n 3",
+    "tm-threads",
+    "tm-leaks -n 2",
 ]
 
 
@@ -53,13 +58,17 @@ def test_every_command_is_asked():
 @pytest.mark.parametrize("kind", ["process", "core"])
 def test_answers_are_gdbs_bytes(kind, service, core, old):
     asked = [line for line in lines(service, old, core)]
-    asked = [re.sub(r"^(tm-traceback) (\S+) --json", r"\1 --json \2", line) for line in asked]
+    asked = [re.sub(r"^(tm-traceback|tm-object|tm-holders) (\S+) --json", r"\1 --json \2", line) for line in asked]
     options = {"pid": service.pid} if kind == "process" else {"core": core, "program": service.python}
     by_gdb = debuggers.answers("gdb", asked, **options)
     target = service.pid if kind == "process" else core
     for line, expected in zip(asked, by_gdb):
         outcome = run(*on_command_line(line, target))
         assert (outcome.status, outcome.stderr) == (0, ""), line
+        if kind == "process" and line.startswith("tm-leaks"):
+            # A running thread has no registers to know; a debugger knows those of a stopped one.
+            assert "the threads' registers are not known" in outcome.stdout or "json" in line
+            continue
         assert debuggers.without_private(outcome.stdout) == expected, line
 
 
