@@ -410,7 +410,11 @@ struct tm_root {
     uint64_t lost_frames; // frames kept as TM_CODE_UNKNOWN: no memory, or no code object
 
     uint64_t record_limit; // the greatest number of sites; the limits of the other records follow from it
-    uint64_t _reserved2[3];
+    uint32_t free_strings; // records that are free to be used again, of each kind
+    uint32_t free_codes;
+    uint32_t free_nodes;
+    uint32_t free_sites;
+    uint64_t _reserved2;
 
     struct tm_memory owned;  // written by holders of the main interpreter's lock
     struct tm_memory shared; // written atomically by all others
@@ -460,6 +464,7 @@ TM_PIN(tm_root, state, 152);
 TM_PIN(tm_root, tracked_index, 184);
 TM_PIN(tm_root, lost_blocks, 208);
 TM_PIN(tm_root, record_limit, 224);
+TM_PIN(tm_root, free_strings, 232);
 TM_PIN(tm_root, owned, 256);
 TM_PIN(tm_root, bytes, 384);
 TM_PIN(tm_root, resize, 3456);

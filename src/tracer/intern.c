@@ -93,6 +93,7 @@ static uint32_t next_free_string(uint32_t id)
 }
 
 static struct kind strings = {.array = offsetof(struct tm_root, strings),
+                              .free_count = offsetof(struct tm_root, free_strings),
                               .index.hash_of = string_hash,
                               .is_free = string_is_free,
                               .make_free = free_string,
@@ -204,6 +205,7 @@ static uint32_t next_free_code(uint32_t id)
 }
 
 static struct kind codes = {.array = offsetof(struct tm_root, codes),
+                            .free_count = offsetof(struct tm_root, free_codes),
                             .index.hash_of = code_hash,
                             .is_free = code_is_free,
                             .make_free = free_code,
@@ -344,6 +346,7 @@ static uint32_t next_free_node(uint32_t id)
 }
 
 static struct kind nodes = {.array = offsetof(struct tm_root, nodes),
+                            .free_count = offsetof(struct tm_root, free_nodes),
                             .index.hash_of = node_hash,
                             .is_free = node_is_free,
                             .make_free = free_node,
@@ -402,6 +405,7 @@ static uint32_t next_free_site(uint32_t id)
 }
 
 static struct kind sites = {.array = offsetof(struct tm_root, sites),
+                            .free_count = offsetof(struct tm_root, free_sites),
                             .index.hash_of = site_hash,
                             .is_free = site_is_free,
                             .make_free = free_site,
@@ -499,6 +503,11 @@ static void mark_all(struct intern_marks *marks)
         }
 }
 
+static uint64_t count_free(void)
+{
+    return (uint64_t)table->free_strings + table->free_codes + table->free_nodes + table->free_sites;
+}
+
 bool intern_collect(bool (*mark_roots)(struct marks *live_sites, struct marks *live_codes))
 {
     struct intern_marks marks = {0};
@@ -508,14 +517,13 @@ bool intern_collect(bool (*mark_roots)(struct marks *live_sites, struct marks *l
     if (collected) {
         mark_all(&marks);
         __atomic_fetch_add(&table->reuses, 1, __ATOMIC_SEQ_CST);
-        uint64_t free = sites.free_count + nodes.free_count + codes.free_count + strings.free_count;
+        uint64_t free = count_free();
         kind_sweep(&sites, &marks.sites, 0);
         kind_sweep(&nodes, &marks.nodes, TM_NODE_UNKNOWN);
         kind_sweep(&codes, &marks.codes, TM_CODE_UNKNOWN);
         kind_sweep(&strings, &marks.strings, TM_STRING_UNKNOWN);
         forget_line_starts();
-        free = sites.free_count + nodes.free_count + codes.free_count + strings.free_count - free;
-        collection_made(free > table->record_limit / 16);
+        collection_made(count_free() - free > table->record_limit / 16);
     }
     marks_deinit(&marks.sites);
     marks_deinit(&marks.nodes);

@@ -27,7 +27,7 @@ void collection_made(bool freed)
 
 static uint64_t live_count(const struct kind *kind)
 {
-    return kind_array(kind)->count - kind->free_count;
+    return kind_array(kind)->count - *kind_free_count(kind);
 }
 
 uint32_t kind_take(struct kind *kind, uint64_t limit)
@@ -44,7 +44,7 @@ uint32_t kind_take(struct kind *kind, uint64_t limit)
     if (id == 0)
         return table_append(array) == NULL ? 0 : (uint32_t)array->count;
     kind->free = kind->next_free(id);
-    kind->free_count--;
+    --*kind_free_count(kind);
     return id;
 }
 
@@ -53,7 +53,7 @@ static void free_record(struct kind *kind, uint32_t id)
     kind->make_free(id, kind->free);
     table_copy(kind_array(kind), id);
     kind->free = id;
-    kind->free_count++;
+    ++*kind_free_count(kind);
 }
 
 void kind_give_back(struct kind *kind, uint32_t id)

@@ -11,14 +11,14 @@
 #include "index.h"
 
 struct kind {
-    size_t array; // offset in the root
+    size_t array;      // offset in the root
+    size_t free_count; // offset of the root's number of free records
     struct index index;
     bool (*is_free)(uint32_t id);
     /** Make a record free, and keep in it the id of the next free one. What only it refers to is free, too. */
     void (*make_free)(uint32_t id, uint32_t next);
     uint32_t (*next_free)(uint32_t id);
-    uint32_t free; // the first free record; 0: there is none
-    uint64_t free_count;
+    uint32_t free;       // the first free record; 0: there is none
     uint64_t collect_at; // so many live records are worth a collection
 };
 
@@ -63,6 +63,12 @@ void kind_sweep(struct kind *kind, const struct marks *marks, uint32_t fixed);
 static inline struct tm_array *kind_array(const struct kind *kind)
 {
     return (struct tm_array *)((char *)table + kind->array);
+}
+
+/** How many of its records are free. */
+static inline uint32_t *kind_free_count(const struct kind *kind)
+{
+    return (uint32_t *)((char *)table + kind->free_count);
 }
 
 #endif

@@ -116,11 +116,12 @@ static void info_of_arrays(const struct tm_table *table, struct tm_info *info)
             tm_damage_merge(&info->damage, &arrays[i]->claimed);
     }
     info->tracer.leaves = table->map.leaf_records;
-    info->tracer.strings = table->strings.count - 1;
-    info->tracer.codes = table->codes.count - 1;
-    info->tracer.nodes = table->nodes.count - 1;
+    const struct tm_root *root = &table->place.root;
+    info->tracer.strings = tm_table_in_use(&table->strings, root->free_strings) - 1;
+    info->tracer.codes = tm_table_in_use(&table->codes, root->free_codes) - 1;
+    info->tracer.nodes = tm_table_in_use(&table->nodes, root->free_nodes) - 1;
     info->tracer.bytes = table->bytes.count - 1;
-    info->tracer.site_records = table->sites.count - 1;
+    info->tracer.site_records = tm_table_in_use(&table->sites, root->free_sites) - 1;
     info->tracer.full = tm_table_full(table);
     uint64_t limit = tm_table_record_limit(table);
     if (limit) {

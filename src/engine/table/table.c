@@ -191,6 +191,11 @@ uint64_t tm_table_record_limit(const struct tm_table *table)
     return limit <= TM_SITE_LIMIT ? limit : 0;
 }
 
+uint64_t tm_table_in_use(const struct tm_records *records, uint64_t free)
+{
+    return free < records->count ? records->count - free : 1;
+}
+
 uint32_t tm_table_full(const struct tm_table *table)
 {
     // The bytes of a name or of a line table are appended as a whole: so much room may be left where there is none.
@@ -198,11 +203,12 @@ uint32_t tm_table_full(const struct tm_table *table)
     uint64_t limit = tm_table_record_limit(table);
     if (!limit)
         return 0;
-    return (table->codes.count >= TM_CODES_LIMIT(limit) ? TM_FULL_CODES : 0) |
-           (table->strings.count >= TM_STRINGS_LIMIT(limit) ? TM_FULL_STRINGS : 0) |
-           (table->bytes.count + LEFT >= TM_BYTES_LIMIT(limit) ? TM_FULL_BYTES : 0) |
-           (table->nodes.count >= TM_NODES_LIMIT(limit) / 4 * 3 ? TM_FULL_NODES : 0) |
-           (table->sites.count >= limit / 4 * 3 ? TM_FULL_SITES : 0);
+    const struct tm_root *root = &table->place.root;
+    return (tm_table_in_use(&table->codes, root->free_codes) >= TM_CODES_LIMIT(limit) ? TM_FULL_CODES : 0) |
+           (tm_table_in_use(&table->strings, root->free_strings) >= TM_STRINGS_LIMIT(limit) ? TM_FULL_STRINGS : 0) |
+           (table->bytes.count + LEFT >= TM_BYTES_LIMIT(limit) && !root->free_strings ? TM_FULL_BYTES : 0) |
+           (tm_table_in_use(&table->nodes, root->free_nodes) >= TM_NODES_LIMIT(limit) / 4 * 3 ? TM_FULL_NODES : 0) |
+           (tm_table_in_use(&table->sites, root->free_sites) >= limit / 4 * 3 ? TM_FULL_SITES : 0);
 }
 
 struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *host, const struct tm_table **result)

@@ -51,6 +51,8 @@ struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *h
 
 /** The greatest number of sites, as the table says; 0: it does not say, or something absurd. */
 uint64_t tm_table_record_limit(const struct tm_table *table);
+/** How many records of an array are in use, the placeholder included, if so many are free as the root says. */
+uint64_t tm_table_in_use(const struct tm_records *records, uint64_t free);
 /** Which arrays have no more room: TM_FULL_*. */
 uint32_t tm_table_full(const struct tm_table *table);
 

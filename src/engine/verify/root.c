@@ -33,7 +33,7 @@ static void check_reserved(struct tm_verifier *verifier)
     const struct tm_root *root = verifier->root;
     const uint32_t flags =
         TM_ROOT_DEBUG_BUILD | TM_ROOT_FREE_THREADED | TM_ROOT_REUSE_EXACT | TM_ROOT_LEAN | TM_ROOT_REUSE_WAY;
-    if (root->_reserved0 || root->_reserved1 || !all_zero(root->_reserved2, sizeof(root->_reserved2)) ||
+    if (root->_reserved0 || root->_reserved1 || root->_reserved2 ||
         !all_zero(root->_reserved3, sizeof(root->_reserved3)) ||
         !all_zero(root->owned._reserved, sizeof(root->owned._reserved)) ||
         !all_zero(root->shared._reserved, sizeof(root->shared._reserved)))

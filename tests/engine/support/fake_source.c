@@ -154,7 +154,7 @@ void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t
 void fake_set_damage(struct fake *fake, uint64_t unreadable_records, uint64_t unreadable_bytes,
                      uint64_t corrupt_records, uint64_t first_address)
 {
-    fake->damage = (struct tm_damage){unreadable_records, unreadable_bytes, corrupt_records, first_address, 0, NULL};
+    fake->damage = (struct tm_damage){unreadable_records, unreadable_bytes, corrupt_records, first_address, 0, 0, NULL};
     fake->info.damage = fake->damage;
 }
 

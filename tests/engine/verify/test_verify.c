@@ -266,10 +266,10 @@ static void test_a_later_minor_version_may_use_what_was_reserved(void **state)
 static void test_a_damaged_root_is_named(void **state)
 {
     struct fixture *f = *state;
-    f->root->_reserved2[1] = 1;
+    f->root->_reserved2 = 1;
     f->root->shared._reserved[0] = 1;
     assert_named(f, "root at 0x%llx: a reserved field is not 0", IMAGE_ROOT + offsetof(struct tm_root, _reserved0));
-    f->root->_reserved2[1] = f->root->shared._reserved[0] = 0;
+    f->root->_reserved2 = f->root->shared._reserved[0] = 0;
     f->root->flags = 0x80;
     assert_named(f, "root at 0x%llx: unknown flags: 0x80", IMAGE_ROOT + offsetof(struct tm_root, flags));
     f->root->flags = 0;
