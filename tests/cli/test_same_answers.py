@@ -23,13 +23,15 @@ ASKED = [
     "tm-traceback -n 1 {block}",
     "tm-traces -n 5",
     "tm-traces --traceback -n 2",
-    "tm-diff {old} {other} -n 5",
-    "tm-verify",
+    "tm-top type,lineno -n 3",
+    "tm-top --type dict -n 3",
+    "tm-find --type list -n 3",
     "tm-object {block}",
     "tm-holders {block}",
-    "tm-find --type 'service.*' -n 3",
+    "tm-leaks -n 3",
     "tm-threads",
-    "tm-leaks -n 2",
+    "tm-diff {old} {other} -n 5",
+    "tm-verify",
 ]
 
 
@@ -58,6 +60,8 @@ def test_every_command_is_asked():
 @pytest.mark.parametrize("kind", ["process", "core"])
 def test_answers_are_gdbs_bytes(kind, service, core, old):
     asked = [line for line in lines(service, old, core)]
+    if kind == "process":  # which runs for the command line, so that nothing is known of its registers
+        asked = [line for line in asked if not line.startswith(("tm-holders", "tm-leaks"))]
     asked = [re.sub(r"^(tm-traceback|tm-object|tm-holders) (\S+) --json", r"\1 --json \2", line) for line in asked]
     options = {"pid": service.pid} if kind == "process" else {"core": core, "program": service.python}
     by_gdb = debuggers.answers("gdb", asked, **options)
