@@ -130,9 +130,10 @@ class _Process(_Reader, Memory):
 def _threads(inferior: Any) -> List[Thread]:
     """The threads of the selected inferior with their general registers; empty if not all are known. Selects another
     thread meanwhile."""
-    selected, frame = gdb.selected_thread(), gdb.selected_frame()
+    selected, frame = gdb.selected_thread(), None
     threads = []
     try:
+        frame = gdb.selected_frame()
         for thread in inferior.threads():
             thread.switch()
             newest = gdb.newest_frame()
@@ -143,8 +144,10 @@ def _threads(inferior: Any) -> List[Thread]:
     except (gdb.error, RuntimeError, OverflowError):
         return []
     finally:
-        selected.switch()
-        frame.select()
+        if selected is not None and selected.is_valid():
+            selected.switch()
+        if frame is not None and frame.is_valid():
+            frame.select()
     return threads
 
 

@@ -29,14 +29,18 @@ hardening := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 # What is built in one folder has the same bytes as what is built in another.
 same_bytes := -ffile-prefix-map='$(CURDIR)'=.
 engine_flags := $(common_flags) $(hardening) $(same_bytes) -include src/packaging/old_glibc.h
+# Empty with another C library, such as musl.
+glibc := $(shell $(CC) $(CPPFLAGS) -dM -E -include features.h -x c /dev/null | grep __GLIBC__)
+
 # Every allocation of the traced program goes through the tracer. With initial-exec it reaches its thread-local
-# variables without a call, and without interposition it calls its own functions directly.
-tracer_flags = $(engine_flags) -ftls-model=initial-exec -fno-semantic-interposition \
+# variables without a call, and without interposition it calls its own functions directly. musl refuses initial-exec in
+# a library that comes by dlopen(), as an imported tracer does.
+tracer_flags = $(engine_flags) $(if $(glibc),-ftls-model=initial-exec) -fno-semantic-interposition \
     -DTRACEMORTEM_VERSION='"$(version)"' $(python_include)
 
 # In an old glibc some functions are in these; in a new one they are empty. They are needed by name, so that they are
 # loaded into every program that the tracer is preloaded into. Only glibc has them.
-old_libraries = $(if $(shell $(CC) $(CPPFLAGS) -dM -E -include features.h -x c /dev/null | grep __GLIBC__), \
+old_libraries = $(if $(glibc), \
     -Wl$(comma)--push-state$(comma)--no-as-needed -l:libdl.so.2 -l:libpthread.so.0 -Wl$(comma)--pop-state, -lpthread)
 comma := ,
 

@@ -203,9 +203,38 @@ static struct tm_error *run(struct asking *asking)
     return error;
 }
 
+// --folder is a setting of a session.
+static struct tm_error *set_folder(struct asking *asking)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+    struct tm_request *request;
+    char *folder = asking->line->own.folder ? realpath(asking->line->own.folder, NULL) : NULL;
+
+    if (!asking->line->own.folder)
+        return NULL;
+    if (!folder)
+        return tm_error_create(TM_ERROR_USAGE, "--folder: there is no folder %s",
+                               tm_printable(asking->line->own.folder).text);
+    tm_text_add(&text, "folder ");
+    tm_add_quoted(&text, folder);
+    free(folder);
+    struct tm_error *error = tm_text_check(&text);
+    if (!error)
+        error = tm_request_create(asking->host.session, "tm-set", tm_text_string(&text), &request);
+    tm_text_deinit(&text);
+    if (error)
+        return error;
+    error = tm_request_run(request, NULL);
+    tm_request_destroy(request);
+    tm_text_clear(&asking->host.answer);
+    return error;
+}
+
 static struct tm_error *ask(struct asking *asking, const char *target)
 {
-    struct tm_error *error = create_request(asking);
+    struct tm_error *error = set_folder(asking);
+    if (!error)
+        error = create_request(asking);
     if (!error && tm_request_needs_target(asking->request))
         error = target ? tm_cli_target_open(target, &asking->current) : missing_target(asking->line->command);
     if (!error)

@@ -57,6 +57,7 @@ static const struct {
      "tracemalloc's Snapshot.dump(), or process ids. They may be of different\n"
      "processes, such as a worker and its master: places are compared by file name and\n"
      "line. "},
+    {NULL, "The opposite, after \"tm-set plain on\".\n", "The opposite, which is the default.\n"},
     {NULL, "number (of tm-filter, or null), inclusive,\n", "number (null), inclusive,\n"},
     {NULL,
      "exclusive filter. The session's filters (tm-filter) are applied first, then the\n"

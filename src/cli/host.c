@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 // Nanoseconds that a command may be silent, and between two looks of its progress.
 #define SILENT UINT64_C(500000000)
 #define BETWEEN UINT64_C(100000000)

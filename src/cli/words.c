@@ -16,7 +16,10 @@ const char tm_own_options_help[] = "      --stop\n"
                                    "        the process never paused.\n"
                                    "      --max-stop TIME\n"
                                    "        Let the process go after TIME, with or without an answer (default 200ms;\n"
-                                   "        also 2s, 1m).\n";
+                                   "        also 2s, 1m).\n"
+                                   "      --folder DIR\n"
+                                   "        The folder that relative names of source files begin in, if the target\n"
+                                   "        does not say it: a core never does.\n";
 
 const char tm_many_options_help[] =
     "      --children PID\n"
@@ -37,8 +40,8 @@ const char tm_every_options_help[] =
     "      --note KEY=VALUE\n"
     "        With --every: a fact of yours. May be repeated.\n";
 
-const char *const tm_own_option_names[] = {"--stop",  "--max-stop", "--children", "--name", "--cgroup",
-                                           "--every", "--keep",     "--note",     NULL};
+const char *const tm_own_option_names[] = {"--stop",   "--max-stop", "--folder", "--children", "--name",
+                                           "--cgroup", "--every",    "--keep",   "--note",     NULL};
 
 // ---------------------------------------------------------------------------------------------------------------
 // Values
@@ -134,6 +137,8 @@ static struct tm_error *take_own(struct tm_own_options *own, int count, char **w
         error = take_value("--max-stop", count, words, index, &value);
         if (!error && !tm_parse_time(value, &own->max_stop))
             error = bad_value("--max-stop", value, "a time, such as 200ms or 2s");
+    } else if (is_named(word, "--folder")) {
+        error = take_text("--folder", count, words, index, &own->folder);
     } else if (is_named(word, "--children")) {
         error = take_text("--children", count, words, index, &own->children);
     } else if (is_named(word, "--name")) {
@@ -209,8 +214,7 @@ void tm_command_line_deinit(struct tm_command_line *line)
     free(line->words);
 }
 
-// As a POSIX shell reads it.
-static void add_quoted(struct tm_text *text, const char *word)
+void tm_add_quoted(struct tm_text *text, const char *word)
 {
     bool plain = word[0] != '\0';
     for (const char *at = word; *at; at++)
@@ -240,7 +244,7 @@ struct tm_error *tm_command_line_text(const struct tm_command_line *line, struct
                 tm_text_add(text, " ");
             if (is_operand && line->words[i][0] == '-' && line->words[i][1])
                 tm_text_add(text, "-- ");
-            add_quoted(text, line->words[i]);
+            tm_add_quoted(text, line->words[i]);
         }
     }
     return tm_text_check(text);

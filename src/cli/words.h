@@ -13,6 +13,7 @@ struct tm_own_options {
     bool stop;
     uint64_t max_stop; // nanoseconds
     bool help;
+    const char *folder; // where relative names of source files begin
     const char *children, *name, *cgroup;
     uint64_t every;                   // nanoseconds; 0: once
     uint64_t keep;                    // snapshots
@@ -42,6 +43,9 @@ void tm_command_line_deinit(struct tm_command_line *line);
 
 /** The engine's words as one line for tm_request_create(), options first. */
 struct tm_error *tm_command_line_text(const struct tm_command_line *line, struct tm_text *text);
+
+/** Appends a word as a POSIX shell, and the engine, read it back. */
+void tm_add_quoted(struct tm_text *text, const char *word);
 
 /** "200ms", "2s", "1.5m": nanoseconds. False: it is not a time. */
 bool tm_parse_time(const char *word, uint64_t *result);

@@ -16,7 +16,8 @@
 enum { MOST_LINKS = 40 }; // as in Linux
 enum { LONGEST = 4 * PATH_MAX };
 
-static const char unknown_folder[] = "the core does not say which folder this name is relative to";
+static const char unknown_folder[] = "the core does not say which folder this name is relative to\nIf you know it: "
+                                     "--folder DIR";
 static const char out_of_reach[] = "its folder cannot be reached from here";
 
 static uint64_t when_changed(const struct stat *status)

@@ -7,6 +7,7 @@ import debuggers
 import looking
 import pytest
 from cli_command import run
+from selection import thorough
 
 COMMANDS = looking.engine.Engine().commands()
 OF_SESSIONS = ["tm-filter", "tm-set"]  # a command line has no session
@@ -67,6 +68,7 @@ def test_source_lines_of_the_program_are_shown(service):
     assert "\n    self.items = [bytes(1000 + i) for i in range(number)]\n" in outcome.stdout
 
 
+@thorough
 def test_saved_snapshots_are_gdbs_bytes(service, core, tmp_path):
     by_gdb, ours, ours_live = tmp_path / "gdb", tmp_path / "ours", tmp_path / "live"
     debuggers.answers("gdb", ["tm-save %s" % by_gdb], core=core, program=service.python)
@@ -78,6 +80,7 @@ def test_saved_snapshots_are_gdbs_bytes(service, core, tmp_path):
     assert run("top", ours, "-n", 1).stdout.splitlines()[0] == run("top", core, "-n", 1).stdout.splitlines()[0]
 
 
+@thorough
 @pytest.mark.parametrize("form", ["collapsed", "speedscope", "pprof", "json", "csv"])
 def test_exports_are_gdbs_bytes(form, service, core, tmp_path):
     by_gdb, ours = tmp_path / "gdb", tmp_path / "ours"

@@ -71,12 +71,16 @@ def test_files_below_another_root(tmp_path):
         assert "# the line that ran\n" in outcome.stdout and "another file" not in outcome.stdout
 
 
-def test_a_core_does_not_say_what_a_relative_name_is_relative_to(python, tmp_path):
-    with started(python, tmp_path) as process:
+def test_a_core_does_not_say_what_a_relative_name_is_relative_to_and_the_user_may(python, tmp_path):
+    (tmp_path / "own.py").write_text(PROGRAM)
+    code = "exec(compile(open('own.py').read(), 'own.py', 'exec'))"
+    environment = {"LD_PRELOAD": debuggers.TRACER, "TRACEMORTEM": "3"}
+    with debuggers.start_process([python, "-c", code], environment=environment, folder=tmp_path) as process:
+        assert "the line that ran" in run("top", process.pid, "-n", 1).stdout
         core = debuggers.gcore(process.pid, tmp_path / "x.core")
     outcome = run("top", core, "-n", 1)
-    if outcome.stdout.startswith("own.py:"):
-        assert "the core does not say which folder this name is relative to" in outcome.stderr
-        assert "\n    " not in outcome.stdout
-    else:  # from 3.9 on the script's name is absolute
-        assert "# the line that ran" in outcome.stdout
+    assert outcome.stdout.startswith("own.py:1: size=6836 KiB") and "\n    " not in outcome.stdout
+    assert "the core does not say which folder this name is relative to\nIf you know it: --folder DIR" in outcome.stderr
+    outcome = run("top", "--folder", tmp_path, core, "-n", 1)
+    assert "\n    kept = bytes(7000000)  # the line that ran\n" in outcome.stdout and outcome.stderr == ""
+    assert run("top", core, "--folder", "/no/such/folder").status == 2

@@ -111,7 +111,12 @@ def test_another_file_is_not_used(dumped, tmp_path, case):
             os.unlink(dumped.program)
         shutil.move(saved, dumped.program)
     assert isinstance(why, str)
-    wanted = {"other": "is not the file", "no build id": "cannot be compared", "gone": "is not here", "a pipe": "left out"}
+    wanted = {
+        "other": "is not the file",
+        "no build id": "cannot be compared",
+        "gone": "is not here",
+        "a pipe": "left out",
+    }
     assert wanted[case] in why, why
 
 

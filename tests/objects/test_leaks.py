@@ -114,7 +114,11 @@ def test_a_local_variable_is_named_with_its_function(leaking):
 
 @light(lambda any_python: is_newest(any_python))
 def test_it_is_the_same_everywhere(leaking):
-    commands = ["tm-leaks -n 5", "tm-holders %#x" % leaking.held["handler"], "tm-holders -d %#x" % leaking.held["extra"]]
+    commands = [
+        "tm-leaks -n 5",
+        "tm-holders %#x" % leaking.held["handler"],
+        "tm-holders -d %#x" % leaking.held["extra"],
+    ]
     commands += [command + " --json" for command in commands]
     first, other = [
         debuggers.answers(debugger, commands, program=leaking.python, core=leaking.core)

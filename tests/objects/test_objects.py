@@ -75,12 +75,8 @@ def test_an_address_inside_a_block_means_its_object(kinds):
 
 
 def test_what_is_no_object_is_called_so(kinds):
-    (ints,) = debuggers.answers(
-        "gdb", ["tm-find --type '<block>' -n 1 --json"], program=kinds.python, core=kinds.core
-    )
+    (ints,) = debuggers.answers("gdb", ["tm-find --type '<block>' -n 1 --json"], program=kinds.python, core=kinds.core)
     block = json.loads(ints)["objects"][0]["address"]
-    run = debuggers.run_gdb(
-        ["tm-object %#x" % block, "tm-object 16"], program=kinds.python, core=kinds.core
-    )
+    run = debuggers.run_gdb(["tm-object %#x" % block, "tm-object 16"], program=kinds.python, core=kinds.core)
     assert "no object is known at 0x10" in run.stderr
     assert "no object begins in it" in run.stdout

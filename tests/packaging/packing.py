@@ -75,7 +75,9 @@ def ask_lldb(pid, line, *commands, **environment):
 
 
 def copy_sources(folder):
-    shutil.copytree(ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__", "node_modules"))
+    shutil.copytree(
+        ROOT, str(folder), symlinks=True, ignore=shutil.ignore_patterns("build", ".git", "__pycache__", "node_modules")
+    )
 
 
 def _limit_memory():

@@ -238,13 +238,17 @@ def test_tables_are_known_by_what_they_are_wherever_a_linker_put_their_variables
     lines = ["tm-info --json", "tm-top --json -n 1"]
     with start_system_python(build, tmp_path) as process:
         core = debuggers.gcore(process.pid, tmp_path / "core")
-        asked = [debuggers.answers(debugger, lines, pid=process.pid) for debugger in debuggers.DEBUGGERS]
-        asked += [debuggers.answers(debugger, lines, core=core) for debugger in debuggers.DEBUGGERS]
+        live = [debuggers.answers(debugger, lines, pid=process.pid) for debugger in debuggers.DEBUGGERS]
         without = ["set debug-file-directory /nonexistent", "attach %d" % process.pid]
-        asked += [debuggers.answers("gdb", without + lines)[2:]]
+        live += [debuggers.answers("gdb", without + lines)[2:]]
+        dead = [debuggers.answers(debugger, lines, core=core) for debugger in debuggers.DEBUGGERS]
+    asked = live + dead
+    # A core lacks the program's own pages. If the heap lies near them, one of them may be the lock for all that is known.
+    assert [json.loads(info)["locked"] for info, _ in live] == [False] * 3
+    assert {json.loads(info).get("locked", "unknown") for info, _ in dead} <= {False, "unknown"}
     for info, top in asked:
         info, top = json.loads(info), json.loads(top)
-        assert (info["source"], info["tracing"], info["locked"]) == ("stock", True, False), info
+        assert (info["source"], info["tracing"]) == ("stock", True), info
         assert info["missing"]["first_address"] is None, info
         (row,) = top["statistics"]
         assert row["lineno"] == 1 and row["count"] >= 100

@@ -72,7 +72,9 @@ def files():
             yield place
         for folder, folders, names in os.walk(path):
             relative = os.path.relpath(folder, ROOT)
-            folders[:] = sorted(f for f in folders if f not in ("build", "node_modules") and os.path.join(relative, f) not in LEFT_OUT)
+            folders[:] = sorted(
+                f for f in folders if f not in ("build", "node_modules") and os.path.join(relative, f) not in LEFT_OUT
+            )
             for name in sorted(names):
                 if name.endswith(SUFFIXES) and os.path.join(relative, name) not in LEFT_OUT:
                     yield os.path.join(relative, name)

@@ -101,6 +101,9 @@ static void read_kind(struct flight *flight, const struct process *process, cons
     } else if (strcmp(name, "on_hash") == 0) {
         flight->kind = KIND_BIRTH;
         tracee_read(process, arguments[1], &flight->address, sizeof flight->address);
+    } else if (strcmp(name, "on_new_reference") == 0) {
+        flight->kind = KIND_BIRTH;
+        flight->address = arguments[0];
     } else if (strcmp(name, "on_event") == 0) {
         flight->kind = (uint32_t)arguments[1] == 0 ? KIND_BIRTH : KIND_NONE;
         flight->address = arguments[0];

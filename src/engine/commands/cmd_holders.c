@@ -53,8 +53,8 @@ static const char help[] =
             "                lineno (null: not traced) and, where known, name\n"
             "  retained_size, retained_count\n"
             "                what would be freed if it went: bytes and blocks\n"
-            "  direct        with --direct instead of path: the objects that refer to it, each as\n"
-            "                a step; direct_total; roots (whether something that is in no\n"
+            "  direct        with --direct instead of path: what refers to it, each thing\n"
+            "                as a step; direct_total; roots (whether something that is in no\n"
             "                block refers to it)\n"
             "  suspect       whether memory is missing that may hold references\n");
 

@@ -220,6 +220,52 @@ bool tm_target_is_moving(const struct tm_target *target)
     return ((const struct fake *)target)->moving;
 }
 
+// A fake has no memory: the commands about objects refuse it as they do a snapshot file.
+bool tm_target_is_file(const struct tm_target *target)
+{
+    (void)target;
+    return true;
+}
+
+uint64_t tm_target_symbol(const struct tm_target *target, const char *name)
+{
+    (void)target;
+    (void)name;
+    return 0;
+}
+
+bool tm_target_try_read(struct tm_target *target, uint64_t address, void *buffer, uint64_t length)
+{
+    (void)target;
+    (void)address;
+    (void)buffer;
+    return length == 0;
+}
+
+struct tm_error *tm_target_regions(const struct tm_target *target, struct tm_region **result, size_t *count)
+{
+    (void)target;
+    *result = NULL;
+    *count = 0;
+    return NULL;
+}
+
+struct tm_error *tm_target_threads(const struct tm_target *target, struct tm_thread **result, size_t *count)
+{
+    (void)target;
+    *result = NULL;
+    *count = 0;
+    return NULL;
+}
+
+struct tm_error *tm_target_modules(const struct tm_target *target, struct tm_module **result, size_t *count)
+{
+    (void)target;
+    *result = NULL;
+    *count = 0;
+    return NULL;
+}
+
 const char *tm_target_why_missing(const struct tm_target *target, uint64_t address)
 {
     (void)target, (void)address;
