@@ -127,10 +127,11 @@ def test_a_member_that_is_not_listed_does_not_fit(said):
 
 def test_exported_json_fits_the_schema(exported, tmp_path):
     asked = ["tm-export json %s/lines lineno --cumulative" % tmp_path]
+    asked += ["tm-export json %s/types type,traceback" % tmp_path]
     asked += ["tm-export json %s/own --mine '*/shop.py' --base %s" % (tmp_path, exported.path("old.core"))]
     debuggers.answers("gdb", asked, core=exported.path("new.core"))
     texts = [exported.read("json"), exported.read("json.diff"), (tmp_path / "lines").read_text()]
-    for text in texts + [(tmp_path / "own").read_text()]:
+    for text in texts + [(tmp_path / name).read_text() for name in ("own", "types")]:
         check(json.loads(text), file=True)
 
 

@@ -39,7 +39,7 @@ static const char help[] =
             "_diff for each number.\n"
             "\n"
             "KEY is for json and csv: traceback (the default: a row for each traceback and\n"
-            "domain), lineno, filename or function. --cumulative is for them too; the page\n"
+            "domain), or another key of tm-top. --cumulative is for them too; the page\n"
             "of html then begins with cumulative sizes. The pictures of the other formats\n"
             "are cumulative always.\n"
             "\n"

@@ -66,10 +66,19 @@ static struct tm_error *write_places(struct row_writer *writer, const struct tm_
     return error;
 }
 
+// Of a traceback the newest frame.
 static void write_csv_row(struct row_writer *writer, const struct tm_difference *row)
 {
     const struct tm_amount amount = amount_of(row);
-    tm_csv_place(&writer->sink->text, &row->place.frame, &amount, writer->compared);
+    bool typed = tm_key_has_type(writer->request->key);
+    const struct tm_frame *frame = NULL;
+
+    if (!tm_place_is_type(&row->place)) {
+        uint32_t count;
+        frame = tm_place_frames(&row->place, &count);
+        frame += count - 1;
+    }
+    tm_csv_place(&writer->sink->text, typed, row->place.type, frame, &amount, writer->compared);
 }
 
 struct tm_error *tm_export_places_csv(const struct tm_request *request, const struct tm_export_sides *sides,
@@ -78,7 +87,7 @@ struct tm_error *tm_export_places_csv(const struct tm_request *request, const st
     struct row_writer writer = {
         .request = request, .sink = sink, .compared = request->settings.base, .write = write_csv_row};
 
-    tm_csv_places_head(&sink->text, writer.compared);
+    tm_csv_places_head(&sink->text, tm_key_has_type(request->key), writer.compared);
     struct tm_error *error = write_places(&writer, sides);
     *rows = writer.rows;
     return error;

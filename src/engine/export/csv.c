@@ -72,16 +72,22 @@ static void add_head(struct tm_text *text, bool compared)
     tm_text_add(text, compared ? "size,size_diff,count,count_diff" : "size,count");
 }
 
-void tm_csv_places_head(struct tm_text *text, bool compared)
+void tm_csv_places_head(struct tm_text *text, bool typed, bool compared)
 {
     add_head(text, compared);
-    tm_text_add(text, ",filename,lineno,name\r\n");
+    tm_text_add(text, typed ? ",type,filename,lineno,name\r\n" : ",filename,lineno,name\r\n");
 }
 
-void tm_csv_place(struct tm_text *text, const struct tm_frame *frame, const struct tm_amount *amount, bool compared)
+void tm_csv_place(struct tm_text *text, bool typed, const struct tm_name *type, const struct tm_frame *frame,
+                  const struct tm_amount *amount, bool compared)
 {
     add_amount(text, amount, compared);
-    add_place(text, frame);
+    if (typed)
+        add_name(text, type);
+    if (frame)
+        add_place(text, frame);
+    else
+        tm_text_add(text, ",\"\",,\"\"");
     tm_text_add(text, "\r\n");
 }
 

@@ -28,9 +28,10 @@ struct tm_error *tm_export_speedscope(const struct tm_export *export, struct tm_
 
 /** A table with a head, largest first: RFC 4180, but that a cell which a spreadsheet would compute begins with "'". */
 struct tm_error *tm_export_csv(const struct tm_export *export, struct tm_sink *sink);
-/** The same for places: the head, then a row for each. */
-void tm_csv_places_head(struct tm_text *text, bool compared);
-void tm_csv_place(struct tm_text *text, const struct tm_frame *frame, const struct tm_amount *amount, bool compared);
+/** The same for places: the head, then a row for each. `typed`: with a cell for a type. Without a frame its cells are empty. */
+void tm_csv_places_head(struct tm_text *text, bool typed, bool compared);
+void tm_csv_place(struct tm_text *text, bool typed, const struct tm_name *type, const struct tm_frame *frame,
+                  const struct tm_amount *amount, bool compared);
 
 /**
  * The protocol buffer of pprof, which the sink compresses: live blocks and bytes, and what was ever allocated where the
