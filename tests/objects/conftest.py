@@ -4,25 +4,19 @@ Strategy: a program makes objects of many kinds, and a forked child of it, which
 are. The debuggers' answers about a core and about the process must agree.
 """
 
-import bisect
 import json
 import os
-import shlex
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [os.path.join(os.path.dirname(HERE), "support")]
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
+from object_programs import program  # noqa: E402
 
 PYTHONS = pythons.find()
-
-
-def program(name):
-    return os.path.join(HERE, "programs", name)
 
 
 def pytest_generate_tests(metafunc):
@@ -32,15 +26,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(
             "any_python", [python.path for python in known], ids=list(map(pythons.name, known)), scope="module"
         )
-
-
-def command_line(core, command):
-    """What the command line prints for a command of the debuggers, without the line about private memory."""
-    name, *rest = shlex.split(command)
-    words = [os.path.join(debuggers.BUILD, "bin", "tracemortem"), name[len("tm-") :], str(core)] + rest
-    run = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert run.returncode == 0, run
-    return debuggers.without_private(run.stdout.decode())
 
 
 @pytest.fixture(scope="session")
@@ -55,18 +40,6 @@ class Truth:
     def __init__(self, path):
         with open(path) as file:
             self.types = dict(map(json.loads, file))
-
-
-def in_blocks(objects, addresses):
-    """Of these addresses those that are in the blocks of tm-find's rows."""
-    ranges = sorted((row["address"], row["address"] + row["size"]) for row in objects)
-    starts = [start for start, _ in ranges]
-
-    def inside(address):
-        index = bisect.bisect_right(starts, address) - 1
-        return index >= 0 and address < ranges[index][1]
-
-    return {address for address in addresses if inside(address)}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import re
 
 import debuggers
 import pytest
-from conftest import command_line, program
+from object_programs import command_line, program
 from selection import is_newest, light
 
 SCRIPT = program("leaks.py")

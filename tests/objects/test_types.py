@@ -5,7 +5,7 @@ import json
 
 import debuggers
 import pytest
-from conftest import command_line, in_blocks
+from object_programs import command_line, in_blocks
 from selection import is_newest, light
 
 # What the forked child made or changed itself, in memory that is free in its parent; and a type of 3.8 and 3.9 that CPython

@@ -5,7 +5,7 @@ import re
 
 import debuggers
 import pytest
-from conftest import program
+from object_programs import program
 
 
 @pytest.fixture(scope="module")
