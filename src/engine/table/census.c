@@ -13,7 +13,7 @@
 
 static void count_block(struct tm_census *census, const struct tm_recorded_block *block)
 {
-    struct tm_count *count = &census->counts[block->site < census->limit ? block->site : 0];
+    struct tm_count *count = tm_counts_of(&census->counts, block->site);
     count->blocks++;
     count->bytes = tm_add_saturating(count->bytes, block->size);
 }
@@ -23,9 +23,9 @@ static struct tm_error *count_map(struct tm_census *census, const struct tm_tabl
     struct tm_walk walk;
     struct tm_error *error = tm_walk_init(&walk, &table->map, host, &census->damage);
     if (!error)
-        error = tm_walk_count(&walk, census->counts, census->limit);
-    for (uint32_t id = 0; !error && id < census->limit; id++)
-        census->bytes = tm_add_saturating(census->bytes, census->counts[id].bytes);
+        error = tm_walk_count(&walk, &census->counts);
+    for (uint32_t id = 0; !error && id <= census->counts.read; id++)
+        census->bytes = tm_add_saturating(census->bytes, census->counts.of[id].bytes);
     census->map_bytes = walk.gather.bytes;
     tm_walk_deinit(&walk);
     return error;
@@ -106,9 +106,11 @@ struct tm_error *tm_table_resize(const struct tm_table *table, const struct tm_h
 
 struct tm_error *tm_census_init(struct tm_census *census, const struct tm_table *table, const struct tm_host *host)
 {
-    *census = (struct tm_census){.limit = (uint32_t)table->sites.count};
-    census->counts = calloc(census->limit, sizeof(*census->counts));
-    if (!census->counts)
+    // No more memory than there are records, whatever the root says.
+    *census = (struct tm_census){
+        .counts = {.read = (uint32_t)tm_records_end(&table->sites), .limit = (uint32_t)table->sites.count}};
+    census->counts.of = calloc(census->counts.read + 1, sizeof(*census->counts.of));
+    if (!census->counts.of)
         return tm_error_no_memory();
     census->damage = table->leaves.damage;
     tm_damage_merge(&census->damage, &table->map.damage);
@@ -128,6 +130,6 @@ struct tm_error *tm_census_init(struct tm_census *census, const struct tm_table 
 
 void tm_census_deinit(struct tm_census *census)
 {
-    free(census->counts);
-    *census = (struct tm_census){.counts = NULL};
+    free(census->counts.of);
+    census->counts.of = NULL;
 }

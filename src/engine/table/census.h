@@ -12,8 +12,7 @@
 struct tm_table;
 
 struct tm_census {
-    struct tm_count *counts; // by site id; [0]: of blocks without a site
-    uint32_t limit;          // one past the greatest id
+    struct tm_counts counts;
     uint64_t bytes;          // of all blocks but those inside realloc(), which the root does not count
     uint64_t map_bytes;      // that grids and lists take
     struct tm_damage damage; // what of the map is not in it

@@ -481,6 +481,19 @@ uint64_t tm_records_skip(const struct tm_records *records, uint64_t id)
     return id < records->count ? id : records->count;
 }
 
+uint64_t tm_records_end(const struct tm_records *records)
+{
+    for (unsigned k = TM_ARRAY_CHUNKS; records->loaded && k-- > 0;) {
+        const struct tm_records_chunk *chunk = &records->chunks[k];
+        for (uint64_t number = chunk->count; number-- > 0;) {
+            uint64_t end = chunk_first(records, k) + ((number + 1) << records->piece_shift);
+            if (chunk->pieces[number].bytes)
+                return end < records->count ? end : records->count;
+        }
+    }
+    return 1;
+}
+
 const void *tm_records_peek(const struct tm_records *records, uint64_t id)
 {
     if (!records->loaded || id == 0 || id >= records->count)

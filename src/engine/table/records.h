@@ -82,6 +82,9 @@ const void *tm_records_peek(const struct tm_records *records, uint64_t id);
  */
 uint64_t tm_records_skip(const struct tm_records *records, uint64_t id);
 
+/** One past the last id whose record may be there, of a loaded array: at least 1. */
+uint64_t tm_records_end(const struct tm_records *records);
+
 /** The address of record `id` in the target, 0 if it has none. */
 uint64_t tm_records_address(const struct tm_records *records, uint64_t id);
 

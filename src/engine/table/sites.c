@@ -123,7 +123,7 @@ struct tm_error *tm_sites_load(struct tm_table *table, const struct tm_host *hos
         return NULL;
     tm_damage_merge(damage, &table->census->damage);
     struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = table->sites.array_address};
-    tm_damage_add(damage, &flaw, table->census->counts[0].blocks); // which have no site
+    tm_damage_add(damage, &flaw, table->census->counts.of[0].blocks); // which have no site
     return NULL;
 }
 
@@ -151,8 +151,8 @@ static void count_current(struct tm_site_cursor *cursor)
     cursor->size = cursor->counters.allocated - cursor->counters.freed;
     cursor->counters_lost = cursor->count > TM_COUNTER_LIMIT || cursor->size > TM_COUNTER_LIMIT;
     if (table->census) {
-        cursor->count = table->census->counts[cursor->id].blocks;
-        cursor->size = table->census->counts[cursor->id].bytes;
+        cursor->count = table->census->counts.of[cursor->id].blocks;
+        cursor->size = table->census->counts.of[cursor->id].bytes;
     }
     cursor->liveness = liveness_of(cursor);
 }

@@ -416,16 +416,16 @@ struct tm_error *tm_walk_next(struct tm_walk *walk, bool *found, struct tm_recor
 // ---------------------------------------------------------------------------------------------------------------
 // Counting
 
-static inline void count(struct tm_count *counts, uint32_t limit, uint32_t site, uint64_t size)
+static inline void count(const struct tm_counts *counts, uint32_t site, uint64_t size)
 {
-    struct tm_count *at = &counts[site < limit ? site : 0];
+    struct tm_count *at = tm_counts_of(counts, site);
     at->blocks++;
     at->bytes += size;
 }
 
 // Counts all blocks of the current unit's grid but the last, which becomes the pending one. The blocks of a grid do not
 // reach into each other.
-static void count_grid(struct tm_walk *walk, struct tm_count *counts, uint32_t limit)
+static void count_grid(struct tm_walk *walk, const struct tm_counts *counts)
 {
     struct tm_walk_leaf *leaf = walk->leaf;
     const struct tm_grid *grid = &leaf->grid;
@@ -452,10 +452,10 @@ static void count_grid(struct tm_walk *walk, struct tm_count *counts, uint32_t l
             report_corrupt(walk, TM_WALK_BAD_SLOT, bad.address);
             continue;
         }
-        count(counts, limit, slot & TM_SLOT_SITE_MASK, size ? size : most);
+        count(counts, slot & TM_SLOT_SITE_MASK, size ? size : most);
     }
     if (walk->has_pending)
-        count(counts, limit, walk->pending.site, walk->pending.size);
+        count(counts, walk->pending.site, walk->pending.size);
     walk->has_pending = true;
     walk->pending = last;
     leaf->slot = grid->slots;
@@ -470,22 +470,22 @@ static bool is_grid_alone(const struct tm_walk *walk)
     return leaf->has_grid && !has_entries && (!walk->has_pending || end <= leaf->grid.start);
 }
 
-static void count_unit(struct tm_walk *walk, struct tm_count *counts, uint32_t limit)
+static void count_unit(struct tm_walk *walk, const struct tm_counts *counts)
 {
     struct tm_recorded_block next;
     if (is_grid_alone(walk)) {
-        count_grid(walk, counts, limit);
+        count_grid(walk, counts);
         return;
     }
     while (next_in_unit(walk, &next)) {
         if (settle(walk, next.address))
-            count(counts, limit, walk->pending.site, walk->pending.size);
+            count(counts, walk->pending.site, walk->pending.size);
         walk->has_pending = true;
         walk->pending = next;
     }
 }
 
-struct tm_error *tm_walk_count(struct tm_walk *walk, struct tm_count *counts, uint32_t limit)
+struct tm_error *tm_walk_count(struct tm_walk *walk, const struct tm_counts *counts)
 {
     for (;;) {
         bool more;
@@ -494,11 +494,11 @@ struct tm_error *tm_walk_count(struct tm_walk *walk, struct tm_count *counts, ui
             return error;
         if (!more)
             break;
-        count_unit(walk, counts, limit);
+        count_unit(walk, counts);
         walk->leaf->unit++;
     }
     if (walk->has_pending)
-        count(counts, limit, walk->pending.site, walk->pending.size);
+        count(counts, walk->pending.site, walk->pending.size);
     walk->has_pending = false;
     return NULL;
 }

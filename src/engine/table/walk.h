@@ -61,10 +61,21 @@ struct tm_count {
     uint64_t bytes;
 };
 
-/**
- * Count all blocks by their sites, instead of tm_walk_next(): the same blocks, in a fraction of the time. counts[id] is for
- * ids below `limit`, and counts[0] for all others.
- */
-struct tm_error *tm_walk_count(struct tm_walk *walk, struct tm_count *counts, uint32_t limit);
+/** Counts by site. */
+struct tm_counts {
+    struct tm_count *of; // by site id; [0]: of blocks without a site; [read]: of sites that could not be read
+    uint32_t read;       // one past the last id whose record could be read
+    uint32_t limit;      // one past the greatest id
+};
+
+static inline struct tm_count *tm_counts_of(const struct tm_counts *counts, uint32_t site)
+{
+    if (site < counts->read)
+        return &counts->of[site];
+    return &counts->of[site < counts->limit ? counts->read : 0];
+}
+
+/** Count all blocks by their sites, instead of tm_walk_next(): the same blocks, in a fraction of the time. */
+struct tm_error *tm_walk_count(struct tm_walk *walk, const struct tm_counts *counts);
 
 #endif
