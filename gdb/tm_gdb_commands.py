@@ -32,13 +32,6 @@ _shells: List[Shell] = []  # this gdb's shell, once its commands are registered
 _settings: List[tm_gdb_values.Settings] = []  # likewise
 
 
-class _Quiet(tm_gdb_target.Gdb):
-    """For completion: nothing is said while a line is typed."""
-
-    def warn(self, text: str) -> None:
-        pass
-
-
 class Command(gdb.Command):
     """One command of the engine's list. gdb takes the help from the instance's __doc__."""
 
@@ -62,7 +55,9 @@ class Command(gdb.Command):
     def complete(self, text: str, word: str | None) -> Any:
         """A list of words, or one of gdb's ways to complete."""
         last = "" if not text or text[-1].isspace() else text.split()[-1]
-        words = [found for found in self._shell.complete(_Quiet(), self._name, text) if found.startswith(last)]
+        quiet = tm_gdb_target.Gdb()
+        quiet.warn = lambda text: None  # type: ignore  # nothing is said while a line is typed
+        words = [found for found in self._shell.complete(quiet, self._name, text) if found.startswith(last)]
         if words:
             # gdb's word may begin later than the shell's: at a "/" or a ":".
             return [found[len(last) - len(word or "") :] for found in words]

@@ -118,6 +118,11 @@ void tm_target_destroy(struct tm_target *target)
     free(target);
 }
 
+void tm_target_set_moving(struct tm_target *target, bool moving)
+{
+    (void)target, (void)moving;
+}
+
 uint64_t tm_target_started(const struct tm_target *target)
 {
     (void)target;
@@ -139,6 +144,12 @@ const char *tm_command_help(const char *command)
 {
     (void)command;
     return "Probe.\n\nUsage: see probe_engine.c\n";
+}
+
+enum tm_word_kind tm_command_word(const char *command, const char *const *words, size_t index)
+{
+    (void)command, (void)words, (void)index;
+    return (enum tm_word_kind)0;
 }
 
 const char *tm_complete(struct tm_session *session, const char *command, const char *line, struct tm_target *current)

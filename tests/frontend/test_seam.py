@@ -228,7 +228,7 @@ GDB_STATE = "\n".join(
     [
         "python print('STATE', [(i.num, i.pid) for i in gdb.inferiors()], gdb.selected_inferior().num,"
         " gdb.selected_thread() and gdb.selected_thread().num,"
-        " gdb.selected_thread() and (gdb.selected_frame().level(), gdb.selected_frame().name()),"
+        " gdb.selected_thread() and (gdb.selected_frame().pc(), gdb.selected_frame().name()),"
         " [gdb.parameter(name) for name in ('may-call-functions', 'may-write-memory', 'language', 'width',"
         " 'suppress-cli-notifications', 'confirm')])"
     ]
