@@ -10,6 +10,8 @@ import pytest
 from object_programs import command_line, program
 from selection import is_newest, light
 
+pytestmark = light(lambda any_python: is_newest(any_python))
+
 SCRIPT = program("leaks.py")
 with open(SCRIPT) as source:
     LINES = {
@@ -112,7 +114,6 @@ def test_a_local_variable_is_named_with_its_function(leaking):
     assert path["retained_count"] == 2 and path["path"][-1]["address"] == leaking.held["local"]
 
 
-@light(lambda any_python: is_newest(any_python))
 def test_it_is_the_same_everywhere(leaking):
     commands = [
         "tm-leaks -n 5",

@@ -4,6 +4,9 @@ import json
 
 import debuggers
 import pytest
+from selection import is_newest, light
+
+pytestmark = light(lambda any_python: is_newest(any_python))
 
 
 @pytest.fixture(scope="module")

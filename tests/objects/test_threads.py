@@ -6,6 +6,9 @@ import re
 import debuggers
 import pytest
 from object_programs import program
+from selection import is_newest, light
+
+pytestmark = light(lambda any_python: is_newest(any_python))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ import pytest
 from object_programs import command_line, in_blocks
 from selection import is_newest, light
 
+pytestmark = light(lambda any_python: is_newest(any_python))
+
 # What the forked child made or changed itself, in memory that is free in its parent; and a type of 3.8 and 3.9 that CPython
 # never makes ready, so that nothing tells it from other memory.
 OF_THE_CHILD = {"_thread.lock", "_thread.RLock", "str", "list", "tuple", "dict", "builtin_function_or_method", "int"}
@@ -114,7 +116,6 @@ def test_traces_of_a_type_are_its_blocks(kinds):
     assert traces["total_size"] == objects["total_size"] > 0
 
 
-@light(lambda any_python: is_newest(any_python))
 def test_it_is_the_same_everywhere(kinds):
     address = kinds.known["both"][0]
     commands = ["tm-top type", "tm-top type,lineno -n 5", "tm-object %#x" % address, "tm-find --type *Both -n 3"]
