@@ -12,7 +12,7 @@ static struct tm_error *open_objects(struct tm_look *look, const struct tm_reque
 {
     const struct tm_host *host = &request->session->host;
     const char *type = request->settings.type;
-    struct tm_source *source;
+    struct tm_source *source = NULL;
 
     memset(look, 0, sizeof(*look));
     struct tm_error *error = type ? tm_pattern_create(type, strlen(type), &look->type) : NULL;

@@ -354,15 +354,22 @@ static bool show_float(struct show *show, uint64_t address)
 // ---------------------------------------------------------------------------------------------------------------
 // Members
 
+static struct tm_error *tell(tm_member_visitor visit, void *context, struct tm_member member)
+{
+    // cppcheck-suppress returnDanglingLifetime ; the visitor returns an error and no member
+    return visit(context, &member);
+}
+
 static struct tm_error *visit_words(struct tm_objects *objects, uint64_t items, uint64_t count, uint64_t most,
                                     tm_member_visitor visit, void *context)
 {
     struct tm_error *error = NULL;
+    struct tm_member member;
     for (uint64_t i = 0; !error && i < count && i < most; i++) {
-        struct tm_member member = {.has_index = true, .index = i};
+        member = (struct tm_member){.has_index = true, .index = i};
         if (!tm_objects_word(objects, items + 8 * i, &member.value))
             return tm_objects_check(objects);
-        error = visit(context, &member);
+        error = tell(visit, context, member);
     }
     return error;
 }
@@ -381,7 +388,7 @@ static struct tm_error *visit_dict(struct tm_objects *objects, const struct tm_d
         if (attributes && tm_string_read(objects, member.key, name, sizeof(name)))
             member.attribute = name;
         ++*shown;
-        error = visit(context, &member);
+        error = tell(visit, context, member);
     }
     return error;
 }
@@ -403,7 +410,7 @@ static struct tm_error *visit_set(struct tm_objects *objects, uint64_t address, 
             !tm_objects_word(objects, table + i * TM_SET_ENTRY + 8, &hash) || member.value == 0 || hash == UINT64_MAX)
             continue; // empty, or its item was removed
         shown++;
-        error = visit(context, &member);
+        error = tell(visit, context, member);
     }
     return error;
 }
@@ -425,7 +432,7 @@ static struct tm_error *visit_deque(struct tm_objects *objects, uint64_t address
         }
         if (!tm_objects_word(objects, block + 8 * (1 + index), &member.value))
             break;
-        error = visit(context, &member);
+        error = tell(visit, context, member);
     }
     return error;
 }
@@ -455,7 +462,7 @@ static struct tm_error *visit_slots(struct tm_objects *objects, const struct tm_
                 !tm_objects_word(objects, object->address + offset, &member.value) || member.value == 0)
                 continue;
             ++*shown;
-            error = visit(context, &member);
+            error = tell(visit, context, member);
         }
         if (error)
             break;
