@@ -122,6 +122,8 @@ static struct tm_error *check_strings(struct tm_verifier *verifier)
     while (next(&cursor)) {
         struct tm_string string;
         memcpy(&string, cursor.bytes, sizeof(string));
+        if (string.position == TM_POSITION_FREE)
+            continue; // the record is free
         check_string(verifier, cursor.id, &string);
         verifier->result->strings++;
     }
@@ -232,6 +234,8 @@ static struct tm_error *check_codes(struct tm_verifier *verifier)
     while (next(&cursor)) {
         struct tm_code code;
         memcpy(&code, cursor.bytes, sizeof(code));
+        if (code.filename == 0)
+            continue; // the record is free
         check_code(verifier, cursor.id, &code);
         verifier->result->codes++;
     }
@@ -278,6 +282,9 @@ static bool check_frame(struct tm_verifier *verifier, uint64_t id, const struct 
     if (!bytes)
         return false;
     memcpy(&code, bytes, sizeof(code));
+    if (code.filename == 0)
+        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "the record of its code object, %" PRIu32 ", is free",
+                          node->code);
     if (node->code != TM_CODE_UNKNOWN && node->instruction >= 0 && (uint32_t)node->instruction >= code.code_length) {
         TM_VERIFY_DAMAGED(verifier, nodes, "node", id,
                           "its instruction is at %" PRId32 " of %" PRIu32 " bytes of code object %" PRIu32,

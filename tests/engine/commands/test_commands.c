@@ -422,13 +422,13 @@ static void test_info_leaves_out_what_a_source_does_not_hold(void **state)
         "Python:            3.9 to 3.11\n"
         "table:             stock, CPython's own tracemalloc, at 0x7f0000100000, found by search\n"
         "unreadable:        3 records lost (the table was being changed)\n");
-    assert_string_equal(
-        harness_run(harness, "tm-info", "--json"),
-        "{\"command\": \"tm-info\", \"json_version\": 1, \"state\": \"tracing\", \"tracing\": true, \"traced_memory\": 1000, "
-        "\"blocks\": 2, \"sites_live\": 1, \"domains\": 1, \"python_version\": \"3.9 to 3.11\", "
-        "\"free_threaded\": false, \"source\": \"stock\", \"found_by\": \"search\", \"table_address\": "
-        "139637977776128, \"missing\": {\"unreadable_records\": 0, \"unreadable_bytes\": 0, "
-        "\"corrupt_records\": 0, \"torn_records\": 3, \"first_address\": null}}\n");
+    assert_string_equal(harness_run(harness, "tm-info", "--json"),
+                        "{\"command\": \"tm-info\", \"json_version\": 1, \"state\": \"tracing\", \"tracing\": true, "
+                        "\"traced_memory\": 1000, "
+                        "\"blocks\": 2, \"sites_live\": 1, \"domains\": 1, \"python_version\": \"3.9 to 3.11\", "
+                        "\"free_threaded\": false, \"source\": \"stock\", \"found_by\": \"search\", \"table_address\": "
+                        "139637977776128, \"missing\": {\"unreadable_records\": 0, \"unreadable_bytes\": 0, "
+                        "\"corrupt_records\": 0, \"torn_records\": 3, \"first_address\": null}}\n");
     fake_info(harness->fake)->lock = TM_LOCK_HELD;
     assert_contains(harness_run(harness, "tm-info", ""), "lock:              held: ");
     assert_contains(harness_run(harness, "tm-info", "--json"), "\"locked\": true, ");

@@ -313,8 +313,8 @@ static void test_damaged_strings_are_named(void **state)
     STRING(f, 3)->length = 1u << 30;
     assert_named(f, "string 3 at 0x%llx: its 1073741824 bytes, from position", string_at(f, 3));
     *STRING(f, 3) = good;
-    STRING(f, 3)->position = UINT64_MAX;
-    assert_named(f, "string 3 at 0x%llx: its 13 bytes, from position 18446744073709551615 on, are not inside a chunk",
+    STRING(f, 3)->position = UINT64_MAX - 1;
+    assert_named(f, "string 3 at 0x%llx: its 13 bytes, from position 18446744073709551614 on, are not inside a chunk",
                  string_at(f, 3));
     *STRING(f, 3) = good;
     unsigned char *byte = image_at(f->image, image_record_address(&f->table, &f->root->bytes, good.position), 1);
