@@ -123,7 +123,7 @@ static struct tm_error *check_strings(struct tm_verifier *verifier)
         struct tm_string string;
         memcpy(&string, cursor.bytes, sizeof(string));
         if (string.position == TM_POSITION_FREE)
-            continue;
+            continue; // the record is free
         check_string(verifier, cursor.id, &string);
         verifier->result->strings++;
     }
@@ -282,6 +282,9 @@ static bool check_frame(struct tm_verifier *verifier, uint64_t id, const struct 
     if (!bytes)
         return false;
     memcpy(&code, bytes, sizeof(code));
+    if (code.filename == 0)
+        TM_VERIFY_DAMAGED(verifier, nodes, "node", id, "the record of its code object, %" PRIu32 ", is free",
+                          node->code);
     if (node->code != TM_CODE_UNKNOWN && node->instruction >= 0 && (uint32_t)node->instruction >= code.code_length) {
         TM_VERIFY_DAMAGED(verifier, nodes, "node", id,
                           "its instruction is at %" PRId32 " of %" PRIu32 " bytes of code object %" PRIu32,
