@@ -6,6 +6,7 @@ import re
 import debuggers
 import pytest
 from e2e_programs import program
+from selection import thorough
 
 # Makes every command say how many bytes it read from the target.
 COUNT_BYTES = """python
@@ -16,6 +17,13 @@ def count(self, *arguments):
     leave(self, *arguments)
 engine.Target.__exit__ = count
 end"""
+
+
+@pytest.fixture(scope="module")
+def full_million(python):
+    """The same in the full profile."""
+    with debuggers.start_traced_process(python, program("million.py"), frames=25, environment={"TRACEMORTEM_DETAIL": "full"}) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +49,25 @@ def test_a_traceback_reads_less_than_64_KiB(million, where):
     assert 0 < count < 64 << 10
 
 
-def test_the_top_is_read_from_the_sites_not_from_the_blocks(million):
-    count, text = read_by("tm-top --json", pid=million.pid)
+def read_by_top(process):
+    """How many bytes it reads."""
+    count, text = read_by("tm-top --json", pid=process.pid)
     answer = json.loads(text)
     here = answer["statistics"][0]
     with open(program("million.py")) as file:
         assert "# here" in file.read().splitlines()[here["lineno"] - 1]
     assert here["count"] == 1000000
-    # The slots of a million blocks take 8 MB and more.
-    assert count < 4 << 20
+    return count
+
+
+@thorough
+def test_the_top_is_read_from_the_sites_not_from_the_blocks(full_million):
+    # The slots of a million blocks alone take 4 MB.
+    assert read_by_top(full_million) < 4 << 20
+
+
+def test_the_lean_top_reads_few_bytes_a_block(million):
+    assert read_by_top(million) < 6 << 20
 
 
 # By how many KiB a command makes the debugger's own memory grow.

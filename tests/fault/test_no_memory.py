@@ -50,17 +50,18 @@ def run_with_failure(counted, fail_mmap, which):
 
 def test_any_one_mmap_may_fail_and_all_is_recorded_or_counted(counted, fail_mmap):
     assert counted.calls > 10
-    untraced = lossy = 0
+    untraced = 0
     for call in range(1, counted.calls + 1):
         info = run_with_failure(counted, fail_mmap, str(call))
         untraced += info is None
-        lossy += info is not None and info["lost_blocks"] > 0
-    assert untraced == 4 and lossy > 0  # the table itself; the stack's frames, its entries and transitions
+    # The table, the map's directory; the stack's places, frames, entries and transitions.
+    assert untraced == 6
 
 
 @pytest.mark.parametrize("part", ["early", "half", "late"])
 def test_all_mmap_from_one_on_may_fail_and_all_is_recorded_or_counted(counted, fail_mmap, part):
-    first = {"early": 5, "half": counted.calls // 2, "late": counted.calls - 2}[part]
+    # After those without which nothing is traced. The last calls are for tables that may stay as they are.
+    first = {"early": 8, "half": counted.calls // 2, "late": counted.calls * 3 // 4}[part]
     info = run_with_failure(counted, fail_mmap, "%d+" % first)
     assert info["lost_blocks"] > 0
 
