@@ -39,7 +39,9 @@ def service(python, tmp_path_factory):
     """A traced process that waits. `block` is the address of an object that its line 4 allocated."""
     script = tmp_path_factory.mktemp("service") / "service.py"
     script.write_text(SERVICE)
-    with debuggers.start_traced_process(python, script, frames=5, environment={"TRACEMORTEM_DETAIL": "full"}) as process:
+    with debuggers.start_traced_process(
+        python, script, frames=5, environment={"TRACEMORTEM_DETAIL": "full"}
+    ) as process:
         process.block = int(process.first_line)
         process.script = str(script)
         process.python = python

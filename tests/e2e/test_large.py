@@ -22,7 +22,9 @@ end"""
 @pytest.fixture(scope="module")
 def full_million(python):
     """The same in the full profile."""
-    with debuggers.start_traced_process(python, program("million.py"), frames=25, environment={"TRACEMORTEM_DETAIL": "full"}) as process:
+    with debuggers.start_traced_process(
+        python, program("million.py"), frames=25, environment={"TRACEMORTEM_DETAIL": "full"}
+    ) as process:
         yield process
 
 

@@ -73,7 +73,7 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_TOTAL                                                        \
     "total_nframe (frames of the whole stack; null: more than\n"                  \
     "                are kept, and not counted: see detail in tm-info --json),\n" \
-    "                older_frames_missing (if they cannot be read),\n" \
+    "                older_frames_missing (if they cannot be read),\n"            \
     "                "
 #define TM_HELP_JSON_PLACES                                                            \
     TM_HELP_JSON_FRAMES                                                                \
@@ -117,9 +117,9 @@ void tm_complete_keys(struct tm_text *candidates);
 #define TM_HELP_JSON_PRIVATE                                                                 \
     "  private       where known: kind (\"resident\", \"in the core\", \"mapped\"), size,\n" \
     "                and its parts traced, tracer (at most), other (null: not known)\n"
-#define TM_HELP_JSON_MISSING                                                     \
-    "unreadable_records, unreadable_bytes, corrupt_records,\n"                   \
-    "                torn_records (lost because the table was being changed),\n" \
+#define TM_HELP_JSON_MISSING                                                         \
+    "unreadable_records, unreadable_bytes, corrupt_records,\n"                       \
+    "                torn_records (lost because the table was being changed),\n"     \
     "                first_address (null: nothing is missing), why (where known);\n" \
     "                if there are any, partial_tracebacks (without older frames)\n"
 

@@ -31,7 +31,8 @@ static void test_options(void **state)
 {
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
-          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--plain\n--no-plain\n--"
+          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--plain\n--no-"
+          "plain\n--"
           "json\n--"
           "output\n--"
           "help\n-n\n-s\n-c\n-h\n");

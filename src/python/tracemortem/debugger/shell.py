@@ -257,7 +257,9 @@ class Shell(Host):
         path = os.path.abspath(os.path.expanduser(text))
         file = OutputFile(path, kind != Operand.OUTPUT)
         if any(isinstance(other, OutputFile) and other.path == file.path for other in others):
-            raise OutputError("%s cannot hold both what the command writes and its answer\nGive --output another name" % text)
+            raise OutputError(
+                "%s cannot hold both what the command writes and its answer\nGive --output another name" % text
+            )
         if kind == Operand.ANSWER and is_snapshot(path):
             raise OutputError("%s is a snapshot, so it is not replaced\nGive another name" % printable(path))
         return stack.enter_context(file)
