@@ -523,7 +523,7 @@ bool intern_collect(bool (*mark_roots)(struct marks *live_sites, struct marks *l
         kind_sweep(&codes, &marks.codes, TM_CODE_UNKNOWN);
         kind_sweep(&strings, &marks.strings, TM_STRING_UNKNOWN);
         forget_line_starts();
-        collection_made(count_free() - free > table->record_limit / 16);
+        collection_made(count_free() - free > table->record_limit / 64);
     }
     marks_deinit(&marks.sites);
     marks_deinit(&marks.nodes);

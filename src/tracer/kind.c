@@ -30,13 +30,25 @@ static uint64_t live_count(const struct kind *kind)
     return kind_array(kind)->count - *kind_free_count(kind);
 }
 
+/** Whether the records have doubled since the last collection. */
+static bool is_worth_it(const struct kind *kind, uint64_t live)
+{
+    return live >= 2 * kind->live_then + LEAST_WORTH && !profile_now->counts_sites;
+}
+
+/** Whether little room is left: an eighth of all, and half of what there was after the last collection. */
+static bool is_short(const struct kind *kind, uint64_t live, uint64_t limit)
+{
+    return live >= limit - limit / 8 && live - kind->live_then >= limit - live;
+}
+
 uint32_t kind_take(struct kind *kind, uint64_t limit)
 {
     struct tm_array *array = kind_array(kind);
     uint64_t live = live_count(kind);
     if (live >= limit)
         return collection_wanted(), 0;
-    if (live >= kind->collect_at + LEAST_WORTH && !profile_now->counts_sites)
+    if (is_worth_it(kind, live) || is_short(kind, live, limit))
         collection_is_due = true;
     if (!index_reserve(&kind->index))
         return 0;
@@ -103,5 +115,5 @@ void kind_sweep(struct kind *kind, const struct marks *marks, uint32_t fixed)
         }
         free_record(kind, id);
     }
-    kind->collect_at = 2 * live_count(kind);
+    kind->live_then = live_count(kind);
 }

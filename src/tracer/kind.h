@@ -18,13 +18,13 @@ struct kind {
     /** Make a record free, and keep in it the id of the next free one. What only it refers to is free, too. */
     void (*make_free)(uint32_t id, uint32_t next);
     uint32_t (*next_free)(uint32_t id);
-    uint32_t free;       // the first free record; 0: there is none
-    uint64_t collect_at; // so many live records are worth a collection
+    uint32_t free;      // the first free record; 0: there is none
+    uint64_t live_then; // records that were live after the last collection
 };
 
 /** Whether dead records should be collected, at the next safe moment. */
 extern bool collection_is_due;
-/** There was no room for something: after so many times, a collection is due in each profile. */
+/** There was no room for something. After so many times, a collection is due. */
 void collection_wanted(void);
 /** A collection has been made; `freed`: it has made room. */
 void collection_made(bool freed);

@@ -172,7 +172,7 @@ void table_copy(struct tm_array *array, uint64_t id)
 bool table_append_bytes(const void *bytes, uint32_t length, unsigned step, tm_position *position)
 {
     struct tm_array *array = &table->bytes;
-    uint64_t start = (array->count + step - 1) / step * step;
+    uint64_t start = (array->count + step - 1) / step * step; // a chunk has a multiple of that
     for (;;) {
         struct record_place place = place_of(array, start);
         if (!make_chunk(array, place.chunk))
@@ -181,7 +181,7 @@ bool table_append_bytes(const void *bytes, uint32_t length, unsigned step, tm_po
             memcpy((char *)(uintptr_t)array->chunk[place.chunk] + place.index, bytes, length);
             copy_records(array, start, length);
             *position = start;
-            __atomic_store_n(&array->count, start + length, __ATOMIC_RELEASE);
+            __atomic_store_n(&array->count, (start + length + step - 1) / step * step, __ATOMIC_RELEASE);
             return true;
         }
         start += place.room; // on to the next chunk, which is at least as large as all before it

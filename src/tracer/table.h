@@ -39,7 +39,7 @@ void *table_append(struct tm_array *array);
 uint32_t table_publish(struct tm_array *array);
 /** A record has changed: so does its copy, if there is one. Holding the lock. */
 void table_copy(struct tm_array *array, uint64_t id);
-/** Copy bytes to the end of `bytes`, at a multiple of `step`. False: no memory. Holding the lock. */
+/** Copy bytes to the end of `bytes`, where they take a multiple of `step`. False: no memory. Holding the lock. */
 bool table_append_bytes(const void *bytes, uint32_t length, unsigned step, tm_position *position);
 /** Copy bytes to a place that nothing refers to. Holding the lock. */
 void table_write_bytes(tm_position position, const void *bytes, uint32_t length);

@@ -57,3 +57,29 @@ def test_a_full_table_shortens_tracebacks_and_says_how_many(python, frames):
     assert len(tracebacks) == TURNS <= here[0]["count"] <= TURNS + 2  # and the list itself
     assert info["shortened"] >= shortened
     assert (0 < shortened < TURNS) == (frames == 25)
+
+
+GENERATED, KEPT_OF = 20000, 1000
+
+
+# There is room for 2000 code objects and as many names. The full profile collects only when that is used up.
+@pytest.mark.parametrize("detail", ["lean", "full"])
+def test_code_objects_that_come_and_go_leave_room_for_others(detail):
+    with fault_support.start(
+        NEWEST_PYTHON,
+        "generated.py",
+        [str(GENERATED)],
+        frames=5,
+        TRACEMORTEM_RECORDS=str(RECORDS),
+        TRACEMORTEM_DETAIL=detail,
+    ) as process:
+        assert process.first_line == str(GENERATED // KEPT_OF)
+        info = fault_support.check_table(process.pid)
+        verdict = looking.answer("tm-verify", pid=process.pid)
+        rows = looking.answer("tm-top lineno -n 1000 --include generated_*", pid=process.pid)["statistics"]
+        fault_support.finish(process)
+    assert verdict["damaged"] == 0 and verdict["full"] == [] and info["lost_frames"] == 0
+    assert info["codes"] < RECORDS // 4 and info["strings"] < RECORDS // 4
+    blocks = {row["filename"]: row for row in rows if row["lineno"] == 3 and row["size"] > 5000}
+    assert set(blocks) == {"generated_%d.py" % number for number in range(0, GENERATED, KEPT_OF)}
+    assert all(row["count"] == 1 for row in blocks.values())
