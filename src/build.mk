@@ -48,6 +48,7 @@ ifdef DEBUG
 tracer_sources += $(selfcheck_sources)
 tracer_flags += -DTRACEMORTEM_SELFCHECK
 tracer_checker := $(BUILD)/lib/libchecker.a
+tracer_checker_libraries := $(engine_libraries)
 tracer_link_flags := -Wl,--exclude-libs,ALL
 endif
 
@@ -140,9 +141,10 @@ $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
 $(TRACER): $(call objects,$(tracer_sources) $(layout_sources)) $(tracer_checker)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(tracer_link_flags) $(LDFLAGS) -o $@ $^ $(old_libraries)
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,-z,relro $(tracer_link_flags) $(LDFLAGS) -o $@ $^ $(tracer_checker_libraries) \
+	    $(old_libraries)
 
-$(BUILD)/lib/libchecker.a: $(call objects,$(engine_sources))
+$(BUILD)/lib/libchecker.a: $(call objects,$(engine_sources)) $(BUILD)/obj/page.o
 	$(archive)
 
 $(BUILD)/python/%: src/python/%

@@ -19,15 +19,36 @@ struct variable {
     const char *name;
     uint64_t least, most, preset;
     const char *meaning, *note;
+    bool is_cut; // a greater number is taken as `most`
 };
 
-static const struct variable frame_limit = {"TRACEMORTEM", 0, FRAME_LIMIT_MAX, 0, "a number of frames", " (0: off)"};
-static const struct variable reuse = {"TRACEMORTEM_REUSE", REUSE_FORGET, REUSE_EXACT_UNCHANGED,
-                                      REUSE_EXACT,         "a number",   ""};
-static const struct variable records = {"TRACEMORTEM_RECORDS", RECORDS_LEAST,       RECORDS_MOST,
-                                        RECORDS_DEFAULT,       "a number of sites", ""};
+static const struct variable frame_limit = {
+    .name = "TRACEMORTEM", .most = FRAME_LIMIT_MAX, .meaning = "a number of frames", .note = " (0: off)"};
+static const struct variable reuse = {.name = "TRACEMORTEM_REUSE",
+                                      .least = REUSE_FORGET,
+                                      .most = REUSE_EXACT_UNCHANGED,
+                                      .preset = REUSE_EXACT,
+                                      .meaning = "a number",
+                                      .note = ""};
+static const struct variable records = {.name = "TRACEMORTEM_RECORDS",
+                                        .least = RECORDS_LEAST,
+                                        .most = RECORDS_MOST,
+                                        .preset = RECORDS_DEFAULT,
+                                        .meaning = "a number of sites",
+                                        .note = "",
+                                        .is_cut = true};
 // The launcher asks for tracing by a variable of its own. So TRACEMORTEM remains as it was.
-static const struct variable launch = {"TRACEMORTEM_LAUNCH", 1, FRAME_LIMIT_MAX, 0, "a number of frames", ""};
+static const struct variable launch = {
+    .name = "TRACEMORTEM_LAUNCH", .least = 1, .most = FRAME_LIMIT_MAX, .meaning = "a number of frames", .note = ""};
+
+/** Once a process. */
+static void say_cut(const struct variable *variable)
+{
+    static bool said;
+    if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+        say("%s: the greatest number is %llu; continuing with that", variable->name,
+            (unsigned long long)variable->most);
+}
 
 /** False: the variable is nonsense, and `value` its default. */
 static bool read_number(const struct variable *variable, uint64_t *value)
@@ -41,12 +62,16 @@ static bool read_number(const struct variable *variable, uint64_t *value)
         if (*at < '0' || *at > '9')
             return false;
         number = number * 10 + (uint64_t)(*at - '0');
-        if (number > variable->most)
+        if (number > variable->most && !variable->is_cut)
             return false;
+        if (number > variable->most)
+            number = variable->most + 1; // more digits do not make it less
     }
     if (number < variable->least)
         return false;
-    *value = number;
+    *value = number <= variable->most ? number : variable->most;
+    if (number > variable->most)
+        say_cut(variable);
     return true;
 }
 

@@ -59,7 +59,8 @@ enum {
 };
 
 /** The least, default and greatest limit for the number of sites; TRACEMORTEM_RECORDS in the environment sets it. */
-enum { RECORDS_LEAST = 1 << 10, RECORDS_DEFAULT = 1 << 21, RECORDS_MOST = TM_SITE_LIMIT / 2 };
+enum { RECORDS_LEAST = 1 << 10, RECORDS_DEFAULT = 1 << 21, RECORDS_MOST = 4000000 };
+_Static_assert(RECORDS_MOST < TM_SITE_LIMIT, "a few sites more are made when there is no room");
 
 /** The address of record `id` < count of an array of records of `size` bytes. */
 static inline void *table_record(const struct tm_array *array, uint64_t id, unsigned first_shift, size_t size)

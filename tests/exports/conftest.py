@@ -24,7 +24,9 @@ def exported(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("exported"))
     formats = [name for name in FORMATS if name != "html" or has_page()]
     python, script = pythons.find()[-1].path, os.path.join(HERE, "programs", "shop.py")
-    with debuggers.start_traced_process(python, script, frames=25) as process:
+    with debuggers.start_traced_process(
+        python, script, frames=25, environment={"TRACEMORTEM_DETAIL": "full"}
+    ) as process:
         old = debuggers.gcore(process.pid, os.path.join(folder, "old.core"))
         process.tell()
         process.ready()
