@@ -47,14 +47,32 @@ static bool mark_roots(struct marks *live_sites, struct marks *live_codes)
     return !counter_any_in_flight();
 }
 
+// Where other threads are hardly ever at rest, marking may be in vain again and again. So after each failure we wait for
+// twice as many occasions.
+enum { FIRST_WAIT = 1 << 10, LAST_WAIT = 1 << 24 };
+static unsigned next_wait = FIRST_WAIT, waiting;
+
+static void wait_after(bool collected)
+{
+    waiting = collected ? 0 : next_wait;
+    next_wait = collected ? FIRST_WAIT : next_wait < LAST_WAIT ? 2 * next_wait : LAST_WAIT;
+}
+
 bool collect(void)
 {
     // Without a global lock, the other threads would have to be held, and this one is inside an update.
-    if (cpython.facts->free_threaded || __atomic_load_n(&paused, __ATOMIC_SEQ_CST) != 0 || counter_any_in_flight())
+    if (cpython.facts->free_threaded || __atomic_load_n(&paused, __ATOMIC_SEQ_CST) != 0)
+        return false;
+    if (waiting > 0) {
+        waiting--;
+        return false;
+    }
+    if (counter_any_in_flight())
         return false;
     table_lock();
     bool collected = intern_collect(mark_roots);
     table_unlock();
+    wait_after(collected);
     if (collected)
         stack_forget_ids();
     return collected;
