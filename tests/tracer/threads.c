@@ -282,7 +282,7 @@ static void *clear(void *argument)
         tracing_clear();
 #ifdef FREE_THREADED
         tracing_stop();
-        tracing_start(4, profile_now == &profile_lean ? &profile_full : &profile_lean);
+        tracing_start(4, &profile_full);
 #endif
     }
     return NULL;
