@@ -51,7 +51,8 @@ static void unwatch_references(void)
 
 static enum birth_way watch_new_references(void)
 {
-    if (!stock_begin())
+    // To start the stock tracer is to have its hooks for a moment. A thread of another interpreter would be inside them.
+    if (cpython_others_may_run() || !stock_begin())
         return BIRTHS_MISSED;
     enum birth_way found = environment_reuse() == REUSE_EXACT ? new_reference_take() : BIRTHS_BY_TABLE;
     stock_callback = watching;

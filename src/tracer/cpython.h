@@ -200,6 +200,12 @@ static inline bool cpython_frames_are_known(void)
 bool cpython_own_frames_are_known(void);
 #define CPYTHON_STRANGE_FRAMES "the frames of this CPython differ from those of its version (a modified build?)"
 
+/** Whether threads may run that the calling thread's lock does not hold off: from 3.12 on each interpreter may have its own. */
+static inline bool cpython_others_may_run(void)
+{
+    return !cpython.facts->lock_is_global && PyInterpreterState_Head() != PyInterpreterState_Main();
+}
+
 /** Read up to a page of memory that may be absent. False: it is absent, or the system cannot say. */
 bool cpython_read(const void *address, void *buffer, size_t length);
 

@@ -113,6 +113,34 @@ static struct hook *own_hook(int domain)
     return &hooks[profile_now->number - 1][domain];
 }
 
+/** Our hook of another profile that this allocator is; NULL: it is none. Without a global lock such hooks stay. */
+static const struct hook *hook_of_other_profile(const PyMemAllocatorEx *allocator, int domain)
+{
+    for (int profile = 0; profile < PROFILES; profile++)
+        if (allocator->malloc == hooks_of_families[cpython.family][profile].allocators[domain].malloc)
+            return &hooks[profile][domain];
+    return NULL;
+}
+
+static bool same_allocator(const PyMemAllocatorEx *a, const PyMemAllocatorEx *b)
+{
+    return a->ctx == b->ctx && a->malloc == b->malloc && a->calloc == b->calloc && a->realloc == b->realloc &&
+           a->free == b->free;
+}
+
+/**
+ * Remember what our hook wraps. Other threads may be inside the hooks that are installed, of one profile or the other, so
+ * what they read is not written again: a hook that was never installed gets it, too.
+ */
+static void wrap(int domain, const PyMemAllocatorEx *inner)
+{
+    for (int profile = 0; profile < PROFILES; profile++)
+        if (hooks[profile][domain].inner.malloc == NULL)
+            hooks[profile][domain].inner = *inner;
+    if (!same_allocator(&own_hook(domain)->inner, inner))
+        own_hook(domain)->inner = *inner;
+}
+
 /** Our hook of a domain, which is to wrap `inner`. */
 static PyMemAllocatorEx own_allocator(int domain, const PyMemAllocatorEx *inner)
 {
@@ -147,8 +175,11 @@ void hooks_install(void)
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &inner);
         if (is_ours(&inner, domain) || ends_in_hook(&inner, domain))
             continue;
+        const struct hook *other = hook_of_other_profile(&inner, domain);
+        if (other != NULL)
+            inner = other->inner;
         PyMemAllocatorEx own = own_allocator(domain, &inner);
-        own_hook(domain)->inner = inner;
+        wrap(domain, &inner);
         PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own);
     }
     watched_set_free(hooks_now()->allocators[PYMEM_DOMAIN_OBJ].free);

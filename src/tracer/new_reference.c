@@ -121,12 +121,6 @@ static int on_new_reference(uintptr_t object)
     return NO_TRACE;
 }
 
-/** Whether other threads may be calling the function now. From 3.12 on each interpreter may have a lock of its own. */
-static bool others_may_call(void)
-{
-    return !cpython.facts->lock_is_global && PyInterpreterState_Head() != PyInterpreterState_Main();
-}
-
 static bool try_out_again(void)
 {
     return is_it(function);
@@ -134,13 +128,13 @@ static bool try_out_again(void)
 
 enum birth_way new_reference_take(void)
 {
-    if (entry.at != NULL && (others_may_call() || !entry_restore(&entry))) // it could not be undone before
+    if (entry.at != NULL && (cpython_others_may_run() || !entry_restore(&entry))) // it could not be undone before
         return BIRTHS_BY_ENTRY;
     entries = cpython.facts->stock_table == STOCK_TABLE_3_8 ? STOCK_ENTRIES_3_8 : STOCK_ENTRIES_3_9;
     function = find_function();
     if (function == NULL)
         return BIRTHS_BY_TABLE;
-    if (!others_may_call() && entry_redirect(&entry, function, (void *)on_new_reference))
+    if (!cpython_others_may_run() && entry_redirect(&entry, function, (void *)on_new_reference))
         return BIRTHS_BY_ENTRY;
     return tables_lock_skip(try_out_again) ? BIRTHS_BY_SLOTS : BIRTHS_BY_TABLE;
 }
@@ -149,7 +143,7 @@ void new_reference_give_back(void)
 {
     if (function == NULL)
         return;
-    bool alone = !others_may_call();
+    bool alone = !cpython_others_may_run();
     tables_lock_restore(alone);
     if (alone)
         entry_restore(&entry);

@@ -114,15 +114,24 @@ const char *fake_version(void)
 {
     return VERSION;
 }
+// CPython sets its allocators while other threads call them. That is its affair, so here each word is set and read at once,
+// and in no order that our hooks could rely on.
+enum { ALLOCATOR_WORDS = sizeof(PyMemAllocatorEx) / sizeof(uintptr_t) };
+static void copy_allocator(PyMemAllocatorEx *to, const PyMemAllocatorEx *from)
+{
+    for (int i = 0; i < ALLOCATOR_WORDS; i++)
+        __atomic_store_n((uintptr_t *)to + i, __atomic_load_n((const uintptr_t *)from + i, __ATOMIC_RELAXED),
+                         __ATOMIC_RELAXED);
+}
 FAKE void fake_get(int domain, PyMemAllocatorEx *allocator) __asm__("PyMem_GetAllocator");
 void fake_get(int domain, PyMemAllocatorEx *allocator)
 {
-    *allocator = allocators[domain];
+    copy_allocator(allocator, &allocators[domain]);
 }
 FAKE void fake_set(int domain, PyMemAllocatorEx *allocator) __asm__("PyMem_SetAllocator");
 void fake_set(int domain, PyMemAllocatorEx *allocator)
 {
-    allocators[domain] = *allocator;
+    copy_allocator(&allocators[domain], allocator);
 }
 FAKE void fake_get_arenas(PyObjectArenaAllocator *allocator) __asm__("PyObject_GetArenaAllocator");
 void fake_get_arenas(PyObjectArenaAllocator *allocator)
@@ -246,14 +255,15 @@ static void step(struct worker *worker)
 {
     unsigned at = draw(worker, BLOCKS);
     int domain = worker->held[at].block != NULL ? worker->held[at].domain : (int)draw(worker, 3);
-    PyMemAllocatorEx *allocator = &allocators[domain];
+    PyMemAllocatorEx allocator;
+    fake_get(domain, &allocator);
     size_t size = draw(worker, 4) == 0 ? draw(worker, 300000) : draw(worker, 600);
     if (worker->held[at].block == NULL) {
-        worker->held[at].block = allocator->malloc(allocator->ctx, size);
+        worker->held[at].block = allocator.malloc(allocator.ctx, size);
     } else if (draw(worker, 2) == 0) {
-        worker->held[at].block = allocator->realloc(allocator->ctx, worker->held[at].block, size);
+        worker->held[at].block = allocator.realloc(allocator.ctx, worker->held[at].block, size);
     } else {
-        allocator->free(allocator->ctx, worker->held[at].block);
+        allocator.free(allocator.ctx, worker->held[at].block);
         worker->held[at].block = NULL;
     }
     worker->held[at].size = size;
@@ -269,9 +279,12 @@ static void *work(void *argument)
             move_on(worker);
         step(worker);
     }
-    for (int i = 0; freeing && i < BLOCKS; i++)
+    for (int i = 0; freeing && i < BLOCKS; i++) {
+        PyMemAllocatorEx allocator;
+        fake_get(worker->held[i].domain, &allocator);
         if (worker->held[i].block != NULL)
-            allocators[worker->held[i].domain].free(allocators[worker->held[i].domain].ctx, worker->held[i].block);
+            allocator.free(allocator.ctx, worker->held[i].block);
+    }
     return NULL;
 }
 
@@ -282,7 +295,7 @@ static void *clear(void *argument)
         tracing_clear();
 #ifdef FREE_THREADED
         tracing_stop();
-        tracing_start(4, &profile_full);
+        tracing_start(4, profile_now == &profile_lean ? &profile_full : &profile_lean);
 #endif
     }
     return NULL;

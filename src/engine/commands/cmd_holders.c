@@ -58,14 +58,6 @@ static const char help[] =
             "                block refers to it)\n"
             "  suspect       whether memory is missing that may hold references\n");
 
-static struct tm_error *prepare(struct tm_request *request)
-{
-    if (request->words.count == 0)
-        return tm_usage_error(request->command->name, "missing address. Usage: ", "tm-holders ADDRESS|EXPRESSION", "");
-    tm_request_take_address(request, request->words.items[0]);
-    return NULL;
-}
-
 struct answer {
     struct tm_request *request;
     struct tm_look look;
@@ -442,6 +434,6 @@ const struct tm_command tm_command_holders = {
     .options = TM_OPTION_TABLE(options),
     .takes_expression = true,
     .needs_target = true,
-    .prepare = prepare,
+    .prepare = tm_request_take_address,
     .run = run,
 };

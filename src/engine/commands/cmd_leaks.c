@@ -365,13 +365,6 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     return error;
 }
 
-static void complete(const struct tm_session *session, const struct tm_words *before, struct tm_text *candidates)
-{
-    (void)session;
-    if (before->count == 0)
-        tm_complete_keys(candidates);
-}
-
 const struct tm_command tm_command_leaks = {
     .name = "tm-leaks",
     .help = help,
@@ -379,5 +372,5 @@ const struct tm_command tm_command_leaks = {
     .needs_target = true,
     .prepare = prepare,
     .run = run,
-    .complete = complete,
+    .complete = tm_complete_key_first,
 };

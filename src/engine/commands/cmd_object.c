@@ -42,14 +42,6 @@ static const char help[] = TM_HELP("Show the Python object at an address.", "tm-
                                    "  block         address, size, domain; null: not traced\n"
                                    "  " TM_HELP_JSON_FRAMES "\n");
 
-static struct tm_error *prepare(struct tm_request *request)
-{
-    if (request->words.count == 0)
-        return tm_usage_error(request->command->name, "missing address. Usage: ", "tm-object ADDRESS|EXPRESSION", "");
-    tm_request_take_address(request, request->words.items[0]);
-    return NULL;
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 // Text
 
@@ -300,6 +292,6 @@ const struct tm_command tm_command_object = {
     .options = TM_OPTION_TABLE(options),
     .takes_expression = true,
     .needs_target = true,
-    .prepare = prepare,
+    .prepare = tm_request_take_address,
     .run = run,
 };

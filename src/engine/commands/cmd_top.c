@@ -278,13 +278,6 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     return error;
 }
 
-static void complete(const struct tm_session *session, const struct tm_words *before, struct tm_text *candidates)
-{
-    (void)session;
-    if (before->count == 0)
-        tm_complete_keys(candidates);
-}
-
 const struct tm_command tm_command_top = {
     .name = "tm-top",
     .help = help,
@@ -292,5 +285,5 @@ const struct tm_command tm_command_top = {
     .needs_target = true,
     .prepare = prepare,
     .run = run,
-    .complete = complete,
+    .complete = tm_complete_key_first,
 };

@@ -39,18 +39,12 @@ static const char help[] = TM_HELP("Show which block contains an address, and th
 
 static struct tm_error *prepare(struct tm_request *request)
 {
-    if (request->words.count == 0)
-        return tm_usage_error(request->command->name, "missing address. Usage: ", "tm-traceback ADDRESS|EXPRESSION",
-                              "");
-
     const struct tm_defaults *defaults = &request->session->defaults;
     if (!request->settings.has_limit && defaults->has_frames) {
         request->settings.has_limit = true;
         request->settings.limit = defaults->frames;
     }
-
-    tm_request_take_address(request, request->words.items[0]);
-    return NULL;
+    return tm_request_take_address(request);
 }
 
 struct answer {

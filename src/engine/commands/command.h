@@ -43,6 +43,8 @@ extern const char tm_help_topic[];
 const struct tm_command *tm_command_find(const char *name);
 /** For complete(): list the keys. */
 void tm_complete_keys(struct tm_text *candidates);
+/** As complete(), of a command whose first word is a key. */
+void tm_complete_key_first(const struct tm_session *session, const struct tm_words *before, struct tm_text *candidates);
 
 // The parts of a help text. Lines have at most 80 columns.
 #define TM_HELP(summary, usage, body, options, after) \

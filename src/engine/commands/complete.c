@@ -83,6 +83,13 @@ void tm_complete_keys(struct tm_text *candidates)
         tm_text_printf(candidates, "%s\n", tm_key_name((enum tm_key)i));
 }
 
+void tm_complete_key_first(const struct tm_session *session, const struct tm_words *before, struct tm_text *candidates)
+{
+    (void)session;
+    if (before->count == 0)
+        tm_complete_keys(candidates);
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // The target's domains
 

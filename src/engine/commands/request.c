@@ -42,13 +42,18 @@ void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind,
         request->unresolved[request->unresolved_count++] = (struct tm_unresolved){.kind = kind, .text = text};
 }
 
-void tm_request_take_address(struct tm_request *request, const char *text)
+struct tm_error *tm_request_take_address(struct tm_request *request)
 {
+    const char *name = request->command->name;
+    if (request->words.count == 0)
+        return tm_usage_error(name, "missing address. Usage: ", name, " ADDRESS|EXPRESSION");
+    const char *text = request->words.items[0];
     // Most debuggers read 010 as 8, so the debugger evaluates it. It also evaluates numbers that are too large.
     bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9';
     request->has_address = !octal && tm_word_number(text, &request->address);
     if (!request->has_address)
         tm_request_add_unresolved(request, TM_OPERAND_EXPRESSION, text);
+    return NULL;
 }
 
 static const char number_as_key[] = "\": -n takes the number of rows, as in -n 5";

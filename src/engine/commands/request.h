@@ -54,8 +54,9 @@ struct tm_request {
 
 /** For prepare(): have the front end resolve this word. */
 void tm_request_add_unresolved(struct tm_request *request, enum tm_operand kind, const char *text);
-/** For prepare(): take a number as the address, and have the front end evaluate anything else. */
-void tm_request_take_address(struct tm_request *request, const char *text);
+/** For prepare(): take the first word as the address if it is a number, and have the front end evaluate anything else.
+ * TM_ERROR_USAGE if there is no word. */
+struct tm_error *tm_request_take_address(struct tm_request *request);
 /** For prepare(): set the key that this word names. TM_ERROR_USAGE if it names no key. */
 struct tm_error *tm_request_set_key(struct tm_request *request, const char *word);
 /** For prepare(): TM_ERROR_USAGE if --cumulative cannot be used with the key or with --mine. */
