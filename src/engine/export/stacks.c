@@ -124,6 +124,13 @@ static struct tm_error *add_group(struct tm_stacks *stacks, struct last *last, c
         numbers = made;
     }
     *stack = (struct tm_stack){.frames = numbers, .depth = traceback->count, .domain = group->domain};
+    if (group->estimate.samples) {
+        stack->estimates = tm_arena_allocate(&stacks->arena, TM_SIDES * sizeof(*stack->estimates));
+        if (!stack->estimates)
+            return tm_error_no_memory();
+        memset(stack->estimates, 0, TM_SIDES * sizeof(*stack->estimates));
+        stack->estimates[side] = group->estimate;
+    }
     stack->amount.size[side] = group->size;
     stack->amount.count[side] = group->count;
     tm_amount_add(&stacks->total, &stack->amount);
@@ -240,6 +247,17 @@ bool tm_stacks_same_frames(const struct tm_stack *a, const struct tm_stack *b)
            (a->frames == b->frames || memcmp(a->frames, b->frames, a->depth * sizeof(*a->frames)) == 0);
 }
 
+static void merge(struct tm_stack *stack, const struct tm_stack *more)
+{
+    tm_amount_add(&stack->amount, &more->amount);
+    if (!stack->estimates) {
+        stack->estimates = more->estimates;
+    } else if (more->estimates) {
+        for (unsigned side = 0; side < TM_SIDES; side++)
+            tm_estimate_add(&stack->estimates[side], &more->estimates[side]);
+    }
+}
+
 static void merge_equal(struct tm_stacks *stacks)
 {
     size_t kept = 0;
@@ -247,7 +265,7 @@ static void merge_equal(struct tm_stacks *stacks)
     for (size_t i = 0; i < stacks->count; i++) {
         struct tm_stack *stack = stacks->items[i], *before = kept > 0 ? stacks->items[kept - 1] : NULL;
         if (before && before->domain == stack->domain && tm_stacks_same_frames(before, stack))
-            tm_amount_add(&before->amount, &stack->amount);
+            merge(before, stack);
         else
             stacks->items[kept++] = stack;
     }

@@ -39,6 +39,7 @@ struct tm_stack {
     uint32_t depth;
     uint32_t domain;
     struct tm_amount amount;
+    struct tm_estimate *estimates; // of both sides, where blocks are sampled; else NULL
 };
 
 struct tm_stacks {

@@ -5,6 +5,7 @@
 #define TRACEMORTEM_ENGINE_MODEL_SNAPSHOT_H
 
 #include "engine/model/damage.h"
+#include "engine/model/estimate.h"
 #include "engine/model/pool.h"
 
 /** What was ever allocated and freed since tracing began or traces were cleared: bytes, and how many blocks. */
@@ -18,9 +19,10 @@ void tm_churn_add(struct tm_churn *churn, const struct tm_churn *more);
 struct tm_group {
     const struct tm_traceback *traceback;
     uint32_t domain;
-    bool shortened; // the table had no room for the oldest frames of the traceback
-    uint64_t size;  // bytes live, greater than 0 or count is; but see tm_source_history()
-    uint64_t count; // blocks live
+    bool shortened;              // the table had no room for the oldest frames of the traceback
+    uint64_t size;               // bytes live, greater than 0 or count is; but see tm_source_history()
+    uint64_t count;              // blocks live
+    struct tm_estimate estimate; // of them, where they are sampled: then `size` and `count` are its whole numbers
     struct tm_churn churn;
     const struct tm_name *type; // of the objects in the blocks; NULL: nobody looked
 };
@@ -31,11 +33,12 @@ struct tm_snapshot {
     size_t count;
     size_t capacity;
     uint32_t frame_limit;
-    bool has_functions;   // frames have the names of their functions
-    bool has_churn;       // groups count what was ever allocated and freed
-    bool lean;            // our tracer could count that, but was not asked to
-    bool codes_full;      // the table has no room for more code objects
-    uint64_t table_bytes; // that the table takes of the target's memory, at most; 0: not known
+    bool has_functions;     // frames have the names of their functions
+    bool has_churn;         // groups count what was ever allocated and freed
+    bool lean;              // our tracer could count that, but was not asked to
+    bool codes_full;        // the table has no room for more code objects
+    uint64_t sample_period; // blocks are sampled, and sizes and counts are estimates; 0: all are there
+    uint64_t table_bytes;   // that the table takes of the target's memory, at most; 0: not known
     uint64_t in_flight; // bytes of blocks which were being stored, freed or moved: sizes and counts may be off by them
     struct tm_damage damage;
 };

@@ -14,6 +14,11 @@ static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struc
                                .size = cursor->size,
                                .count = cursor->count,
                                .churn = {counters->allocated, counters->allocations, counters->freed, counters->frees}};
+    if (cursor->estimate.samples) {
+        group->estimate = cursor->estimate;
+        group->size = tm_estimate_size(&cursor->estimate);
+        group->count = tm_estimate_count(&cursor->estimate);
+    }
     if (ever && cursor->counters_lost) {
         tm_flaw_corrupt(flaw, cursor->address);
         return NULL;
@@ -57,7 +62,9 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
     struct tm_table *table = tm_table_of(source);
     struct tm_tracebacks tracebacks;
     // What is missing from the other arrays matters only where a site needs it, and is counted with the site.
-    struct tm_error *error = tm_sites_load(table, host, &result->damage);
+    struct tm_error *error = tm_table_sample_period(table, &result->sample_period);
+    if (!error)
+        error = tm_sites_load(table, host, &result->damage);
     if (!error)
         error = tm_table_load_texts(table, host);
     if (!error)
