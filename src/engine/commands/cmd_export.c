@@ -305,6 +305,7 @@ static void note_frame_limit(struct answer *answer)
 
     if (answer->shallow.count == 0 || tm_mine_count(&answer->request->settings.mine) > 0) // which has its own hint
         return;
+    tm_text_add(&answer->notes, answer->sides.now.sample_period ? TM_ABOUT : "");
     tm_report_count(&answer->notes, answer->shallow.count, "block");
     tm_text_add(&answer->notes, " of ");
     tm_format_size(&answer->notes, false, answer->shallow.size, false);

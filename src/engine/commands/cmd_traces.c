@@ -271,17 +271,6 @@ static struct tm_error *write_rows_json(const struct tm_host *host, const struct
     return NULL;
 }
 
-// The rows and their sums are the samples themselves; this is what they stand for.
-static void write_estimate_json(const struct answer *answer, struct tm_json *json)
-{
-    tm_json_number(json, "sample_period", answer->traces.sample_period);
-    tm_json_begin_object(json, "estimate");
-    tm_json_number(json, "size", tm_estimate_size(&answer->estimate));
-    tm_json_number(json, "count", tm_estimate_count(&answer->estimate));
-    tm_estimate_write_json(json, "", &answer->estimate);
-    tm_json_end_object(json);
-}
-
 static struct tm_error *write_json(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
 {
     struct tm_json json = {out, false};
@@ -303,7 +292,7 @@ static struct tm_error *write_json(const struct tm_request *request, const struc
     tm_json_number(&json, "total_size", answer->total_size);
     tm_json_number(&json, "total_count", answer->total_count);
     if (answer->traces.sample_period)
-        write_estimate_json(answer, &json);
+        tm_estimate_write_samples_json(&json, answer->traces.sample_period, &answer->estimate);
     tm_hint(&hints, request, &answer->sites);
     tm_hints_write_json(&json, &hints);
     tm_text_deinit(&hints);

@@ -168,7 +168,7 @@ static void add_estimate(const struct tm_columns *columns, enum kind kind, const
                          struct tm_text *text)
 {
     struct tm_pair errors = tm_errors_of(&row->estimate.variance), changes = tm_errors_of(&row->variance);
-    bool noise = columns->difference && !tm_difference_exceeds_noise(row);
+    bool noise = columns->difference && row->size != row->old_size && !tm_difference_exceeds_noise(row);
     switch (kind) {
     case SIZE:
         if (columns->exact)

@@ -105,7 +105,7 @@ void tm_estimate_write_growth(struct tm_text *text, const struct tm_difference *
     add_average(text, difference->size, difference->count, sampled);
     tm_text_printf(text, ", samples=%" PRIu64 " (%s%" PRIu64 ")", now->samples, now->samples < old->samples ? "-" : "+",
                    tm_distance(now->samples, old->samples));
-    if (!tm_difference_exceeds_noise(difference))
+    if (difference->size != difference->old_size && !tm_difference_exceeds_noise(difference))
         tm_text_add(text, ", within the noise");
 }
 
@@ -180,6 +180,16 @@ void tm_estimate_write_json(struct tm_json *json, const char *prefix, const stru
     tm_json_number(json, "count", tm_estimate_round_error(errors.count));
     tm_json_end_object(json);
     tm_json_number(json, prefixed(name, sizeof(name), prefix, "samples"), estimate->samples);
+}
+
+void tm_estimate_write_samples_json(struct tm_json *json, uint64_t period, const struct tm_estimate *estimate)
+{
+    tm_json_number(json, "sample_period", period);
+    tm_json_begin_object(json, "estimate");
+    tm_json_number(json, "size", tm_estimate_size(estimate));
+    tm_json_number(json, "count", tm_estimate_count(estimate));
+    tm_estimate_write_json(json, "", estimate);
+    tm_json_end_object(json);
 }
 
 void tm_estimate_write_change_json(struct tm_json *json, const char *prefix, const struct tm_difference *difference,

@@ -42,6 +42,8 @@ void tm_estimate_write_few(struct tm_text *text, size_t rows);
 void tm_estimate_write_period_json(struct tm_json *json, uint64_t period);
 /** Members "standard_error", with size and count, and "samples", each name after `prefix`. */
 void tm_estimate_write_json(struct tm_json *json, const char *prefix, const struct tm_estimate *estimate);
+/** Of an answer that is about the samples themselves: members "sample_period" and "estimate", which is of all blocks. */
+void tm_estimate_write_samples_json(struct tm_json *json, uint64_t period, const struct tm_estimate *estimate);
 /** The same with size_diff, count_diff and samples_diff; and "exceeds_noise", if `exceeds` is not NULL. */
 void tm_estimate_write_change_json(struct tm_json *json, const char *prefix, const struct tm_difference *difference,
                                    const bool *exceeds);

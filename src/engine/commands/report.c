@@ -251,7 +251,7 @@ static void add_parts(struct tm_text *text, const struct tm_footprint *old, cons
     if (now->has_other)
         add_part(text, now->estimated, now->other, old && old->has_other ? &old->other : NULL, " other");
     else if (now->estimated)
-        tm_text_add(text, "other not known (the traced part is an estimate, and it is more than there is)");
+        tm_text_add(text, "other not known (parts of these are not in memory, or the estimate is too high)");
     else
         tm_text_printf(text, "other not known (parts of these are not %s)", private_kind(now->kind));
 }
