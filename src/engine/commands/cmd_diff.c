@@ -9,10 +9,11 @@
 #include "engine/commands/shared.h"
 #include "engine/model/diff.h"
 
-#define DIFF_OPTIONS(X) \
-    TM_OPTIONS_LIMIT(X) \
-    TM_OPTIONS_ORDER(X) \
-    TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
+#define DIFF_OPTIONS(X)      \
+    TM_OPTIONS_LIMIT(X)      \
+    TM_OPTIONS_ORDER(X)      \
+    TM_OPTIONS_CUMULATIVE(X) \
+    TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 

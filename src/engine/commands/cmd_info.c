@@ -9,7 +9,7 @@
 #include "engine/commands/report.h"
 #include "engine/open.h"
 
-#define INFO_OPTIONS(X) TM_OPTIONS_JSON(X)
+#define INFO_OPTIONS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {INFO_OPTIONS(TM_OPTION_AS_ENTRY)};
 

@@ -8,7 +8,7 @@
 #include "engine/commands/report.h"
 #include "engine/snapshot/dump.h"
 
-#define SAVE_OPTIONS(X) TM_OPTIONS_SAVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+#define SAVE_OPTIONS(X) TM_OPTIONS_SAVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {SAVE_OPTIONS(TM_OPTION_AS_ENTRY)};
 

@@ -11,10 +11,11 @@
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 
-#define TRACES_OPTIONS(X) \
-    TM_OPTIONS_LIMIT(X)   \
-    TM_OPTIONS_SORT(X)    \
-    TM_OPTIONS_TRACEBACK(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
+#define TRACES_OPTIONS(X)   \
+    TM_OPTIONS_LIMIT(X)     \
+    TM_OPTIONS_SORT(X)      \
+    TM_OPTIONS_TRACEBACK(X) \
+    TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TRACES_OPTIONS(TM_OPTION_AS_ENTRY)};
 

@@ -442,6 +442,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_TRACEBACK:
         settings->traceback = true;
         return NULL;
+    case TM_OPTION_SAMPLES:
+        settings->samples = true;
+        return NULL;
     case TM_OPTION_STRICT:
         settings->strict = true;
         return NULL;

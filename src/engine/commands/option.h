@@ -36,6 +36,7 @@ enum tm_option_id {
     TM_OPTION_FORM,
     TM_OPTION_STRICT,
     TM_OPTION_BASE,
+    TM_OPTION_SAMPLES,
 };
 
 // X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what the option does, for the help").
@@ -71,6 +72,11 @@ enum tm_option_id {
       "Group by the most recent frame in a file that matches PATTERN, as if\n"       \
       "        that line had allocated what the libraries allocate that it calls.\n" \
       "        PATTERN may be a folder. May be repeated.")
+// Of commands that read traces.
+#define TM_OPTIONS_SAMPLES(X)                                                    \
+    X(TM_OPTION_SAMPLES, 0, "    ", "--samples", "",                             \
+      "Read the tracer's samples even if the program's own tracemalloc is on.\n" \
+      "        Without this, its tables are read then.")
 // Every command has these.
 #define TM_OPTIONS_JSON(X)                                                            \
     X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
@@ -182,6 +188,7 @@ struct tm_settings {
     bool force;
     enum tm_form form;
     bool strict;
+    bool samples;
     bool locals;
     bool direct;
     enum tm_wanted_leaks kind;

@@ -232,6 +232,17 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
     return NULL;
 }
 
+void tm_source_want_samples(struct tm_target *target, bool wanted)
+{
+    (void)target, (void)wanted;
+}
+
+bool tm_source_has_samples_beside(const struct tm_target *target)
+{
+    (void)target;
+    return false;
+}
+
 void fake_set_moving(struct fake *fake, bool moving)
 {
     fake->moving = moving;
