@@ -7,6 +7,7 @@
 
 #include "blocks.h"
 #include "caller.h"
+#include "stack.h"
 #include "writers.h"
 
 // Whether the forking thread, between our handlers, has the main interpreter's lock. Then what the lock protects is at rest.
@@ -105,6 +106,8 @@ static void after_fork_in_child(void)
     bool resizes = undo_resizes(), updates = updates_in_flight();
     if (resizes || updates)
         recount();
+    stack_after_fork_in_child();
+    intern_after_fork_in_child();
     writers_after_fork_in_child();
 }
 
