@@ -331,11 +331,11 @@ static void mmapped_chunks_are_found_by_their_size(void **state)
     chunk(made, small + 3 * PAGE, 40 * PAGE, 2 | 4);
     find(made);
     assert_int_equal(made->glibc.heap_count, 0);
-    assert_null(tm_glibc_add_mapped(&made->glibc, MAPPED, MAPPED + 2 * length, no_block, NULL));
+    assert_null(tm_glibc_add_mapped(&made->glibc, MAPPED, MAPPED + 2 * length, MAPPED + 2 * length, no_block, NULL));
     assert_int_equal(made->glibc.mapped_count, 1);
     assert_int_equal(made->glibc.mapped[0].start, MAPPED);
     assert_int_equal(made->glibc.mapped[0].end, MAPPED + length);
-    assert_null(tm_glibc_add_mapped(&made->glibc, small, MAPPED + 2 * length, is_block, &block));
+    assert_null(tm_glibc_add_mapped(&made->glibc, small, MAPPED + 2 * length, MAPPED + 2 * length, is_block, &block));
     assert_int_equal(made->glibc.mapped_count, 2);
     assert_int_equal(made->glibc.mapped[1].start, small + PAGE);
 }
