@@ -378,7 +378,7 @@ static struct tm_error *add_mapped(struct ledger *ledger)
     struct tm_error *error = tm_memory_map_visit_gaps(&survey->map, find_mapped, ledger);
     for (size_t i = 0; !error && i < survey->glibc.mapped_count; i++)
         error = tm_memory_map_add(&survey->map, survey->glibc.mapped[i].start, survey->glibc.mapped[i].end,
-                                  TM_PLACE_MAPPED, 0);
+                                  TM_PLACE_MAPPED, (uint32_t)i);
     return error ? error : tm_memory_map_settle(&survey->map, survey->target);
 }
 

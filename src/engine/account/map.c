@@ -120,8 +120,14 @@ static void tidy_found(struct tm_memory_map *map)
 static struct tm_error *add_range(struct tm_memory_map *map, uint64_t start, uint64_t end, uint32_t kind,
                                   uint32_t index)
 {
+    struct tm_place_range *last = map->count > 0 ? &map->ranges[map->count - 1] : NULL;
     if (start >= end)
         return NULL;
+    // A heap that grows after a fork is several regions.
+    if (last && last->end == start && last->kind == kind && last->index == index && kind != TM_PLACE_OTHER) {
+        last->end = end;
+        return NULL;
+    }
     if (!TM_GROW(&map->ranges, map->count + 1, &map->capacity))
         return tm_error_no_memory();
     map->ranges[map->count++] = (struct tm_place_range){start, end, kind, index};

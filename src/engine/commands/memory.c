@@ -317,9 +317,13 @@ void tm_memory_write(const struct tm_process_memory *memory, struct tm_text *out
         order[i] = (struct order){i, row_sum(account, &rows[i]).size};
     qsort(order, ROWS, sizeof(order[0]), compare_orders);
     add_column(out, false, account->size, false);
-    tm_text_add(out, account->kind == TM_RESIDENCY_PAGES ? "  resident, of " : "  in pages that are not all zero, of ");
-    add_size(out, account->mapped);
-    tm_text_add(out, " mapped\n");
+    if (account->kind == TM_RESIDENCY_PAGES) {
+        tm_text_add(out, "  resident, of ");
+        add_size(out, account->mapped);
+        tm_text_add(out, " mapped\n");
+    } else {
+        tm_text_add(out, "  in pages that are not all zero\n");
+    }
     for (size_t i = 0; i < ROWS; i++)
         write_row(account, order[i].index, out);
     add_column(out, false, account->not_accounted, false);

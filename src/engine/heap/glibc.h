@@ -60,7 +60,7 @@ struct tm_glibc_chunk {
 typedef struct tm_error *(*tm_glibc_chunk_visitor)(void *context, const struct tm_glibc_chunk *chunk);
 
 /**
- * Find the heaps in these regions, and what is cached. `data`: where modules have their data, among it the head of the main
+ * Find the heaps in these regions, which are ascending, and what is cached. `data`: where modules have their data, among it the head of the main
  * arena. All must outlive the result. Call tm_glibc_deinit() in any case.
  */
 struct tm_error *tm_glibc_find(struct tm_glibc *glibc, struct tm_heap_cache *cache, const struct tm_host *host,
