@@ -106,8 +106,7 @@ static struct tm_error *see(void *context, const struct tm_trace *trace)
     assert_true(f->count == 0 || f->count > MOST || f->seen[(f->count - 1) % MOST].address <= trace->address);
     f->origins[f->count % MOST] = trace->origin;
     f->seen[f->count++ % MOST] =
-        (struct seen){trace->address, trace->size, origin->domain,
-                      origin->traceback->frames[origin->traceback->count - 1].line, trace->resizing};
+        (struct seen){trace->address, trace->size, origin->domain, origin->traceback->newest->line, trace->resizing};
     return NULL;
 }
 
