@@ -7,6 +7,7 @@
 #include "arenas.h"
 #include "births.h"
 #include "collect.h"
+#include "moments.h"
 #include "recording.h"
 #include "resize.h"
 #include "stack.h"
@@ -80,6 +81,7 @@ static void *arena_alloc(void *context, size_t size)
         stack_forget();
     void *arena = inner_arenas.alloc(inner_arenas.ctx, size);
     if (arena != NULL) {
+        moments_count(size);
         map_discard((uintptr_t)arena, size);
         arena_add((uintptr_t)arena, size);
     }
