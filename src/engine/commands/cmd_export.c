@@ -178,14 +178,6 @@ struct answer {
     uint64_t bytes;
 };
 
-static bool lacks_frame(const struct tm_traceback *traceback)
-{
-    for (uint32_t i = 0; i < traceback->count; i++)
-        if (traceback->frames[i].not_recorded)
-            return true;
-    return false;
-}
-
 static void add_lack(struct tm_lack *lack, const struct tm_group *group)
 {
     lack->size = tm_add_saturating(lack->size, group->size);
@@ -204,8 +196,8 @@ static struct tm_lack sum(struct tm_query *query, const struct tm_snapshot *grou
     for (size_t i = 0; i < groups->count; i++) {
         const struct tm_group *group = &groups->groups[i];
         tm_estimate_sum(&statistics->total_size, &statistics->total_count, &statistics->total_estimate, group->size,
-                        group->count, &group->estimate);
-        if (lacks_frame(group->traceback))
+                        group->count, group->estimate);
+        if (group->traceback->lacks_record)
             add_lack(&statistics->not_recorded, group);
         if (group->shortened)
             add_lack(&statistics->shortened, group);
@@ -220,7 +212,7 @@ static struct tm_error *add_unmatched(struct tm_pool *pool, const struct tm_unma
                                       struct tm_snapshot *groups)
 {
     static const char name[] = "<no frame matches --mine>";
-    struct tm_group group = {.size = unmatched->size, .count = unmatched->count, .estimate = unmatched->estimate};
+    struct tm_group group = {.size = unmatched->size, .count = unmatched->count};
     struct tm_frame frame = {0};
 
     if (unmatched->size == 0 && unmatched->count == 0)
@@ -228,6 +220,10 @@ static struct tm_error *add_unmatched(struct tm_pool *pool, const struct tm_unma
     struct tm_error *error = tm_pool_name(pool, name, sizeof(name) - 1, &frame.file_name);
     if (!error)
         error = tm_pool_traceback(pool, &frame, 1, 1, &group.traceback);
+    if (!error && groups->sample_period) {
+        group.estimate = tm_snapshot_estimate(groups, &unmatched->estimate);
+        error = group.estimate ? NULL : tm_error_no_memory();
+    }
     return error ? error : tm_snapshot_add(groups, &group);
 }
 

@@ -52,7 +52,7 @@ uint64_t tm_estimate_count(const struct tm_estimate *estimate)
 void tm_estimate_sum(uint64_t *size, uint64_t *count, struct tm_estimate *sum, uint64_t more_size, uint64_t more_count,
                      const struct tm_estimate *more)
 {
-    if (more->sum.count <= 0) { // a sample stands for one block or more
+    if (!more || more->sum.count <= 0) { // a sample stands for one block or more
         *size = tm_add_saturating(*size, more_size);
         *count = tm_add_saturating(*count, more_count);
         return;

@@ -33,7 +33,7 @@ uint64_t tm_estimate_size(const struct tm_estimate *estimate);
 uint64_t tm_estimate_count(const struct tm_estimate *estimate);
 
 /**
- * Add bytes and blocks to sums of such. Where they are estimated, the sums are those of the estimates, rounded once: many
+ * Add bytes and blocks to sums of such. Where they are estimated (`more` has samples), the sums are those of the estimates, rounded once: many
  * estimates of a block or two would else be off together.
  */
 void tm_estimate_sum(uint64_t *size, uint64_t *count, struct tm_estimate *sum, uint64_t more_size, uint64_t more_count,

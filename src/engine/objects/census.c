@@ -108,8 +108,17 @@ struct tm_error *tm_census_groups_add(struct tm_census_groups *groups, const str
     }
     struct tm_group *group = &groups->snapshot->groups[(uintptr_t)entry->item - 1];
     uint64_t period = groups->nodes->traces.sample_period;
-    const struct tm_estimate estimate = period ? tm_estimate_of(period, size) : (struct tm_estimate){0};
-    tm_estimate_sum(&group->size, &group->count, &group->estimate, size, count, &estimate);
+    if (!period) {
+        group->size = tm_add_saturating(group->size, size);
+        group->count += count;
+        return NULL;
+    }
+    const struct tm_estimate estimate = tm_estimate_of(period, size);
+    if (!group->estimate)
+        group->estimate = tm_snapshot_estimate(groups->snapshot, NULL);
+    if (!group->estimate)
+        return tm_error_no_memory();
+    tm_estimate_sum(&group->size, &group->count, group->estimate, size, count, &estimate);
     return NULL;
 }
 

@@ -154,13 +154,19 @@ static struct tm_error *get_total(const struct collector *collector, const tm_pi
 // Of a sample the file has two sizes: what it stands for, for tracemalloc, and its own.
 static struct tm_error *count_trace(const struct collector *collector, struct tm_group *group, uint64_t size)
 {
-    struct tm_estimate estimate = {0};
-    if (collector->sample_sizes) {
-        if (!tm_pickled_number(collector->sample_sizes[collector->number], &size))
-            return bad_trace(collector, "sample's size", collector->sample_sizes[collector->number]);
-        estimate = tm_estimate_of(collector->snapshot->sample_period, size);
+    if (!collector->sample_sizes) {
+        group->size = tm_add_saturating(group->size, size);
+        group->count++;
+        return NULL;
     }
-    tm_estimate_sum(&group->size, &group->count, &group->estimate, size, 1, &estimate);
+    if (!tm_pickled_number(collector->sample_sizes[collector->number], &size))
+        return bad_trace(collector, "sample's size", collector->sample_sizes[collector->number]);
+    const struct tm_estimate estimate = tm_estimate_of(collector->snapshot->sample_period, size);
+    if (!group->estimate)
+        group->estimate = tm_snapshot_estimate(collector->snapshot, NULL);
+    if (!group->estimate)
+        return tm_error_no_memory();
+    tm_estimate_sum(&group->size, &group->count, group->estimate, size, 1, &estimate);
     return NULL;
 }
 

@@ -235,8 +235,8 @@ static void test_round_trip_of_samples(void **state)
     assert_int_equal(load(f), 0);
     assert_int_equal(f->snapshot.sample_period, 524288);
     assert_group(f, 0, first, 0, tm_estimate_size(&sum), tm_estimate_count(&sum));
-    assert_int_equal(f->snapshot.groups[0].estimate.samples, 2500);
-    assert_true(f->snapshot.groups[0].estimate.variance.size == sum.variance.size);
+    assert_int_equal(f->snapshot.groups[0].estimate->samples, 2500);
+    assert_true(f->snapshot.groups[0].estimate->variance.size == sum.variance.size);
     assert_group(f, 1, second, 0, UINT64_C(1) << 30, 1);
 }
 

@@ -366,8 +366,9 @@ static struct tm_error *take_snapshot(struct tm_source *source, struct tm_pool *
                                   .shortened = group->shortened,
                                   .size = group->size,
                                   .count = group->count,
-                                  .estimate = group->estimate,
-                                  .churn = group->churn};
+                                  .estimate =
+                                      tm_snapshot_estimate(result, group->estimate.samples ? &group->estimate : NULL),
+                                  .churn = tm_snapshot_churn(result, &group->churn)};
         struct tm_error *error = intern(group, pool, &made->traceback);
         if (error) {
             tm_snapshot_deinit(result);
