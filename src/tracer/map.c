@@ -33,7 +33,7 @@ static struct tm_unit *unit_at(uintptr_t address)
 static bool create_leaf(uintptr_t address)
 {
     struct tm_leaf *leaf = table_append(&table->leaves);
-    struct tm_unit *units = leaf == NULL ? NULL : table_allocate(TM_LEAF_UNITS * sizeof *units);
+    struct tm_unit *units = leaf == NULL ? NULL : table_allocate(2 * TM_LEAF_UNITS * sizeof *units);
     if (units == NULL)
         return false;
     leaf->start = address >> leaf_shift() << leaf_shift();
