@@ -39,4 +39,7 @@ void tm_memory_write_growth_json(const struct tm_process_memory *old, const stru
 /** For errors and hints: why nothing is traced, in the first line of the reason. */
 void tm_memory_write_untraced(const struct tm_process_memory *memory, struct tm_text *out);
 
+/** A line where only samples of the blocks are traced. */
+void tm_memory_write_samples(const struct tm_process_memory *memory, struct tm_text *out);
+
 #endif

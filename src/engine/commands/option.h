@@ -208,6 +208,8 @@ void tm_settings_deinit(struct tm_settings *settings);
 
 /** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
+/** Whether the table has the option. */
+bool tm_option_is_in(const struct tm_option_table *table, enum tm_option_id id);
 /** Whether the option's value is a domain. */
 bool tm_option_is_domain(const struct tm_option *option);
 /** The option whose value is the word after this option's word, or NULL. */

@@ -360,6 +360,8 @@ static void add_fact(const struct tm_request *request, const char *line, const c
 static bool has_samples_beside(const struct tm_request *request, const struct tm_target *current)
 {
     bool beside = request->needs_target && tm_source_has_samples_beside(current);
+    if (!tm_option_is_in(&request->command->options, TM_OPTION_SAMPLES))
+        return false;
     for (size_t i = 0; i < request->unresolved_count && !beside; i++)
         beside = request->unresolved[i].target && tm_source_has_samples_beside(request->unresolved[i].target);
     return beside;
