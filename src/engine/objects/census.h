@@ -26,7 +26,7 @@ struct tm_census {
 
 /**
  * Replace the groups of a snapshot by those of the nodes (of samples by their estimates, without what belongs to an object:
- * mostly that is no sample, or the object is none); each has a type. `pattern`: only objects of types whose name
+ * mostly one of the two is no sample); each has a type. `pattern`: only objects of types whose name
  * matches; NULL: all.
  */
 struct tm_error *tm_census_take(struct tm_objects *objects, const struct tm_nodes *nodes,
