@@ -419,6 +419,23 @@ static struct tm_error *name_data(struct tm_graph *graph, uint64_t place, struct
     return NULL;
 }
 
+const char *tm_root_kind_name(enum tm_root_kind kind)
+{
+    switch (kind) {
+    case TM_ROOT_FRAME:
+        return "Python frames";
+    case TM_ROOT_DATA:
+        return "data of programs and libraries";
+    case TM_ROOT_STACK:
+        return "stacks of C functions";
+    case TM_ROOT_REGISTER:
+        return "registers";
+    case TM_ROOT_MEMORY:
+        break;
+    }
+    return "memory of C";
+}
+
 struct tm_error *tm_root_describe(struct tm_graph *graph, const struct tm_root_word *root, struct tm_text *text)
 {
     struct naming naming = {.objects = graph->objects, .root = root, .text = text};

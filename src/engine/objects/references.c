@@ -561,6 +561,10 @@ struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_
             tm_text_add(text, ".__dict__");
             return NULL;
         }
+        if (type->shape == TM_SHAPE_FUNCTION && place == objects->cpython->function_code) {
+            tm_text_add(text, ".__code__");
+            return NULL;
+        }
         if (label_frame(objects, node, place, text) || label_exception(objects, type, place, text) ||
             label_member(objects, type, place, text))
             return NULL;
@@ -568,7 +572,20 @@ struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_
         tm_text_add(text, ".__dict__"); // or its values
         return NULL;
     }
-    if (text->length == length)
-        tm_text_printf(text, "+%" PRIu64, offset);
+    if (text->length == length) // from where the object begins, as far as there is one
+        tm_text_printf(text, "+%" PRIu64, offset >= node->head ? offset - node->head : offset);
     return NULL;
+}
+
+bool tm_reference_is_key(struct tm_objects *objects, const struct tm_nodes *nodes, const struct tm_heap_node *node,
+                         uint64_t offset)
+{
+    const struct tm_heap_node *owner = tm_node_owner(nodes, node);
+    const struct tm_type *type = tm_node_type(objects, owner);
+    uint64_t keys, place = node->address + offset;
+    struct tm_dict dict;
+    return node->part == TM_PART_KEYS && type && type->shape == TM_SHAPE_DICT &&
+           tm_objects_word(objects, tm_node_object(owner) + TM_DICT_KEYS, &keys) &&
+           tm_dict_open_keys(objects, keys, 0, &dict) && place >= dict.entries &&
+           (place - dict.entries) % dict.entry_size == dict.key;
 }

@@ -2,6 +2,7 @@
  * Objects: every command about them on the memory of a made-up process, for a CPython of each layout; then with lengths that
  * lie and memory that is missing.
  */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -133,6 +134,54 @@ static void test_holders_and_leaks(void **unused)
     }
 }
 
+static void test_holders_of_many(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        struct state state;
+        state_init(&state, versions[i]);
+        assert_has(ask(&state, "tm-holders", "--type int"), "1 object, ");
+        assert_has(ask(&state, "tm-holders", "--type int"), "[*][*]: size=");
+        assert_has(ask(&state, "tm-holders", "--type int --depth 1"), "[*]…: size=");
+        assert_has(ask(&state, "tm-holders", "--type list"), "nothing holds 1 object");
+        assert_has(ask(&state, "tm-holders", "--include nothing.py"),
+                   "0 objects, 0 B with their parts; without them 0 B");
+        assert_has(ask(&state, "tm-top", "type --retained --type dict"), "    without them ");
+        state_deinit(&state);
+    }
+}
+
+static void test_paths_lead_through_all_that_refers(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        char line[64];
+        struct state state;
+        state_init(&state, versions[i]);
+        assert_has(ask_about(&state, "tm-holders", state.objects.text), "1 more path through other things");
+        snprintf(line, sizeof(line), "--paths 9 --json 0x%" PRIx64, state.objects.text);
+        const char *answer = ask(&state, "tm-holders", line);
+        assert_has(answer, "\"other_paths\": [{");
+        assert_has(answer, "\"paths_total\": 2");
+        snprintf(line, sizeof(line), "--depth 1 0x%" PRIx64, state.objects.number);
+        assert_has(ask(&state, "tm-holders", line), "more step");
+        state_deinit(&state);
+    }
+}
+
+static void test_what_makes_no_sense_together_is_refused(void **unused)
+{
+    struct state state;
+    (void)unused;
+    state_init(&state, versions[0]);
+    assert_has(ask(&state, "tm-holders", "--type int 0x10"), "filters and an address");
+    assert_has(ask(&state, "tm-holders", "--type int --paths 2"), "--paths is for one address");
+    assert_has(ask(&state, "tm-holders", ""), "missing address");
+    assert_has(ask(&state, "tm-holders", "--paths 0 0x10"), "is not a number from 1");
+    assert_has(ask(&state, "tm-top", "--retained --cumulative"), "--retained does not go with --cumulative");
+    state_deinit(&state);
+}
+
 static void test_threads(void **unused)
 {
     (void)unused;
@@ -220,6 +269,9 @@ int main(void)
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_objects),
         cmocka_unit_test(test_holders_and_leaks),
+        cmocka_unit_test(test_holders_of_many),
+        cmocka_unit_test(test_paths_lead_through_all_that_refers),
+        cmocka_unit_test(test_what_makes_no_sense_together_is_refused),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_other_releases_are_refused_by_name),
         cmocka_unit_test(test_lies_are_doubted),
