@@ -53,6 +53,7 @@ QUESTIONS = (
     "tm-save {folder}/snapshot",
     "tm-export csv {folder}/csv --mine '*/shop.py' --exclude '*x'",
     "tm-export collapsed {folder}/collapsed --base {old} --mine nothing",
+    "tm-export heapsnapshot {folder}/heapsnapshot",
     "tm-filter add '*.py:3' --domain 3 --all-frames",
     "tm-filter add --domain 0",
     "tm-filter list",

@@ -104,6 +104,8 @@ CONSTANTS = {
     "TM_TYPE_BASE": "offsetof(PyTypeObject, tp_base)",
     "TM_TYPE_DICT": "offsetof(PyTypeObject, tp_dict)",
     "TM_TYPE_DICT_OFFSET": "offsetof(PyTypeObject, tp_dictoffset)",
+    "TM_TYPE_BASES": "offsetof(PyTypeObject, tp_bases)",
+    "TM_TYPE_MRO": "offsetof(PyTypeObject, tp_mro)",
     "TM_LIST_ITEMS": "offsetof(PyListObject, ob_item)",
     "TM_TUPLE_ITEMS": "offsetof(PyTupleObject, ob_item)",
     "TM_DICT_KEYS": "offsetof(PyDictObject, ma_keys)",

@@ -79,6 +79,8 @@ enum {
     TM_TYPE_DICT = 264,
     TM_TYPE_DICT_OFFSET = 288,
     TM_TYPE_READ = 296, // so much of a type is read
+    TM_TYPE_BASES = 336,
+    TM_TYPE_MRO = 344,
     TM_LIST_ITEMS = 24,
     TM_TUPLE_ITEMS = 24,
     TM_DICT_KEYS = 32,

@@ -512,6 +512,32 @@ static bool label_frame(struct tm_objects *objects, const struct tm_heap_node *n
     return true;
 }
 
+// What types and functions keep beside their members.
+static bool label_field(const struct tm_objects *objects, const struct tm_type *type, uint64_t offset,
+                        struct tm_text *text)
+{
+    const char *name = NULL;
+    if (type->shape == TM_SHAPE_FUNCTION && offset == objects->cpython->function_code)
+        name = ".__code__";
+    else if (type->shape == TM_SHAPE_FUNCTION && offset == objects->cpython->function_qualname)
+        name = ".__qualname__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == TM_TYPE_BASE)
+        name = ".__base__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == TM_TYPE_BASES)
+        name = ".__bases__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == TM_TYPE_MRO)
+        name = ".__mro__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == objects->cpython->type_qualname)
+        name = ".__qualname__";
+    else if (type->shape == TM_SHAPE_CODE && offset == objects->cpython->code_filename)
+        name = ".co_filename";
+    else if (type->shape == TM_SHAPE_CODE && offset == objects->cpython->code_name)
+        name = ".co_name";
+    if (name)
+        tm_text_add(text, name);
+    return name;
+}
+
 // What exceptions keep, which their types do not list as members.
 static bool label_exception(const struct tm_objects *objects, const struct tm_type *type, uint64_t offset,
                             struct tm_text *text)
@@ -561,12 +587,8 @@ struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_
             tm_text_add(text, ".__dict__");
             return NULL;
         }
-        if (type->shape == TM_SHAPE_FUNCTION && place == objects->cpython->function_code) {
-            tm_text_add(text, ".__code__");
-            return NULL;
-        }
-        if (label_frame(objects, node, place, text) || label_exception(objects, type, place, text) ||
-            label_member(objects, type, place, text))
+        if (label_field(objects, type, place, text) || label_frame(objects, node, place, text) ||
+            label_exception(objects, type, place, text) || label_member(objects, type, place, text))
             return NULL;
     } else if (type && node->head == 32) {
         tm_text_add(text, ".__dict__"); // or its values

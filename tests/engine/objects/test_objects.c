@@ -26,11 +26,18 @@ struct state {
     struct tm_session *session;
     struct tm_target *target;
     struct tm_text output;
+    struct tm_text file;
 };
 
 static void keep(void *context, const char *text, size_t length)
 {
     tm_text_bytes(&((struct state *)context)->output, text, length);
+}
+
+static int keep_bytes(void *context, const void *bytes, size_t length)
+{
+    tm_text_bytes(&((struct state *)context)->file, bytes, length);
+    return 0;
 }
 
 static void state_init(struct state *state, uint32_t version)
@@ -49,6 +56,7 @@ static void state_deinit(struct state *state)
     tm_session_destroy(state->session);
     image_destroy(state->image);
     tm_text_deinit(&state->output);
+    tm_text_deinit(&state->file);
 }
 
 // The answer, or the error's message.
@@ -56,8 +64,11 @@ static const char *ask(struct state *state, const char *command, const char *lin
 {
     struct tm_request *request;
     tm_text_clear(&state->output);
+    tm_text_clear(&state->file);
     struct tm_error *error = tm_request_create(state->session, command, line, &request);
     if (!error) {
+        if (strcmp(command, "tm-export") == 0)
+            tm_request_set_output(request, 0, keep_bytes, state);
         error = tm_request_run(request, state->target);
         tm_request_destroy(request);
     }
@@ -169,6 +180,28 @@ static void test_paths_lead_through_all_that_refers(void **unused)
     }
 }
 
+static void test_heap_snapshots_have_all_objects(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        struct state state;
+        state_init(&state, versions[i]);
+        assert_has(ask(&state, "tm-export", "heapsnapshot f --json"), "\"format\": \"heapsnapshot\"");
+        const char *file = tm_text_string(&state.file);
+        assert_has(file, "{\"snapshot\":{\"meta\":{\"node_fields\":");
+        assert_has(file, "\"trace_tree\":[1,0,0,0,[");
+        assert_has(file, "\"'a text'\"");
+        assert_has(file, "\"shop.Basket\"");
+        assert_has(file, "\"['pair']\"");
+        assert_has(file, "\"shop.py:3\"");
+        assert_string_equal(file + strlen(file) - 3, "]}\n");
+        assert_has(ask(&state, "tm-export", "heapsnapshot f --type x"), "a filter does not go with it");
+        assert_has(ask(&state, "tm-export", "heapsnapshot f --cumulative"), "--cumulative does not go with it");
+        assert_has(ask(&state, "tm-export", "heapsnapshot f lineno"), "unexpected operand");
+        state_deinit(&state);
+    }
+}
+
 static void test_what_makes_no_sense_together_is_refused(void **unused)
 {
     struct state state;
@@ -271,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_holders_and_leaks),
         cmocka_unit_test(test_holders_of_many),
         cmocka_unit_test(test_paths_lead_through_all_that_refers),
+        cmocka_unit_test(test_heap_snapshots_have_all_objects),
         cmocka_unit_test(test_what_makes_no_sense_together_is_refused),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_other_releases_are_refused_by_name),
