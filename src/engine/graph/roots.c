@@ -169,15 +169,16 @@ static struct tm_error *add_free(void *context, uint64_t start, uint64_t end)
 
 struct tm_error *tm_roots_find_free(struct tm_graph *graph)
 {
-    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
-    const uint32_t unwanted = TM_REGION_FILE | TM_REGION_ABSENT;
+    const struct tm_objects *objects = graph->objects;
+    struct tm_glibc glibc = {0};
     struct tm_region *regions;
     size_t count;
-    struct tm_error *error = tm_target_regions(graph->objects->target, &regions, &count);
-    for (size_t i = 0; !error && i < count; i++)
-        if ((regions[i].flags & (wanted | unwanted)) == wanted)
-            error = tm_glibc_visit_free(graph->objects->heap, graph->objects->host, regions[i].start, regions[i].end,
-                                        add_free, graph);
+    struct tm_error *error = tm_target_regions(objects->target, &regions, &count);
+    if (!error)
+        error = tm_glibc_find(&glibc, objects->heap, objects->host, regions, count, objects->data, objects->data_count);
+    if (!error)
+        error = tm_glibc_visit_free(&glibc, add_free, graph);
+    tm_glibc_deinit(&glibc);
     free(regions);
     return error;
 }
