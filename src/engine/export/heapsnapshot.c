@@ -60,7 +60,8 @@ struct writer {
     const struct tm_nodes *nodes;
     struct tm_sink *sink;
     struct tm_heap_traces traces;
-    uint64_t *unheld; // nodes from which all that nothing holds is reached
+    uint64_t *modules; // nodes, those that are held
+    uint64_t *unheld;  // nodes from which all that nothing holds is reached
     size_t unheld_count;
     size_t module_count, kind_counts[TM_ROOT_MEMORY + 1];
     size_t str_count;             // their strings come first
@@ -288,7 +289,7 @@ static struct tm_error *write_root_edges(struct writer *writer)
     write_edge(writer, EDGE_ELEMENT, 1, GC_ROOTS);
     // Edges of this kind from the root lead to what a user knows: distances count from there.
     for (size_t i = 0, found = 0; !error && i < graph->nodes->count && found < writer->module_count; i++) {
-        if (!graph->nodes->items[i].mark)
+        if (!tm_node_set_has(writer->modules, (uint32_t)i))
             continue;
         found++;
         uint64_t name = 0;
@@ -552,7 +553,9 @@ static struct tm_error *find_unheld(struct writer *writer)
 {
     struct tm_reach reach;
     writer->unheld = tm_node_set_create(writer->graph);
-    struct tm_error *error = writer->unheld ? tm_reach_init(&reach, writer->graph, false) : tm_error_no_memory();
+    writer->modules = tm_node_set_create(writer->graph);
+    struct tm_error *error =
+        writer->unheld && writer->modules ? tm_reach_init(&reach, writer->graph, false) : tm_error_no_memory();
     if (error)
         return error;
     tm_reach_roots(&reach, writer->graph);
@@ -560,8 +563,10 @@ static struct tm_error *find_unheld(struct writer *writer)
     for (size_t i = 0; !error && i < writer->nodes->count; i++) {
         bool held = tm_reached(&reach, i);
         // Modules that are held, as tm-holders has them.
-        writer->graph->nodes->items[i].mark = held && tm_holders_is_module(writer->graph, (uint32_t)i);
-        writer->module_count += writer->graph->nodes->items[i].mark;
+        if (held && tm_holders_is_module(writer->graph, (uint32_t)i)) {
+            tm_node_set_add(writer->modules, (uint32_t)i);
+            writer->module_count++;
+        }
         if (held)
             continue;
         tm_node_set_add(writer->unheld, (uint32_t)i);
@@ -643,6 +648,7 @@ struct tm_error *tm_export_heapsnapshot(struct tm_graph *graph, struct tm_sink *
     }
     tm_heap_traces_deinit(&writer.traces);
     free(writer.unheld);
+    free(writer.modules);
     free(writer.names);
     tm_set_deinit(&writer.name_numbers);
     tm_set_deinit(&writer.ids);

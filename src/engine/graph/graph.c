@@ -117,7 +117,6 @@ void tm_graph_deinit(struct tm_graph *graph)
     free(graph->found);
     free(graph->root_of);
     free(graph->roots);
-    free(graph->free);
     tm_set_deinit(&graph->free_chunks);
     memset(graph, 0, sizeof(*graph));
 }

@@ -229,8 +229,8 @@ static void count_nodes(const struct search *search)
     for (size_t i = 0; i < nodes->count; i++) {
         const struct tm_heap_node *owner = tm_node_owner(nodes, &nodes->items[i]);
         uint32_t number = (uint32_t)tm_node_number(nodes, owner);
-        if (!tm_node_set_has(search->wanted, number))
-            continue;
+        if (!tm_node_set_has(search->wanted, number) || nodes->items[i].origin == TM_UNTRACED)
+            continue; // no other command counts what is not traced
         uint64_t size = nodes->items[i].size, count = number == i;
         merged->size = tm_add_saturating(merged->size, size);
         merged->objects += count;
