@@ -32,6 +32,8 @@ ASKED = [
     "tm-top type --retained -n 3",
     "tm-leaks -n 3",
     "tm-threads",
+    "tm-memory",
+    "tm-memory pools -n 3",
     "tm-diff {old} {other} -n 5",
     "tm-verify",
 ]

@@ -211,6 +211,10 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
 // ---------------------------------------------------------------------------------------------------------------
 // Private memory
 
+// A tenth of it, and not little.
+#define NOTABLE_PART 10
+#define NOTABLE (UINT64_C(8) << 20)
+
 static const char *private_kind(enum tm_private_kind kind)
 {
     switch (kind) {
@@ -238,6 +242,13 @@ static void add_part(struct tm_text *text, uint64_t size, const uint64_t *old, c
     tm_text_add(text, what);
 }
 
+// Names the command that shows what the rest is, where that is much.
+static void add_way_on(struct tm_text *text, const struct tm_footprint *footprint, const char *command)
+{
+    if (footprint->has_other && footprint->other >= NOTABLE && footprint->other >= footprint->size / NOTABLE_PART)
+        tm_text_printf(text, " (%s shows what)", command);
+}
+
 static void add_parts(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *now)
 {
     add_part(text, now->size, old ? &old->size : NULL, " ");
@@ -255,6 +266,7 @@ static void add_parts(struct tm_text *text, const struct tm_footprint *old, cons
 void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint)
 {
     add_parts(text, NULL, footprint);
+    add_way_on(text, footprint, "tm-memory");
 }
 
 void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint)
@@ -263,6 +275,7 @@ void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footpr
         return;
     tm_text_add(text, "Private memory: ");
     add_parts(text, NULL, footprint);
+    add_way_on(text, footprint, "tm-memory");
     tm_text_add(text, "\n");
 }
 
@@ -272,6 +285,7 @@ void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, 
         return;
     tm_text_add(text, "Private memory: ");
     add_parts(text, old->kind == TM_PRIVATE_UNKNOWN ? NULL : old, footprint);
+    add_way_on(text, footprint, old->kind == TM_PRIVATE_UNKNOWN ? "tm-memory" : "tm-diff --memory");
     if (old->kind == TM_PRIVATE_UNKNOWN)
         tm_text_add(text, "; unknown of OLD");
     else if (old->kind != footprint->kind)

@@ -207,14 +207,14 @@ static bool is_mapped_chunk(const struct tm_glibc *glibc, uint64_t page, uint64_
     return before == 0 && flags == TM_CHUNK_MAPPED && size >= PAGE && size % PAGE == 0 && size <= end - page;
 }
 
-struct tm_error *tm_glibc_add_mapped(struct tm_glibc *glibc, uint64_t start, uint64_t end,
+struct tm_error *tm_glibc_add_mapped(struct tm_glibc *glibc, uint64_t start, uint64_t end, uint64_t limit,
                                      bool (*is_block)(const void *context, uint64_t address), const void *context)
 {
     struct tm_error *error = NULL;
     uint64_t length;
     start = (start + PAGE - 1) & ~(uint64_t)(PAGE - 1);
     for (uint64_t page = start, i = 0; !error && page < end; page += length, i++) {
-        if (!is_mapped_chunk(glibc, page, end, &length) ||
+        if (!is_mapped_chunk(glibc, page, limit, &length) ||
             (length < SMALLEST_MAPPED && !is_block(context, page + TM_CHUNK_HEAD))) {
             length = PAGE;
         } else {

@@ -60,7 +60,7 @@ struct tm_glibc_chunk {
 typedef struct tm_error *(*tm_glibc_chunk_visitor)(void *context, const struct tm_glibc_chunk *chunk);
 
 /**
- * Find the heaps in these regions, and what is cached. `data`: where modules have their data, among it the head of the main
+ * Find the heaps in these regions, which are ascending, and what is cached. `data`: where modules have their data, among it the head of the main
  * arena. All must outlive the result. Call tm_glibc_deinit() in any case.
  */
 struct tm_error *tm_glibc_find(struct tm_glibc *glibc, struct tm_heap_cache *cache, const struct tm_host *host,
@@ -69,11 +69,11 @@ struct tm_error *tm_glibc_find(struct tm_glibc *glibc, struct tm_heap_cache *cac
 void tm_glibc_deinit(struct tm_glibc *glibc);
 
 /**
- * Look for mmapped chunks in anonymous memory that belongs to nothing else. Each that is found is added. `is_block` says
- * whether a block is known to begin at an address; without one a chunk counts only if it has the size from which on
- * malloc() maps them.
+ * Look for mmapped chunks that begin in [start, end), anonymous memory that belongs to nothing else, and that end at `limit`
+ * at most. Each that is found is added. `is_block` says whether a block is known to begin at an address; without one a
+ * chunk counts only if it has the size from which on malloc() maps them.
  */
-struct tm_error *tm_glibc_add_mapped(struct tm_glibc *glibc, uint64_t start, uint64_t end,
+struct tm_error *tm_glibc_add_mapped(struct tm_glibc *glibc, uint64_t start, uint64_t end, uint64_t limit,
                                      bool (*is_block)(const void *context, uint64_t address), const void *context);
 
 /** Visit all chunks of a heap in ascending order, up to the first that makes no sense. */

@@ -55,15 +55,32 @@ static struct tm_error *add_heap(struct tm_glibc *glibc, const struct tm_glibc_h
 // ---------------------------------------------------------------------------------------------------------------
 // The main heap
 
-// (Looks at the first chunk only, in nearly all regions.)
-static struct tm_error *add_main(struct tm_glibc *glibc, const struct tm_region *region)
+// (Looks at the first chunk only, in nearly all places.)
+static struct tm_error *add_main(struct tm_glibc *glibc, uint64_t start, uint64_t end)
 {
     uint64_t size, flags;
-    struct tm_glibc_heap heap = {.start = region->start, .first = region->start, .end = region->end, .is_main = true};
-    if (region->end - region->start < PAGE || !tm_glibc_size(glibc->cache, region->start, &size, &flags) ||
+    struct tm_glibc_heap heap = {.start = start, .first = start, .end = end, .is_main = true};
+    if (start >= end || end - start < PAGE || !tm_glibc_size(glibc->cache, start, &size, &flags) ||
         !tm_glibc_may_be_cache(size) || flags != TM_CHUNK_PREVIOUS_IN_USE)
         return NULL;
     return add_heap(glibc, &heap);
+}
+
+// Where addresses are not random, as in a debugger, the heap begins behind the program's data, in one region with it.
+static struct tm_error *add_behind_data(struct tm_glibc *glibc, const struct tm_range *region,
+                                        const struct tm_range *data, size_t data_count)
+{
+    struct tm_error *error = NULL;
+    for (size_t i = 0; !error && i < data_count; i++) {
+        if (data[i].end <= region->start || data[i].end >= region->end)
+            continue;
+        uint64_t near = (data[i].end + TM_CHUNK_ALIGNMENT - 1) & ~(uint64_t)(TM_CHUNK_ALIGNMENT - 1);
+        uint64_t page = (data[i].end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+        error = add_main(glibc, page, region->end);
+        if (!error && near != page)
+            error = add_main(glibc, near, region->end);
+    }
+    return error;
 }
 
 // The main arena's head is in glibc's data. It has the address of the last chunk.
@@ -115,7 +132,7 @@ static struct tm_error *add_thread_heap(struct tm_glibc *glibc, uint64_t start, 
     return add_heap(glibc, &heap);
 }
 
-static struct tm_error *add_thread_heaps(struct tm_glibc *glibc, const struct tm_region *region)
+static struct tm_error *add_thread_heaps(struct tm_glibc *glibc, const struct tm_range *region)
 {
     struct tm_error *error = NULL;
     uint64_t start = (region->start + HEAP_LIMIT - 1) & ~(HEAP_LIMIT - 1);
@@ -132,17 +149,35 @@ static int compare_heaps(const void *a, const void *b)
     return tm_compare_numbers(((const struct tm_glibc_heap *)a)->start, ((const struct tm_glibc_heap *)b)->start);
 }
 
-static struct tm_error *find_heaps(struct tm_glibc *glibc, const struct tm_region *regions, size_t count)
+static bool may_have_heap(const struct tm_region *region)
 {
     const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
     const uint32_t unwanted = TM_REGION_FILE | TM_REGION_ABSENT;
+    return (region->flags & (wanted | unwanted)) == wanted && region->start < region->end;
+}
+
+// A heap that grows after a fork is several regions, one behind the other. (They are ascending, where it matters.)
+static uint64_t end_of_run(const struct tm_region *regions, size_t count, size_t index)
+{
+    uint64_t end = regions[index].end;
+    while (++index < count && regions[index].start == end && may_have_heap(&regions[index]))
+        end = regions[index].end;
+    return end;
+}
+
+static struct tm_error *find_heaps(struct tm_glibc *glibc, const struct tm_region *regions, size_t count,
+                                   const struct tm_range *data, size_t data_count)
+{
     struct tm_error *error = NULL;
     for (size_t i = 0; !error && i < count; i++) {
-        if ((regions[i].flags & (wanted | unwanted)) != wanted || regions[i].start >= regions[i].end)
+        if (!may_have_heap(&regions[i]))
             continue;
-        error = add_main(glibc, &regions[i]);
+        const struct tm_range whole = {regions[i].start, end_of_run(regions, count, i)};
+        error = add_main(glibc, whole.start, whole.end);
         if (!error)
-            error = add_thread_heaps(glibc, &regions[i]);
+            error = add_behind_data(glibc, &whole, data, data_count);
+        if (!error)
+            error = add_thread_heaps(glibc, &whole);
         if (!error && i % 256 == 0)
             error = tm_host_check(glibc->host);
     }
@@ -166,7 +201,7 @@ struct tm_error *tm_glibc_find(struct tm_glibc *glibc, struct tm_heap_cache *cac
                                size_t data_count)
 {
     *glibc = (struct tm_glibc){.cache = cache, .host = host};
-    struct tm_error *error = find_heaps(glibc, regions, region_count);
+    struct tm_error *error = find_heaps(glibc, regions, region_count, data, data_count);
     drop_overlaps(glibc);
     for (size_t i = 0; !error && i < glibc->heap_count; i++) {
         tm_host_progress(host, "C heaps", i, glibc->heap_count);

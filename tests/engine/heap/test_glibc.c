@@ -152,6 +152,29 @@ static void the_main_heap_is_found_and_walked(void **state)
     assert_int_equal(free_chunks(made), 2);
 }
 
+static void a_heap_of_two_regions_is_one(void **state)
+{
+    struct made *made = *state;
+    make_main(made);
+    image_map(made->image, HEAP + 2 * PAGE, PAGE, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    chunk(made, CHUNK(6), HEAP + 3 * PAGE - CHUNK(6), 1);
+    find(made);
+    assert_int_equal(made->glibc.heap_count, 1);
+    assert_int_equal(made->glibc.heaps[0].known, HEAP + 3 * PAGE);
+}
+
+static void a_heap_behind_data_in_one_region_is_found(void **state)
+{
+    struct made *made = *state;
+    image_map(made->image, DATA, 4 * PAGE, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    uint64_t at = chunk(made, DATA + PAGE, CACHE_SIZE, 1);
+    chunk(made, at, DATA + 4 * PAGE - at, 1);
+    find(made);
+    assert_int_equal(made->glibc.heap_count, 1);
+    assert_int_equal(made->glibc.heaps[0].start, DATA + PAGE);
+    assert_int_equal(made->glibc.heaps[0].known, DATA + 4 * PAGE);
+}
+
 static void what_a_thread_has_cached_is_free(void **state)
 {
     struct made *made = *state;
@@ -331,11 +354,11 @@ static void mmapped_chunks_are_found_by_their_size(void **state)
     chunk(made, small + 3 * PAGE, 40 * PAGE, 2 | 4);
     find(made);
     assert_int_equal(made->glibc.heap_count, 0);
-    assert_null(tm_glibc_add_mapped(&made->glibc, MAPPED, MAPPED + 2 * length, no_block, NULL));
+    assert_null(tm_glibc_add_mapped(&made->glibc, MAPPED, MAPPED + 2 * length, MAPPED + 2 * length, no_block, NULL));
     assert_int_equal(made->glibc.mapped_count, 1);
     assert_int_equal(made->glibc.mapped[0].start, MAPPED);
     assert_int_equal(made->glibc.mapped[0].end, MAPPED + length);
-    assert_null(tm_glibc_add_mapped(&made->glibc, small, MAPPED + 2 * length, is_block, &block));
+    assert_null(tm_glibc_add_mapped(&made->glibc, small, MAPPED + 2 * length, MAPPED + 2 * length, is_block, &block));
     assert_int_equal(made->glibc.mapped_count, 2);
     assert_int_equal(made->glibc.mapped[1].start, small + PAGE);
 }
@@ -346,6 +369,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_IMAGE(the_main_heap_is_found_and_walked),
+        WITH_IMAGE(a_heap_of_two_regions_is_one),
+        WITH_IMAGE(a_heap_behind_data_in_one_region_is_found),
         WITH_IMAGE(what_a_thread_has_cached_is_free),
         WITH_IMAGE(a_cache_that_does_not_add_up_is_none),
         WITH_IMAGE(a_list_that_is_a_circle_ends),
