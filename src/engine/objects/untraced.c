@@ -1,4 +1,4 @@
-// Pools are found by the traced blocks in them, and from there to both sides; chunks of glibc by its heaps.
+// Pools are found in the arenas that the table knows, by the traced blocks in them, and from there to both sides; chunks of glibc by its heaps.
 
 #include "engine/objects/untraced.h"
 
@@ -61,6 +61,21 @@ static struct tm_error *add_neighbours(struct search *search, const struct tm_py
             return error;
     }
     return NULL;
+}
+
+// The pools of an arena that the table knows. (Python's frames are in memory of the same kind, but of other sizes.)
+static struct tm_error *add_arena(void *context, enum tm_memory_kind kind, uint64_t start, uint64_t end)
+{
+    struct search *search = context;
+    uint64_t step = search->pymalloc.pool_size, first = (start + step - 1) & ~(step - 1);
+    struct tm_error *error = NULL;
+    struct tm_pymalloc_pool pool;
+    if (kind != TM_MEMORY_ARENA || end - start != search->pymalloc.arena_size || first < start)
+        return NULL;
+    for (uint64_t at = first; !error && at < end && end - at >= step; at += step)
+        if (!is_seen(search, at) && tm_pymalloc_pool_read(&search->pymalloc, at, &pool))
+            error = add_pool(search, &pool);
+    return error;
 }
 
 static struct tm_error *find_pools(struct search *search, const struct tm_host *host)
@@ -182,7 +197,9 @@ struct tm_error *tm_untraced_add(struct tm_untraced *untraced, struct tm_objects
     struct search search = {.untraced = untraced, .nodes = nodes, .traced = nodes->count};
     memset(untraced, 0, sizeof(*untraced));
     tm_pymalloc_init(&search.pymalloc, objects->heap, objects->cpython->minor);
-    struct tm_error *error = find_pools(&search, objects->host);
+    struct tm_error *error = tm_source_memory(objects->source, objects->host, add_arena, &search);
+    if (!error)
+        error = find_pools(&search, objects->host);
     if (!error && untraced->pool_count > 0)
         qsort(untraced->pools, untraced->pool_count, sizeof(*untraced->pools), compare_ranges);
     if (!error)
