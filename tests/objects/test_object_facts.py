@@ -89,6 +89,13 @@ NEW = {
     "thread_native_id": "offsetof(PyThreadState, native_thread_id)",
     "interpreter_threads": "offsetof(PyInterpreterState, threads.head)",
 }
+# Lists of dead objects, from and to a version.
+FREE_LISTS = {
+    (10, 12): ("dict_state.free_list", "dict_state.numfree", "list.free_list", "list.numfree"),
+    (13, 13): tuple(
+        "object_state.freelists." + name for name in ("dicts.items", "dicts.numfree", "lists.items", "lists.numfree")
+    ),
+}
 CONSTANTS = {
     "TM_OBJECT_SIZE": "sizeof(PyObject)",
     "TM_OBJECT_TYPE": "offsetof(PyObject, ob_type)",
@@ -136,6 +143,10 @@ def checks(minor):
         facts.update(NEW)
         facts["frame_code"] = "offsetof(FRAME, %s)" % ("f_executable" if minor >= 13 else "f_code")
         facts["frame_instruction"] = "offsetof(FRAME, %s)" % ("instr_ptr" if minor >= 13 else "prev_instr")
+    for (first, last), names in FREE_LISTS.items():
+        if first <= minor <= last:
+            for fact, name in zip(("free_dicts", "free_dict_count", "free_lists", "free_list_count"), names):
+                facts[fact] = "offsetof(PyInterpreterState, %s)" % name
     found = {"tm_cpython_3_%d.%s" % (minor, name): expression for name, expression in facts.items()}
     found.update(CONSTANTS)
     return ['check("%s", %s, %s);' % (name, name, expression) for name, expression in found.items()]

@@ -41,6 +41,8 @@ struct tm_graph {
     size_t root_count;
     size_t root_capacity;
     struct tm_set free_chunks; // where free chunks of glibc begin: its lists have these addresses
+    struct tm_range *stale;    // places that are no roots
+    size_t stale_count;
     uint64_t lowest, highest;  // addresses of nodes: most words are outside
     uint64_t unreadable_roots; // bytes of memory that may have roots and could not be read
     uint64_t unreadable_nodes; // blocks with references that could not be read

@@ -8,6 +8,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/graph/stale.h"
 #include "engine/heap/glibc.h"
 #include "engine/objects/stacks.h"
 
@@ -17,8 +18,7 @@ enum {
     LARGEST_SKIP = 1 << 20,
     RED_ZONE = 128, // bytes below the stack pointer that a function may use
     MOST_CHUNKS = 1 << 16,
-    CHUNK_HEAD = 16,            // of glibc's
-    ARENA_HEAD = 8 * (2 + 254), // of an arena of glibc, from `top` on: two chunks, and the lists of free ones
+    CHUNK_HEAD = 16, // of glibc's
     LONGEST_NAME = 256,
 };
 
@@ -153,21 +153,11 @@ struct tm_error *tm_roots_find_free(struct tm_graph *graph)
 // ---------------------------------------------------------------------------------------------------------------
 // Words
 
-// The head of an arena of glibc, which is in the data of libc, has the addresses of free chunks.
-static bool is_in_arena(const struct tm_graph *graph, uint64_t place)
-{
-    const struct tm_glibc *glibc = &graph->untraced.glibc;
-    for (size_t i = 0; i < glibc->heap_count; i++)
-        if (glibc->heaps[i].state && place - glibc->heaps[i].state < ARENA_HEAD)
-            return true;
-    return false;
-}
-
 static struct tm_error *add_word(struct tm_graph *graph, uint64_t place, uint64_t word, uint8_t kind)
 {
     bool counts;
     const struct tm_heap_node *node = tm_graph_target(graph, word, &counts);
-    if (!node || (kind == TM_ROOT_DATA && is_in_arena(graph, place)))
+    if (!node || tm_is_stale(graph, place))
         return NULL;
     uint32_t number = (uint32_t)tm_node_number(graph->nodes, node);
     graph->found[number] += counts;

@@ -55,6 +55,8 @@ struct tm_cpython {
     uint16_t thread_next, thread_id, thread_native_id, thread_frame, thread_cframe, cframe_frame;
     uint16_t thread_stack_chunk, thread_stack_top;
     uint16_t interpreter_threads, interpreter_next, interpreter_id, runtime_interpreters;
+    // PyInterpreterState, 3.10 to 3.13: arrays of dead dicts and lists, and how many of each count
+    uint32_t free_dicts, free_dict_count, free_lists, free_list_count;
 };
 
 /** The row of a release, by PY_VERSION_HEX; NULL: this release is not known. */
