@@ -19,7 +19,7 @@ pytestmark = thorough
 
 SCRIPT = os.path.join(debuggers.ROOT, "tests", "objects", "programs", "leaks.py")
 CLASSES = ["__main__.Subscriber", "__main__.Page", "__main__.Signal"]
-KNOWN = [python for python in pythons.find() if (3, 8) <= python.version[:2] <= (3, 13)]
+KNOWN = [python for python in pythons.find() if (3, 8) <= python.version[:2] <= (3, 15)]
 
 
 class Heap:

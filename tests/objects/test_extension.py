@@ -41,7 +41,7 @@ def few_less(found, wanted, free):
     dicts, which has 80 places, does the same."""
     assert set(found) == set(wanted)
     for key, count in wanted.items():
-        least = count - (80 if free and key[0] == "dict" else 10)
+        least = count - (80 if free and key[0] == "dict" else 20)
         assert least <= found[key][0] <= count and found[key][1] == 1, (key, found)
 
 

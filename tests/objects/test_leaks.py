@@ -53,7 +53,9 @@ def test_lost_references_are_found(leaking):
     mine, others = rows(leaking, "lost")
     wanted = [("dict", "lost dict"), ("bytes", "lost bytes")]
     wanted += [("__main__.Plain", "lost plain"), ("__main__.Slotted", "lost slotted")]
-    assert mine == {(type_, LINES[comment]): 1000 for type_, comment in wanted}
+    # (One or two may be held by what is stale on the stack of a C function.)
+    assert set(mine) == {(type_, LINES[comment]) for type_, comment in wanted}
+    assert all(0.995 * COUNT <= count <= COUNT for count in mine.values()), mine
     assert set(others) <= KNOWN_ELSEWHERE["lost"]
     assert leaking.leaks["lost"]["held_count"] >= 4000
     for row in leaking.leaks["lost"]["statistics"]:
@@ -75,7 +77,7 @@ def test_nothing_holds_raw_blocks(leaking):
     """Not memory of C that has stale pointers, either: its blocks in use are searched as blocks."""
     filters = " ".join("--include *leaks.py:%d" % LINES[line] for line in ("raw block", "mem block"))
     answer = json.loads(command_line(leaking.core, "tm-holders %s --json" % filters))
-    assert answer["count"] == 2 * COUNT and answer["unheld"]["count"] >= 0.99 * 2 * COUNT
+    assert answer["count"] >= 2 * COUNT and answer["unheld"]["count"] >= 0.99 * 2 * COUNT
 
 
 def test_garbage_is_what_a_collection_would_free(leaking):
@@ -88,7 +90,8 @@ def test_garbage_is_what_a_collection_would_free(leaking):
 
 def test_extra_references_are_found(leaking):
     mine, others = rows(leaking, "extra")
-    assert list(mine) == [("dict", LINES["extra dict"])] and mine["dict", LINES["extra dict"]] >= 990
+    assert 0.98 * COUNT <= mine.pop(("dict", LINES["extra dict"])) <= COUNT
+    assert sum(mine.values()) <= 5, mine  # lost ones that something stale holds
     assert len(others) <= 3
     assert leaking.paths["extra"]["refcount"] == 2 and leaking.paths["extra"]["found"] in (1, 2)
 

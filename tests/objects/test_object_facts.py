@@ -30,6 +30,14 @@ HEADERS = r"""
 #include "internal/pycore_code.h"
 #include "internal/pycore_dict.h"
 #define FRAME _PyInterpreterFrame
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe.h"
+#endif
+#if PY_VERSION_HEX >= 0x030f0000
+#define GENERATOR_ENDED FRAME_CLEARED
+#else
+#define GENERATOR_ENDED FRAME_COMPLETED
+#endif
 #else
 #define FRAME PyFrameObject
 #endif
@@ -51,6 +59,7 @@ FACTS = {
     "code_name": "offsetof(PyCodeObject, co_name)",
     "code_weakrefs": "offsetof(PyCodeObject, co_weakreflist)",
     "weakref_size": "sizeof(PyWeakReference)",
+    "tuple_items": "offsetof(PyTupleObject, ob_item)",
     "thread_next": "offsetof(PyThreadState, next)",
     "thread_id": "offsetof(PyThreadState, thread_id)",
     "runtime_interpreters": "offsetof(_PyRuntimeState, interpreters.head)",
@@ -66,7 +75,7 @@ FACTS = {
     "code_cells": ("offsetof(PyCodeObject, co_cellvars)", (8, 10)),
     "code_free": ("offsetof(PyCodeObject, co_freevars)", (8, 10)),
     "code_local_count": ("offsetof(PyCodeObject, co_nlocals)", (8, 10)),
-    "code_lines": ("offsetof(PyCodeObject, co_linetable)", (10, 13)),
+    "code_lines": ("offsetof(PyCodeObject, co_linetable)", (10, 15)),
 }
 # The same under other names, from 3.11 on.
 NEW = {
@@ -78,8 +87,8 @@ NEW = {
     "frame_in_object": "offsetof(PyFrameObject, _f_frame_data)",
     "generator_frame": "offsetof(PyGenObject, gi_iframe)",
     "generator_state": "offsetof(PyGenObject, gi_frame_state)",
+    "generator_ended": "GENERATOR_ENDED",
     "frame_previous": "offsetof(FRAME, previous)",
-    "frame_stack_top": "offsetof(FRAME, stacktop)",
     "frame_owner": "offsetof(FRAME, owner)",
     "frame_locals": "offsetof(FRAME, localsplus)",
     "frame_locals_dict": "offsetof(FRAME, f_locals)",
@@ -114,7 +123,6 @@ CONSTANTS = {
     "TM_TYPE_BASES": "offsetof(PyTypeObject, tp_bases)",
     "TM_TYPE_MRO": "offsetof(PyTypeObject, tp_mro)",
     "TM_LIST_ITEMS": "offsetof(PyListObject, ob_item)",
-    "TM_TUPLE_ITEMS": "offsetof(PyTupleObject, ob_item)",
     "TM_DICT_KEYS": "offsetof(PyDictObject, ma_keys)",
     "TM_DICT_VALUES": "offsetof(PyDictObject, ma_values)",
     "TM_DICT_SIZE": "sizeof(PyDictObject)",
@@ -136,11 +144,12 @@ def checks(minor):
     """Assertions for a version, as C."""
     facts = {}
     for name, value in FACTS.items():
-        expression, (first, last) = value if isinstance(value, tuple) else (value, (8, 13))
+        expression, (first, last) = value if isinstance(value, tuple) else (value, (8, 15))
         if first <= minor <= last:
             facts[name] = expression
     if minor >= 11:
         facts.update(NEW)
+        facts["frame_stack_top"] = "offsetof(FRAME, %s)" % ("stackpointer" if minor >= 14 else "stacktop")
         facts["frame_code"] = "offsetof(FRAME, %s)" % ("f_executable" if minor >= 13 else "f_code")
         facts["frame_instruction"] = "offsetof(FRAME, %s)" % ("instr_ptr" if minor >= 13 else "prev_instr")
     for (first, last), names in FREE_LISTS.items():

@@ -310,7 +310,8 @@ static struct tm_error *write_counts(struct answer *answer, const struct tm_heap
     struct tm_text value = TM_TEXT_EMPTY;
     struct tm_error *error = tm_step_show(&steps, node, &value);
     bool has_count = node->kind == TM_NODE_OBJECT && tm_objects_word(objects, tm_node_object(node), &count);
-    bool immortal = has_count && objects->cpython->immortal && (count >> 31 & 1);
+    bool immortal = has_count && tm_objects_is_immortal(objects, count);
+    count = tm_objects_count(objects, count);
     if (answer->json) {
         tm_json_number(answer->json, "address", tm_node_object(node));
         if (type)

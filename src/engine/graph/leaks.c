@@ -14,8 +14,9 @@ uint64_t tm_leak_excess(struct tm_graph *graph, const struct tm_heap_node *node)
 {
     uint64_t count;
     if (node->kind != TM_NODE_OBJECT || !tm_objects_word(graph->objects, tm_node_object(node), &count) ||
-        (graph->objects->cpython->immortal && (count >> 31 & 1)))
+        tm_objects_is_immortal(graph->objects, count))
         return 0;
+    count = tm_objects_count(graph->objects, count);
     uint64_t found = graph->found[tm_node_number(graph->nodes, node)];
     return count > found ? count - found : 0;
 }

@@ -21,7 +21,6 @@ enum {
     SET_WEAKREFS = 192,
     SET_SIZE = 200,
     SMALL_ENTRIES = 8,
-    GENERATOR_ENDED = 1,
     NO_STACK_TOP = -1,
     MOST_SLOTS = 1 << 30,
     VALUES_HEAD = 8,
@@ -172,6 +171,16 @@ static void part_words(struct parts *parts)
 // ---------------------------------------------------------------------------------------------------------------
 // Objects
 
+// While the frame runs, its stack pointer is not stored.
+static void add_up_to_stack_pointer(struct parts *parts, uint64_t frame, uint64_t locals)
+{
+    uint64_t pointer, first = parts->node->address + locals;
+    if (!tm_objects_word(parts->objects, parts->node->address + frame + parts->objects->cpython->frame_stack_top,
+                         &pointer))
+        return;
+    add(parts, locals, pointer >= first ? locals + (pointer - first) : parts->node->size, WORD);
+}
+
 // A frame inside of an object, from 3.11 on: `frame` is its offset in the block.
 static void frame_words(struct parts *parts, uint64_t frame)
 {
@@ -181,6 +190,10 @@ static void frame_words(struct parts *parts, uint64_t frame)
     const uint64_t owned[] = {cpython->frame_code, function, cpython->frame_locals_dict, cpython->frame_object};
     for (unsigned i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         add(parts, frame + owned[i], frame + owned[i] + WORD, WORD);
+    if (cpython->frame_has_stack_pointer) {
+        add_up_to_stack_pointer(parts, frame, locals);
+        return;
+    }
     if (!tm_objects_int(parts->objects, parts->node->address + frame + cpython->frame_stack_top, &top))
         return;
     bool known = (int32_t)top != NO_STACK_TOP && top < MOST_SLOTS;
@@ -198,7 +211,7 @@ static void generator_words(struct parts *parts, uint64_t object, uint64_t weakl
     }
     add_without(parts, object + TM_OBJECT_TYPE, object + cpython->generator_state / WORD * WORD, weaklist);
     if (tm_objects_read(parts->objects, parts->node->address + object + cpython->generator_state, &state, 1) &&
-        (int8_t)state < GENERATOR_ENDED)
+        (int8_t)state < parts->objects->cpython->generator_ended)
         frame_words(parts, frame);
 }
 
@@ -306,6 +319,10 @@ static void object_words(struct parts *parts)
         break;
     case TM_SHAPE_SET:
         set_words(parts, object);
+        break;
+    case TM_SHAPE_TUPLE:
+        add(parts, object + TM_OBJECT_TYPE, object + TM_OBJECT_TYPE + WORD, WORD);
+        add(parts, object + cpython->tuple_items, parts->node->size, WORD);
         break;
     default:
         plain_words(parts, object, weaklist);
@@ -570,8 +587,8 @@ struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_
             tm_text_add(text, ".__class__");
             return NULL;
         }
-        if (type->shape == TM_SHAPE_TUPLE && place >= TM_TUPLE_ITEMS) {
-            tm_text_printf(text, "[%" PRIu64 "]", (place - TM_TUPLE_ITEMS) / WORD);
+        if (type->shape == TM_SHAPE_TUPLE && place >= objects->cpython->tuple_items) {
+            tm_text_printf(text, "[%" PRIu64 "]", (place - objects->cpython->tuple_items) / WORD);
             return NULL;
         }
         if ((type->shape == TM_SHAPE_CELL && place == TM_CELL_VALUE) ||

@@ -17,7 +17,7 @@
 #include "engine/objects/cpython.h"
 #include "support/object_image.h"
 
-static const uint32_t versions[] = {0x030812f0, 0x030b07f0, 0x030d00f0};
+static const uint32_t versions[] = {0x030812f0, 0x030b07f0, 0x030d00f0, 0x030e02f0, 0x030f02f0};
 enum { VERSIONS = sizeof(versions) / sizeof(versions[0]) };
 
 struct state {
@@ -235,9 +235,9 @@ static void test_other_releases_are_refused_by_name(void **unused)
     struct state state;
     (void)unused;
     state_init(&state, versions[2]);
-    state.objects.table.root->python_version = 0x030e00f0;
+    state.objects.table.root->python_version = 0x031000f0;
     assert_has(ask(&state, "tm-top", "type"),
-               "the target runs CPython 3.14, and they are known for CPython 3.8 to 3.13");
+               "the target runs CPython 3.16, and they are known for CPython 3.8 to 3.15");
     state.objects.table.root->python_version = versions[2];
     state.objects.table.root->flags |= TM_ROOT_FREE_THREADED;
     tm_target_changed(state.target);

@@ -45,6 +45,7 @@ static const struct tm_cpython tm_cpython_3_10 = {
     .free_dict_count = 11328,
     .free_lists = 10040,
     .free_list_count = 10680,
+    .tuple_items = 24,
 };
 
 #endif

@@ -54,6 +54,8 @@ static const struct tm_cpython tm_cpython_3_11 = {
     .free_dict_count = 5160,
     .free_lists = 3872,
     .free_list_count = 4512,
+    .tuple_items = 24,
+    .generator_ended = 1,
 };
 
 #endif

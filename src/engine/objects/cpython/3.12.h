@@ -56,6 +56,8 @@ static const struct tm_cpython tm_cpython_3_12 = {
     .free_dict_count = 272016,
     .free_lists = 270072,
     .free_list_count = 270712,
+    .tuple_items = 24,
+    .generator_ended = 1,
 };
 
 #endif
