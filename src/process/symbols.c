@@ -44,6 +44,13 @@ struct search {
     uint64_t address;
 };
 
+// Debug information has the versions of libc's symbols in their names: "dlopen@@GLIBC_2.34".
+static bool is_named(const char *found, const char *name)
+{
+    size_t length = strlen(name);
+    return found && strncmp(found, name, length) == 0 && (found[length] == '\0' || found[length] == '@');
+}
+
 static int look_in(Dwfl_Module *module, void **data, const char *module_name, Dwarf_Addr base, void *context)
 {
     struct search *search = context;
@@ -54,8 +61,7 @@ static int look_in(Dwfl_Module *module, void **data, const char *module_name, Dw
         GElf_Sym symbol;
         GElf_Addr address;
         const char *name = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-        if (!name || strcmp(name, search->name) != 0 || symbol.st_shndx == SHN_UNDEF ||
-            GELF_ST_TYPE(symbol.st_info) == STT_TLS)
+        if (!is_named(name, search->name) || symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) == STT_TLS)
             continue;
         search->address = address;
         return DWARF_CB_ABORT;

@@ -9,6 +9,7 @@
 #include "environment.h"
 #include "interpreter.h"
 #include "recording.h"
+#include "signal_switch.h"
 #include "table.h"
 #include "traces.h"
 #include "tracing.h"
@@ -45,6 +46,7 @@ static PyObject *module_start(PyObject *module, PyObject *arguments)
 static PyObject *module_start_as_asked(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
+    signal_install();
     unsigned limit = tracing_on() ? 0 : environment_frame_limit();
     return limit == 0 ? none() : start(limit, environment_profile(&profile_lean));
 }
