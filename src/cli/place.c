@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "process/core.h"
+#include "process/proc.h"
 
 #define COPY "_tracer.abi3.so"
 
@@ -53,7 +55,84 @@ static bool is_there(const struct tm_live *live, const char *file)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// A copy
+// A folder
+
+// The process may have another user than we: it is to write there.
+static void give_to_user(const struct tm_live *live, int folder)
+{
+    size_t length;
+    char *status = tm_proc_read(live->folder, "status", &length);
+    const char *users = status ? tm_proc_field(status, "Uid") : NULL;
+    unsigned real, effective;
+    if (users && sscanf(users, "%u %u", &real, &effective) == 2 && effective != geteuid() &&
+        fchown(folder, effective, (gid_t)-1) != 0)
+        fchmod(folder, 0755); // then it cannot write there, and this is noticed
+    free(status);
+}
+
+// A folder that nobody else could have made.
+static bool make_folder(const struct tm_live *live, const char *parent, struct tm_place *place)
+{
+    uint64_t number;
+    if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+        return false;
+    snprintf(place->folder, sizeof(place->folder), "/%s/tracemortem-%016llx", parent, (unsigned long long)number);
+    place->name = strrchr(place->folder, '/') + 1;
+    if (mkdirat(place->parent, place->name, 0755) != 0)
+        return false;
+    place->descriptor = openat(place->parent, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (place->descriptor < 0 || fchmod(place->descriptor, 0755) != 0)
+        return false;
+    give_to_user(live, place->descriptor);
+    return true;
+}
+
+static bool may_hold_programs(int folder)
+{
+    struct statvfs status;
+    return fstatvfs(folder, &status) == 0 && !(status.f_flag & (ST_NOEXEC | ST_RDONLY));
+}
+
+// False: not in this parent.
+static bool make_in(const struct tm_live *live, const char *parent, struct tm_place *place)
+{
+    place->parent = open_inside(live, parent, O_RDONLY | O_DIRECTORY);
+    if (place->parent >= 0 && may_hold_programs(place->parent) && make_folder(live, parent, place))
+        return true;
+    tm_place_remove(place);
+    return false;
+}
+
+struct tm_error *tm_place_folder(const struct tm_live *live, struct tm_place *place)
+{
+    static const char *const parents[] = {"tmp", "var/tmp", "dev/shm", "run"};
+    for (size_t i = 0; place->descriptor < 0 && i < sizeof(parents) / sizeof(parents[0]); i++)
+        if (make_in(live, parents[i], place))
+            return NULL;
+    if (place->descriptor >= 0)
+        return NULL;
+    return tm_error_create(TM_ERROR_NO_TARGET,
+                           "no files can be made for the process %d: of /tmp, /var/tmp, /dev/shm and /run, as it sees\n"
+                           "them, none can be written to and have programs",
+                           (int)live->pid);
+}
+
+void tm_place_remove(struct tm_place *place)
+{
+    static const char *const files[] = {TM_PLACE_SCRIPT, TM_PLACE_OUTCOME, TM_PLACE_UNFINISHED, COPY};
+    for (size_t i = 0; place->descriptor >= 0 && i < sizeof(files) / sizeof(files[0]); i++)
+        unlinkat(place->descriptor, files[i], 0);
+    if (place->descriptor >= 0) {
+        close(place->descriptor);
+        unlinkat(place->parent, place->name, AT_REMOVEDIR);
+    }
+    if (place->parent >= 0)
+        close(place->parent);
+    place->descriptor = place->parent = -1;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The tracer
 
 static bool copy_bytes(const char *from, int to)
 {
@@ -70,75 +149,30 @@ static bool copy_bytes(const char *from, int to)
     return done;
 }
 
-// A folder in `parent` that nobody else could have made. False: errno.
-static bool make_folder(struct tm_place *place)
+static bool copy_into(struct tm_place *place, const char *file)
 {
-    uint64_t number;
-    if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-        return false;
-    snprintf(place->name, sizeof(place->name), "tracemortem-%016llx", (unsigned long long)number);
-    if (mkdirat(place->parent, place->name, 0755) != 0)
-        return false;
-    place->folder = openat(place->parent, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return place->folder >= 0 && fchmod(place->folder, 0755) == 0;
-}
-
-static bool copy_into(struct tm_place *place, const char *file, const char *parent)
-{
-    if (!make_folder(place))
-        return false;
-    int copy = openat(place->folder, COPY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+    int copy = openat(place->descriptor, COPY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
     bool done = copy >= 0 && fchmod(copy, 0755) == 0 && copy_bytes(file, copy);
     if (copy >= 0)
         done &= close(copy) == 0;
-    return done &&
-           snprintf(place->path, sizeof(place->path), "/%s/%s/" COPY, parent, place->name) < (int)sizeof(place->path);
+    return done;
 }
 
-static bool may_hold_programs(int folder)
+struct tm_error *tm_place_tracer(const struct tm_live *live, const char *file, struct tm_place *place)
 {
-    struct statvfs status;
-    return fstatvfs(folder, &status) == 0 && !(status.f_flag & (ST_NOEXEC | ST_RDONLY));
-}
-
-// False: not in this folder.
-static bool copy_to(const struct tm_live *live, const char *file, const char *parent, struct tm_place *place)
-{
-    place->parent = open_inside(live, parent, O_RDONLY | O_DIRECTORY);
-    if (place->parent < 0)
-        return false;
-    if (may_hold_programs(place->parent) && copy_into(place, file, parent))
-        return true;
-    tm_place_remove(place);
-    return false;
-}
-
-struct tm_error *tm_place_file(const struct tm_live *live, const char *file, struct tm_place *place)
-{
-    static const char *const parents[] = {"tmp", "var/tmp", "dev/shm", "run"};
-    *place = (struct tm_place){.folder = -1, .parent = -1};
     if (is_there(live, file)) {
-        snprintf(place->path, sizeof(place->path), "%s", file);
+        snprintf(place->tracer, sizeof(place->tracer), "%s", file);
         return NULL;
     }
-    for (size_t i = 0; i < sizeof(parents) / sizeof(parents[0]); i++)
-        if (copy_to(live, file, parents[i], place))
-            return NULL;
+    struct tm_error *error = tm_place_folder(live, place);
+    if (!error && copy_into(place, file)) {
+        snprintf(place->tracer, sizeof(place->tracer), "%s/" COPY, place->folder);
+        return NULL;
+    }
+    tm_error_destroy(error);
     return tm_error_create(TM_ERROR_NO_TARGET,
-                           "the process %d has another file system, and the tracer cannot be copied into it: none of\n"
-                           "/tmp, /var/tmp, /dev/shm and /run there can be written to and have programs\n"
+                           "the process %d has another file system, and the tracer cannot be copied into it: of /tmp,\n"
+                           "/var/tmp, /dev/shm and /run there, none can be written to and have programs\n"
                            "Copy %s to a folder that it sees, and say which: --inside FOLDER/" COPY,
                            (int)live->pid, tm_printable(file).text);
-}
-
-void tm_place_remove(struct tm_place *place)
-{
-    if (place->folder >= 0) {
-        unlinkat(place->folder, COPY, 0);
-        close(place->folder);
-        unlinkat(place->parent, place->name, AT_REMOVEDIR);
-    }
-    if (place->parent >= 0)
-        close(place->parent);
-    place->folder = place->parent = -1;
 }

@@ -21,8 +21,10 @@
 #include "process/call.h"
 #include "process/exported.h"
 #include "process/proc.h"
+#include "process/remote.h"
 
 #define MILLISECOND UINT64_C(1000000)
+#define SCRIPT_PATIENCE (1000 * MILLISECOND)
 #define TRACER "_tracer.abi3.so"
 
 struct job {
@@ -166,6 +168,16 @@ static struct tm_error *find_functions(struct job *job)
     return why_not_load(job);
 }
 
+static struct tm_error *place_tracer(struct job *job)
+{
+    if (job->place.tracer[0])
+        return NULL;
+    if (!job->wish->inside)
+        return tm_place_tracer(job->live, job->wish->tracer, &job->place);
+    snprintf(job->place.tracer, sizeof(job->place.tracer), "%s", job->wish->inside);
+    return NULL;
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // The calls
 
@@ -194,7 +206,7 @@ static struct tm_error *load_tracer(struct job *job, struct tm_call *call)
 {
     enum { NOW = 2, NO_DELETE = 0x1000 }; // glibc's and musl's
     static const char name[] = TM_SWITCH_FUNCTION;
-    const char *path = job->wish->inside ? job->wish->inside : job->place.path;
+    const char *path = job->place.tracer;
     uint64_t handle = 0, path_there = tm_call_put(call, path, strlen(path) + 1);
     uint64_t name_there = tm_call_put(call, name, sizeof(name));
     if (!path_there || !name_there)
@@ -269,6 +281,140 @@ static struct tm_error *call_tracer(struct job *job, struct tm_switch_outcome *o
 }
 
 // ---------------------------------------------------------------------------------------------------------------
+// The script that a CPython of 3.14 or later is asked to run
+
+static const char script[] =
+    "import importlib.machinery, importlib.util, os, sys\n"
+    "def switch(folder, tracer, order, frames, detail):\n"
+    "    name = 'tracemortem._tracer'\n"
+    "    try:\n"
+    "        module = sys.modules.get(name)\n"
+    "        if module is None:\n"
+    "            loader = importlib.machinery.ExtensionFileLoader(name, tracer)\n"
+    "            module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))\n"
+    "            sys.modules.pop(name, None)\n"
+    "        outcome = module._switch(order, frames, detail)\n"
+    "    except BaseException as error:\n"
+    "        outcome = (%d, 0, '%%s: %%s' %% (type(error).__name__, error))\n"
+    "    with open(folder + '/" TM_PLACE_UNFINISHED "', 'w', encoding='utf-8', errors='backslashreplace') as file:\n"
+    "        file.write('%%d %%d %%s' %% outcome)\n"
+    "    os.rename(folder + '/" TM_PLACE_UNFINISHED "', folder + '/" TM_PLACE_OUTCOME "')\n";
+
+// A string as Python reads it.
+static void add_literal(struct tm_text *text, const char *string)
+{
+    tm_text_add(text, "os.fsdecode(b'");
+    for (; *string; string++)
+        tm_text_printf(text, "\\x%02x", (unsigned char)*string);
+    tm_text_add(text, "')");
+}
+
+static struct tm_error *write_script(const struct job *job)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+    tm_text_printf(&text, script, TM_SWITCH_FAILED);
+    tm_text_add(&text, "switch(");
+    add_literal(&text, job->place.folder);
+    tm_text_add(&text, ", ");
+    add_literal(&text, job->place.tracer);
+    tm_text_printf(&text, ", %d, %u, '%s')\n", (int)job->wish->order, job->wish->frame_limit, job->wish->detail);
+    struct tm_error *error = tm_text_check(&text);
+    int file = openat(job->place.descriptor, TM_PLACE_SCRIPT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (!error && (file < 0 || write(file, text.bytes, text.length) != (ssize_t)text.length))
+        error = tm_error_create(TM_ERROR_OUTPUT, "cannot write a script for the process %d: %s", (int)job->live->pid,
+                                strerror(errno));
+    if (file >= 0)
+        close(file);
+    tm_text_deinit(&text);
+    return error;
+}
+
+// "STATE FRAMES MESSAGE". False: it is not there yet.
+static bool read_script_outcome(const struct job *job, struct tm_switch *found)
+{
+    size_t length;
+    int at = 0;
+    char *text = tm_proc_read(job->place.descriptor, TM_PLACE_OUTCOME, &length);
+    *found = (struct tm_switch){0};
+    if (text && sscanf(text, "%u %u %n", &found->state, &found->frame_limit, &at) == 2 && at) {
+        found->magic = TM_SWITCH_MAGIC;
+        snprintf(found->message, sizeof(found->message), "%s", text + at);
+    }
+    free(text);
+    return found->magic != 0;
+}
+
+// Writes the request, or takes it back, while the process is held: other threads change the same words.
+static struct tm_error *while_held(const struct job *job, struct tm_switch_outcome *outcome,
+                                   const struct tm_remote *remote, const char *path, bool *done)
+{
+    struct tm_stop *stop;
+    struct tm_error *error = tm_stop_begin(job->live, job->wish->max_stop, tm_cli_interrupted, &stop);
+    if (error)
+        return error;
+    *done = path ? tm_remote_ask(job->live, remote, path) : tm_remote_withdraw(job->live, remote);
+    uint64_t stopped = tm_stop_end(stop);
+    outcome->stopped = stopped > outcome->stopped ? stopped : outcome->stopped;
+    return NULL;
+}
+
+static struct tm_error *is_off(const struct job *job)
+{
+    return tm_error_create(TM_ERROR_UNSUPPORTED,
+                           "the remote execution of the process %d is switched off, by PYTHON_DISABLE_REMOTE_DEBUG or\n"
+                           "by -X disable-remote-debug, so it is left alone\n"
+                           "Restart it without that; or with the tracer preloaded, TRACEMORTEM=dormant and\n"
+                           "TRACEMORTEM_SIGNAL=RTMIN+5, and send it that signal",
+                           (int)job->live->pid);
+}
+
+// Until the outcome is there. `found` stays empty if the main thread waits for something, and the request was taken back.
+static struct tm_error *await_script(const struct job *job, const struct tm_remote *remote, struct tm_switch *found,
+                                     struct tm_switch_outcome *outcome)
+{
+    uint64_t patience = tm_cli_now() + SCRIPT_PATIENCE;
+    bool withdrawn = false;
+    for (;;) {
+        struct tm_error *error = tm_live_check(job->live);
+        if (error || read_script_outcome(job, found))
+            return error;
+        if (!withdrawn && (tm_cli_interrupted() || tm_cli_now() > patience)) {
+            error = while_held(job, outcome, remote, NULL, &withdrawn);
+            if (error || withdrawn)
+                return error;
+            patience = job->deadline; // it has begun
+        } else if (tm_cli_now() > job->deadline) {
+            return tm_error_create(TM_ERROR_INTERRUPTED,
+                                   "the process %d has begun to run a script that switches it, and has not ended it",
+                                   (int)job->live->pid);
+        }
+        sleep_for(MILLISECOND / 2);
+    }
+}
+
+// `found` stays empty where this is not the way.
+static struct tm_error *switch_by_script(struct job *job, struct tm_switch *found, struct tm_switch_outcome *outcome)
+{
+    char path[sizeof(job->place.folder) + sizeof(TM_PLACE_SCRIPT)];
+    struct tm_remote remote;
+    bool asked = false;
+    enum tm_remote_offer offer =
+        tm_remote_find(job->live, tm_symbols_find(&job->process->symbols, "_PyRuntime"), &remote);
+    // A tracer that is loaded is called as it is: the script would load it by its file, which may be gone.
+    if (offer != TM_REMOTE_READY || (job->function && tm_call_is_supported()))
+        return offer == TM_REMOTE_OFF ? is_off(job) : NULL;
+    struct tm_error *error = place_tracer(job);
+    if (!error)
+        error = tm_place_folder(job->live, &job->place);
+    if (!error)
+        error = write_script(job);
+    snprintf(path, sizeof(path), "%s/" TM_PLACE_SCRIPT, job->place.folder);
+    if (!error)
+        error = while_held(job, outcome, &remote, path, &asked);
+    return error || !asked ? error : await_script(job, &remote, found, outcome);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // The outcome
 
 static bool read_switch(const struct job *job, uint64_t address, struct tm_switch *found)
@@ -329,17 +475,25 @@ static struct tm_error *judge(const struct job *job, const struct tm_switch *fou
     return tm_error_create(TM_ERROR_UNSUPPORTED, "the process %d cannot be traced: %s", (int)job->live->pid, shown);
 }
 
-static struct tm_error *place_tracer(struct job *job)
+// By a call in a thread that is held.
+static struct tm_error *switch_by_call(struct job *job, struct tm_switch *found, struct tm_switch_outcome *outcome)
 {
-    if (job->function || job->wish->inside)
-        return NULL;
-    return tm_place_file(job->live, job->wish->tracer, &job->place);
+    uint64_t address = 0;
+    if (tm_cli_interrupted())
+        return is_late(job, "");
+    if (!tm_call_is_supported())
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "on this machine a process is switched through a debugger: in gdb or lldb, tm-start and\n"
+                               "tm-stop; or by TRACEMORTEM_SIGNAL");
+    struct tm_error *error = job->function ? NULL : place_tracer(job);
+    if (!error)
+        error = call_tracer(job, outcome, &address);
+    return error ? error : await_outcome(job, address, found);
 }
 
 static struct tm_error *switch_it(struct job *job, struct tm_switch_outcome *outcome)
 {
-    struct tm_switch found;
-    uint64_t address = 0;
+    struct tm_switch found = {0};
     struct tm_error *error = check_state(job);
     if (!error)
         error = find_functions(job);
@@ -349,18 +503,16 @@ static struct tm_error *switch_it(struct job *job, struct tm_switch_outcome *out
         outcome->state = TM_SWITCH_NOTHING;
         return NULL;
     }
-    error = place_tracer(job);
-    if (!error)
-        error = call_tracer(job, outcome, &address);
-    if (!error)
-        error = await_outcome(job, address, &found);
+    error = switch_by_script(job, &found, outcome);
+    if (!error && !found.magic)
+        error = switch_by_call(job, &found, outcome);
     tm_place_remove(&job->place);
     return error ? error : judge(job, &found, outcome);
 }
 
 struct tm_error *tm_switch_process(pid_t pid, const struct tm_switch_wish *wish, struct tm_switch_outcome *outcome)
 {
-    struct job job = {.wish = wish, .place = {.folder = -1, .parent = -1}};
+    struct job job = {.wish = wish, .place = TM_NO_PLACE};
     *outcome = (struct tm_switch_outcome){0};
     if (!tm_call_is_supported())
         return tm_error_create(

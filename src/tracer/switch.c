@@ -99,6 +99,14 @@ static void obey_stop(void)
     store_state(TM_SWITCH_DONE);
 }
 
+static void obey_order(void)
+{
+    if (wanted.order == TM_SWITCH_START)
+        obey_start();
+    else
+        obey_stop();
+}
+
 /** Do what is wanted, unless that was cancelled. */
 static void obey(void)
 {
@@ -109,10 +117,8 @@ static void obey(void)
     }
     if (__atomic_load_n(&shown.cancelled, __ATOMIC_ACQUIRE) != 0)
         store_state(TM_SWITCH_CANCELLED);
-    else if (wanted.order == TM_SWITCH_START)
-        obey_start();
     else
-        obey_stop();
+        obey_order();
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -179,6 +185,20 @@ static bool makes_sense(const struct tm_switch_request *request)
         return false;
     return !starts || (request->frame_limit >= 1 && request->frame_limit <= FRAME_LIMIT_MAX &&
                        (request->detail[0] == '\0' || profile_called(request->detail) != NULL));
+}
+
+const struct tm_switch *switch_now(const struct tm_switch_request *request)
+{
+    if (!makes_sense(request))
+        return fail("the request makes no sense to this tracer; it may be of another version");
+    if (load_state() == TM_SWITCH_WAITING && waiting_in == getpid())
+        return fail("another request waits for Python's lock");
+    wanted = *request;
+    shown.message[0] = '\0';
+    shown.frame_limit = 0;
+    store_state(TM_SWITCH_WORKING);
+    obey_order();
+    return &shown;
 }
 
 struct tm_switch *tracemortem_switch(const struct tm_switch_request *request)
