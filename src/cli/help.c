@@ -390,8 +390,8 @@ void tm_help_add_overview(struct tm_text *result)
                       "\n"
                       "Commands:\n"
                       "  run        Run a program with its memory allocations traced.\n"
-                      "  start      Begin to trace a running process. This changes the process.\n"
-                      "  stop       Stop tracing a running process. This changes the process.\n");
+                      "  start      Begin to trace a running process. This changes it.\n"
+                      "  stop       Stop tracing a running process. This changes it.\n");
     add_commands(text);
     tm_text_add(text, "  completion SHELL\n"
                       "             Print the completion for bash, zsh or fish.\n"

@@ -25,20 +25,20 @@
     "      --name NAME\n"                                                           \
     "        Instead of PID: the processes with this name (as pgrep finds them).\n" \
     "      --cgroup PATH\n"                                                         \
-    "        Instead of PID: the processes in this control group and those below it.\n"
+    "        Instead of PID: the processes in this control group and below it.\n"
 
-#define HELP_OF_WAITING                                                                   \
-    "      --yes\n"                                                                       \
-    "        Do not ask. Needed where standard input is no terminal.\n"                   \
-    "      --timeout TIME\n"                                                              \
-    "        Wait so long for each process (default 10s; also 500ms, 1m). After that,\n"  \
-    "        or after Ctrl-C, tracing is what it was before.\n"                           \
-    "      --max-stop TIME\n"                                                             \
-    "        Do nothing if the threads of the process cannot be held still within TIME\n" \
+#define HELP_OF_WAITING                                                                  \
+    "      --yes\n"                                                                      \
+    "        Do not ask. Needed where standard input is no terminal.\n"                  \
+    "      --timeout TIME\n"                                                             \
+    "        Wait so long for each process (default 10s; also 500ms, 1m). After that,\n" \
+    "        or after Ctrl-C, tracing is what it was before.\n"                          \
+    "      --max-stop TIME\n"                                                            \
+    "        Do nothing if its threads cannot be held still within TIME\n"               \
     "        (default 200ms).\n"
 
 static const char start_help[] =
-    "Begin to trace a running process. This changes the process.\n"
+    "Begin to trace a running process. This changes it.\n"
     "\n"
     "Usage: tracemortem start PID... [OPTION]...\n"
     "\n"
@@ -59,7 +59,7 @@ static const char start_help[] =
     "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
     "        installed or built, nor beside it.\n"
     "      --inside FILE\n"
-    "        The tracer's path as the process sees it, if it is in another file system\n"
+    "        The tracer's path as the process sees it, if it has another file system\n"
     "        and you have put the tracer there. Otherwise it is copied there, and the\n"
     "        copy is removed once it is loaded.\n"
     "  -h, --help\n"
@@ -71,7 +71,7 @@ static const char start_help[] =
     "  tracemortem top 4711\n"
     "  tracemortem stop 4711\n";
 
-static const char stop_help[] = "Stop tracing a running process, and forget its traces. This changes the process.\n"
+static const char stop_help[] = "Stop tracing a running process, and forget its traces. This changes it.\n"
                                 "\n"
                                 "Usage: tracemortem stop PID... [OPTION]...\n"
                                 "\n"

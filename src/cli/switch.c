@@ -83,19 +83,24 @@ static struct tm_error *check_state(const struct job *job)
     return error;
 }
 
-// The executable mapping that contains an address.
+// What is mapped of the file that contains an address. The tracer changes a page of code, so it may be in several pieces.
 static bool find_code(struct job *job, uint64_t address)
 {
     size_t length;
-    struct tm_region region;
+    struct tm_module module, piece = {0};
     char *maps = tm_proc_read(job->live->folder, "maps", &length);
-    for (const char *line = maps; maps && tm_proc_next_region(&line, &region);)
-        if (address >= region.start && address < region.end) {
-            job->code[0] = region.start;
-            job->code[1] = region.end;
+    uint64_t start = 0;
+    for (const char *line = maps; maps && tm_proc_next_module(&line, &module);) {
+        if (module.start != piece.end || strcmp(module.path, piece.path) != 0)
+            start = module.start;
+        piece = module;
+        if (start <= address && (address < module.end || start == job->code[0])) {
+            job->code[0] = start;
+            job->code[1] = module.end;
         }
+    }
     free(maps);
-    return job->code[1] != 0;
+    return job->code[1] > address;
 }
 
 static bool is_tracer(const char *path)

@@ -84,7 +84,7 @@ static void begin(void)
     bool takes_signal = environment_signal() != 0;
     environment_restore();
     const char *problem = cpython_attach();
-    if (problem == NULL && frame_limit != 0)
+    if (problem == NULL)
         problem = table_create();
     if (problem != NULL) {
         if (frame_limit != 0 || takes_signal)

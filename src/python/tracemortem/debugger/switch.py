@@ -19,7 +19,7 @@ from .front_end import CommandError
 
 START, STOP = "tm-start", "tm-stop"
 
-_START_HELP = """Begin to trace this process. This changes the process.
+_START_HELP = """Begin to trace this process. This changes it.
 
 Usage: tm-start [OPTION]...
 
@@ -43,7 +43,7 @@ Examples:
   tm-start -f 25
 """
 
-_STOP_HELP = """Stop tracing this process, and forget its traces. This changes the process.
+_STOP_HELP = """Stop tracing this process, and forget its traces. This changes it.
 
 Usage: tm-stop [OPTION]...
 
@@ -177,9 +177,14 @@ def run(caller: Caller | None, name: str, line: str) -> str:
 
 
 def _code(caller: Caller) -> Tuple[int, int]:
-    """The region with the interpreter's code."""
+    """What is mapped of the file with the interpreter. The tracer changes a page of code, so it may be in several pieces."""
     address = caller.symbol("Py_GetVersion")
-    for start, end, _, _ in caller.regions():
+    pieces: List[Tuple[int, int, bytes]] = []
+    for start, end, _, name in caller.regions():
+        if pieces and pieces[-1][1:] == (start, name):
+            start = pieces.pop()[0]
+        pieces.append((start, end, name))
+    for start, end, _ in pieces:
         if start <= address < end:
             return start, end
     raise CommandError(
