@@ -24,8 +24,8 @@ _START_HELP = """Begin to trace this process. This changes it.
 Usage: tm-start [OPTION]...
 
 The other commands only read. This one calls functions in a thread of the
-process, which make it load the tracer and trace from then on. What was allocated
-before is not known. Without a debugger: tracemortem start PID.
+process: it loads the tracer and traces from then on. What was allocated before
+is not known. Without a debugger: tracemortem start PID.
 
 Options:
   -f, --frames NFRAME
