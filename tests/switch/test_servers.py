@@ -91,11 +91,19 @@ def get(port):
         connection.close()
 
 
-def wait_until_it_answers(server, port):
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+        return file.read().split()
+
+
+def wait_until_it_answers(server, port, workers):
+    """With all its workers: one that comes later is not among those that are started."""
     end = time.monotonic() + debuggers.PATIENCE
     while time.monotonic() < end and server.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return get(port)
+            get(port)
+            if len(children(server.pid)) >= workers:
+                return
         time.sleep(0.05)
     raise AssertionError("the server does not answer")
 
@@ -168,7 +176,7 @@ def test_no_request_fails_while_a_server_is_hunted(name, tmp_path):
     if not shutil.which(words[0]) or ("gevent" in name and not has_module("gevent")):
         pytest.skip("%s is not installed" % name)
     with running([word.format(port=port) for word in words], tmp_path) as server:
-        wait_until_it_answers(server, port)
+        wait_until_it_answers(server, port, 0 if name == "uvicorn" else 2)
         with Load(lambda: get(port)) as load:
             hunt(server, load)
         assert load.failed == []
@@ -193,8 +201,9 @@ while sys.stdin.readline():
 @pytest.mark.skipif(not has_module("celery"), reason="celery is not installed")
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_no_task_fails_while_celery_is_hunted(pool, tmp_path):
-    (tmp_path / "tasks").mkdir()
-    environment = {"TM_CELERY": str(tmp_path / "tasks"), "C_FORCE_ROOT": "1"}
+    for name in ("tasks", "results"):
+        (tmp_path / name).mkdir()
+    environment = {"TM_CELERY": str(tmp_path), "C_FORCE_ROOT": "1"}
     words = [SYSTEM, "-m", "celery", "-A", "shop", "worker", "--pool", pool, "-c", "2", "--without-gossip"]
     client_code = CLIENT % (PROGRAMS, debuggers.PATIENCE)
     with running(words + ["--without-mingle"], tmp_path, **environment) as server, subprocess.Popen(
@@ -213,6 +222,8 @@ def test_no_task_fails_while_celery_is_hunted(pool, tmp_path):
 
         try:
             request()
+            while len(children(server.pid)) < 2 and pool == "prefork":
+                assert server.poll() is None
             with Load(request) as load:
                 hunt(server, load)
             assert load.failed == [] and server.poll() is None

@@ -25,13 +25,17 @@ async def application_of_asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
+def keep_as_task():
+    return keep().decode()
+
+
 def make_celery(folder):
     from celery import Celery
 
-    app = Celery("shop", broker="filesystem://", backend="file://%s" % folder)
-    places = {name: folder for name in ("data_folder_in", "data_folder_out", "processed_folder")}
-    app.conf.broker_transport_options = places
-    app.task(name="keep")(lambda: keep().decode())
+    app = Celery("shop", broker="filesystem://", backend="file://" + os.path.join(folder, "results"))
+    places = ("data_folder_in", "data_folder_out", "processed_folder")
+    app.conf.broker_transport_options = {name: os.path.join(folder, "tasks") for name in places}
+    app.task(name="keep")(keep_as_task)
     return app
 
 
