@@ -32,6 +32,12 @@ static const struct difference {
                  "  tracemortem object 4711 0x7f3a5c0e4d30 -n 100\n"
                  "  tracemortem find 4711 --type 'shop.Basket'        for addresses to ask about\n"},
     {.command = "tm-holders", .usage = "tracemortem holders TARGET ADDRESS [OPTION]..."},
+    {.command = "tm-memory",
+     .examples = "  tracemortem memory 4711\n"
+                 "  tracemortem memory ./core.4711 --json\n"
+                 "  tracemortem memory 4711 pools -n 5\n"
+                 "  tracemortem memory 4711 pools traceback -n 1\n"
+                 "  tracemortem diff before.core 4711 --memory        what grew\n"},
     {.command = "tm-save",
      .examples = "  tracemortem save 4711 now.snapshot\n"
                  "  tracemortem save 4711 views.snapshot --force --include '*/views.py' --all-frames\n"

@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "interpreter.h"
 #include "module.h"
+#include "recorder.h"
 #include "recording.h"
 #include "say.h"
 #include "signal_switch.h"
@@ -42,6 +43,8 @@ static void look_again(enum early_module module)
         signal_install();
     if (!tracing_on())
         return;
+    if (module == EARLY__abc) // `signal` was there before, and shows what handlers it found
+        recorder_guard();
     if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE ||
         (module == EARLY__abc && cpython.frames < CPYTHON_FRAMES_CALL)) {
         tracing_stop();
@@ -80,6 +83,8 @@ static void take_built_in_modules(bool traces)
 static void begin(void)
 {
     unsigned frame_limit = environment_frame_limit();
+    if (frame_limit != 0)
+        recorder_ask();
     profile_t profile = environment_profile(&profile_lean);
     bool takes_signal = environment_signal() != 0;
     environment_restore();

@@ -30,6 +30,8 @@ ASKED = [
     "tm-holders {block}",
     "tm-leaks -n 3",
     "tm-threads",
+    "tm-memory",
+    "tm-memory pools -n 3",
     "tm-diff {old} {other} -n 5",
     "tm-verify",
 ]
@@ -61,7 +63,8 @@ def test_every_command_is_asked():
 def test_answers_are_gdbs_bytes(kind, service, core, old):
     asked = [line for line in lines(service, old, core)]
     if kind == "process":  # which runs for the command line, so that nothing is known of its registers
-        asked = [line for line in asked if not line.startswith(("tm-holders", "tm-leaks"))]
+        # And a debugger reads the files of the program, which then are resident.
+        asked = [line for line in asked if not line.startswith(("tm-holders", "tm-leaks", "tm-memory"))]
     asked = [re.sub(r"^(tm-traceback|tm-object|tm-holders) (\S+) --json", r"\1 --json \2", line) for line in asked]
     options = {"pid": service.pid} if kind == "process" else {"core": core, "program": service.python}
     by_gdb = debuggers.answers("gdb", asked, **options)
