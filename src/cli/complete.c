@@ -110,7 +110,7 @@ static void offer_switch_options(const char *command, const char *begun)
 {
     static const char *const both[] = {"--yes",  "--timeout", "--max-stop", "--children",
                                        "--name", "--cgroup",  "--tracer"};
-    static const char *const of_start[] = {"--frames", "--detail", "--inside"};
+    static const char *const of_start[] = {"--frames", "--output", "--detail", "--inside"};
     if (begun[0] != '-') {
         offer_processes(begun);
         return;

@@ -374,7 +374,7 @@ static bool signal_is_sound(void)
 
 void environment_folder(char *folder, size_t capacity)
 {
-    snprintf(folder, capacity, "%s", text_of(file));
+    snprintf(folder, capacity, "%s", text_of(file_variable()));
     char *slash = strrchr(folder, '/');
     if (slash == NULL)
         snprintf(folder, capacity, ".");

@@ -68,14 +68,16 @@ static PyObject *module_start_for_launcher(PyObject *module, PyObject *arguments
 static PyObject *module_switch(PyObject *module, PyObject *arguments)
 {
     struct tm_switch_request request = {.magic = TM_SWITCH_MAGIC};
-    const char *detail;
+    const char *detail, *file;
     int order, limit;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "iis:_switch", &order, &limit, &detail))
+    if (!PyArg_ParseTuple(arguments, "iisy:_switch", &order, &limit, &detail, &file))
         return NULL;
     request.order = (uint32_t)order;
     request.frame_limit = (uint32_t)limit;
     snprintf(request.detail, sizeof request.detail, "%s", detail);
+    if ((size_t)snprintf(request.file, sizeof request.file, "%s", file) >= sizeof request.file)
+        request.magic = 0;
     const struct tm_switch *found = switch_now(&request);
     return Py_BuildValue("iis", (int)found->state, (int)found->frame_limit, found->message);
 }
@@ -149,7 +151,8 @@ static PyMethodDef functions[] = {
      "_start_for_launcher($module, nframe, detail, /)\n--\n\nStart tracing in this detail, or by default if it is "
      "empty."},
     {"_switch", module_switch, METH_VARARGS,
-     "_switch($module, order, nframe, detail, /)\n--\n\nStart (1) or stop (2), for `tracemortem start` and `stop`. "
+     "_switch($module, order, nframe, detail, file, /)\n--\n\nStart (1) or stop (2), for `tracemortem start` and "
+     "`stop`. "
      "Returns the switch's state, frame limit and message."},
     {"stop", module_stop, METH_NOARGS, "stop($module, /)\n--\n\nStop tracing and forget all traces."},
     {"is_tracing", module_is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while tracing."},

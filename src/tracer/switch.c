@@ -14,6 +14,7 @@
 #include "caller.h"
 #include "environment.h"
 #include "interpreter.h"
+#include "recorder.h"
 #include "recording.h"
 #include "table.h"
 #include "tracing.h"
@@ -81,12 +82,19 @@ static void obey_start(void)
         fail("a variable TRACEMORTEM_... in its environment makes no sense; one line on its standard error says which");
         return;
     }
+    if (wanted.file[0] != '\0' && !recorder_want(wanted.file)) {
+        fail("its trace table has its place already, from an earlier start: leave out the file");
+        return;
+    }
     const char *problem =
         switch_start(wanted.frame_limit, profile == NULL ? environment_profile(&profile_lean) : profile);
-    if (problem != NULL)
+    if (problem != NULL) {
         fail(problem);
-    else
-        store_state(TM_SWITCH_DONE);
+        return;
+    }
+    if (wanted.file[0] != '\0' && !recorder_is_on())
+        snprintf(shown.message, sizeof shown.message, "the file could not be made; its standard error says why");
+    store_state(TM_SWITCH_DONE);
 }
 
 static void obey_stop(void)
@@ -181,7 +189,8 @@ static bool makes_sense(const struct tm_switch_request *request)
 {
     bool starts = request->order == TM_SWITCH_START;
     if (request->magic != TM_SWITCH_MAGIC || (!starts && request->order != TM_SWITCH_STOP) ||
-        memchr(request->detail, '\0', sizeof request->detail) == NULL)
+        memchr(request->detail, '\0', sizeof request->detail) == NULL ||
+        memchr(request->file, '\0', sizeof request->file) == NULL)
         return false;
     return !starts || (request->frame_limit >= 1 && request->frame_limit <= FRAME_LIMIT_MAX &&
                        (request->detail[0] == '\0' || profile_called(request->detail) != NULL));

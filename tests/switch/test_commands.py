@@ -280,3 +280,29 @@ def test_what_never_gives_up_pythons_lock_is_left_as_it_was():
             process.ready()
             assert not is_traced(process.pid)
             assert switch("start", process.pid).status == 0
+
+
+def test_the_table_is_kept_in_a_file_that_outlives_the_process(tmp_path):
+    with program(SERVES) as process:
+        started = switch("start", process.pid, "-o", str(tmp_path) + "/", "-f", 3)
+        assert started.status == 0, started
+        process.tell("7")
+        process.ready()
+        process.popen.kill()
+        process.popen.wait()
+    (name,) = os.listdir(str(tmp_path))
+    traces = ask_json("traces", str(tmp_path / name), "-n", 1000)["traces"]
+    assert sum(10000 < trace["size"] < 11000 for trace in traces) == 7
+
+
+def test_a_file_that_cannot_be_made_is_said_and_tracing_begins(idle):
+    outcome = switch("start", idle.pid, "-o", "/nothing/there")
+    assert outcome.status == 1 and outcome.stdout.endswith(
+        "; the file could not be made; its standard error says why\n"
+    )
+    assert "TRACEMORTEM_FILE=/nothing/there: No such file or directory" in idle.stderr() and is_traced(idle.pid)
+    assert switch("stop", idle.pid).status == 0
+    assert (
+        "has its place already, from an earlier start: leave out the file"
+        in switch("start", idle.pid, "-o", "/x").stderr
+    )
