@@ -281,11 +281,6 @@ static void write_lacks(const struct tm_account *account, struct tm_text *out)
             add_size(out, account->absent_files);
             tm_text_add(out, " of files that were mapped\n");
         }
-        if (account->absent) {
-            tm_text_add(out, "not in the core: ");
-            add_size(out, account->absent);
-            tm_text_add(out, " of memory that was mapped\n");
-        }
     }
     if (account->swapped) {
         tm_text_add(out, "swapped out, and in no row: ");
@@ -303,6 +298,15 @@ static void write_lacks(const struct tm_account *account, struct tm_text *out)
         add_size(out, account->no_memory);
         tm_text_add(out, " of traced blocks have addresses where the process has no memory\n");
     }
+}
+
+void tm_memory_write_absent(const struct tm_process_memory *memory, struct tm_text *out)
+{
+    if (memory->survey.map.absent == 0)
+        return;
+    tm_text_add(out, "not in the core: ");
+    add_size(out, memory->survey.map.absent);
+    tm_text_add(out, " of memory that was mapped\n");
 }
 
 void tm_memory_write_untraced(const struct tm_process_memory *memory, struct tm_text *out)
@@ -350,6 +354,7 @@ void tm_memory_write(const struct tm_process_memory *memory, struct tm_text *out
     tm_memory_write_untraced(memory, out);
     tm_memory_write_samples(memory, out);
     write_lacks(account, out);
+    tm_memory_write_absent(memory, out);
     tm_report_damage(out, &account->damage);
 }
 
