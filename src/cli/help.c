@@ -386,15 +386,18 @@ void tm_help_add_overview(struct tm_text *result)
     tm_text_add(text, "Find out which Python lines hold a process's memory.\n"
                       "\n"
                       "Usage: tracemortem run [OPTION]... PROGRAM [ARGUMENT]...\n"
+                      "       tracemortem start|stop PID... [OPTION]...\n"
                       "       tracemortem COMMAND TARGET [ARGUMENT]... [OPTION]...\n"
                       "\n"
                       "A target is a process id, a core or a snapshot file. Digits are a process id:\n"
                       "the file of this name is ./4711. Nothing runs in the target, and nothing is\n"
-                      "written to it. The commands are those of gdb and lldb, where they are called\n"
-                      "tm-info and so on, and their answers are the same.\n"
+                      "written to it, but by start and stop. The commands are those of gdb and lldb,\n"
+                      "where they are called tm-info and so on, and their answers are the same.\n"
                       "\n"
                       "Commands:\n"
-                      "  run        Run a program with its memory allocations traced.\n");
+                      "  run        Run a program with its memory allocations traced.\n"
+                      "  start      Begin to trace a running process. This changes it.\n"
+                      "  stop       Stop tracing a running process. This changes it.\n");
     add_commands(text);
     tm_text_add(text, "  completion SHELL\n"
                       "             Print the completion for bash, zsh or fish.\n"
