@@ -372,6 +372,8 @@ static void write_row_json(const struct tm_account *account, size_t index, struc
         tm_json_number(json, row->parts[i].key, account->amounts[row->parts[i].kind].size);
     if (index == HEAPS || index == LARGE)
         tm_json_number(json, "untraced_blocks", account->amounts[row->parts[0].kind].count);
+    if (index == HEAPS)
+        tm_json_number(json, "free_blocks", account->amounts[TM_ACCOUNT_HEAPS_FREE].count);
     if (index == ALLOCATOR)
         tm_json_word(json, "name", account->allocator);
     tm_json_end_object(json);
