@@ -3,6 +3,7 @@
 #include "map.h"
 
 #include "layout/hash.h"
+#include "moments.h"
 
 struct tm_unit **map_directory;
 
@@ -32,7 +33,7 @@ static struct tm_unit *unit_at(uintptr_t address)
 static bool create_leaf(uintptr_t address)
 {
     struct tm_leaf *leaf = table_append(&table->leaves);
-    struct tm_unit *units = leaf == NULL ? NULL : table_allocate(TM_LEAF_UNITS * sizeof *units);
+    struct tm_unit *units = leaf == NULL ? NULL : table_allocate(2 * TM_LEAF_UNITS * sizeof *units);
     if (units == NULL)
         return false;
     leaf->start = address >> leaf_shift() << leaf_shift();
@@ -105,6 +106,7 @@ bool map_store(uintptr_t address, struct map_block block, bool gridded, struct m
         *replaced = block_of_slot(unit->grid, old);
         return true;
     }
+    moments_count(block.size);
     uint64_t entry = entry_value(table->unit_shift, address, block.size, block.site), old;
     bool stored = list_put(table->unit_shift, &unit->list, address, entry, &old);
     *replaced = block_of_entry(old);

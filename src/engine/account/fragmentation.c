@@ -104,14 +104,17 @@ static struct tm_error *report(const struct pass *pass, struct tm_snapshot *kept
     struct tm_error *error = NULL;
     for (size_t i = 0; !error && i < pass->count; i++) {
         const struct keeper *keeper = &pass->keepers[i];
+        const struct tm_churn own = {.allocated = keeper->size};
         const struct tm_group group = {
             .traceback = keeper->origin.traceback,
             .domain = keeper->origin.domain,
             .size = keeper->kept >> FRACTION,
             .count = keeper->count,
-            .churn = {.allocated = keeper->size},
+            .churn = tm_snapshot_churn(kept, &own),
         };
-        kept->has_functions = kept->has_functions || group.traceback->frames[group.traceback->count - 1].function;
+        if (!group.churn)
+            return tm_error_no_memory();
+        kept->has_functions = kept->has_functions || group.traceback->newest->function;
         error = tm_snapshot_add(kept, &group);
     }
     return error;

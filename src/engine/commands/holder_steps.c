@@ -58,7 +58,7 @@ static void write_place(const struct tm_steps *steps, const struct tm_heap_node 
         tm_text_add(steps->out, "  (not traced)");
         return;
     }
-    const struct tm_place place = {.frame = origin->traceback->frames[origin->traceback->count - 1]};
+    const struct tm_place place = {.frame = *origin->traceback->newest};
     tm_text_add(steps->out, "  ");
     tm_format_place(steps->out, &place);
 }
@@ -67,7 +67,7 @@ static void write_place_json(const struct tm_steps *steps, const struct tm_heap_
 {
     const struct tm_origin *origin = tm_node_origin(&steps->look->nodes, node);
     if (origin) {
-        tm_report_frame_json(steps->json, &origin->traceback->frames[origin->traceback->count - 1]);
+        tm_report_frame_json(steps->json, origin->traceback->newest);
         return;
     }
     tm_json_null(steps->json, "filename");
