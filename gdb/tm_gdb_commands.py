@@ -15,6 +15,7 @@ _missing: Optional[ImportError] = None
 try:
     import tm_gdb_target
     import tm_gdb_values
+    from tracemortem.debugger import switch
     from tracemortem.debugger.engine import EngineError, EngineMissing
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
@@ -72,6 +73,25 @@ class Command(gdb.Command):
         return gdb.COMPLETE_EXPRESSION if kind == Operand.EXPRESSION else gdb.COMPLETE_NONE
 
 
+class Switch(gdb.Command):
+    """tm-start or tm-stop, the only commands that change the process."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.__doc__ = switch.HELP[name]
+        super().__init__(name, gdb.COMMAND_RUNNING, gdb.COMPLETE_NONE)
+
+    def invoke(self, line: str, from_tty: bool) -> None:
+        self.dont_repeat()
+        try:
+            with tm_gdb_target.selection_kept():
+                gdb.write(switch.run(tm_gdb_target.caller(), self._name, line))
+        except CommandError as error:
+            raise gdb.GdbError(str(error)) from None
+        except KeyboardInterrupt:
+            raise gdb.GdbError(INTERRUPTED) from None
+
+
 class Topic(gdb.Command):
     """The command "tracemortem", which shows its help: the commands by task."""
 
@@ -106,6 +126,8 @@ def register() -> None:
         return _say(str(error))
     for name in shell.commands():
         Command(shell, name)
+    for name in switch.HELP:
+        Switch(name)
     Topic(shell)
     if tm_gdb_values.SET in shell.commands():
         _settings.append(tm_gdb_values.register(shell))

@@ -33,6 +33,7 @@ import lldb  # noqa: E402
 _missing: Optional[ImportError] = None
 try:
     import tm_lldb_target
+    from tracemortem.debugger import switch
     from tracemortem.debugger.engine import EngineError, EngineMissing
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
@@ -125,6 +126,30 @@ class ParsedCommand(Command):
         return False
 
 
+class Switch:
+    """tm-start or tm-stop, the only commands that change the process. Each has a subclass with its name."""
+
+    name = ""
+
+    def __init__(self, lldb_debugger: Any, _: Any) -> None:
+        pass
+
+    def __call__(self, lldb_debugger: Any, line: str, context: Any, result: Any) -> None:
+        try:
+            result.Print(switch.run(tm_lldb_target.caller(context), self.name, line))
+            result.SetStatus(lldb.eReturnStatusSuccessFinishResult)
+        except CommandError as error:
+            result.SetError(str(error))
+        except KeyboardInterrupt:
+            result.SetError(INTERRUPTED)
+
+    def get_short_help(self) -> str:
+        return switch.HELP[self.name].split("\n", 1)[0]
+
+    def get_long_help(self) -> str:
+        return switch.HELP[self.name].split("\n", 1)[-1].lstrip("\n")
+
+
 class Topic:
     """The command "tracemortem", which shows its help: the commands by task."""
 
@@ -160,6 +185,10 @@ def __lldb_init_module(lldb_debugger: Any, _: Any) -> None:
         completion = "disk-file" if kind in FILES else "variable-path" if kind == Operand.EXPRESSION else ""
         options = "-p " if parsed else "-C %s " % completion if completion else ""
         _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), options)
+    for name in switch.HELP:
+        class_name = name.title().replace("-", "")
+        globals()[class_name] = type(class_name, (Switch,), {"name": name})
+        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), "")
     _add(lldb_debugger, "-c %s.Topic %s" % (__name__, TOPIC), "")
 
 

@@ -153,7 +153,15 @@ class Bench:
         done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         return done.stdout.decode() if done.returncode == 0 else "stock_reading.py ended with %d" % done.returncode
 
-    LAST_PARTS = (reading, stock)
+    def recorder(self, python):
+        """What the recorder's file costs: a program of its own, which prints tables."""
+        say("the recorder's file")
+        words = [sys.executable, os.path.join(HERE, "recording.py"), "--python", python]
+        words += ["--quick"] if self.arguments.quick else []
+        done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        return done.stdout.decode() if done.returncode == 0 else "recording.py ended with %d" % done.returncode
+
+    LAST_PARTS = (reading, stock, recorder)
 
     def timed(self, part, *arguments):
         began = time.monotonic()

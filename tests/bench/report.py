@@ -63,6 +63,8 @@ def sections(results):
         made["reading"] = _reading(results["reading"])
     if results.get("stock"):
         made["stock"] = results["stock"].strip()
+    if results.get("recorder"):
+        made["recorder"] = results["recorder"].strip()
     return made
 
 

@@ -60,7 +60,7 @@ static const struct row rows[] = {
     {"shared_memory", "shared memory", {{TM_ACCOUNT_SHARED, "all", ""}}},
     {"other", "other anonymous memory", {{TM_ACCOUNT_OTHER, "all", ""}}},
 };
-enum { ROWS = sizeof(rows) / sizeof(rows[0]), TRACED = 0, POOLS = 1, HEAPS = 2, LARGE = 3, ALLOCATOR = 4 };
+enum { ROWS = sizeof(rows) / sizeof(rows[0]), TRACED = 0, HEAPS = 2, LARGE = 3, ALLOCATOR = 4 };
 
 static bool is_part(const struct row *row, size_t index)
 {
@@ -140,6 +140,12 @@ static void add_percent(struct tm_text *out, uint64_t part, uint64_t whole)
     tm_text_printf(out, "%u%%", whole ? (unsigned)((unsigned __int128)part * 100 / whole) : 0);
 }
 
+static bool has_count(enum tm_account_kind kind)
+{
+    return kind == TM_ACCOUNT_HEAPS_UNTRACED || kind == TM_ACCOUNT_HEAPS_FREE || kind == TM_ACCOUNT_HEAPS_CACHED ||
+           kind == TM_ACCOUNT_MAPPED_UNTRACED;
+}
+
 // What a row says beside its size: how many blocks, and its parts.
 static void add_details(const struct tm_account *account, size_t index, struct tm_text *out)
 {
@@ -159,7 +165,7 @@ static void add_details(const struct tm_account *account, size_t index, struct t
             add_percent(out, account->pool_used, account->pool_room);
             tm_text_add(out, " full)");
         }
-        if (index > POOLS && amount->count > 0 && row->parts[i].kind != TM_ACCOUNT_HEAPS_TOP) {
+        if (has_count(row->parts[i].kind) && amount->count > 0) {
             tm_text_add(out, " (");
             tm_report_count(out, amount->count, "block");
             tm_text_add(out, ")");

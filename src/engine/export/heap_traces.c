@@ -28,11 +28,12 @@ static int compare_traces(const void *left, const void *right)
 static struct tm_error *number_frames(struct tm_heap_traces *traces, const struct tm_nodes *nodes, uint32_t origin)
 {
     const struct tm_traceback *traceback = nodes->origins[origin].traceback;
-    uint32_t *frames = tm_arena_allocate(&traces->arena, traceback->count * sizeof(*frames)), at = traceback->count;
+    uint32_t *frames = tm_arena_allocate(&traces->arena, traceback->count * sizeof(*frames));
     if (!frames)
         return tm_error_no_memory();
-    for (const struct tm_traceback *rest = traceback; rest && at > 0; rest = rest->older) {
-        struct tm_error *error = tm_frames_number(&traces->frames, rest->newest, &frames[--at]);
+    uint32_t left = traceback->count;
+    for (const struct tm_traceback *at = traceback; left > 0; at = at->older) { // the newest frame first
+        struct tm_error *error = tm_frames_number(&traces->frames, at->newest, &frames[--left]);
         if (error)
             return error;
     }
@@ -64,7 +65,8 @@ static struct tm_error *number_places(struct tm_heap_traces *traces, const struc
     struct tm_set seen = {0};
     struct tm_error *error = NULL;
     for (size_t i = 0; !error && i < nodes->origin_count; i++) {
-        const struct tm_frame *frame = nodes->origins[i].traceback->newest;
+        const struct tm_traceback *traceback = nodes->origins[i].traceback;
+        const struct tm_frame *frame = traceback->newest;
         uint64_t hash = tm_hash_number((uint64_t)(uintptr_t)frame->file_name ^ (uint64_t)frame->line << 40);
         if (!tm_set_reserve(&seen)) {
             error = tm_error_no_memory();

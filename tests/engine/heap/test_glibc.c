@@ -225,7 +225,7 @@ static void what_a_thread_has_cached_is_free_from_2_42_on(void **state)
     assert_int_equal(made->chunks[8].state, TM_GLIBC_OWN);
 }
 
-static void a_cache_that_does_not_add_up_is_none(void **state)
+static void a_cache_that_does_not_add_up_does_not_count(void **state)
 {
     struct made *made = *state;
     const unsigned numbers[] = {0, 2};
@@ -402,7 +402,7 @@ int main(void)
         WITH_IMAGE(a_heap_behind_data_in_one_region_is_found),
         WITH_IMAGE(what_a_thread_has_cached_is_free),
         WITH_IMAGE(what_a_thread_has_cached_is_free_from_2_42_on),
-        WITH_IMAGE(a_cache_that_does_not_add_up_is_none),
+        WITH_IMAGE(a_cache_that_does_not_add_up_does_not_count),
         WITH_IMAGE(a_list_that_is_a_circle_ends),
         WITH_IMAGE(fastbins_of_the_main_arena_are_found_by_the_last_chunk),
         WITH_IMAGE(a_heap_with_a_bad_size_is_known_up_to_there),
