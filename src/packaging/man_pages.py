@@ -33,7 +33,7 @@ def command_helps(command, names):
     if not os.path.exists(command):
         return
     yield COMMAND, output_of(command, "--help")
-    for name in ["run", "start", "stop"] + [name[3:] for name in names]:
+    for name in ["run"] + [name[3:] for name in names]:
         text = output_of(command, name, "--help")
         if text:
             yield "%s-%s" % (COMMAND, name), text
@@ -46,7 +46,8 @@ def output_of(*words):
 
 def switch_helps(package):
     """The help of the debuggers' two commands that are not the engine's."""
-    sys.path.insert(0, os.path.dirname(package))
+    sys.path.insert(0, os.path.dirname(os.path.abspath(package)))
+    sys.dont_write_bytecode = True
     from tracemortem.debugger import switch
 
     return switch.HELP
