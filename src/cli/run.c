@@ -29,10 +29,12 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
                            "Options:\n"
                            "  -f, --frames NFRAME\n"
                            "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
-                           "        which costs least.\n"
+                           "        which costs least, and 25 where blocks are sampled.\n"
                            "      --detail DETAIL\n"
-                           "        lean, the default, costs least; full also counts the frames that are not\n"
-                           "        kept.\n"
+                           "        lean, the default, records each block; full also counts the frames that\n"
+                           "        are not kept. sampled costs least: it records a few blocks, picked by\n"
+                           "        chance, from which sizes are estimated (TRACEMORTEM_SAMPLE=BYTES: one in\n"
+                           "        so many bytes).\n"
                            "      --tracer FILE\n"
                            "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
                            "        installed or built, nor beside it.\n"
@@ -42,10 +44,13 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
                            "Examples:\n"
                            "  tracemortem run -f 25 python3 service.py --port 8000\n"
                            "  tracemortem run gunicorn --workers 4 application\n"
+                           "  tracemortem run --detail sampled gunicorn --workers 4 application\n"
                            "  tracemortem run -f 10 sh -c 'celery -A jobs worker'\n";
 
+static const char sampled[] = "sampled";
+
 struct options {
-    const char *frames;
+    const char *frames; // NULL: the default for the detail
     const char *detail; // NULL: the tracer's default
     char *tracer;
 };
@@ -100,8 +105,8 @@ static int parse(int count, char **words, int *index, struct options *options)
                 return wrong(": not a number of frames from 1 to 65535", value);
             options->frames = value;
         } else if ((value = value_of(NULL, "--detail", count, words, index))) {
-            if (strcmp(value, "lean") != 0 && strcmp(value, "full") != 0)
-                return wrong(": not lean or full", value);
+            if (strcmp(value, "lean") != 0 && strcmp(value, "full") != 0 && strcmp(value, sampled) != 0)
+                return wrong(": not lean, full or sampled", value);
             options->detail = value;
         } else if ((value = value_of(NULL, "--tracer", count, words, index))) {
             free(options->tracer);
@@ -131,6 +136,16 @@ static char *find_program(const char *name)
     return NULL;
 }
 
+// A sample is rare, so that its whole stack costs hardly more than its newest frame.
+static const char *frames_of(const struct options *options)
+{
+    const char *detail = options->detail ? options->detail : getenv("TRACEMORTEM_DETAIL");
+
+    if (options->frames)
+        return options->frames;
+    return detail && strcmp(detail, sampled) == 0 ? "25" : "1";
+}
+
 // Sets what the loader and the tracer look for. The link's path, or NULL.
 static char *set_environment(const struct options *options)
 {
@@ -141,7 +156,7 @@ static char *set_environment(const struct options *options)
     // Whatever LD_PRELOAD was comes behind the first colon.
     if (name && asprintf(&value, before ? "%s:%s" : "%s", name, before) >= 0) {
         setenv("LD_PRELOAD", value, 1);
-        setenv("TRACEMORTEM", options->frames, 1);
+        setenv("TRACEMORTEM", frames_of(options), 1);
         if (options->detail)
             setenv("TRACEMORTEM_DETAIL", options->detail, 1);
         free(value);
@@ -182,7 +197,7 @@ static int start(char **words, const struct options *options)
 
 int tm_cli_run(int count, char **words)
 {
-    struct options options = {.frames = "1"};
+    struct options options = {0};
     int index = 0;
 
     int status = parse(count, words, &index, &options);

@@ -30,6 +30,11 @@ enum environment_reuse environment_reuse(void);
 /** TRACEMORTEM_RECORDS: at most how many sites. The default if it is nonsense. */
 uint64_t environment_records(void);
 
+/** TRACEMORTEM_SAMPLE: the mean distance of picked bytes in the sampled profile. The default if it is nonsense. */
+uint64_t environment_sample_period(void);
+/** TRACEMORTEM_SEED: which bytes are picked; for tests. 0: by chance. */
+uint64_t environment_seed(void);
+
 /** Undo what `python3 -m tracemortem` did to the environment, unless it is to stay for child processes. */
 void environment_restore(void);
 

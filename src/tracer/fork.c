@@ -7,6 +7,7 @@
 
 #include "blocks.h"
 #include "caller.h"
+#include "sample.h"
 #include "writers.h"
 
 // Whether the forking thread, between our handlers, has the main interpreter's lock. Then what the lock protects is at rest.
@@ -15,6 +16,7 @@ static __thread bool has_lock;
 static void before_fork(void)
 {
     has_lock = find_caller(cpython.facts, TM_ALLOCATOR_RAW).owns_lock;
+    sample_before_fork();
     writers_before_fork();
 }
 
@@ -105,6 +107,7 @@ static void after_fork_in_child(void)
     bool resizes = undo_resizes(), updates = updates_in_flight();
     if (resizes || updates)
         recount();
+    sample_after_fork_in_child();
     writers_after_fork_in_child();
 }
 

@@ -56,11 +56,11 @@ static void look_again(enum early_module module)
     }
 EARLY_MODULES(INIT)
 
-/** Wrap the early modules, and replace `_tracemalloc` by ours. */
-static void take_built_in_modules(void)
+/** Wrap the early modules, and perhaps replace `_tracemalloc` by ours. */
+static void take_built_in_modules(bool tracemalloc)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
-        if (strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
+        if (tracemalloc && strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
             stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
@@ -89,9 +89,10 @@ static void begin(void)
     }
     if (frame_limit == 0)
         return;
-    // The stock tracer would put its hooks on top of ours, and do the same work again.
-    environment_hide_stock();
-    take_built_in_modules();
+    // The stock tracer would put its hooks on top of ours, and do the same work again. But samples do not replace it.
+    if (!profile->picks)
+        environment_hide_stock();
+    take_built_in_modules(!profile->picks);
     problem = tracing_start(frame_limit, profile);
     if (problem != NULL)
         complain("cannot trace", problem);
