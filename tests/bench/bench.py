@@ -69,7 +69,9 @@ class Bench:
     def start(self, runner):
         """What starting costs: the call in a running program, and a whole empty program."""
         rounds = self.scale.start_rounds
-        modes = [mode._replace(every=1) for mode in modes_of("untraced", "exact 1", "stock 1", "exact 25")]
+        modes = [
+            mode._replace(every=1) for mode in modes_of("untraced", "sampled 25", "exact 1", "stock 1", "exact 25")
+        ]
         call = [runner.run(UNTRACED, "start") for _ in range(rounds)]
         return {"call": call, "empty": interleaved(runner, modes, rounds, ["nothing"])}
 

@@ -36,8 +36,22 @@ def _ours(frames, exact):
     return Mode("%s %d" % ("exact" if exact else "off", frames), environment, 1)
 
 
+def _sampled(frames):
+    environment = {"LD_PRELOAD": TRACER, "TRACEMORTEM": str(frames), "TRACEMORTEM_DETAIL": "sampled"}
+    return Mode("sampled %d" % frames, environment, 1)
+
+
 UNTRACED = Mode("untraced", {}, 1)
-MODES = (UNTRACED, _ours(1, True), _ours(1, False), _stock(1, 3), _ours(25, True), _ours(25, False), _stock(25, 9))
+MODES = (
+    UNTRACED,
+    _sampled(25),
+    _ours(1, True),
+    _ours(1, False),
+    _stock(1, 3),
+    _ours(25, True),
+    _ours(25, False),
+    _stock(25, 9),
+)
 BY_NAME = {mode.name: mode for mode in MODES}
 
 

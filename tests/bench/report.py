@@ -11,6 +11,7 @@ import targets
 from measure import MODES, geometric_mean, median, ratio
 
 MODE_TITLES = {
+    "sampled 25": "sampled 25",
     "exact 1": "tracemortem 1",
     "off 1": "… without births 1",
     "stock 1": "tracemalloc 1",
