@@ -1,29 +1,19 @@
-// The filter's memory, and counting in it. A byte that is full stays so: nobody knows then when it would be 0.
+// Counting in the filter. A byte that is full stays so: nobody knows then when it would be 0.
 
 #include "filter.h"
 
 #include "pages.h"
-#include "table.h"
 
 enum { FULL = UINT8_MAX };
 
-uint8_t *filter_bytes;
+uint8_t filter_bytes[1u << FILTER_BITS] __attribute__((aligned(4096)));
 static bool used;
-
-bool filter_create(void)
-{
-    table_lock();
-    if (filter_bytes == NULL)
-        filter_bytes = table_map((size_t)1 << FILTER_BITS, TM_OWN_PRIVATE);
-    table_unlock();
-    return filter_bytes != NULL;
-}
 
 void filter_reset(void)
 {
-    if (filter_bytes != NULL && used)
-        pages_discard(filter_bytes, (size_t)1 << FILTER_BITS);
-    used = false;
+    // A page that was never written to is not there, and stays so.
+    if (__atomic_exchange_n(&used, false, __ATOMIC_RELAXED))
+        pages_discard(filter_bytes, sizeof filter_bytes);
 }
 
 static void change(uintptr_t address, int by)

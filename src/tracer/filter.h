@@ -16,10 +16,10 @@
 
 enum { FILTER_SHIFT = 14, FILTER_BITS = 20 };
 
-extern uint8_t *filter_bytes; // 1 << FILTER_BITS of them
+/** Part of the tracer's own data, and not of a mapping that is made when sampling starts: other threads may call our hooks before
+ * they see what was stored then. */
+extern uint8_t filter_bytes[1u << FILTER_BITS];
 
-/** Make the filter, if there is none yet. False: no memory. */
-bool filter_create(void);
 /** Nothing is recorded. */
 void filter_reset(void);
 

@@ -74,15 +74,6 @@ static void set_root_profile(void)
     __atomic_fetch_or(&table->flags, flags, __ATOMIC_RELEASE);
 }
 
-/** False: no memory. */
-static bool prepare_sampling(void)
-{
-    if (!profile_now->picks)
-        return true;
-    sample_begin(environment_sample_period(), environment_seed());
-    return filter_create();
-}
-
 /** With writers_lock(). */
 static const char *start(unsigned frame_limit, profile_t profile)
 {
@@ -94,7 +85,9 @@ static const char *start(unsigned frame_limit, profile_t profile)
     if (problem != NULL)
         return problem;
     profile_now = profile;
-    if (!map_create() || !prepare_sampling() || !intern_begin() || !stack_reset(frame_limit) || !prepare_process())
+    if (profile->picks)
+        sample_begin(environment_sample_period(), environment_seed());
+    if (!map_create() || !intern_begin() || !stack_reset(frame_limit) || !prepare_process())
         return "no memory to begin tracing";
     hooks_install();
     writers_hold();
