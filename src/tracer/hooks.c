@@ -12,6 +12,7 @@
 #include "resize.h"
 #include "sample.h"
 #include "stack.h"
+#include "stock.h"
 #include "watched.h"
 
 struct hook {
@@ -182,12 +183,19 @@ void hooks_install(void)
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &inner);
         if (is_ours(&inner, domain) || ends_in_hook(&inner, domain))
             continue;
+        // Above the stock tracer's hook, ours would be gone when that stops. So ours goes below.
+        PyMemAllocatorEx *below_stock = stock_wrapped_by(&inner);
+        if (below_stock != NULL)
+            inner = *below_stock;
         const struct hook *other = hook_of_other_profile(&inner, domain);
         if (other != NULL)
             inner = other->inner;
         PyMemAllocatorEx own = own_allocator(domain, &inner);
         wrap(domain, &inner);
-        PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own);
+        if (below_stock != NULL)
+            *below_stock = own;
+        else
+            PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own);
     }
     watched_set_free(hooks_now()->allocators[PYMEM_DOMAIN_OBJ].free);
     wrap_arenas();

@@ -163,6 +163,37 @@ def test_samples_go_on_below_tracemalloc_and_after_it(any_python):
     assert all(abs(count - picked) < 120 for count in (one, two - one, three, five)), counts
 
 
+LATER = """
+import sys, tracemalloc
+def make(): return [bytes(5000) for n in range(2000)]
+def count(): return sum(trace[1] == 5000 + sys.getsizeof(b"") for trace in _tracer._get_traces())
+tracemalloc.start()
+import tracemortem; from tracemortem import _tracer
+tracemortem.start(3)
+first = make(); counts = [count()]
+stock = sum(trace[1] == 5000 + sys.getsizeof(b"") for trace in tracemalloc._get_traces())
+tracemalloc.stop(); counts.append(count())
+first.clear(); counts.append(count())
+second = make(); counts.append(count())
+tracemortem.stop(); second.clear(); tracemortem.start(); third = make(); counts.append(count())
+print(*counts, stock)
+"""
+
+
+@light(lambda any_python, detail: is_newest(any_python) or is_oldest(any_python))
+@pytest.mark.parametrize("detail", ["sampled", "lean"])
+@pytest.mark.parametrize("allocators", ["default", "debug", "malloc"])
+def test_tracing_that_began_above_tracemalloc_goes_on_when_that_stops(any_python, detail, allocators):
+    variables = sampled(5033, TRACEMORTEM_DETAIL=detail, PYTHONMALLOC=allocators)
+    if pythons.is_free_threaded(any_python) and allocators != "default":
+        pytest.skip("it has one allocator")
+    *counts, stock = map(int, print_of(any_python, LATER, **variables).split())
+    one, two, three, four, five = counts
+    picked = 2000 * -math.expm1(-1) if detail == "sampled" else 2000
+    assert stock == 2000 and one == two and three == 0
+    assert all(abs(count - picked) <= (120 if detail == "sampled" else 0) for count in (one, four, five)), counts
+
+
 # -- how it is asked for
 
 

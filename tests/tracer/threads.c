@@ -296,9 +296,9 @@ static void *clear(void *argument)
         tracing_clear();
 #ifdef FREE_THREADED
         tracing_stop();
-        tracing_start(4, profile_now == &profile_lean   ? &profile_full
-                         : profile_now == &profile_full ? &profile_sampled
-                                                        : &profile_lean);
+        static const profile_t next[] = {
+            [PROFILE_LEAN] = &profile_full, [PROFILE_FULL] = &profile_sampled, [PROFILE_SAMPLED] = &profile_lean};
+        tracing_start(4, next[profile_now->number]);
 #endif
     }
     return NULL;
@@ -397,7 +397,7 @@ int main(int count, char **words)
     memcpy(fake_runtime, "xdebugpy", 8);
 #endif
     setenv("TRACEMORTEM_SAMPLE", "1", 1);
-    least = profile == &profile_sampled ? 37 : 0; // a distance is less than 37 mean ones
+    least = profile->picks ? 37 : 0; // a distance is less than 37 mean ones
     const char *problem = cpython_attach();
     if (problem == NULL)
         problem = tracing_start(4, profile);
@@ -406,7 +406,7 @@ int main(int count, char **words)
         return 1;
     }
     run_all();
-    if (profile_now == &profile_full) // only then sites count
+    if (profile_now->counts_sites)
         require_same("held, and counted by the sites", held_by_workers(), counted_by_sites());
     require_same("held, and stored in the map", held_by_workers(), stored_in_the_map());
     uint64_t traced, peak;
@@ -424,7 +424,7 @@ int main(int count, char **words)
     run_all();
     __atomic_store_n(&cleared_enough, true, __ATOMIC_RELEASE);
     pthread_join(clearer, NULL);
-    if (profile_now == &profile_full)
+    if (profile_now->counts_sites)
         require_same("nothing, and counted by the sites", (struct sum){0}, counted_by_sites());
     require_same("nothing, and stored in the map", (struct sum){0}, stored_in_the_map());
     printf("%llu blocks lost\n", (unsigned long long)table->lost_blocks);
