@@ -8,6 +8,7 @@
 #include "births.h"
 #include "collect.h"
 #include "filter.h"
+#include "moments.h"
 #include "recording.h"
 #include "resize.h"
 #include "sample.h"
@@ -87,6 +88,7 @@ static void *arena_alloc(void *context, size_t size)
         stack_forget();
     void *arena = inner_arenas.alloc(inner_arenas.ctx, size);
     if (arena != NULL) {
+        moments_count(size);
         map_discard((uintptr_t)arena, size);
         arena_add((uintptr_t)arena, size);
     }
@@ -120,7 +122,7 @@ static struct hook *own_hook(int domain)
     return &hooks[profile_now->number - 1][domain];
 }
 
-/** Our hook of another profile that this allocator is; NULL: it is not one of these. Without a global lock such hooks stay. */
+/** Our hook of another profile that this allocator is; NULL: it is not one. Without a global lock such hooks stay. */
 static const struct hook *hook_of_other_profile(const PyMemAllocatorEx *allocator, int domain)
 {
     for (int profile = 0; profile < PROFILES; profile++)

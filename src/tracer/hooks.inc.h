@@ -100,6 +100,8 @@ static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator,
     if (LIKELY(block != NULL) && LIKELY(begin_update(FACTS, OWN_PROFILE))) {
         HOOK(record)(allocator, find_caller(FACTS, allocator), block, zeroed ? count * size : size);
         end_update(FACTS);
+    } else if (block == NULL) {
+        moments_allocation_failed(zeroed ? count * size : size);
     }
     leave();
     return block;
@@ -128,6 +130,7 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
             HOOK(record)(allocator, caller, resized, size);
     } else {
         resize_undo(&resize);
+        moments_allocation_failed(size);
     }
     resize_end(&resize);
     end_update(FACTS);
@@ -175,6 +178,8 @@ static __attribute__((noinline, unused)) void *HOOK(allocate_rarely)(struct hook
     bool was_paused = tracing_pause();
     passed_on |= 1u << (hook - hooks[0]);
     void *block = zeroed ? hook->inner.calloc(hook->inner.ctx, count, size) : hook->inner.malloc(hook->inner.ctx, size);
+    if (UNLIKELY(block == NULL) && !was_paused && tracing_in(OWN_PROFILE))
+        moments_allocation_failed(zeroed ? count * size : size);
     tracing_resume(was_paused);
     return block;
 }
@@ -204,6 +209,8 @@ static ALWAYS_INLINE void *HOOK(reallocate_or_pass)(struct hook *hook, unsigned 
         return HOOK(reallocate_rarely)(hook, allocator, block, size);
     bool was_paused = tracing_pause();
     void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
+    if (UNLIKELY(resized == NULL) && !was_paused && tracing_in(OWN_PROFILE))
+        moments_allocation_failed(size);
     tracing_resume(was_paused);
     return resized;
 }

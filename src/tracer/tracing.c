@@ -10,6 +10,8 @@
 #include "hooks.h"
 #include "intern.h"
 #include "map.h"
+#include "moments.h"
+#include "recorder.h"
 #include "recording.h"
 #include "sample.h"
 #include "stack.h"
@@ -63,12 +65,16 @@ static bool prepare_process(void)
     return prepared = true;
 }
 
-/** The root tells the profile of the trace. Atomically, because births.c changes another flag. The period is there while the
- * flag is. */
+/**
+ * The root tells the profile of the trace. Atomically, because births.c changes another flag. The period is there while the flag
+ * is. Counters of an earlier trace are no records of one that has none.
+ */
 static void set_root_profile(void)
 {
     const uint32_t all = TM_ROOT_LEAN | TM_ROOT_SAMPLED;
     uint32_t flags = (profile_now->counts_sites ? 0 : TM_ROOT_LEAN) | (profile_now->picks ? TM_ROOT_SAMPLED : 0);
+    if (!profile_now->counts_sites)
+        table->counters.count = 1;
     __atomic_fetch_and(&table->flags, ~(all & ~flags), __ATOMIC_RELAXED);
     __atomic_store_n(&table->sample_period, profile_now->picks ? sample_period() : 0, __ATOMIC_RELEASE);
     __atomic_fetch_or(&table->flags, flags, __ATOMIC_RELEASE);
@@ -84,6 +90,12 @@ static const char *start(unsigned frame_limit, profile_t profile)
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
+    if (recorder_is_cut())
+        return "the file of the trace table was cut";
+    recorder_begin();
+    moments_begin();
+    if (Py_IsInitialized())
+        recorder_guard();
     profile_now = profile;
     if (profile->picks)
         sample_begin(environment_sample_period(), environment_seed());
@@ -131,7 +143,7 @@ void tracing_catch_up(void)
 /** With writers_lock(). */
 static void stop(void)
 {
-    if (recording_switch == 0)
+    if (!tracing_on())
         return;
     selfcheck("before tracing stops");
     __atomic_store_n(&recording_switch, 0, __ATOMIC_SEQ_CST);
@@ -159,7 +171,7 @@ void tracing_stop(void)
 
 void tracing_memory(uint64_t *traced, uint64_t *peak)
 {
-    if (table == NULL || recording_switch == 0) {
+    if (table == NULL || !tracing_on()) {
         *traced = *peak = 0;
         return;
     }
@@ -179,7 +191,8 @@ void tracing_reset_peak(void)
 {
     writers_lock();
     writers_hold();
-    reset_peak();
+    if (tracing_on())
+        reset_peak();
     writers_release();
     writers_unlock();
 }
@@ -230,7 +243,7 @@ static void clear_totals(void)
 /** With writers_lock(). */
 static void clear(void)
 {
-    if (recording_switch == 0)
+    if (!tracing_on())
         return;
     selfcheck("before traces are cleared");
     writers_hold();

@@ -276,6 +276,22 @@ static void test_a_damaged_root_is_named(void **state)
     f->root->sample_period = 1 << 19;
     assert_named(f, "root at 0x%llx: blocks are picked, but the profile is not lean", IMAGE_ROOT + 248);
     f->root->flags = 0;
+    f->root->recorder.state = 4;
+    assert_named(f, "root at 0x%llx: its recorder's state is 4", IMAGE_ROOT + offsetof(struct tm_root, recorder.state));
+    f->root->recorder.state = TM_RECORDER_FILE;
+    assert_named(f, "root at 0x%llx: it is in a file that has no identity",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder));
+    f->root->recorder.identity[15] = 1;
+    f->root->recorder.state = TM_RECORDER_PRIVATE;
+    assert_named(f, "root at 0x%llx: it is in no file, but has a file's identity",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder));
+    f->root->recorder = (struct tm_recorder){.limit = 5, .reached = 1, .reached_used = 4};
+    assert_named(f, "root at 0x%llx: a limit of 5 bytes was reached with 4",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder.reached));
+    f->root->recorder = (struct tm_recorder){._reserved = {1}};
+    assert_named(f, "root at 0x%llx: a reserved field of its recorder is not 0",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder._reserved));
+    f->root->recorder = (struct tm_recorder){0};
     f->root->started = 0;
     assert_named(f, "root at 0x%llx: it is tracing but was never started", IMAGE_ROOT + 152);
     f->root->started = 1;
@@ -856,11 +872,13 @@ static void test_missing_pages_are_incomplete_and_no_damage(void **state)
         text, "incomplete: the trace table at 0x7f5500300000 is consistent as far as it can be read\nmissing: 8 rec");
     assert_contains(text, "hidden: up to 85 blocks of 900 MiB (943734180) have no usable traceback");
     image_show_all(f->image);
+    const uint64_t copies = image_unit_address(&f->table, HEAP) + TM_LEAF_UNITS * sizeof(struct tm_unit);
     const uint64_t places[] = {f->root->leaves.chunk[0], image_unit_address(&f->table, HEAP),
                                f->root->tracked_index,   f->root->tracked_index + 4096,
                                f->root->bytes.chunk[0],  f->root->strings.chunk[0]};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         image_hide(f->image, places[i] & ~UINT64_C(4095), 4096);
+        image_hide(f->image, copies & ~UINT64_C(4095), 4096);
         verify(f, "");
         if (f->code != TM_ERROR_FAULT)
             fail_msg("%zu: %s\n%s", i, f->message, f->output.bytes);
