@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "cli/many.h"
 #include "cli/words.h"
 
@@ -390,6 +391,9 @@ void tm_help_add_overview(struct tm_text *result)
                       "Commands:\n"
                       "  run        Run a program with its memory allocations traced.\n");
     add_commands(text);
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        tm_text_printf(text, "  %-9s  %.*s\n", tm_own_commands[i].name, (int)strcspn(tm_own_commands[i].help, "\n"),
+                       tm_own_commands[i].help);
     tm_text_add(text, "  completion SHELL\n"
                       "             Print the completion for bash, zsh or fish.\n"
                       "\n"

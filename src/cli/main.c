@@ -64,6 +64,19 @@ int tm_cli_fail(struct tm_error *error)
     return status;
 }
 
+const struct tm_own_command tm_own_commands[] = {{"report", tm_cli_report, tm_report_help},
+                                                 {"metrics", tm_cli_metrics, tm_metrics_help},
+                                                 {"push", tm_cli_push, tm_push_help},
+                                                 {NULL, NULL, NULL}};
+
+static const struct tm_own_command *own_command(const char *word)
+{
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        if (strcmp(word, tm_own_commands[i].name) == 0)
+            return &tm_own_commands[i];
+    return NULL;
+}
+
 static int unknown_command(const char *word)
 {
     struct tm_text text = TM_TEXT_EMPTY;
@@ -76,6 +89,8 @@ static int unknown_command(const char *word)
     for (size_t i = 0; (name = tm_help_name(i, &skip)); i++)
         if (!skip)
             tm_text_printf(&text, " %s", name);
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        tm_text_printf(&text, " %s", tm_own_commands[i].name);
     tm_text_add(&text, "\nType \"tracemortem --help\" for what they do.");
     tm_cli_say(tm_text_string(&text));
     tm_text_deinit(&text);
@@ -102,6 +117,9 @@ int main(int count, char **words)
     }
     if (strcmp(word, "run") == 0)
         return tm_cli_run(count, words);
+    const struct tm_own_command *own = own_command(word);
+    if (own)
+        return own->run(count, words);
     if (strcmp(word, "completion") == 0)
         return tm_cli_completion(count, words);
     if (strcmp(word, "--complete") == 0)
@@ -114,6 +132,11 @@ int main(int count, char **words)
         return show_overview();
     if (strcmp(word, "help") == 0 && tm_help_engine_name(words[0]))
         return tm_cli_fail(tm_help_print(tm_help_engine_name(words[0])));
+    own = strcmp(word, "help") == 0 ? own_command(words[0]) : NULL;
+    if (own) {
+        char *help[] = {"--help", NULL};
+        return own->run(1, help);
+    }
     if (strcmp(word, "help") == 0 && strcmp(words[0], "run") == 0) {
         char *help[] = {"--help", NULL};
         return tm_cli_run(1, help);
