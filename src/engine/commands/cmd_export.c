@@ -208,7 +208,8 @@ struct answer {
     struct tm_request *request;
     struct tm_pool *pool;
     struct tm_export_sides sides;
-    struct tm_stacks stacks; // of the formats that have them
+    struct tm_stacks stacks;     // of the formats that have them
+    const struct tm_name *types; // the file name of their frames that are types; NULL: none
     struct tm_html_cut cut;
     struct tm_text notes; // filters, hints, what is missing
     struct tm_text title;
@@ -276,15 +277,14 @@ static struct tm_error *add_type(struct tm_pool *pool, const struct tm_name *fil
     return error ? error : tm_pool_newest(pool, older, frame, total, traceback->older_missing, &group->traceback);
 }
 
-static struct tm_error *add_types(const struct tm_host *host, struct tm_pool *pool, struct tm_snapshot *groups)
+static struct tm_error *add_types(const struct tm_host *host, struct tm_pool *pool, struct tm_snapshot *groups,
+                                  const struct tm_name **file_name)
 {
-    const struct tm_name *file_name;
-
-    struct tm_error *error = tm_pool_name(pool, "<type>", strlen("<type>"), &file_name);
+    struct tm_error *error = tm_pool_name(pool, "<type>", strlen("<type>"), file_name);
     for (size_t i = 0; i < groups->count && !error; i++) {
         error = i % 1024 == 0 ? tm_host_check(host) : NULL;
         if (!error && groups->groups[i].type)
-            error = add_type(pool, file_name, &groups->groups[i]);
+            error = add_type(pool, *file_name, &groups->groups[i]);
     }
     return error;
 }
@@ -301,7 +301,7 @@ static struct tm_error *collect_side(struct answer *answer, struct tm_target *ta
     answer->shallow = sum(query, groups);
     // pprof has types as labels.
     if (has_stacks(format) && format != FORMAT_PPROF && tm_key_has_type(answer->request->key))
-        error = add_types(&answer->request->session->host, answer->pool, groups);
+        error = add_types(&answer->request->session->host, answer->pool, groups, &answer->types);
     if (error)
         return error;
     return format == FORMAT_JSON ? NULL : add_unmatched(answer->pool, &query->unmatched, groups);
@@ -463,6 +463,7 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
         error = find_facts(host, current, &answer->sides.now.footprint, &answer->facts[TM_SIDE_NEW], &answer->title);
     if (error)
         return error;
+    answer->stacks.types = answer->types;
     const struct tm_export export = {
         .host = host, .stacks = &answer->stacks, .compared = compared, .title = tm_text_string(&answer->title)};
     answer->rows = answer->stacks.count;
