@@ -194,6 +194,7 @@ static struct tm_error *visit_target(struct visit *visit, const char *text)
         error = visit->call(visit->context, &target, &exported);
     tm_text_deinit(&exported);
     unlink(visit->path);
+    // cppcheck-suppress returnDanglingLifetime
     return error;
 }
 
