@@ -74,7 +74,7 @@ static void offer_commands(const char *begun)
             offer(name, begun);
     for (size_t i = 0; tm_own_commands[i].name; i++)
         offer(tm_own_commands[i].name, begun);
-    static const char *const own[] = {"run", "completion", "help", "--help", "--version"};
+    static const char *const own[] = {"run", "start", "stop", "completion", "help", "--help", "--version"};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         offer(own[i], begun);
 }
@@ -100,6 +100,27 @@ static void offer_processes(const char *begun)
             offer(entry->d_name, begun);
     if (folder)
         closedir(folder);
+}
+
+static bool is_switch(const char *word)
+{
+    return strcmp(word, "start") == 0 || strcmp(word, "stop") == 0;
+}
+
+// What `start` and `stop` take.
+static void offer_switch_options(const char *command, const char *begun)
+{
+    static const char *const both[] = {"--yes",  "--timeout", "--max-stop", "--children",
+                                       "--name", "--cgroup",  "--tracer"};
+    static const char *const of_start[] = {"--frames", "--output", "--detail", "--inside"};
+    if (begun[0] != '-') {
+        offer_processes(begun);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
+        offer(both[i], begun);
+    for (size_t i = 0; strcmp(command, "start") == 0 && i < sizeof(of_start) / sizeof(of_start[0]); i++)
+        offer(of_start[i], begun);
 }
 
 // What the engine knows of a command's words.
@@ -159,6 +180,8 @@ int tm_cli_complete(int count, char **words)
     const char *command = count > 1 ? tm_help_engine_name(words[0]) : NULL;
     if (count <= 1) {
         offer_commands(last);
+    } else if (is_switch(words[0])) {
+        offer_switch_options(words[0], last);
     } else if (!command) {
         offer_own_command(words[0], last);
     } else {

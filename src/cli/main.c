@@ -69,14 +69,6 @@ const struct tm_own_command tm_own_commands[] = {{"report", tm_cli_report, tm_re
                                                  {"push", tm_cli_push, tm_push_help},
                                                  {NULL, NULL, NULL}};
 
-static const struct tm_own_command *own_command(const char *word)
-{
-    for (size_t i = 0; tm_own_commands[i].name; i++)
-        if (strcmp(word, tm_own_commands[i].name) == 0)
-            return &tm_own_commands[i];
-    return NULL;
-}
-
 static int unknown_command(const char *word)
 {
     struct tm_text text = TM_TEXT_EMPTY;
@@ -85,7 +77,7 @@ static int unknown_command(const char *word)
 
     tm_text_add(&text, "unknown command \"");
     tm_text_escape(&text, word, strlen(word));
-    tm_text_add(&text, "\"; the commands are: run");
+    tm_text_add(&text, "\"; the commands are: run start stop");
     for (size_t i = 0; (name = tm_help_name(i, &skip)); i++)
         if (!skip)
             tm_text_printf(&text, " %s", name);
@@ -102,6 +94,24 @@ static bool is_one_of(const char *word, const char *one, const char *other)
     return strcmp(word, one) == 0 || strcmp(word, other) == 0;
 }
 
+// Commands that are not the engine's: what runs them, or NULL.
+typedef int (*runner)(int count, char **words);
+static runner own_command(const char *word)
+{
+    static const struct {
+        const char *name;
+        runner run;
+    } others[] = {{"run", tm_cli_run}, {"start", tm_cli_start}, {"stop", tm_cli_stop}};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(others[i].name, word) == 0)
+            return others[i].run;
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        if (strcmp(word, tm_own_commands[i].name) == 0)
+            return tm_own_commands[i].run;
+    return NULL;
+}
+
 int main(int count, char **words)
 {
     const char *word = count > 1 ? words[1] : "";
@@ -115,11 +125,8 @@ int main(int count, char **words)
         tm_text_deinit(&text);
         return TM_STATUS_USAGE;
     }
-    if (strcmp(word, "run") == 0)
-        return tm_cli_run(count, words);
-    const struct tm_own_command *own = own_command(word);
-    if (own)
-        return own->run(count, words);
+    if (own_command(word))
+        return own_command(word)(count, words);
     if (strcmp(word, "completion") == 0)
         return tm_cli_completion(count, words);
     if (strcmp(word, "--complete") == 0)
@@ -132,14 +139,9 @@ int main(int count, char **words)
         return show_overview();
     if (strcmp(word, "help") == 0 && tm_help_engine_name(words[0]))
         return tm_cli_fail(tm_help_print(tm_help_engine_name(words[0])));
-    own = strcmp(word, "help") == 0 ? own_command(words[0]) : NULL;
-    if (own) {
+    if (strcmp(word, "help") == 0 && own_command(words[0])) {
         char *help[] = {"--help", NULL};
-        return own->run(1, help);
-    }
-    if (strcmp(word, "help") == 0 && strcmp(words[0], "run") == 0) {
-        char *help[] = {"--help", NULL};
-        return tm_cli_run(1, help);
+        return own_command(words[0])(1, help);
     }
     const char *command = tm_help_engine_name(strcmp(word, "help") == 0 ? words[0] : word);
     return command ? tm_cli_ask(command, count, words) : unknown_command(strcmp(word, "help") == 0 ? words[0] : word);

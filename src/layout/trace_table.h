@@ -379,6 +379,34 @@ struct tm_memory {
     uint64_t _reserved[6];
 };
 
+/** Where the table's memory is: see recorder_file.h. */
+enum tm_recorder_state {
+    TM_RECORDER_NONE = 0,    // in anonymous memory, as no file was asked for, or none could be made at the start
+    TM_RECORDER_FILE = 1,    // in the file
+    TM_RECORDER_PRIVATE = 2, // in anonymous memory since a fork: no file could be made for this child
+    TM_RECORDER_CUT = 3,     // somebody else has cut the file: nothing is recorded any more
+};
+
+/** The recorder, and the last moments of the process. */
+struct tm_recorder {
+    uint8_t identity[16]; // of the file that the table is in; zeros: it is in none
+    uint32_t state;       // enum tm_recorder_state
+    uint32_t error;       // errno of the last time that no file could be made or made longer; 0: there was none
+    uint64_t refused;     // how often the file could not be made longer: what needed that memory was lost
+
+    // TRACEMORTEM_AT
+    uint64_t limit;        // bytes that were asked for; 0: nothing was asked for, or it is not known
+    uint64_t reached;      // when they were reached for the first time: nanoseconds since 1970; 0: not yet. Stored last
+    uint64_t reached_used; // bytes that were compared with the limit
+    uint64_t reached_traced; // traced memory at that moment
+
+    // Allocations of the program's for which the allocator had no memory.
+    uint64_t failed;      // how many
+    uint64_t failed_at;   // when the last one failed, in the same unit
+    uint64_t failed_size; // its bytes
+    uint64_t _reserved[5];
+};
+
 struct tm_root {
     char magic[TM_MAGIC_SIZE]; // stored last of all when the table is made
 
@@ -432,7 +460,8 @@ struct tm_root {
     struct tm_array tracked;
     struct tm_array arenas;
     struct tm_array own;
-    uint64_t _reserved3[2 * sizeof(struct tm_array) / sizeof(uint64_t)]; // for two more
+    uint64_t _reserved3[(2 * sizeof(struct tm_array) - sizeof(struct tm_recorder)) / sizeof(uint64_t)]; // for one more
+    struct tm_recorder recorder;
 
     struct tm_resize resize[TM_RESIZES]; // [0] is the lock holder's; the others are claimed one by one
 };
@@ -458,6 +487,7 @@ TM_PIN_SIZE(tm_resize, 32);
 TM_PIN_SIZE(tm_python_arena, 24);
 TM_PIN_SIZE(tm_own, 32);
 TM_PIN_SIZE(tm_memory, 64);
+TM_PIN_SIZE(tm_recorder, 128);
 TM_PIN(tm_code, address, 32);
 TM_PIN(tm_site, total_frames, 8);
 TM_PIN(tm_site, generation, 11);
@@ -470,6 +500,7 @@ TM_PIN(tm_root, record_limit, 224);
 TM_PIN(tm_root, free_strings, 232);
 TM_PIN(tm_root, owned, 256);
 TM_PIN(tm_root, bytes, 384);
+TM_PIN(tm_root, recorder, 3328);
 TM_PIN(tm_root, resize, 3456);
 TM_PIN_SIZE(tm_root, 4480);
 

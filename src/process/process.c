@@ -124,6 +124,18 @@ static size_t list_modules(void *context, struct tm_module *modules, size_t capa
     return callbacks_of(context)->modules(context_of(context), modules, capacity);
 }
 
+static int page_map(void *context, uint64_t address, uint64_t *entries, uint64_t count)
+{
+    const struct tm_target_callbacks *callbacks = callbacks_of(context);
+    return callbacks->page_map ? callbacks->page_map(context_of(context), address, entries, count) : -1;
+}
+
+static uint64_t resident(void *context)
+{
+    const struct tm_target_callbacks *callbacks = callbacks_of(context);
+    return callbacks->resident ? callbacks->resident(context_of(context)) : 0;
+}
+
 const struct tm_target_callbacks tm_process_callbacks = {
     .read = read_memory,
     .symbol = find_symbol,
@@ -133,4 +145,6 @@ const struct tm_target_callbacks tm_process_callbacks = {
     .private_memory = private_memory,
     .threads = list_threads,
     .modules = list_modules,
+    .page_map = page_map,
+    .resident = resident,
 };

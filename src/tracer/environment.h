@@ -6,12 +6,22 @@
 #define TRACEMORTEM_TRACER_ENVIRONMENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "profile.h"
+#include "recorder_place.h"
 
 /** How many frames to keep, if tracing is wanted from the start. 0: it is not, or some variable is nonsense. */
 unsigned environment_frame_limit(void);
+
+/** TRACEMORTEM=dormant or dormant:N: how many frames to keep once somebody starts the tracer; 1 if it does not say. */
+unsigned environment_dormant_frames(void);
+
+/** TRACEMORTEM_SIGNAL: the signal that starts and stops, such as RTMIN+5. 0: none, or it is nonsense, which this says. */
+int environment_signal(void);
+/** The folder of TRACEMORTEM_FILE, where snapshots go, as far as it fits. "." if it names none. */
+void environment_folder(char *folder, size_t capacity);
 
 /** Whether the variables that say how to trace make sense. If not, this says so. */
 bool environment_is_sound(void);
@@ -29,6 +39,22 @@ enum environment_reuse environment_reuse(void);
 
 /** TRACEMORTEM_RECORDS: at most how many sites. The default if it is nonsense. */
 uint64_t environment_records(void);
+
+/** TRACEMORTEM_FILE, _FILE_ARGS and _KEEP: where the recorder's file is wanted. */
+struct recorder_wish {
+    char pattern[PATH_MAX]; // "": no file is wanted
+    bool arguments;         // it shall have the command line
+    struct recorder_keep keep;
+};
+void environment_recorder(struct recorder_wish *wish);
+
+/** TRACEMORTEM_AT: at how much memory the moment is marked. */
+struct moment_wish {
+    unsigned percent; // of the process's limit; 0: see bytes
+    uint64_t bytes;   // 0 too: nothing is wanted
+    int signal;       // that the process sends to itself then; 0: none
+};
+void environment_moment(struct moment_wish *wish);
 
 /** Undo what `python3 -m tracemortem` did to the environment, unless it is to stay for child processes. */
 void environment_restore(void);

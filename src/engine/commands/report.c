@@ -212,6 +212,10 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
 // ---------------------------------------------------------------------------------------------------------------
 // Private memory
 
+// A tenth of it, and not little.
+#define NOTABLE_PART 10
+#define NOTABLE (UINT64_C(8) << 20)
+
 static const char *private_kind(enum tm_private_kind kind)
 {
     switch (kind) {
@@ -239,6 +243,13 @@ static void add_part(struct tm_text *text, uint64_t size, const uint64_t *old, c
     tm_text_add(text, what);
 }
 
+// Names the command that shows what the rest is, where that is much.
+static void add_way_on(struct tm_text *text, const struct tm_footprint *footprint, const char *command)
+{
+    if (footprint->has_other && footprint->other >= NOTABLE && footprint->other >= footprint->size / NOTABLE_PART)
+        tm_text_printf(text, " (%s shows what)", command);
+}
+
 static void add_parts(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *now)
 {
     add_part(text, now->size, old ? &old->size : NULL, " ");
@@ -256,6 +267,7 @@ static void add_parts(struct tm_text *text, const struct tm_footprint *old, cons
 void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint)
 {
     add_parts(text, NULL, footprint);
+    add_way_on(text, footprint, "tm-memory");
 }
 
 void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint)
@@ -264,15 +276,19 @@ void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footpr
         return;
     tm_text_add(text, "Private memory: ");
     add_parts(text, NULL, footprint);
+    add_way_on(text, footprint, "tm-memory");
     tm_text_add(text, "\n");
 }
 
-void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint)
+void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint,
+                          bool has_account)
 {
     if (footprint->kind == TM_PRIVATE_UNKNOWN)
         return;
     tm_text_add(text, "Private memory: ");
     add_parts(text, old->kind == TM_PRIVATE_UNKNOWN ? NULL : old, footprint);
+    if (!has_account)
+        add_way_on(text, footprint, old->kind == TM_PRIVATE_UNKNOWN ? "tm-memory" : "tm-diff --memory");
     if (old->kind == TM_PRIVATE_UNKNOWN)
         tm_text_add(text, "; unknown of OLD");
     else if (old->kind != footprint->kind)

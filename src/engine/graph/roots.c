@@ -8,6 +8,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/graph/stale.h"
 #include "engine/heap/glibc.h"
 #include "engine/objects/stacks.h"
 
@@ -18,13 +19,8 @@ enum {
     RED_ZONE = 128, // bytes below the stack pointer that a function may use
     MOST_CHUNKS = 1 << 16,
     CHUNK_HEAD = 16, // of glibc's
-    CHUNK_PREVIOUS = 0,
-    CHUNK_SIZE = 8,
-    CHUNK_TOP = 16, // words in use, of all chunks but the newest
-    CHUNK_DATA = 24,
     LONGEST_NAME = 256,
 };
-#define MOST_CHUNK_SIZE (UINT64_C(1) << 32)
 
 enum { LEFT_OUT = 255 };
 
@@ -69,39 +65,24 @@ static struct tm_error *add_data_and_pools(struct search *search)
         error = add_special(search, objects->data[i].start, objects->data[i].end, TM_ROOT_DATA);
     for (size_t i = 0; !error && i < untraced->pool_count; i++)
         error = add_special(search, untraced->pools[i].start, untraced->pools[i].end, LEFT_OUT);
-    for (size_t i = 0; !error && i < search->graph->free_count; i++)
-        error = add_special(search, search->graph->free[i].start, search->graph->free[i].end, LEFT_OUT);
+    // What is in use of a heap is in blocks; the rest of it is malloc's own, or free.
+    for (size_t i = 0; !error && i < untraced->glibc.heap_count; i++)
+        error = add_special(search, untraced->glibc.heaps[i].start, untraced->glibc.heaps[i].known, LEFT_OUT);
     return error;
 }
 
-// The chunks in which a thread has its frames: up to the top they are in use.
+static struct tm_error *add_chunk(void *context, uint64_t start, uint64_t top, uint64_t end)
+{
+    struct search *search = context;
+    search->chunks++;
+    struct tm_error *error = add_special(search, start, top, TM_ROOT_FRAME);
+    return error ? error : add_special(search, top, end, LEFT_OUT);
+}
+
 static struct tm_error *add_chunks(void *context, const struct tm_python_thread *thread)
 {
     struct search *search = context;
-    struct tm_objects *objects = search->graph->objects;
-    const struct tm_cpython *cpython = objects->cpython;
-    uint64_t chunk, top, size, previous;
-    if (!cpython->thread_stack_chunk ||
-        !tm_objects_word(objects, thread->state + cpython->thread_stack_chunk, &chunk) ||
-        !tm_objects_word(objects, thread->state + cpython->thread_stack_top, &top))
-        return NULL;
-    for (bool newest = true; chunk && search->chunks < MOST_CHUNKS; newest = false, search->chunks++) {
-        if (!tm_objects_word(objects, chunk + CHUNK_SIZE, &size) || size > MOST_CHUNK_SIZE ||
-            !tm_objects_word(objects, chunk + CHUNK_PREVIOUS, &previous))
-            break;
-        if (!newest && (!tm_objects_word(objects, chunk + CHUNK_TOP, &top) || top > size / 8))
-            break;
-        uint64_t end = newest ? top : chunk + CHUNK_DATA + 8 * top;
-        if (end < chunk || end > chunk + size)
-            break;
-        struct tm_error *error = add_special(search, chunk + CHUNK_DATA, end, TM_ROOT_FRAME);
-        if (!error)
-            error = add_special(search, end, chunk + size, LEFT_OUT);
-        if (error)
-            return error;
-        chunk = previous;
-    }
-    return NULL;
+    return tm_stack_chunks_visit(search->graph->objects, thread, MOST_CHUNKS - search->chunks, add_chunk, search);
 }
 
 static struct tm_error *ignore_frame(void *context, const struct tm_python_frame *frame)
@@ -157,29 +138,16 @@ static struct tm_error *add_stacks(struct search *search, const struct tm_region
 static struct tm_error *add_free(void *context, uint64_t start, uint64_t end)
 {
     struct tm_graph *graph = context;
+    (void)end;
     // What the table says is live is so, whatever the heap's own links say.
-    if (tm_nodes_find(graph->nodes, start))
-        return NULL;
-    if (!tm_set_add_number(&graph->free_chunks, start - CHUNK_HEAD) ||
-        !TM_GROW(&graph->free, graph->free_count + 1, &graph->free_capacity))
+    if (!tm_nodes_find(graph->nodes, start) && !tm_set_add_number(&graph->free_chunks, start - CHUNK_HEAD))
         return tm_error_no_memory();
-    graph->free[graph->free_count++] = (struct tm_range){start, end};
     return NULL;
 }
 
 struct tm_error *tm_roots_find_free(struct tm_graph *graph)
 {
-    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
-    const uint32_t unwanted = TM_REGION_FILE | TM_REGION_ABSENT;
-    struct tm_region *regions;
-    size_t count;
-    struct tm_error *error = tm_target_regions(graph->objects->target, &regions, &count);
-    for (size_t i = 0; !error && i < count; i++)
-        if ((regions[i].flags & (wanted | unwanted)) == wanted)
-            error = tm_glibc_visit_free(graph->objects->heap, graph->objects->host, regions[i].start, regions[i].end,
-                                        add_free, graph);
-    free(regions);
-    return error;
+    return tm_glibc_visit_free(&graph->untraced.glibc, add_free, graph);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -189,7 +157,7 @@ static struct tm_error *add_word(struct tm_graph *graph, uint64_t place, uint64_
 {
     bool counts;
     const struct tm_heap_node *node = tm_graph_target(graph, word, &counts);
-    if (!node)
+    if (!node || tm_is_stale(graph, place))
         return NULL;
     uint32_t number = (uint32_t)tm_node_number(graph->nodes, node);
     graph->found[number] += counts;
@@ -417,6 +385,23 @@ static struct tm_error *name_data(struct tm_graph *graph, uint64_t place, struct
     }
     free(modules);
     return NULL;
+}
+
+const char *tm_root_kind_name(enum tm_root_kind kind)
+{
+    switch (kind) {
+    case TM_ROOT_FRAME:
+        return "Python frames";
+    case TM_ROOT_DATA:
+        return "data of programs and libraries";
+    case TM_ROOT_STACK:
+        return "stacks of C functions";
+    case TM_ROOT_REGISTER:
+        return "registers";
+    case TM_ROOT_MEMORY:
+        break;
+    }
+    return "memory of C";
 }
 
 struct tm_error *tm_root_describe(struct tm_graph *graph, const struct tm_root_word *root, struct tm_text *text)

@@ -20,7 +20,13 @@ enum {
     OWNER_GENERATOR = 1,
     OWNER_C_STACK = 3, // a frame of the interpreter's own
     LONGEST_NAME = 1024,
+    // _PyStackChunk
+    CHUNK_PREVIOUS = 0,
+    CHUNK_SIZE = 8,
+    CHUNK_TOP = 16, // words in use, of all chunks but the newest
+    CHUNK_DATA = 24,
 };
+#define MOST_CHUNK_SIZE (UINT64_C(1) << 32)
 static const char cookie[8] = "xdebugpy"; // from 3.13 on _PyRuntime begins with it
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -109,8 +115,10 @@ static struct tm_error *visit_frame(struct tm_objects *objects, const struct tm_
     const struct tm_type *type;
     uint64_t type_address;
     int64_t instruction;
-    if (!tm_objects_word(objects, address + cpython->frame_code, &frame.code) ||
-        !tm_objects_word(objects, frame.code + TM_OBJECT_TYPE, &type_address))
+    if (!tm_objects_word(objects, address + cpython->frame_code, &frame.code))
+        return tm_objects_check(objects);
+    frame.code &= ~(uint64_t)cpython->frame_tags;
+    if (!tm_objects_word(objects, frame.code + TM_OBJECT_TYPE, &type_address))
         return tm_objects_check(objects);
     struct tm_error *error = tm_type_get(objects, type_address, &type);
     if (error || !type || !read_instruction(objects, address, frame.code, &instruction))
@@ -165,7 +173,7 @@ bool tm_local_name(struct tm_objects *objects, uint64_t code, uint32_t index, ch
             !tm_objects_word(objects, tuple + TM_VAR_SIZE, &length))
             return false;
         if (index < length)
-            return tm_objects_word(objects, tuple + TM_TUPLE_ITEMS + 8 * (uint64_t)index, &text) &&
+            return tm_objects_word(objects, tuple + cpython->tuple_items + 8 * (uint64_t)index, &text) &&
                    tm_string_read(objects, text, name, capacity);
         index -= (uint32_t)length;
     }
@@ -178,8 +186,12 @@ bool tm_frame_local(struct tm_objects *objects, const struct tm_python_frame *fr
     const struct tm_type *type;
     uint64_t type_address;
     if (!tm_local_name(objects, frame->code, index, name, capacity) ||
-        !tm_objects_word(objects, frame->locals + 8 * (uint64_t)index, value) || *value == 0)
+        !tm_objects_word(objects, frame->locals + 8 * (uint64_t)index, value))
         return false;
+    const uint64_t tags = objects->cpython->frame_tags;
+    if (*value == 0 || (tags && (*value & tags) == tags)) // a number of the interpreter's own, and no object
+        return false;
+    *value &= ~tags;
     if (!tm_objects_word(objects, *value + TM_OBJECT_TYPE, &type_address))
         return true;
     struct tm_error *error = tm_type_get(objects, type_address, &type);
@@ -277,4 +289,29 @@ struct tm_error *tm_stacks_visit(struct tm_objects *objects, const struct tm_sta
         }
     }
     return NULL;
+}
+
+struct tm_error *tm_stack_chunks_visit(struct tm_objects *objects, const struct tm_python_thread *thread, size_t most,
+                                       tm_stack_chunk_visitor visit, void *context)
+{
+    const struct tm_cpython *cpython = objects->cpython;
+    uint64_t chunk, top, size, previous;
+    struct tm_error *error = NULL;
+    if (!cpython->thread_stack_chunk ||
+        !tm_objects_word(objects, thread->state + cpython->thread_stack_chunk, &chunk) ||
+        !tm_objects_word(objects, thread->state + cpython->thread_stack_top, &top))
+        return NULL;
+    for (size_t i = 0; !error && chunk && i < most; i++) {
+        if (!tm_objects_word(objects, chunk + CHUNK_SIZE, &size) || size > MOST_CHUNK_SIZE ||
+            !tm_objects_word(objects, chunk + CHUNK_PREVIOUS, &previous))
+            break;
+        if (i > 0 && (!tm_objects_word(objects, chunk + CHUNK_TOP, &top) || top > size / 8))
+            break;
+        uint64_t end = i == 0 ? top : chunk + CHUNK_DATA + 8 * top;
+        if (end < chunk || end > chunk + size)
+            break;
+        error = visit(context, chunk + CHUNK_DATA, end, chunk + size);
+        chunk = previous;
+    }
+    return error;
 }

@@ -247,6 +247,7 @@ static const struct tm_source_ops table_ops = {
     .snapshot = tm_table_snapshot,
     .find = tm_table_find,
     .traces = tm_table_traces,
+    .memory = tm_table_memory,
     .started = table_started,
     .python = table_python,
 };

@@ -351,7 +351,7 @@ static void test_usage(void **state)
     assert_fails(harness, "tm-export", "csv ''", TM_ERROR_USAGE, "missing file name");
     assert_fails(harness, "tm-export", "pprf f", TM_ERROR_USAGE,
                  "unknown format \"pprf\": the formats are html, speedscope, pprof, collapsed, json, csv, "
-                 "openmetrics; did you mean pprof?");
+                 "heapsnapshot, openmetrics; did you mean pprof?");
     assert_fails(harness, "tm-export", "collapsed f lineno", TM_ERROR_USAGE, "a key is for json, csv and openmetrics");
     assert_fails(harness, "tm-export", "openmetrics f traceback", TM_ERROR_USAGE, "openmetrics has no tracebacks");
     assert_fails(harness, "tm-export", "openmetrics f --base old", TM_ERROR_USAGE, "--base is not for the format");
@@ -424,7 +424,7 @@ static void test_completion(void **state)
 {
     struct harness *harness = *state;
     assert_string_equal(tm_complete(harness->session, "tm-export", "", NULL),
-                        "html\nspeedscope\npprof\ncollapsed\njson\ncsv\nopenmetrics\n");
+                        "html\nspeedscope\npprof\ncollapsed\njson\ncsv\nheapsnapshot\nopenmetrics\n");
     assert_string_equal(tm_complete(harness->session, "tm-export", "csv f l", NULL), "lineno\n");
     assert_string_equal(tm_complete(harness->session, "tm-export", "openmetrics f l", NULL), "lineno\n");
     assert_string_equal(tm_complete(harness->session, "tm-export", "html f l", NULL), "");

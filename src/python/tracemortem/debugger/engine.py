@@ -128,6 +128,14 @@ class Memory:
         """What is mapped from files; empty if it is not known."""
         return []
 
+    def page_map(self, address: int, count: int) -> bytes:
+        """What the system says of these pages of 4096 bytes: the words of /proc/PID/pagemap; b"" if it is not known."""
+        return b""
+
+    def resident(self) -> int:
+        """How much memory the process has, as the system counts it (Rss), or 0."""
+        return 0
+
     def source_files(self) -> SourceFiles:
         """Where the program's source files are."""
         return SourceFiles()
@@ -337,6 +345,8 @@ class Target:
             private_memory=wrap(header.PRIVATE_MEMORY, self._private_memory, 0),
             threads=wrap(header.THREADS, self._list_threads, 0),
             modules=wrap(header.MODULES, self._list_modules, 0),
+            page_map=wrap(header.PAGE_MAP, self._page_map, 1),
+            resident=wrap(header.RESIDENT, self._memory.resident, 0),
         )
         self.pointer: ctypes.c_void_p | None = self._create(ctypes.byref(self._struct))
 
@@ -405,6 +415,13 @@ class Target:
         found, size = self._memory.private_memory()
         kind[0] = found
         return min(size, _ADDRESS_SPACE - 1)
+
+    def _page_map(self, address: int, entries: int, count: int) -> int:
+        data = self._memory.page_map(address, count)
+        if len(data) != 8 * count:
+            return 1
+        ctypes.memmove(entries, data, len(data))
+        return 0
 
     def _why_missing(self, address: int) -> int | None:
         reason = self._memory.why_missing(address)

@@ -77,6 +77,8 @@ PROCESS = CFUNCTYPE(c_uint32, c_void_p)
 PRIVATE_MEMORY = CFUNCTYPE(c_uint64, c_void_p, POINTER(c_uint32))
 THREADS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
 MODULES = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
+PAGE_MAP = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
+RESIDENT = CFUNCTYPE(c_uint64, c_void_p)
 OUTPUT_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -127,6 +129,8 @@ class TargetCallbacks(ctypes.Structure):
         ("private_memory", PRIVATE_MEMORY),
         ("threads", THREADS),
         ("modules", MODULES),
+        ("page_map", PAGE_MAP),
+        ("resident", RESIDENT),
     ]
 
 

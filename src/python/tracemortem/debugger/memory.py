@@ -17,6 +17,7 @@ from .module_files import ModuleFiles
 from .source_files import HostFiles, ProcessFiles, SourceFiles
 
 LONGEST_ENVIRONMENT = 1 << 20  # bytes of it to look at
+PAGE = 4096
 
 
 class CoreMemory(Memory):
@@ -148,6 +149,21 @@ class LocalProcess:
         if counted is None:
             counted = _sum_of_sizes(self._pid, "status", rb"RssAnon|RssShmem|VmSwap")
         return (PrivateKind.UNKNOWN, 0) if counted is None else (PrivateKind.RESIDENT, counted)
+
+    def page_map(self, address: int, count: int) -> bytes:
+        """The kernel's words for these pages of 4096 bytes, or b"" if it refuses or has larger pages."""
+        if os.sysconf("SC_PAGESIZE") != PAGE:
+            return b""
+        try:
+            with open("/proc/%d/pagemap" % self._pid, "rb", buffering=0) as file:
+                return os.pread(file.fileno(), 8 * count, address // PAGE * 8)
+        except (OSError, OverflowError):
+            return b""
+
+    def resident(self) -> int:
+        """What the kernel counts as Rss, or 0."""
+        counted = _sum_of_sizes(self._pid, "smaps_rollup", rb"Rss")
+        return counted or _sum_of_sizes(self._pid, "status", rb"VmRSS") or 0
 
     def source_files(self) -> SourceFiles:
         return ProcessFiles(self._pid)
