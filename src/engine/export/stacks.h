@@ -44,6 +44,7 @@ struct tm_stack {
     uint32_t node;
     uint32_t domain;
     struct tm_amount amount;
+    struct tm_estimate *estimates; // of both sides, where blocks are sampled; else NULL
 };
 
 struct tm_stacks {
@@ -56,6 +57,7 @@ struct tm_stacks {
     size_t count;
     struct tm_amount total;
     const struct tm_name *types; // the file name of frames that are types, which the caller sets; NULL: there are none
+    struct tm_arena arena;       // of the stacks' estimates
 };
 
 /** Whether the frame is the type of the objects, below the frame that allocated them. */
