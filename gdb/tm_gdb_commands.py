@@ -27,6 +27,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     import tracemalloc
 
+    from tracemortem.debugger.python_objects import Holders, Object
+
 Result = TypeVar("Result")
 
 _shells: List[Shell] = []  # this gdb's shell, once its commands are registered
@@ -146,6 +148,23 @@ def get_object_traceback(address: Any) -> tracemalloc.Traceback | None:
     def get(shell: Shell) -> tracemalloc.Traceback | None:
         number = tm_gdb_target.address_of(address) if isinstance(address, gdb.Value) else address
         return shell.get_object_traceback(tm_gdb_target.Gdb(), number)
+
+    return _call(get)
+
+
+def objects(type: str, attribute: str | None = None, limit: int | None = None) -> List[Object]:
+    """The Python objects whose type's full name matches the pattern ("shop.Basket", "shop.*"), by address; `attribute`
+    is NAME or NAME=VALUE, as of tm-find. tm-filter has no effect on it. Raises gdb.GdbError."""
+    return _call(lambda shell: shell.objects(tm_gdb_target.Gdb(), type, attribute, limit))
+
+
+def holders(address: Any, paths: int = 1) -> Holders:
+    """What holds the object at the address, a number or a gdb.Value: up to so many paths from a module, a function or
+    C's memory. Raises gdb.GdbError."""
+
+    def get(shell: Shell) -> Holders:
+        number = tm_gdb_target.address_of(address) if isinstance(address, gdb.Value) else address
+        return shell.holders(tm_gdb_target.Gdb(), number, paths)
 
     return _call(get)
 

@@ -1,8 +1,8 @@
 """tracemortem in lldb: `command script import` this file, then see `help tm-top`.
 
 Afterwards `import tm_lldb` works in lldb's Python: it is this file. It has take_snapshot(), which returns a real
-tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This file registers the
-commands. What they need from lldb is in tm_lldb_target, and the rest in the package tracemortem.debugger.
+tracemalloc.Snapshot of the stopped process or the core, get_object_traceback(address), objects(type) and
+holders(address). This file registers the commands. What they need from lldb is in tm_lldb_target, and the rest in the package tracemortem.debugger.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     import tracemalloc
+
+    from tracemortem.debugger.python_objects import Holders, Object
 
 Result = TypeVar("Result")
 LONGEST_WORD = 1 << 16  # of a command line, in bytes
@@ -223,6 +225,25 @@ def get_object_traceback(address: Any, lldb_debugger: Any = None) -> tracemalloc
     def get(shell: Shell, answer: tm_lldb_target.Lldb) -> tracemalloc.Traceback | None:
         number = tm_lldb_target.address_of(address) if isinstance(address, lldb.SBValue) else address
         return shell.get_object_traceback(answer, number)
+
+    return _call(lldb_debugger, get)
+
+
+def objects(
+    type: str, attribute: str | None = None, limit: int | None = None, lldb_debugger: Any = None
+) -> List[Object]:
+    """The Python objects whose type's full name matches the pattern ("shop.Basket", "shop.*"), by address; `attribute`
+    is NAME or NAME=VALUE, as of tm-find. tm-filter has no effect on it. Raises RuntimeError."""
+    return _call(lldb_debugger, lambda shell, answer: shell.objects(answer, type, attribute, limit))
+
+
+def holders(address: Any, paths: int = 1, lldb_debugger: Any = None) -> Holders:
+    """What holds the object at the address, a number or an lldb.SBValue: up to so many paths from a module, a function
+    or C's memory. Raises RuntimeError."""
+
+    def get(shell: Shell, answer: tm_lldb_target.Lldb) -> Holders:
+        number = tm_lldb_target.address_of(address) if isinstance(address, lldb.SBValue) else address
+        return shell.holders(answer, number, paths)
 
     return _call(lldb_debugger, get)
 

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
+#include "engine/commands/export_heap.h"
 #include "engine/commands/export_rows.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/info.h"
@@ -16,7 +18,8 @@
 
 #define EXPORT_OPTIONS(X) \
     TM_OPTIONS_BASE(X)    \
-    TM_OPTIONS_FORCE(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+    TM_OPTIONS_FORCE(X)   \
+    TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {EXPORT_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -32,6 +35,10 @@ static const char help[] =
             "  collapsed   for flamegraph.pl: a traceback and its bytes on each line\n"
             "  json        all rows, in the form of tm-top --json\n"
             "  csv         all rows, for a spreadsheet\n"
+            "  heapsnapshot\n"
+            "              all objects with the references between them, for the memory\n"
+            "              panel of Chromium's developer tools, memlab and others. Filters\n"
+            "              do not apply.\n"
             "\n"
             "With --base the difference to another process or an earlier core is exported:\n"
             "html and speedscope show what grew, pprof has OLD as its base (-diff_base),\n"
@@ -46,6 +53,9 @@ static const char help[] =
             "A page has at most 1 MB. If there is more, it shows the largest, with the sums\n"
             "of the others, and says how much that is. An existing file is not replaced\n"
             "without --force.\n"
+            "\n"
+            "Of a program in the sampled profile all formats have estimates. json and csv\n"
+            "have their standard errors, and pprof has the period, as Go's profiles do.\n"
             "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS,
             EXPORT_OPTIONS,
             "Examples:\n"
@@ -53,20 +63,30 @@ static const char help[] =
             "  tm-export html growth.html --base before.core\n"
             "  tm-export pprof heap.pb.gz --mine /srv/shop\n"
             "  tm-export csv lines.csv lineno --cumulative\n"
+            "  tm-export heapsnapshot shop.heapsnapshot\n"
             "\n"
             "The JSON object has:\n"
             "  command, format, file\n"
             "  bytes         the file's size\n"
             "  rows          how many tracebacks or rows the file has; of pprof the samples,\n"
             "                also those that have no live block any more\n"
+            "  edges         heapsnapshot: how many references; rows then counts the nodes\n"
             "  whole_tracebacks\n"
             "                html: of how many all frames are in the page\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
-            "  total_size, total_count\n"
+                TM_HELP_JSON_ESTIMATES "  total_size, total_count\n"
             "                with --base also total_size_diff, total_count_diff\n" TM_HELP_JSON_HINTS
             "  missing       " TM_HELP_JSON_MISSING "  missing_old   with --base: the same for OLD\n");
 
-enum format { FORMAT_HTML, FORMAT_SPEEDSCOPE, FORMAT_PPROF, FORMAT_COLLAPSED, FORMAT_JSON, FORMAT_CSV };
-static const char *const format_names[] = {"html", "speedscope", "pprof", "collapsed", "json", "csv"};
+enum format {
+    FORMAT_HTML,
+    FORMAT_SPEEDSCOPE,
+    FORMAT_PPROF,
+    FORMAT_COLLAPSED,
+    FORMAT_JSON,
+    FORMAT_CSV,
+    FORMAT_HEAPSNAPSHOT
+};
+static const char *const format_names[] = {"html", "speedscope", "pprof", "collapsed", "json", "csv", "heapsnapshot"};
 enum { FORMATS = sizeof(format_names) / sizeof(format_names[0]) };
 
 static bool has_rows(enum format format)
@@ -87,9 +107,9 @@ static struct tm_error *unknown_format(const struct tm_request *request, const c
     char after[160];
     const char *nearest = tm_nearest(word, format_names, FORMATS);
 
-    snprintf(after, sizeof(after), "\": the formats are %s, %s, %s, %s, %s, %s%s%s%s", format_names[0], format_names[1],
-             format_names[2], format_names[3], format_names[4], format_names[5], nearest ? "; did you mean " : "",
-             nearest ? nearest : "", nearest ? "?" : "");
+    snprintf(after, sizeof(after), "\": the formats are %s, %s, %s, %s, %s, %s, %s%s%s%s", format_names[0],
+             format_names[1], format_names[2], format_names[3], format_names[4], format_names[5], format_names[6],
+             nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     return tm_usage_error(request->command->name, "unknown format \"", word, after);
 }
 
@@ -121,7 +141,7 @@ static struct tm_error *check_cumulative(const struct tm_request *request)
 {
     enum format format = format_of(request);
 
-    if (!request->settings.cumulative || format == FORMAT_HTML)
+    if (!request->settings.cumulative || format == FORMAT_HTML || format == FORMAT_HEAPSNAPSHOT) // it has its own check
         return NULL;
     if (!has_rows(format))
         return tm_usage_error(request->command->name, "cumulative mode is not for the format ", format_names[format],
@@ -141,12 +161,14 @@ static struct tm_error *prepare(struct tm_request *request)
             tm_usage_error(request->command->name,
                            words->count == 0 ? "missing format and file name. Usage: " : "missing file name. Usage: ",
                            "tm-export FORMAT FILE",
-                           ", where FORMAT is html, speedscope, pprof, collapsed, json or "
-                           "csv");
+                           ", where FORMAT is html, speedscope, pprof, collapsed, json, "
+                           "csv or heapsnapshot");
     if (!error)
         error = set_key(request);
     if (!error)
         error = check_cumulative(request);
+    if (!error && format_of(request) == FORMAT_HEAPSNAPSHOT)
+        error = tm_export_heap_check(request);
     if (error)
         return error;
     tm_request_add_unresolved(request, request->settings.force ? TM_OPERAND_REPLACE : TM_OPERAND_OUTPUT,
@@ -187,10 +209,11 @@ static struct tm_lack sum(struct tm_query *query, const struct tm_snapshot *grou
 
     statistics->total_size = query->unmatched.size;
     statistics->total_count = query->unmatched.count;
+    statistics->total_estimate = query->unmatched.estimate;
     for (size_t i = 0; i < groups->count; i++) {
         const struct tm_group *group = &groups->groups[i];
-        statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
-        statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+        tm_estimate_sum(&statistics->total_size, &statistics->total_count, &statistics->total_estimate, group->size,
+                        group->count, group->estimate);
         if (group->traceback->lacks_record)
             add_lack(&statistics->not_recorded, group);
         if (group->shortened)
@@ -214,6 +237,10 @@ static struct tm_error *add_unmatched(struct tm_pool *pool, const struct tm_unma
     struct tm_error *error = tm_pool_name(pool, name, sizeof(name) - 1, &frame.file_name);
     if (!error)
         error = tm_pool_traceback(pool, &frame, 1, 1, &group.traceback);
+    if (!error && groups->sample_period) {
+        group.estimate = tm_snapshot_estimate(groups, &unmatched->estimate);
+        error = group.estimate ? NULL : tm_error_no_memory();
+    }
     return error ? error : tm_snapshot_add(groups, &group);
 }
 
@@ -278,6 +305,8 @@ static void add_hints(const struct answer *answer, struct tm_text *hints)
 
 static void note_side(struct answer *answer, const char *who, const struct tm_query *query, const char *meaning)
 {
+    if (query->sample_period)
+        tm_estimate_write_note(&answer->notes, who, query->sample_period, query->statistics.total_estimate.samples);
     tm_report_lacks(&answer->notes, who, &query->statistics, query->codes_full);
     tm_report_in_flight(&answer->notes, who, query->in_flight);
     tm_report_damage_of_side(&answer->notes, who, &query->damage, meaning);
@@ -290,6 +319,7 @@ static void note_frame_limit(struct answer *answer)
 
     if (answer->shallow.count == 0 || tm_mine_count(&answer->request->settings.mine) > 0) // which has its own hint
         return;
+    tm_text_add(&answer->notes, answer->sides.now.sample_period ? TM_ABOUT : "");
     tm_report_count(&answer->notes, answer->shallow.count, "block");
     tm_text_add(&answer->notes, " of ");
     tm_format_size(&answer->notes, false, answer->shallow.size, false);
@@ -375,10 +405,15 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
         tm_stacks_init(&answer->stacks, host, &answer->sides.now_groups, compared ? &answer->sides.old_groups : NULL);
     if (!error && (format_of(request) == FORMAT_HTML || format_of(request) == FORMAT_SPEEDSCOPE))
         error = find_facts(host, current, &answer->sides.now.footprint, &answer->facts[TM_SIDE_NEW], &answer->title);
+    if (answer->sides.now.sample_period || answer->sides.old.sample_period)
+        tm_text_add(&answer->title, ", estimated from samples");
     if (error)
         return error;
-    const struct tm_export export = {
-        .host = host, .stacks = &answer->stacks, .compared = compared, .title = tm_text_string(&answer->title)};
+    const struct tm_export export = {.host = host,
+                                     .stacks = &answer->stacks,
+                                     .compared = compared,
+                                     .sampled = answer->sides.now.sample_period || answer->sides.old.sample_period,
+                                     .title = tm_text_string(&answer->title)};
     answer->rows = answer->stacks.count;
     switch (format_of(request)) {
     case FORMAT_HTML:
@@ -392,6 +427,7 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
     case FORMAT_JSON:
         return tm_export_json(request, &answer->sides, &export, sink, &answer->rows);
     case FORMAT_PPROF:
+    case FORMAT_HEAPSNAPSHOT:
         break;
     }
     return NULL;
@@ -443,7 +479,11 @@ static void write_text(const struct answer *answer, struct tm_text *out)
 
     tm_report_count(out, answer->rows, noun_of(request));
     tm_text_add(out, " of ");
-    tm_format_kib(out, false, answer->sides.now.statistics.total_size, false);
+    if (answer->sides.now.sample_period)
+        tm_estimate_write_kib(out, answer->sides.now.statistics.total_size,
+                              &answer->sides.now.statistics.total_estimate);
+    else
+        tm_format_kib(out, false, answer->sides.now.statistics.total_size, false);
     if (request->settings.base) {
         uint64_t old = answer->sides.old.statistics.total_size, now = answer->sides.now.statistics.total_size;
         tm_text_add(out, " (");
@@ -485,6 +525,10 @@ static void write_json(const struct answer *answer, struct tm_text *out)
         tm_report_unmatched_json(&json, "unmatched", &now->unmatched);
     tm_json_number(&json, "total_size", now->statistics.total_size);
     tm_json_number(&json, "total_count", now->statistics.total_count);
+    if (now->sample_period) {
+        tm_estimate_write_period_json(&json, now->sample_period);
+        tm_estimate_write_json(&json, "total_", &now->statistics.total_estimate);
+    }
     if (request->settings.base) {
         const struct tm_statistics *a = &old->statistics, *b = &now->statistics;
         tm_json_signed(&json, "total_size_diff", b->total_size < a->total_size,
@@ -506,6 +550,8 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
 {
     struct answer answer = {.request = request};
 
+    if (format_of(request) == FORMAT_HEAPSNAPSHOT)
+        return tm_export_heap(request, current, out);
     struct tm_error *error = tm_pool_create(&answer.pool);
     if (error)
         return error;

@@ -45,6 +45,13 @@ struct tm_error *tm_look_init_graph(struct tm_look *look, const struct tm_reques
                                "what holds a block cannot be told here: CPython's own tracemalloc keeps the address of "
                                "every block, and its tables would seem to hold them all\nRun the program under "
                                "tracemortem's tracer. \"tm-top type\" and \"tm-object\" work here too");
+    // Blocks that no table knows hold others, too; without them nearly all would seem to be held by nothing.
+    if (info.sample_period)
+        return tm_error_create(
+            TM_ERROR_UNSUPPORTED,
+            "what holds a block cannot be told here: the program runs in the sampled profile, and "
+            "most of its blocks are not recorded\nRun it with TRACEMORTEM_DETAIL=lean. \"tm-object\" "
+            "works here too, and \"tm-top type\" estimates");
     return tm_graph_init(&look->graph, &look->objects, &look->nodes);
 }
 
@@ -54,6 +61,11 @@ void tm_look_deinit(struct tm_look *look)
     tm_nodes_deinit(&look->nodes);
     tm_objects_deinit(&look->objects);
     tm_pattern_destroy(look->type);
+}
+
+bool tm_look_is_suspect(const struct tm_look *look)
+{
+    return look->graph.unreadable_roots > 0 || look->graph.unreadable_nodes > 0 || look->nodes.unreadable > 0;
 }
 
 struct visit {
@@ -74,6 +86,8 @@ static struct tm_error *visit_all(struct tm_look *look, const struct tm_census_n
     struct tm_error *error = NULL;
     for (size_t i = 0; !error && i < look->nodes.count; i++) {
         visit->node = &look->nodes.items[i];
+        if (visit->node->origin == TM_UNTRACED)
+            continue;
         const struct tm_trace trace = {visit->node->address, visit->node->size,
                                        &look->nodes.origins[visit->node->origin], false};
         if (tm_census_name(names, tm_node_owner(&look->nodes, visit->node)))

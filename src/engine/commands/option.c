@@ -117,6 +117,14 @@ bool tm_option_is(const char *word)
     return word[0] == '-' && word[1] != '\0';
 }
 
+bool tm_option_is_in(const struct tm_option_table *table, enum tm_option_id id)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->items[i].id == id)
+            return true;
+    return false;
+}
+
 bool tm_option_is_domain(const struct tm_option *option)
 {
     return option->id == TM_OPTION_DOMAIN || option->id == TM_OPTION_FILTER_DOMAIN;
@@ -187,6 +195,17 @@ static struct tm_error *parse_limit(const char *command, const struct tm_option 
                          may_be_negative ? "a number of frames" : "a number from 0 to 9223372036854775807");
     settings->has_limit = true;
     settings->limit = negative ? -(int64_t)magnitude : (int64_t)magnitude;
+    return NULL;
+}
+
+static struct tm_error *parse_positive(const char *command, const struct tm_option *option, const char *value,
+                                       uint32_t *result)
+{
+    uint64_t number;
+
+    if (!tm_word_number(value, &number) || number == 0 || number > UINT32_MAX)
+        return bad_value(command, option, value, "a number from 1 to 4294967295");
+    *result = (uint32_t)number;
     return NULL;
 }
 
@@ -442,6 +461,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_TRACEBACK:
         settings->traceback = true;
         return NULL;
+    case TM_OPTION_SAMPLES:
+        settings->samples = true;
+        return NULL;
     case TM_OPTION_STRICT:
         settings->strict = true;
         return NULL;
@@ -450,6 +472,13 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return NULL;
     case TM_OPTION_DIRECT:
         settings->direct = true;
+        return NULL;
+    case TM_OPTION_PATHS:
+        return parse_positive(command, option, value, &settings->paths);
+    case TM_OPTION_DEPTH:
+        return parse_positive(command, option, value, &settings->depth);
+    case TM_OPTION_RETAINED:
+        settings->retained = true;
         return NULL;
     case TM_OPTION_KIND:
         return parse_kind(command, option, value, &settings->kind);

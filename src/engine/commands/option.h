@@ -21,6 +21,9 @@ enum tm_option_id {
     TM_OPTION_ATTRIBUTE,
     TM_OPTION_LOCALS,
     TM_OPTION_DIRECT,
+    TM_OPTION_PATHS,
+    TM_OPTION_DEPTH,
+    TM_OPTION_RETAINED,
     TM_OPTION_KIND,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
@@ -36,6 +39,7 @@ enum tm_option_id {
     TM_OPTION_FORM,
     TM_OPTION_STRICT,
     TM_OPTION_BASE,
+    TM_OPTION_SAMPLES,
     TM_OPTION_MEMORY,
 };
 
@@ -72,6 +76,11 @@ enum tm_option_id {
       "Group by the most recent frame in a file that matches PATTERN, as if\n"       \
       "        that line had allocated what the libraries allocate that it calls.\n" \
       "        PATTERN may be a folder. May be repeated.")
+// Of commands that read traces.
+#define TM_OPTIONS_SAMPLES(X)                                                    \
+    X(TM_OPTION_SAMPLES, 0, "    ", "--samples", "",                             \
+      "Read the tracer's samples even if the program's own tracemalloc is on.\n" \
+      "        Without this, its tables are read then.")
 // Every command has these.
 #define TM_OPTIONS_JSON(X)                                                            \
     X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
@@ -91,6 +100,10 @@ enum tm_option_id {
       "        allocated, freed: most bytes allocated or freed since tracing began or\n" \
       "        traces were cleared, with places that have no live block any more.\n"     \
       "        Only tracemortem's tracer counts these two.")
+#define TM_OPTIONS_RETAINED(X)                                                    \
+    X(TM_OPTION_RETAINED, 'r', "-r, ", "--retained", "",                          \
+      "Show below each row what would be freed if all of its blocks went: they\n" \
+      "        and what nothing else holds. Searches all memory for references.")
 #define TM_OPTIONS_SORT(X)                                                       \
     X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
       "size: largest first (the default); address: lowest first; site: blocks\n" \
@@ -188,8 +201,12 @@ struct tm_settings {
     bool force;
     enum tm_form form;
     bool strict;
+    bool samples;
     bool locals;
     bool direct;
+    uint32_t paths; // 0: not given
+    uint32_t depth; // 0: not given
+    bool retained;
     bool memory;
     enum tm_wanted_leaks kind;
     char *attribute; // "NAME=VALUE" or "NAME"; NULL: none
@@ -201,6 +218,8 @@ void tm_settings_deinit(struct tm_settings *settings);
 
 /** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
+/** Whether the table has the option. */
+bool tm_option_is_in(const struct tm_option_table *table, enum tm_option_id id);
 /** Whether the option's value is a domain. */
 bool tm_option_is_domain(const struct tm_option *option);
 /** The option whose value is the word after this option's word, or NULL. */
