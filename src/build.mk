@@ -135,7 +135,7 @@ $(BUILD)/obj/cli/post-static.o: src/cli/post.c $(prepared)
 $(COMMAND)-static: $(command_parts:$(BUILD)/obj/cli/post.o=$(BUILD)/obj/cli/post-static.o)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -static $(LDFLAGS) -o $@ $^ -ldw -lelf -lbz2 -llzma -lz
+	@$(CC) $(CFLAGS) -static $(LDFLAGS) -o $@ $^ -ldw -lelf -lbz2 -llzma $(engine_libraries)
 
 $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
 	$(compile) $(tracer_flags) -c -o $@ $<
