@@ -124,6 +124,13 @@ static struct tm_error *never_still(void)
                            TRIES);
 }
 
+static void set_running(const struct tm_moment *moment, bool running)
+{
+    size_t index = 0;
+    for (struct tm_cli_target *target; (target = next_live(moment, &index));)
+        tm_target_set_running(target->target, running);
+}
+
 static void set_moving(const struct tm_moment *moment)
 {
     size_t index = 0;
@@ -164,6 +171,7 @@ static struct tm_error *run_moving(const struct tm_moment *moment)
     struct tm_text before = TM_TEXT_EMPTY;
     bool still = false;
 
+    set_running(moment, true);
     struct tm_error *error = add_states(moment, &before);
     if (!error && has_stock_table(&before))
         error = needs_stop(moment);

@@ -188,8 +188,13 @@ TM_API void tm_target_destroy(struct tm_target *target);
 TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
                                               struct tm_target **result);
 /**
- * The process runs while it is read, which only a front end that has no debugger does. Answers then say so: what the
- * program allocates or frees meanwhile may be missing or counted half. A stopped process and a core need no call.
+ * The process may run while it is read. What is read of the trace table is then read again, so that no row is wrong; that
+ * takes longer. A stopped process and a core need no call.
+ */
+TM_API void tm_target_set_running(struct tm_target *target, bool running);
+/**
+ * The process did run while it is read, as far as the front end can find out. Answers then say so: what the program
+ * allocates or frees meanwhile may be missing or counted half.
  */
 TM_API void tm_target_set_moving(struct tm_target *target, bool moving);
 /** Bytes requested from `read` since the target was created. */

@@ -335,20 +335,37 @@ static struct tm_error *write_answer(const struct tm_request *request, const str
     return NULL;
 }
 
-// Whether one of the processes ran while it was read.
-static bool is_moving(const struct tm_request *request, const struct tm_target *current)
+struct motion {
+    bool moving;  // one of the processes ran while it was read
+    bool program; // and not only its trace table was read
+};
+
+static void add_motion(const struct tm_target *target, struct motion *motion)
 {
-    bool moving = request->needs_target && tm_target_is_moving(current);
-    for (size_t i = 0; i < request->unresolved_count && !moving; i++)
-        moving = request->unresolved[i].target && tm_target_is_moving(request->unresolved[i].target);
-    return moving;
+    if (!target || !tm_target_is_moving(target))
+        return;
+    motion->moving = true;
+    motion->program = motion->program || tm_target_program_was_read(target);
+}
+
+static struct motion motion_of(const struct tm_request *request, const struct tm_target *current)
+{
+    struct motion motion = {false, false};
+    if (request->needs_target)
+        add_motion(current, &motion);
+    for (size_t i = 0; i < request->unresolved_count; i++)
+        add_motion(request->unresolved[i].target, &motion);
+    return motion;
 }
 
 // Says in the answer that the process ran. JSON is one object and a newline.
-static void add_moving(const struct tm_request *request, struct tm_text *out)
+static void add_moving(const struct tm_request *request, bool program, struct tm_text *out)
 {
     if (!request->settings.json) {
-        tm_text_add(out, "Read while the process ran: what it allocated or freed meanwhile may be missing or wrong\n");
+        tm_text_add(out, "Read while the process ran: ");
+        tm_text_add(out, program ? "what it allocated or freed meanwhile may be missing or wrong\n"
+                                 : "lines and sizes are right, but counts and totals may be off by what it allocated "
+                                   "or freed meanwhile\n");
     } else if (!out->failed && out->length > 2) {
         out->length -= 2;
         tm_text_add(out, ", \"read_while_running\": true}\n");
@@ -364,8 +381,9 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
         tm_text_add(&out, request->command->help);
     else if (!error)
         error = request->command->run(request, current, &out);
-    if (!error && !request->settings.help && is_moving(request, current))
-        add_moving(request, &out);
+    const struct motion motion = motion_of(request, current);
+    if (!error && !request->settings.help && motion.moving)
+        add_moving(request, motion.program, &out);
     if (!error)
         error = tm_text_check(&out);
     // All or nothing: an interrupted command prints no partial answer.

@@ -174,6 +174,7 @@ struct tm_error *tm_objects_init(struct tm_objects *objects, struct tm_target *t
     if (tm_target_is_file(target))
         return tm_error_create(TM_ERROR_UNSUPPORTED, "a snapshot file has no objects: only a process and a core have "
                                                      "them\nOpen the core, or group by lineno");
+    tm_target_note_program(target);
     struct tm_error *error = tm_heap_cache_create(target, host, &objects->heap);
     if (!error)
         error = choose(objects);

@@ -171,6 +171,8 @@ struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *h
     struct tm_error *error = tm_sites_load(table, host, &result->damage);
     if (!error)
         error = tm_table_own_bytes(table, host, &result->tracer.own_bytes);
+    if (!error)
+        error = tm_sites_confirm(table, host);
     if (error)
         return error;
     if (!table->census) // which has this in it
@@ -179,6 +181,7 @@ struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *h
         tm_damage_merge(&result->damage, &table->counters.damage);
     info_of_arrays(table, result);
     error = info_of_sites(table, host, result);
+    tm_table_excuse(table, &result->damage);
     tm_damage_explain(&result->damage, table->target);
     return error;
 }

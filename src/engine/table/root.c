@@ -441,3 +441,23 @@ struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *ho
     tm_error_destroy(search.refusal);
     return error;
 }
+
+bool tm_root_read_again(struct tm_target *target, struct tm_root_place *place)
+{
+    struct tm_root_place now = {.address = place->address, .found_by = place->found_by};
+    struct head head;
+    if (!read_root(target, &now) || now.root.self != place->address ||
+        memcmp(now.root.magic, TM_MAGIC, TM_MAGIC_SIZE) != 0 || now.root.record_limit != place->root.record_limit)
+        return false;
+    memcpy(&head, &now.root, sizeof(head));
+    struct tm_error *wrong = check_head(&head, place->address);
+    tm_error_destroy(wrong);
+    if (wrong || check_root(&now.root))
+        return false;
+    for (size_t i = 0; i < TM_RESIZES; i++) {
+        if (memcmp(&now.root.resize[i], &place->root.resize[i], sizeof(now.root.resize[i])) != 0)
+            now.root.resize[i] = (struct tm_resize){.state = TM_RESIZE_FREE};
+    }
+    *place = now;
+    return true;
+}

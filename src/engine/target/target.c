@@ -17,7 +17,9 @@ struct tm_target {
     void (*destroy_owned)(void *owned);
     bool is_file;
     uint64_t file_size;
-    bool moving; // the process runs while it is read
+    bool running; // the process may run while it is read
+    bool moving;  // it did
+    bool program_was_read;
 };
 
 // Far more mappings than Linux allows a process by default (65530).
@@ -63,14 +65,26 @@ uint64_t tm_target_file_size(const struct tm_target *target)
 
 void tm_target_changed(struct tm_target *target)
 {
-    if (target)
-        tm_target_own(target, NULL, NULL);
+    if (!target)
+        return;
+    target->program_was_read = false;
+    tm_target_own(target, NULL, NULL);
 }
 
 void tm_target_destroy(struct tm_target *target)
 {
     tm_target_changed(target);
     free(target);
+}
+
+void tm_target_set_running(struct tm_target *target, bool running)
+{
+    target->running = running;
+}
+
+bool tm_target_is_running(const struct tm_target *target)
+{
+    return target->running;
 }
 
 void tm_target_set_moving(struct tm_target *target, bool moving)
@@ -81,6 +95,16 @@ void tm_target_set_moving(struct tm_target *target, bool moving)
 bool tm_target_is_moving(const struct tm_target *target)
 {
     return target->moving;
+}
+
+void tm_target_note_program(struct tm_target *target)
+{
+    target->program_was_read = true;
+}
+
+bool tm_target_program_was_read(const struct tm_target *target)
+{
+    return target->program_was_read;
 }
 
 uint64_t tm_target_bytes_read(const struct tm_target *target)

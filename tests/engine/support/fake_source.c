@@ -220,6 +220,12 @@ bool tm_target_is_moving(const struct tm_target *target)
     return ((const struct fake *)target)->moving;
 }
 
+bool tm_target_program_was_read(const struct tm_target *target)
+{
+    (void)target;
+    return false;
+}
+
 // A fake has no memory: the commands about objects refuse it as they do a snapshot file.
 bool tm_target_is_file(const struct tm_target *target)
 {

@@ -161,6 +161,7 @@ FUNCTIONS = {
     "tm_target_create": (c_void_p, POINTER(TargetCallbacks), c_void_p, POINTER(c_void_p)),
     "tm_target_create_file": (c_void_p, POINTER(TargetCallbacks), c_void_p, c_uint64, POINTER(c_void_p)),
     "tm_target_changed": (None, c_void_p),
+    "tm_target_set_running": (None, c_void_p, c_bool),
     "tm_target_set_moving": (None, c_void_p, c_bool),
     "tm_target_destroy": (None, c_void_p),
     "tm_target_bytes_read": (c_uint64, c_void_p),
