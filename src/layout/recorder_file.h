@@ -20,7 +20,7 @@
  * headers say was cut by somebody else, and the table in the process has lost the same pages (TM_RECORDER_CUT).
  *
  * *Does the process live?* In this order:
- *   1. note.end is not 0: the process has ended, and has said how.
+ *   1. note.end is not 0: the process has ended, and has said how; or, at TM_RECORDER_END_EXEC, is another program now.
  *   2. A process that holds a POSIX record lock (fcntl) on the byte TM_RECORDER_LOCK lives and writes this file. F_GETLK
  *      shows it to readers in other pid namespaces, too (l_pid is 0 there), and needs no right to write. The kernel takes
  *      the lock away when the process ends or calls exec.
@@ -56,9 +56,9 @@
 /**
  * The notes, in this order:
  *
+ *   TM_RECORDER_NOTE, type 1       struct tm_recorder_note
  *   "CORE", NT_PRPSINFO            struct elf_prpsinfo: pr_pid as the process sees itself, pr_fname the program's name (comm).
  *                                  pr_psargs is the name again; with TRACEMORTEM_FILE_ARGS=1 the command line
- *   TM_RECORDER_NOTE, type 1       struct tm_recorder_note
  *   "CORE", NT_FILE                the modules that were loaded when the file was made (their PT_LOAD), as in a kernel's core;
  *                                  not this file
  */
@@ -69,9 +69,10 @@
 #define TM_RECORDER_VERSION 1u
 
 enum tm_recorder_end {
-    TM_RECORDER_END_NONE = 0,  // none recorded: the process lives, was killed, or called exec
+    TM_RECORDER_END_NONE = 0,  // none recorded: the process lives, or was killed
     TM_RECORDER_END_CLEAN = 1, // it exited with status 0
     TM_RECORDER_END_EXIT = 2,  // it exited with another status
+    TM_RECORDER_END_EXEC = 3,  // it has become another program. If the call fails, this is taken back
 };
 
 struct tm_recorder_note {
@@ -87,7 +88,7 @@ struct tm_recorder_note {
     uint64_t made;          // when the file was made: nanoseconds since 1970 (CLOCK_REALTIME)
     uint64_t ended;         // when the end was recorded, likewise; 0: it was not
     uint32_t end;           // enum tm_recorder_end; stored last
-    int32_t status;         // the exit status, if `end` is not 0
+    int32_t status;         // the exit status, at TM_RECORDER_END_CLEAN and TM_RECORDER_END_EXIT
 };
 
 _Static_assert(sizeof(struct tm_recorder_note) == 96, "struct tm_recorder_note has changed its size");
