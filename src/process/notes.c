@@ -9,6 +9,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "layout/recorder_file.h"
 
 // NT_FILE: the number of rows and the unit of the offsets, the rows (start, end, offset), then the names.
 enum { FILES_HEAD = 16, FILES_ROW = 24 };
@@ -65,6 +66,22 @@ static bool read_thread(struct tm_notes *notes, unsigned machine, const unsigned
     return true;
 }
 
+static bool is_own(const Elf64_Nhdr *head, const unsigned char *name)
+{
+    return head->n_namesz == sizeof(TM_RECORDER_NOTE) && memcmp(name, TM_RECORDER_NOTE, sizeof(TM_RECORDER_NOTE)) == 0;
+}
+
+// The first one counts.
+static void read_own(struct tm_notes *notes, uint32_t type, const unsigned char *bytes, size_t length)
+{
+    struct tm_own_note *own = &notes->own;
+    if (own->type != 0 || type == 0)
+        return;
+    own->type = type;
+    own->length = (uint32_t)(length < sizeof(own->bytes) ? length : sizeof(own->bytes));
+    memcpy(own->bytes, bytes, own->length);
+}
+
 bool tm_notes_read(struct tm_notes *notes, unsigned machine, const unsigned char *bytes, size_t length)
 {
     Elf64_Nhdr head;
@@ -77,7 +94,10 @@ bool tm_notes_read(struct tm_notes *notes, unsigned machine, const unsigned char
             break;
         const unsigned char *data = bytes + sizeof(head) + name_size;
         uint32_t process;
-        if (head.n_type == NT_PRPSINFO && head.n_descsz >= offsetof(struct elf_prpsinfo, pr_pid) + sizeof(process)) {
+        if (is_own(&head, bytes + sizeof(head))) {
+            read_own(notes, head.n_type, data, head.n_descsz);
+        } else if (head.n_type == NT_PRPSINFO &&
+                   head.n_descsz >= offsetof(struct elf_prpsinfo, pr_pid) + sizeof(process)) {
             memcpy(&process, data + offsetof(struct elf_prpsinfo, pr_pid), sizeof(process));
             notes->process = process;
         } else if ((head.n_type == NT_FILE && !read_files(notes, data, head.n_descsz)) ||

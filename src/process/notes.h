@@ -18,8 +18,16 @@ struct tm_mapped_file {
     bool is_memory;  // a file that only memory has: shared anonymous memory, memfd_create(), shm_open(), shmget()
 };
 
+/** A note of tracemortem's own: of a recorder's file (recorder_file.h) or of a saved table (saved_core.h). */
+struct tm_own_note {
+    uint32_t type; // 0: there is none
+    uint32_t length;
+    unsigned char bytes[TM_BACKING_NOTE]; // the beginning, if it is longer
+};
+
 /** All zero: nothing was read. */
 struct tm_notes {
+    struct tm_own_note own;
     uint32_t process; // 0: no note says it
     struct tm_mapped_file *files;
     size_t count, capacity;

@@ -9,7 +9,7 @@
 #include "engine/base/grow.h"
 #include "engine/commands/command.h"
 #include "engine/commands/words.h"
-#include "engine/target/target.h"
+#include "engine/target/backing.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Words
@@ -372,6 +372,33 @@ static void add_moving(const struct tm_request *request, bool program, struct tm
     }
 }
 
+static bool is_newer(const struct tm_target *target, struct tm_backing *backing)
+{
+    if (!target)
+        return false;
+    tm_target_backing(target, backing);
+    return tm_backing_is_newer(backing);
+}
+
+// Says of a core whose table is in a recorder's file that this went on.
+static void add_newer(const struct tm_request *request, const struct tm_target *current, struct tm_text *out)
+{
+    struct tm_backing backing;
+    bool newer = request->needs_target && is_newer(current, &backing);
+    for (size_t i = 0; i < request->unresolved_count && !newer; i++)
+        newer = is_newer(request->unresolved[i].target, &backing);
+    if (!newer)
+        return;
+    if (!request->settings.json) {
+        tm_text_printf(out,
+                       "The table is newer than the core: it comes from %s, to which the process wrote afterwards\n",
+                       backing.file);
+    } else if (!out->failed && out->length > 2) {
+        out->length -= 2;
+        tm_text_add(out, ", \"table_newer_than_core\": true}\n");
+    }
+}
+
 struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *current)
 {
     struct tm_text out = TM_TEXT_EMPTY;
@@ -384,6 +411,8 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
     const struct motion motion = motion_of(request, current);
     if (!error && !request->settings.help && motion.moving)
         add_moving(request, motion.program, &out);
+    if (!error && !request->settings.help)
+        add_newer(request, current, &out);
     if (!error)
         error = tm_text_check(&out);
     // All or nothing: an interrupted command prints no partial answer.

@@ -9,6 +9,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/target/backing.h"
 
 enum { MOST_SEGMENTS = 64, PAGE = 4096 };
 
@@ -174,8 +175,11 @@ struct tm_error *tm_objects_init(struct tm_objects *objects, struct tm_target *t
     if (tm_target_is_file(target))
         return tm_error_create(TM_ERROR_UNSUPPORTED, "a snapshot file has no objects: only a process and a core have "
                                                      "them\nOpen the core, or group by lineno");
+    struct tm_error *error = tm_backing_require_program(target);
+    if (error)
+        return error;
     tm_target_note_program(target);
-    struct tm_error *error = tm_heap_cache_create(target, host, &objects->heap);
+    error = tm_heap_cache_create(target, host, &objects->heap);
     if (!error)
         error = choose(objects);
     if (!error)

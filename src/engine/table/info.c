@@ -70,6 +70,7 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
     info->tracer.lost_blocks = root->lost_blocks;
     info->tracer.lost_frames = root->lost_frames;
     info->tracer.record_limit = root->record_limit;
+    info->tracer.recorder = root->recorder;
     for (size_t i = 0; i < TM_RESIZES; i++)
         info->tracer.resizing += root->resize[i].state == TM_RESIZE_BUSY;
 }

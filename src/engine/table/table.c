@@ -268,6 +268,7 @@ static const struct tm_source_ops table_ops = {
     .snapshot = tm_table_snapshot,
     .find = tm_table_find,
     .traces = tm_table_traces,
+    .save = tm_table_save,
     .started = table_started,
     .python = table_python,
 };

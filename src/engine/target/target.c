@@ -5,9 +5,11 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/base/text.h"
 
 struct tm_target {
     struct tm_target_callbacks callbacks;
@@ -178,6 +180,18 @@ uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind
 {
     *kind = 0;
     return target->callbacks.private_memory ? target->callbacks.private_memory(target->context, kind) : 0;
+}
+
+void tm_target_backing(const struct tm_target *target, struct tm_backing *backing)
+{
+    *backing = (struct tm_backing){.kind = TM_BACKING_UNKNOWN};
+    if (target->callbacks.backing)
+        target->callbacks.backing(target->context, backing);
+    struct tm_backing given = *backing;
+    tm_escape_into(backing->file, sizeof(backing->file), given.file, strnlen(given.file, sizeof(given.file)));
+    tm_escape_into(backing->why, sizeof(backing->why), given.why, strnlen(given.why, sizeof(given.why)));
+    if (backing->note_length > TM_BACKING_NOTE)
+        backing->note_length = 0;
 }
 
 // Lists by a callback that writes at most `capacity` items and returns how many there are. The front end has to be asked

@@ -35,6 +35,9 @@ uint32_t tm_target_process(const struct tm_target *target);
 /** What the front end says of private memory: bytes, and the kind of them, of which 0 is unknown. */
 uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind);
 
+/** What the target is, as the front end says; texts are terminated, lengths possible. */
+void tm_target_backing(const struct tm_target *target, struct tm_backing *backing);
+
 /**
  * All regions, in a new array that the caller frees; *count 0: not known. Names are terminated; the order may be
  * wrong.
