@@ -33,6 +33,12 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
                            "      --detail DETAIL\n"
                            "        lean, the default, costs least; full also counts the frames that are not\n"
                            "        kept.\n"
+                           "  -o, --output FILE\n"
+                           "        Keep the trace table in this file, which is there also after the program\n"
+                           "        is killed: open it like a core. In the name, %p is the process id, %e\n"
+                           "        the program's name, %h the host's, and %t the time in seconds. A folder\n"
+                           "        means FOLDER/%e-%p.tm-core. A clean exit removes the file;\n"
+                           "        TRACEMORTEM_KEEP=always in the environment keeps it.\n"
                            "      --tracer FILE\n"
                            "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
                            "        installed or built, nor beside it.\n"
@@ -41,12 +47,14 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
                            "\n"
                            "Examples:\n"
                            "  tracemortem run -f 25 python3 service.py --port 8000\n"
+                           "  tracemortem run -o /var/tmp/tables/ python3 service.py\n"
                            "  tracemortem run gunicorn --workers 4 application\n"
                            "  tracemortem run -f 10 sh -c 'celery -A jobs worker'\n";
 
 struct options {
     const char *frames;
     const char *detail; // NULL: the tracer's default
+    const char *output; // NULL: no file
     char *tracer;
 };
 
@@ -66,6 +74,14 @@ static bool is_frames(const char *text)
     size_t length = strlen(text);
     return length && length < 10 && strspn(text, "0123456789") == length && atoi(text) >= 1 &&
            atoi(text) <= MOST_FRAMES;
+}
+
+static bool is_pattern(const char *text)
+{
+    for (const char *at = strchr(text, '%'); at; at = strchr(at + 2, '%'))
+        if (!at[1] || !strchr("phte%", at[1]))
+            return false;
+    return *text && strlen(text) < PATH_MAX;
 }
 
 // The value of an option of this letter or name: in its own word or in the next, past which *index moves. NULL: it is
@@ -103,6 +119,10 @@ static int parse(int count, char **words, int *index, struct options *options)
             if (strcmp(value, "lean") != 0 && strcmp(value, "full") != 0)
                 return wrong(": not lean or full", value);
             options->detail = value;
+        } else if ((value = value_of("-o", "--output", count, words, index))) {
+            if (!is_pattern(value))
+                return wrong(": not a file's name in which each % is %p, %h, %t, %e or %%", value);
+            options->output = value;
         } else if ((value = value_of(NULL, "--tracer", count, words, index))) {
             free(options->tracer);
             options->tracer = realpath(value, NULL);
@@ -144,6 +164,8 @@ static char *set_environment(const struct options *options)
         setenv("TRACEMORTEM", options->frames, 1);
         if (options->detail)
             setenv("TRACEMORTEM_DETAIL", options->detail, 1);
+        if (options->output)
+            setenv("TRACEMORTEM_FILE", options->output, 1);
         free(value);
     } else {
         tm_cli_say(

@@ -6,8 +6,10 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "ends.h"
 #include "interpreter.h"
 #include "modules.h"
+#include "recorder.h"
 #include "track.h"
 
 /** How many modules had ever been loaded and unloaded when we last looked, and how many there were. */
@@ -41,6 +43,13 @@ static const struct binding of_interpreter[] = {
     {"dlsym", (void *)find_symbol},
     {NULL, NULL},
 };
+static const struct binding of_recorder[] = {
+    {"_exit", (void *)ends_exit},
+    {"execv", (void *)ends_execv},
+    {"execve", (void *)ends_execve},
+    {"fexecve", (void *)ends_fexecve},
+    {NULL, NULL},
+};
 
 static void *choose(void *bindings, const char *name, void *now)
 {
@@ -49,6 +58,15 @@ static void *choose(void *bindings, const char *name, void *now)
         if (strcmp(name, binding->name) == 0)
             return binding->ours;
     return NULL;
+}
+
+static void bind(const struct module *module)
+{
+    bool is_interpreter = interpreter_is(module);
+    module_change_slots(module, choose, (void *)(is_interpreter ? of_interpreter : of_extensions));
+    // CPython's subprocesses may be started by an extension module.
+    if (recorder_is_on())
+        module_change_slots(module, choose, (void *)of_recorder);
 }
 
 static int bind_module(struct dl_phdr_info *info, size_t size, void *context)
@@ -62,7 +80,7 @@ static int bind_module(struct dl_phdr_info *info, size_t size, void *context)
     if (seen->loaded == bound.loaded && known)
         return 1;
     if (!known && module_init(&module, info) && !module_contains(&module, (void *)bind_module))
-        module_change_slots(&module, choose, (void *)(interpreter_is(&module) ? of_interpreter : of_extensions));
+        bind(&module);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "environment.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,11 +141,162 @@ profile_t environment_profile(profile_t preset)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
+// The recorder's file
+
+static const char file[] = "TRACEMORTEM_FILE";
+static const char file_arguments[] = "TRACEMORTEM_FILE_ARGS";
+static const char keep[] = "TRACEMORTEM_KEEP";
+static const char launch_file[] = "TRACEMORTEM_LAUNCH_FILE"; // the launcher's own
+
+/** A variable's text; "": it is absent. */
+static const char *text_of(const char *name)
+{
+    const char *text = getenv(name);
+    return text == NULL ? "" : text;
+}
+
+/** The name of the variable that says where the file is wanted. */
+static const char *file_variable(void)
+{
+    return getenv(launch_file) == NULL ? file : launch_file;
+}
+
+/** A number, perhaps with one of K, M, G and T behind it, of 1024 each. The rest of the text; NULL: that is not what it begins with. */
+static const char *read_size(const char *text, uint64_t *size, bool *has_unit)
+{
+    static const char units[] = "KMGT";
+    const char *at = text;
+    for (*size = 0; *at >= '0' && *at <= '9'; at++) {
+        if (*size > UINT64_MAX / 10 - 1)
+            return NULL;
+        *size = *size * 10 + (uint64_t)(*at - '0');
+    }
+    const char *unit = *at == '\0' ? NULL : strchr(units, *at);
+    unsigned shift = unit == NULL ? 0 : 10 * (unsigned)(unit - units + 1);
+    *has_unit = unit != NULL;
+    if (at == text || *size > UINT64_MAX >> shift)
+        return NULL;
+    *size <<= shift;
+    return unit == NULL ? at : at + 1;
+}
+
+static bool next_word(const char **at, const char *word)
+{
+    size_t length = strlen(word);
+    if (strncmp(*at, word, length) != 0)
+        return false;
+    *at += length;
+    return true;
+}
+
+/** Words between commas: always, a number of files, a number of bytes with its unit. False: it is nonsense. */
+static bool read_keep(const char *text, struct recorder_keep *keeping)
+{
+    enum { FILES = 16 };
+    *keeping = (struct recorder_keep){.files = FILES, .bytes = UINT64_C(1) << 30};
+    for (const char *at = text; *at != '\0';) {
+        uint64_t size;
+        bool has_unit;
+        if (next_word(&at, "always"))
+            keeping->always = true;
+        else if ((at = read_size(at, &size, &has_unit)) == NULL)
+            return false;
+        else if (has_unit)
+            keeping->bytes = size;
+        else
+            keeping->files = size < UINT32_MAX ? (unsigned)size : UINT32_MAX;
+        if (*at != '\0' && (*at++ != ',' || *at == '\0'))
+            return false;
+    }
+    return true;
+}
+
+static bool file_is_sound(void)
+{
+    struct recorder_keep keeping;
+    const char *arguments = text_of(file_arguments);
+    if (!recorder_pattern_is_sound(text_of(file_variable())))
+        return complain(file_variable(), "a file's name in which each % is %p, %h, %t, %e or %%"), false;
+    if (*arguments != '\0' && strcmp(arguments, "0") != 0 && strcmp(arguments, "1") != 0)
+        return complain(file_arguments, "0 or 1"), false;
+    if (!read_keep(text_of(keep), &keeping))
+        return complain(keep, "always, a number of files, or a size such as 500M"), false;
+    return true;
+}
+
+void environment_recorder(struct recorder_wish *wish)
+{
+    *wish = (struct recorder_wish){.arguments = strcmp(text_of(file_arguments), "1") == 0};
+    read_keep(text_of(keep), &wish->keep);
+    if (file_is_sound())
+        strcpy(wish->pattern, text_of(file_variable()));
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The last moments
+
+static const char moment[] = "TRACEMORTEM_AT";
+
+static int read_signal(const char *text)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } signals[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ABRT", SIGABRT}, {"USR1", SIGUSR1},
+                   {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"KILL", SIGKILL}};
+    next_word(&text, "SIG");
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (strcmp(text, signals[i].name) == 0)
+            return signals[i].number;
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    return *text < '1' || *text > '9' || *end != '\0' || number > 64 ? 0 : (int)number;
+}
+
+static bool read_moment(const char *text, struct moment_wish *wish)
+{
+    *wish = (struct moment_wish){0};
+    bool has_unit;
+    uint64_t size;
+    if (*text == '\0')
+        return true;
+    const char *at = read_size(text, &size, &has_unit);
+    if (at == NULL || size == 0)
+        return false;
+    if (*at == '%') {
+        if (has_unit || size > 100)
+            return false;
+        wish->percent = (unsigned)size;
+        at++;
+    } else {
+        wish->bytes = size;
+    }
+    if (next_word(&at, ",signal="))
+        return (wish->signal = read_signal(at)) != 0;
+    return *at == '\0';
+}
+
+static bool moment_is_sound(void)
+{
+    struct moment_wish wish;
+    if (read_moment(text_of(moment), &wish))
+        return true;
+    complain(moment, "a share such as 90% or a size such as 512M, perhaps with ,signal=USR1");
+    return false;
+}
+
+void environment_moment(struct moment_wish *wish)
+{
+    if (!read_moment(text_of(moment), wish))
+        *wish = (struct moment_wish){0};
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // What is asked
 
 bool environment_is_sound(void)
 {
-    return is_sound(&reuse) && is_sound(&records) && detail_is_sound();
+    return is_sound(&reuse) && is_sound(&records) && detail_is_sound() && file_is_sound() && moment_is_sound();
 }
 
 unsigned environment_frame_limit(void)
@@ -200,6 +352,7 @@ void environment_restore(void)
     launched = true;
     unsetenv(launch.name);
     unsetenv(launch_detail);
+    unsetenv(launch_file);
     if (preloaded == NULL)
         return;
     // Our path is the first, and a colon divides it from what LD_PRELOAD was before.

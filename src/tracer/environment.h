@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "profile.h"
+#include "recorder_place.h"
 
 /** How many frames to keep, if tracing is wanted from the start. 0: it is not, or some variable is nonsense. */
 unsigned environment_frame_limit(void);
@@ -29,6 +30,22 @@ enum environment_reuse environment_reuse(void);
 
 /** TRACEMORTEM_RECORDS: at most how many sites. The default if it is nonsense. */
 uint64_t environment_records(void);
+
+/** TRACEMORTEM_FILE, _FILE_ARGS and _KEEP: where the recorder's file is wanted. */
+struct recorder_wish {
+    char pattern[PATH_MAX]; // "": no file is wanted
+    bool arguments;         // it shall have the command line
+    struct recorder_keep keep;
+};
+void environment_recorder(struct recorder_wish *wish);
+
+/** TRACEMORTEM_AT: at how much memory the moment is marked. */
+struct moment_wish {
+    unsigned percent; // of the process's limit; 0: see bytes
+    uint64_t bytes;   // 0 too: nothing is wanted
+    int signal;       // that the process sends to itself then; 0: none
+};
+void environment_moment(struct moment_wish *wish);
 
 /** Undo what `python3 -m tracemortem` did to the environment, unless it is to stay for child processes. */
 void environment_restore(void);

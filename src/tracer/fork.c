@@ -7,6 +7,7 @@
 
 #include "blocks.h"
 #include "caller.h"
+#include "handoff.h"
 #include "writers.h"
 
 // Whether the forking thread, between our handlers, has the main interpreter's lock. Then what the lock protects is at rest.
@@ -99,12 +100,19 @@ static void recount(void)
         table->owned.peak = whole;
 }
 
-static void after_fork_in_child(void)
+void fork_repair(bool others)
 {
     // Mostly nothing was in flight. Then the table's pages stay shared with the parent, but for the one with the process id.
     bool resizes = undo_resizes(), updates = updates_in_flight();
-    if (resizes || updates)
+    if (resizes || updates || (others && !cpython.facts->free_threaded))
         recount();
+}
+
+static void after_fork_in_child(void)
+{
+    // A table in a file becomes the child's only when the child records.
+    if (!handoff_is_due())
+        fork_repair(false);
     writers_after_fork_in_child();
 }
 

@@ -7,6 +7,7 @@
 #include "arenas.h"
 #include "births.h"
 #include "collect.h"
+#include "moments.h"
 #include "recording.h"
 #include "resize.h"
 #include "stack.h"
@@ -80,6 +81,7 @@ static void *arena_alloc(void *context, size_t size)
         stack_forget();
     void *arena = inner_arenas.alloc(inner_arenas.ctx, size);
     if (arena != NULL) {
+        moments_count(size);
         map_discard((uintptr_t)arena, size);
         arena_add((uintptr_t)arena, size);
     }
@@ -113,7 +115,7 @@ static struct hook *own_hook(int domain)
     return &hooks[profile_now->number - 1][domain];
 }
 
-/** Our hook of another profile that this allocator is; NULL: it is none. Without a global lock such hooks stay. */
+/** Our hook of another profile that this allocator is; NULL: it is another allocator. Without a global lock such hooks stay. */
 static const struct hook *hook_of_other_profile(const PyMemAllocatorEx *allocator, int domain)
 {
     for (int profile = 0; profile < PROFILES; profile++)

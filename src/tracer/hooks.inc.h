@@ -100,6 +100,8 @@ static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator,
     if (LIKELY(block != NULL) && LIKELY(begin_update(FACTS, OWN_PROFILE))) {
         HOOK(record)(allocator, find_caller(FACTS, allocator), block, zeroed ? count * size : size);
         end_update(FACTS);
+    } else if (block == NULL) {
+        moments_allocation_failed(zeroed ? count * size : size);
     }
     leave();
     return block;
@@ -127,6 +129,7 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
         HOOK(record)(allocator, caller, resized, size);
     } else {
         resize_undo(&resize);
+        moments_allocation_failed(size);
     }
     resize_end(&resize);
     end_update(FACTS);

@@ -3,6 +3,7 @@
 #include "map.h"
 
 #include "layout/hash.h"
+#include "moments.h"
 
 struct tm_unit **map_directory;
 
@@ -105,6 +106,7 @@ bool map_store(uintptr_t address, struct map_block block, bool gridded, struct m
         *replaced = block_of_slot(unit->grid, old);
         return true;
     }
+    moments_count(block.size);
     uint64_t entry = entry_value(table->unit_shift, address, block.size, block.site), old;
     bool stored = list_put(table->unit_shift, &unit->list, address, entry, &old);
     *replaced = block_of_entry(old);

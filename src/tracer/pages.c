@@ -20,12 +20,17 @@
 #define RANDOM_BITS ((UINT64_C(1) << 40) - ((uint64_t)PAGE_BYTES))
 static uint64_t next_address; // 0: nothing was mapped yet
 
-static char *map_low(size_t size)
+static uint64_t take_addresses(uint64_t size)
 {
     uint64_t none = 0, first = FIRST_ADDRESS | ((uintptr_t)&next_address & RANDOM_BITS);
     __atomic_compare_exchange_n(&next_address, &none, first, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     uint64_t whole = (size + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
-    uint64_t hint = __atomic_fetch_add(&next_address, whole, __ATOMIC_RELAXED);
+    return __atomic_fetch_add(&next_address, whole, __ATOMIC_RELAXED);
+}
+
+static char *map_low(size_t size)
+{
+    uint64_t hint = take_addresses(size);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     return mmap((void *)(uintptr_t)hint, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 }
@@ -68,6 +73,18 @@ void *pages_map_at(uintptr_t address, size_t size)
 void pages_unmap(void *pages, size_t size)
 {
     munmap(pages, size);
+}
+
+#define GAP (UINT64_C(1) << 36)
+
+void pages_leave_gap(void)
+{
+    take_addresses(GAP);
+}
+
+void *pages_gap(void)
+{
+    return (void *)(uintptr_t)take_addresses(GAP);
 }
 
 void pages_discard(void *pages, size_t size)

@@ -16,6 +16,10 @@ void *pages_map_aligned(size_t size, size_t alignment, const char *name);
 /** One small piece of such memory at or near an address; nobody's memory is replaced. */
 void *pages_map_at(uintptr_t address, size_t size);
 void pages_unmap(void *pages, size_t size);
+/** Leave the addresses behind the last mapping to somebody who lets it grow. */
+void pages_leave_gap(void);
+/** An address behind which so many are free, probably. */
+void *pages_gap(void);
 /** Give the memory of whole pages back. They read as zeros from now on. */
 void pages_discard(void *pages, size_t size);
 

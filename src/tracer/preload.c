@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "interpreter.h"
 #include "module.h"
+#include "recorder.h"
 #include "recording.h"
 #include "say.h"
 #include "stock.h"
@@ -39,6 +40,8 @@ static void look_again(enum early_module module)
         environment_show_stock();
     if (!tracing_on())
         return;
+    if (module == EARLY__abc) // `signal` was there before, and shows what handlers it found
+        recorder_guard();
     if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE ||
         (module == EARLY__abc && cpython.frames < CPYTHON_FRAMES_CALL)) {
         tracing_stop();
@@ -77,6 +80,8 @@ static void take_built_in_modules(void)
 static void begin(void)
 {
     unsigned frame_limit = environment_frame_limit();
+    if (frame_limit != 0)
+        recorder_ask();
     profile_t profile = environment_profile(&profile_lean);
     environment_restore();
     const char *problem = cpython_attach();

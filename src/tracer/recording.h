@@ -9,20 +9,26 @@
 #include "selfcheck.h"
 #include "writers.h"
 
-/** The switch: the number of the profile that is recorded; 0: tracing is off. Where hooks cannot be removed they stay
+/** The switch: the number of the profile that is recorded; 0: tracing is off; less: the same, during a fork (handoff.h). Where hooks cannot be removed they stay
  * installed; those of another profile only pass on. */
 extern int recording_switch;
 /** This thread is inside a hook, or paused. A call from there is not recorded: the outer hook records the block. */
 extern __thread bool recording_inside;
 
+/** While the switch is negative: wait until it is not, or, in a forked child, take the table. Whether tracing is on then, in
+ * the profile of this number; at 0, in any. */
+__attribute__((cold)) bool recording_pass(int number);
+
 static ALWAYS_INLINE bool tracing_on(void)
 {
-    return LIKELY(__atomic_load_n(&recording_switch, __ATOMIC_RELAXED) != 0);
+    int now = __atomic_load_n(&recording_switch, __ATOMIC_RELAXED);
+    return UNLIKELY(now < 0) ? recording_pass(0) : LIKELY(now != 0);
 }
 
 static ALWAYS_INLINE bool tracing_in(profile_t profile)
 {
-    return LIKELY(__atomic_load_n(&recording_switch, __ATOMIC_RELAXED) == profile->number);
+    int now = __atomic_load_n(&recording_switch, __ATOMIC_RELAXED);
+    return LIKELY(now == profile->number) || (UNLIKELY(now < 0) && recording_pass(profile->number));
 }
 
 /** Whether to record what happens now. If so, leave() ends it. */

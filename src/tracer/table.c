@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "environment.h"
+#include "handoff.h"
 #include "layout/hash.h"
 #include "pages.h"
+#include "recorder.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -47,18 +49,27 @@ static void before_fork(void)
 {
     table_lock();
     forking++;
+    handoff_before_fork();
 }
 
-static void after_fork_in_parent(void)
+static void end_fork(void)
 {
     forking--;
     table_unlock();
 }
 
+static void after_fork_in_parent(void)
+{
+    handoff_after_fork_in_parent();
+    end_fork();
+}
+
 static void after_fork_in_child(void)
 {
-    table->pid = (uint32_t)getpid();
-    after_fork_in_parent();
+    handoff_after_fork_in_child();
+    if (!handoff_is_due() && !recorder_is_cut())
+        table->pid = (uint32_t)getpid();
+    end_fork();
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -69,10 +80,24 @@ static void after_fork_in_child(void)
 #define ROOT_MAPPING ((size_t)1 << 20)
 #define SHARED_MAPPING ((size_t)1 << 18)
 
+#define COPIES_MAPPING ((size_t)5 << 16) // enough for all
+
 struct room {
     char *next, *end;
+    size_t least; // bytes of its next mapping
 };
-static struct room records, copies;
+static struct room records = {.least = ROOT_MAPPING}, copies = {.least = COPIES_MAPPING};
+
+// All that is mapped in a file takes space there, touched or not. So rooms are smaller.
+static size_t room_size(const struct room *room)
+{
+    return recorder_is_on() ? recorder_room() : room->least;
+}
+
+static size_t small_size(void)
+{
+    return recorder_is_on() ? SHARED_MAPPING / 4 : SHARED_MAPPING;
+}
 
 static void *allocate_from(struct room *room, size_t size)
 {
@@ -83,10 +108,11 @@ static void *allocate_from(struct room *room, size_t size)
         return memory;
     }
     // Small pieces share a mapping. A large piece has its own, and the rest of the shared one stays for small ones.
-    size_t mapping = size < SHARED_MAPPING ? ROOT_MAPPING : (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+    bool is_small = size < small_size();
+    size_t mapping = is_small ? room_size(room) : (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
     char *memory = table_map(mapping, TM_OWN_TABLE);
-    if (memory != NULL && size < SHARED_MAPPING)
-        *room = (struct room){memory + size, memory + mapping};
+    if (memory != NULL && is_small)
+        *room = (struct room){memory + size, memory + mapping, room->least};
     return memory;
 }
 
@@ -134,6 +160,7 @@ static bool make_chunk(struct tm_array *array, unsigned k)
     if (k < TM_ARRAY_COPIES && bytes <= COPIED_MOST && has_copies(array))
         array->copy[k] = (uint64_t)(uintptr_t)allocate_from(&copies, bytes);
     __atomic_store_n(&array->chunk[k], (uint64_t)(uintptr_t)memory, __ATOMIC_RELEASE);
+    recorder_keep_root();
     return true;
 }
 
@@ -231,7 +258,8 @@ static void add_own(void *memory, size_t size, enum tm_own_kind kind)
 void *table_map(size_t size, enum tm_own_kind kind)
 {
     size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-    void *memory = pages_map(size);
+    // What only the tracer needs is in no file.
+    void *memory = kind == TM_OWN_TABLE && recorder_is_on() ? recorder_map(size) : pages_map(size);
     if (memory != NULL)
         add_own(memory, size, kind);
     return memory;
@@ -239,18 +267,23 @@ void *table_map(size_t size, enum tm_own_kind kind)
 
 void table_unmap(void *memory, size_t size)
 {
+    bool in_file = false;
     size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
     for (uint32_t id = 1; id < table->own.count; id++) {
         struct tm_own *own = TABLE_OWN(id);
         if (own->size != size || own->address != (uint64_t)(uintptr_t)memory)
             continue;
+        in_file = own->kind == TM_OWN_TABLE && recorder_is_on();
         __atomic_store_n(&own->size, 0, __ATOMIC_RELEASE);
         own->address = free_own;
         free_own = id;
         break;
     }
     __atomic_fetch_sub(&table->mapped, size, __ATOMIC_RELAXED);
-    pages_unmap(memory, size);
+    if (in_file)
+        recorder_unmap(memory, size);
+    else
+        pages_unmap(memory, size);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -338,7 +371,7 @@ const char *table_create(void)
         return "no memory for the trace table";
     table = root;
     size_t head = (sizeof *root + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-    records = (struct room){(char *)root + head, (char *)root + ROOT_MAPPING};
+    records = (struct room){(char *)root + head, (char *)root + ROOT_MAPPING, ROOT_MAPPING};
     describe(root);
     if (!create_arrays(root) || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0) {
         pages_unmap(root, ROOT_MAPPING);

@@ -8,6 +8,8 @@
 #include "hooks.h"
 #include "intern.h"
 #include "map.h"
+#include "moments.h"
+#include "recorder.h"
 #include "recording.h"
 #include "stack.h"
 #include "watched.h"
@@ -77,6 +79,12 @@ static const char *start(unsigned frame_limit, profile_t profile)
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
+    if (recorder_is_cut())
+        return "the file of the trace table was cut";
+    recorder_begin();
+    moments_begin();
+    if (Py_IsInitialized())
+        recorder_guard();
     profile_now = profile;
     if (!map_create() || !intern_begin() || !stack_reset(frame_limit) || !prepare_process())
         return "no memory to begin tracing";
@@ -119,7 +127,7 @@ void tracing_catch_up(void)
 /** With writers_lock(). */
 static void stop(void)
 {
-    if (recording_switch == 0)
+    if (!tracing_on())
         return;
     selfcheck("before tracing stops");
     __atomic_store_n(&recording_switch, 0, __ATOMIC_SEQ_CST);
@@ -147,7 +155,7 @@ void tracing_stop(void)
 
 void tracing_memory(uint64_t *traced, uint64_t *peak)
 {
-    if (table == NULL || recording_switch == 0) {
+    if (table == NULL || !tracing_on()) {
         *traced = *peak = 0;
         return;
     }
@@ -167,7 +175,8 @@ void tracing_reset_peak(void)
 {
     writers_lock();
     writers_hold();
-    reset_peak();
+    if (tracing_on())
+        reset_peak();
     writers_release();
     writers_unlock();
 }
@@ -212,7 +221,7 @@ static void clear_totals(void)
 /** With writers_lock(). */
 static void clear(void)
 {
-    if (recording_switch == 0)
+    if (!tracing_on())
         return;
     selfcheck("before traces are cleared");
     writers_hold();

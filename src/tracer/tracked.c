@@ -6,6 +6,7 @@
 
 #include "counters.h"
 #include "layout/hash.h"
+#include "recorder.h"
 
 uint64_t tracked_in_domain_0;
 
@@ -72,6 +73,7 @@ static bool reserve(void)
             put(grown, old->slot[i]);
     used = live;
     __atomic_store_n(&table->tracked_index, (uint64_t)(uintptr_t)grown, __ATOMIC_RELEASE);
+    recorder_keep_root();
     if (old != NULL)
         table_unmap(old, index_bytes(old->shift));
     return true;

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "pages.h"
 #include "table.h"
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
@@ -54,11 +55,18 @@ static struct writer *find_writer(void)
     for (struct writer *writer = writers; writer != NULL; writer = writer->next)
         if (!writer->taken)
             return writer;
-    struct writer *writer = table_allocate(sizeof *writer);
-    if (writer != NULL) {
-        writer->next = writers;
-        __atomic_store_n(&writers, writer, __ATOMIC_SEQ_CST);
+    // Not in the table's memory, which a forked child may lose.
+    static struct writer *next, *end;
+    if (next == end) {
+        enum { BYTES = 1 << 14 };
+        next = pages_map(BYTES);
+        end = next == NULL ? NULL : next + BYTES / sizeof *next;
     }
+    if (next == NULL)
+        return NULL;
+    struct writer *writer = next++;
+    writer->next = writers;
+    __atomic_store_n(&writers, writer, __ATOMIC_SEQ_CST);
     return writer;
 }
 

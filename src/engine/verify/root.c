@@ -38,6 +38,8 @@ static void check_reserved(struct tm_verifier *verifier)
         !all_zero(root->owned._reserved, sizeof(root->owned._reserved)) ||
         !all_zero(root->shared._reserved, sizeof(root->shared._reserved)))
         ROOT_DAMAGED(verifier, _reserved0, "a reserved field is not 0");
+    if (!all_zero(root->recorder._reserved, sizeof(root->recorder._reserved)))
+        ROOT_DAMAGED(verifier, recorder._reserved, "a reserved field of its recorder is not 0");
     if (root->flags & ~flags)
         ROOT_DAMAGED(verifier, flags, "unknown flags: 0x%" PRIx32, root->flags);
     if (root->root_size != sizeof(*root))
@@ -56,6 +58,20 @@ static void check_state(struct tm_verifier *verifier)
         ROOT_DAMAGED(verifier, python_text, "CPython's version is no text");
     if (!is_padded(root->tracer_text, sizeof(root->tracer_text)))
         ROOT_DAMAGED(verifier, tracer_text, "the tracer's version is no text");
+}
+
+static void check_recorder(struct tm_verifier *verifier)
+{
+    const struct tm_recorder *recorder = &verifier->root->recorder;
+    bool named = !all_zero(recorder->identity, sizeof(recorder->identity));
+    if (recorder->state > TM_RECORDER_CUT)
+        ROOT_DAMAGED(verifier, recorder.state, "its recorder's state is %" PRIu32, recorder->state);
+    else if (named != (recorder->state == TM_RECORDER_FILE || recorder->state == TM_RECORDER_CUT))
+        ROOT_DAMAGED(verifier, recorder.identity,
+                     named ? "it is in no file, but has a file's identity" : "it is in a file that has no identity");
+    if (recorder->reached != 0 && recorder->reached_used < recorder->limit)
+        ROOT_DAMAGED(verifier, recorder.reached, "a limit of %" PRIu64 " bytes was reached with %" PRIu64,
+                     recorder->limit, recorder->reached_used);
 }
 
 static void check_resizes(struct tm_verifier *verifier)
@@ -126,6 +142,7 @@ void tm_verify_root(struct tm_verifier *verifier)
     if (verifier->reserved_is_zero)
         check_reserved(verifier);
     check_state(verifier);
+    check_recorder(verifier);
     check_resizes(verifier);
     tm_verifier_take(verifier, table->place.address, sizeof(*root), "root");
     check_chunks(verifier, &table->bytes, "bytes", 1);

@@ -6,6 +6,7 @@ gets the tracer into the program is in _launch.py.
 
 import difflib
 import os
+import re
 import subprocess
 import sys
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Tuple
@@ -30,6 +31,7 @@ that was there before.
 Examples:
   python3 -m tracemortem service.py --port 8000
   python3 -m tracemortem -f 25 -m pytest -q
+  python3 -m tracemortem -o /var/tmp/tables/ service.py
   python3 -m tracemortem --children -m gunicorn application
   gdb -ex "$(python3 -m tracemortem --gdb)" -p PID
 """
@@ -52,6 +54,13 @@ def detail(text: str) -> str:
     """How much to record."""
     if text not in ("lean", "full"):
         fail("--detail %s: not lean or full" % text)
+    return text
+
+
+def pattern(text: str) -> str:
+    """A name for the recorder's file."""
+    if not text or re.search("%(?![phte%])", text.replace("%%", "")):
+        fail("-o %s: not a file's name in which each %% is %%p, %%h, %%t, %%e or %%%%" % text)
     return text
 
 
@@ -96,6 +105,19 @@ OPTIONS = (
         (
             "lean, the default, costs least; full also counts",
             "the frames that are not kept",
+        ),
+    ),
+    Option(
+        ("-o", "--output"),
+        "FILE",
+        pattern,
+        (
+            "keep the trace table in this file, which is there",
+            "also after the program is killed: open it like a",
+            "core. %p is the process id, %e the program's name,",
+            "%h the host's, %t the time in seconds. A folder:",
+            "FOLDER/%e-%p.tm-core. A clean exit removes it;",
+            "TRACEMORTEM_KEEP=always keeps it",
         ),
     ),
     Option(
@@ -147,7 +169,7 @@ def find_option(word: str) -> Option:
 
 def parse(argv: List[str]) -> Tuple[Dict[str, Any], List[str]]:
     """(settings by name, the interpreter's remaining arguments) of a command line."""
-    settings: Dict[str, Any] = {"frames": 1, "detail": "", "children": False}
+    settings: Dict[str, Any] = {"frames": 1, "detail": "", "output": "", "children": False}
     rest = list(argv)
     while rest and rest[0].startswith("-") and rest[0] != "-" and rest[0][:2] not in ("-m", "-c"):
         if rest[0] == "--":
@@ -209,6 +231,8 @@ def problem_of(tracer: str) -> "str | None":
 
 def main() -> None:
     settings, program = parse(sys.argv[1:])
+    if settings["output"]:
+        _launch.record_into(settings["output"], settings["children"])
     command = [sys.executable] + interpreter_options() + program
     problem = problem_of(_launch.TRACER)
     if problem is not None:

@@ -131,6 +131,17 @@ def why_not_preloaded(executable: str) -> Optional[str]:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+# The recorder's file
+
+OWN_FILE = "TRACEMORTEM_LAUNCH_FILE"  # environment.c knows this, and removes it
+
+
+def record_into(file: str, children: bool) -> None:
+    """Ask the tracer for a file; with `children`, that of each program that is started here, too."""
+    os.environ["TRACEMORTEM_FILE" if children else OWN_FILE] = file
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 # Preloaded
 
 
@@ -196,6 +207,7 @@ def start_inside(limit: int, detail: str, children: bool) -> None:
         _tracer._start_for_launcher(limit, detail)
     except RuntimeError as error:
         say("%s; continuing without tracing" % error)
+    os.environ.pop(OWN_FILE, None)
     install()
     if children:
         try:

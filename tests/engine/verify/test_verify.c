@@ -273,6 +273,22 @@ static void test_a_damaged_root_is_named(void **state)
     f->root->flags = 0x80;
     assert_named(f, "root at 0x%llx: unknown flags: 0x80", IMAGE_ROOT + offsetof(struct tm_root, flags));
     f->root->flags = 0;
+    f->root->recorder.state = 4;
+    assert_named(f, "root at 0x%llx: its recorder's state is 4", IMAGE_ROOT + offsetof(struct tm_root, recorder.state));
+    f->root->recorder.state = TM_RECORDER_FILE;
+    assert_named(f, "root at 0x%llx: it is in a file that has no identity",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder));
+    f->root->recorder.identity[15] = 1;
+    f->root->recorder.state = TM_RECORDER_PRIVATE;
+    assert_named(f, "root at 0x%llx: it is in no file, but has a file's identity",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder));
+    f->root->recorder = (struct tm_recorder){.limit = 5, .reached = 1, .reached_used = 4};
+    assert_named(f, "root at 0x%llx: a limit of 5 bytes was reached with 4",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder.reached));
+    f->root->recorder = (struct tm_recorder){._reserved = {1}};
+    assert_named(f, "root at 0x%llx: a reserved field of its recorder is not 0",
+                 IMAGE_ROOT + offsetof(struct tm_root, recorder._reserved));
+    f->root->recorder = (struct tm_recorder){0};
     f->root->started = 0;
     assert_named(f, "root at 0x%llx: it is tracing but was never started", IMAGE_ROOT + 152);
     f->root->started = 1;
