@@ -128,7 +128,7 @@ struct tm_backing {
     char file[256];        // the recorder's file: the target itself, or what a core's table is read from; "": none
     char why[256];         // why a core's table cannot be read from `file`; "": it can
     uint32_t note_length;
-    uint32_t _padding;
+    uint32_t crashed;                    // not 0: a signal ended the process, and so the core was made
     unsigned char note[TM_BACKING_NOTE]; // our own note in that file, or in the small core; its type depends on that
 };
 

@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -636,6 +637,25 @@ static void tell_recorder(struct tm_core *file, struct tm_backing *backing)
     tm_escape_into(backing->file, sizeof(backing->file), file->path, strlen(file->path));
 }
 
+// The signals by which the kernel makes a core. (SIGTRAP may be a debugger's.)
+static bool ends_with_core(uint32_t signal)
+{
+    switch (signal) {
+    case SIGQUIT:
+    case SIGILL:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGSEGV:
+    case SIGXCPU:
+    case SIGXFSZ:
+    case SIGSYS:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void tell_backing(void *context, struct tm_backing *backing)
 {
     struct tm_core *core = context;
@@ -647,6 +667,7 @@ static void tell_backing(void *context, struct tm_backing *backing)
         backing->now = nanoseconds(&now);
     backing->moment = nanoseconds(&core->status.st_mtim);
     backing->kind = TM_BACKING_CORE;
+    backing->crashed = ends_with_core(core->notes.signal);
     if (tm_core_is_recorder(core, &recorder)) {
         backing->kind = TM_BACKING_RECORDER;
         tell_recorder(core, backing);

@@ -51,13 +51,15 @@ static bool read_files(struct tm_notes *notes, const unsigned char *bytes, size_
 // struct elf_prstatus: the thread's number and its general registers. How many there are depends on the machine.
 static bool read_thread(struct tm_notes *notes, unsigned machine, const unsigned char *bytes, size_t length)
 {
-    enum { NUMBER = 32, REGISTERS = 112 };
+    enum { SIGNAL = 12, NUMBER = 32, REGISTERS = 112 };
     uint32_t count = machine == EM_X86_64 ? 27 : machine == EM_AARCH64 ? 34 : 0;
     uint32_t stack_pointer = machine == EM_X86_64 ? 19 : 31;
     if (count == 0 || length < REGISTERS + 8 * (size_t)count)
         return true;
     if (!TM_GROW(&notes->threads, notes->thread_count + 1, &notes->thread_capacity))
         return false;
+    if (notes->thread_count == 0)
+        notes->signal = bytes[SIGNAL] | (uint32_t)bytes[SIGNAL + 1] << 8;
     struct tm_thread *thread = &notes->threads[notes->thread_count++];
     *thread = (struct tm_thread){.id = tm_load_u32(bytes + NUMBER), .register_count = count};
     for (uint32_t i = 0; i < count; i++)

@@ -29,6 +29,7 @@ struct tm_own_note {
 struct tm_notes {
     struct tm_own_note own;
     uint32_t process; // 0: no note says it
+    uint32_t signal;  // that stopped the first thread; 0: none, or not known
     struct tm_mapped_file *files;
     size_t count, capacity;
     struct tm_thread *threads;

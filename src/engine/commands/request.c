@@ -372,30 +372,30 @@ static void add_moving(const struct tm_request *request, bool program, struct tm
     }
 }
 
-static bool is_newer(const struct tm_target *target, struct tm_backing *backing)
+static bool may_be_newer(const struct tm_target *target, struct tm_backing *backing)
 {
     if (!target)
         return false;
     tm_target_backing(target, backing);
-    return tm_backing_is_newer(backing);
+    return tm_backing_may_be_newer(backing);
 }
 
 // Says of a core whose table is in a recorder's file that this went on.
 static void add_newer(const struct tm_request *request, const struct tm_target *current, struct tm_text *out)
 {
     struct tm_backing backing;
-    bool newer = request->needs_target && is_newer(current, &backing);
+    bool newer = request->needs_target && may_be_newer(current, &backing);
     for (size_t i = 0; i < request->unresolved_count && !newer; i++)
-        newer = is_newer(request->unresolved[i].target, &backing);
+        newer = may_be_newer(request->unresolved[i].target, &backing);
     if (!newer)
         return;
     if (!request->settings.json) {
         tm_text_printf(out,
-                       "The table is newer than the core: it comes from %s, to which the process wrote afterwards\n",
+                       "The table may be newer than the core: it comes from %s, and the process may have gone on\n",
                        backing.file);
     } else if (!out->failed && out->length > 2) {
         out->length -= 2;
-        tm_text_add(out, ", \"table_newer_than_core\": true}\n");
+        tm_text_add(out, ", \"table_may_be_newer\": true}\n");
     }
 }
 

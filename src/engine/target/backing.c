@@ -34,12 +34,15 @@ uint64_t tm_backing_root(const struct tm_backing *backing)
     return tm_backing_saved(backing, &saved) ? saved.root : 0;
 }
 
-bool tm_backing_is_newer(const struct tm_backing *backing)
+// The time of a file that is mapped is not that of the last store. So a process that did not end with the core may have
+// gone on for a while.
+bool tm_backing_may_be_newer(const struct tm_backing *backing)
 {
     struct tm_recorder_note note;
     if (backing->kind != TM_BACKING_CORE || !tm_backing_recorder(backing, &note))
         return false;
-    return backing->life == TM_LIFE_LIVES || backing->file_changed > backing->moment || note.ended > backing->moment;
+    return !backing->crashed || backing->life == TM_LIFE_LIVES || backing->file_changed > backing->moment ||
+           note.ended > backing->moment;
 }
 
 struct tm_error *tm_backing_require_program(const struct tm_target *target)

@@ -19,8 +19,8 @@ bool tm_backing_saved(const struct tm_backing *backing, struct tm_saved_note *no
 /** Where such a note says that the root is; 0: there is no note. It may be wrong. */
 uint64_t tm_backing_root(const struct tm_backing *backing);
 
-/** Whether a core's table is read from a file to which the process wrote after the core was made. */
-bool tm_backing_is_newer(const struct tm_backing *backing);
+/** Whether a core's table is read from a file to which the process may have written after the core was made. */
+bool tm_backing_may_be_newer(const struct tm_backing *backing);
 
 /** NULL, or for a target with the trace table alone an error: this needs the memory of the program. */
 struct tm_error *tm_backing_require_program(const struct tm_target *target);

@@ -76,6 +76,7 @@ _FILES_HEAD = struct.Struct("<QQ")
 _FILE_ROW = struct.Struct("<QQQ")
 _PROCESS = struct.Struct("<24xI")  # of struct elf_prpsinfo
 _AUXILIARY = struct.Struct("<QQ")
+_SIGNAL = struct.Struct("<12xH")  # of the same: the signal that stopped it
 _THREAD = struct.Struct("<32xI76x")  # of struct elf_prstatus: the thread's number; then come the registers
 # By machine: how many general registers the kernel lists, and which one is the stack pointer.
 _REGISTERS = {62: (27, 19), 183: (34, 31)}
@@ -216,6 +217,7 @@ class CoreFile:
         self.table: CoreFile | None = None
         self.table_path, self.table_why = b"", ""
         self.process = 0
+        self.signal = 0  # that stopped the first thread
         self.program_name = 0
         self.files: List[FileRange] = []
         self.threads: List[Tuple[int, Tuple[int, ...], int]] = []
@@ -296,6 +298,8 @@ class CoreFile:
             if kind == NT_PRPSINFO and len(data) >= _PROCESS.size:
                 self.process = _PROCESS.unpack_from(data)[0]
             elif kind == NT_PRSTATUS:
+                if not self.threads and len(data) >= _SIGNAL.size:
+                    self.signal = _SIGNAL.unpack_from(data)[0]
                 self.threads += _threads(self.machine, data)
             elif kind == NT_FILE:
                 files += _file_ranges(data)

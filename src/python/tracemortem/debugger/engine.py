@@ -35,6 +35,7 @@ class Backing(NamedTuple):
     file: bytes = b""
     why: str = ""
     note: bytes = b""
+    crashed: bool = False
 
 
 class Thread(NamedTuple):
@@ -440,6 +441,7 @@ class Target:
         place.kind, place.life, place.now = backing.kind, backing.life, time.time_ns()
         place.moment, place.file_changed = backing.moment, backing.file_changed
         place.file, place.why = backing.file[:255], _bytes(backing.why)[:255]
+        place.crashed = int(backing.crashed)
         note = backing.note[: header.BACKING_NOTE]
         place.note_length = len(note)
         ctypes.memmove(address + header.Backing.note.offset, note, len(note))

@@ -147,7 +147,7 @@ class Backing(ctypes.Structure):
         ("file", ctypes.c_char * 256),
         ("why", ctypes.c_char * 256),
         ("note_length", c_uint32),
-        ("_padding", c_uint32),
+        ("crashed", c_uint32),
         ("note", ctypes.c_char * BACKING_NOTE),
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from typing import Callable, List, Tuple
 
 from .core_file import CoreFile
@@ -18,6 +19,18 @@ from .recorder_file import find_table, life, note_bytes, recorder_note, saved_no
 from .source_files import HostFiles, ProcessFiles, SourceFiles
 
 LONGEST_ENVIRONMENT = 1 << 20  # bytes of it to look at
+# By which the kernel makes a core. (SIGTRAP may be a debugger's.)
+ENDING_SIGNALS = (
+    signal.SIGQUIT,
+    signal.SIGILL,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGSEGV,
+    signal.SIGXCPU,
+    signal.SIGXFSZ,
+    signal.SIGSYS,
+)
 
 
 class CoreMemory(Memory):
@@ -94,7 +107,15 @@ class CoreMemory(Memory):
 
     def _recorder(self, file: CoreFile, kind: BackingKind) -> Backing:
         note, changed = note_bytes(file), os.fstat(file.bytes.fileno()).st_mtime_ns
-        return Backing(kind, life(file), self._moment(), changed, os.fsencode(file.path), note=note[1])
+        return Backing(
+            kind,
+            life(file),
+            self._moment(),
+            changed,
+            os.fsencode(file.path),
+            note=note[1],
+            crashed=self._core.signal in ENDING_SIGNALS,
+        )
 
     def may_run(self) -> bool:
         return self._note is not None and life(self._core) != Life.ENDED
