@@ -58,16 +58,26 @@ static bool is_this_boot(const uint8_t boot_id[16])
     return count == 32 && memcmp(id, boot_id, sizeof(id)) == 0;
 }
 
-// Field 22 of its stat, which follows the name in parentheses; 0: it is not there.
-static uint64_t start_of(int folder)
+// What its stat says, which has the name in parentheses as field 2. All 0: it cannot be read.
+struct process_state {
+    bool ended;     // nothing but its exit status is left
+    uint64_t start; // field 22
+};
+
+static struct process_state state_of(int folder)
 {
+    struct process_state state = {false, 0};
     size_t length;
     char *text = tm_proc_read(folder, "stat", &length), *at = text ? strrchr(text, ')') : NULL;
-    for (unsigned field = 2; at && field < 22; field++)
+    bool dead = at && (at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X'));
+    for (unsigned field = 2; at && field < 22; field++) {
         at = strchr(at + 1, ' ');
-    uint64_t start = at ? strtoull(at, NULL, 10) : 0;
+        if (at && field + 1 == 20) // the first thread may end before the others
+            state.ended = dead && strtoul(at, NULL, 10) <= 1;
+    }
+    state.start = at ? strtoull(at, NULL, 10) : 0;
     free(text);
-    return start;
+    return state;
 }
 
 enum mapped { MAPPED, NOT_MAPPED, MAPS_UNREADABLE };
@@ -105,7 +115,8 @@ static enum tm_life life_of(uint32_t pid, uint64_t start, const struct stat *sta
     if (folder < 0)
         return TM_LIFE_ENDED;
     enum tm_life life = TM_LIFE_ENDED;
-    if (start != 0 && start_of(folder) == start) {
+    struct process_state state = state_of(folder);
+    if (start != 0 && state.start == start && !state.ended) {
         enum mapped mapped = maps_file(folder, status);
         life = mapped == MAPPED ? TM_LIFE_LIVES : mapped == NOT_MAPPED ? TM_LIFE_ENDED : TM_LIFE_UNKNOWN;
     }

@@ -186,14 +186,16 @@ static uint16_t machine(void)
 
 static struct tm_error *put_head(struct file *file, size_t headers)
 {
-    const Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-                             .e_type = ET_CORE,
-                             .e_machine = machine(),
-                             .e_version = EV_CURRENT,
-                             .e_phoff = sizeof(head),
-                             .e_ehsize = sizeof(head),
-                             .e_phentsize = sizeof(Elf64_Phdr),
-                             .e_phnum = (uint16_t)headers};
+    // A kernel's core has no system in its head. lldb finds it out by the files in NT_FILE, which is not here.
+    const Elf64_Ehdr head = {
+        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_LINUX},
+        .e_type = ET_CORE,
+        .e_machine = machine(),
+        .e_version = EV_CURRENT,
+        .e_phoff = sizeof(head),
+        .e_ehsize = sizeof(head),
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = (uint16_t)headers};
     return put(file, &head, sizeof(head));
 }
 

@@ -141,6 +141,8 @@ def _life_of(pid: int, start: int, status: os.stat_result) -> Life:
     fields = _read("/proc/%d/stat" % pid).rpartition(b")")[2].split()
     if not pid or not start or len(fields) < 20 or fields[19] != b"%d" % start:
         return Life.ENDED
+    if fields[0] in (b"Z", b"X") and fields[17] == b"1":  # nothing but its exit status is left
+        return Life.ENDED
     mapped = _maps_file(pid, status)
     return Life.UNKNOWN if mapped is None else Life.LIVES if mapped else Life.ENDED
 
