@@ -108,6 +108,12 @@ class _Process(_Reader, Memory):
     def private_memory(self) -> Tuple[PrivateKind, int]:
         return self._local.private_memory() if self._local else super().private_memory()
 
+    def page_map(self, address: int, count: int) -> bytes:
+        return self._local.page_map(address, count) if self._local else b""
+
+    def resident(self) -> int:
+        return self._local.resident() if self._local else 0
+
     def source_files(self) -> SourceFiles:
         return self._local.source_files() if self._local else SourceFiles()
 

@@ -80,7 +80,7 @@ test-python: $(after_deps)
 
 # What docs/reliability.md promises, each promise alone and at length. `make test` has the short forms. `make torn` and
 # `make fuzz` are in the folders of their tests.
-.PHONY: verify incomplete ways-in fault regrtest
+.PHONY: verify incomplete ways-in fault recorded regrtest
 verify: all $(BUILD)/tests/engine/verify/test_verify
 	@$(BUILD)/tests/engine/verify/test_verify
 	@TM_TEST_FULL=1 $(pytest) --all tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
@@ -90,5 +90,7 @@ ways-in: all
 	@TM_TEST_FULL=1 $(pytest) --all tests/incomplete/test_ways_in.py tests/incomplete/test_without_files.py
 fault: all
 	@$(pytest) --all tests/fault tests/tracer/test_sanitized.py
+recorded: all
+	@TM_TEST_FULL=1 $(pytest) --all tests/recorder
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)

@@ -194,21 +194,31 @@ static struct tm_error *try_still(const struct tm_moment *moment, struct tm_text
     return error;
 }
 
+// Memory can be looked at without a table. Whether it was still cannot be known then.
+static bool needs_no_table(const struct tm_moment *moment, const struct tm_error *error)
+{
+    enum tm_error_code code = tm_error_code(error);
+    return strcmp(moment->line->command, "tm-memory") == 0 && code != TM_ERROR_NO_MEMORY &&
+           code != TM_ERROR_INTERRUPTED;
+}
+
 static struct tm_error *run_moving(const struct tm_moment *moment)
 {
     struct tm_text before = TM_TEXT_EMPTY;
-    bool still = false;
+    bool still = false, no_table = false;
 
     set_running(moment, true);
     struct tm_error *error = add_states(moment, &before);
-    if (!error && has_stock_table(&before))
+    if (!error && has_stock_table(&before)) {
         error = needs_stop(moment);
-    else if (!error)
+    } else if (!error) {
         error = try_still(moment, &before, &still);
-    else
-        still = true; // there is no table: the error says why
+    } else {
+        no_table = needs_no_table(moment, error);
+        still = !no_table; // the error says why
+    }
     tm_text_deinit(&before);
-    if (still || (error && tm_error_code(error) != TM_ERROR_CORRUPT))
+    if (still || (error && !no_table && tm_error_code(error) != TM_ERROR_CORRUPT))
         return error;
     tm_error_destroy(error);
     if (needs_still_moment(moment->line)) {

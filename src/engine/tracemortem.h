@@ -167,6 +167,13 @@ struct tm_target_callbacks {
     size_t (*modules)(void *context, struct tm_module *modules, size_t capacity);
     /** Fill in what is known; all is 0 before the call. */
     void (*backing)(void *context, struct tm_backing *backing);
+    /**
+     * What the system says of each of `count` pages of 4096 bytes from `address` on: the words of Linux's /proc/PID/pagemap,
+     * at most 65536 of them. Return 0 for success, anything else if it is not known, as of a core.
+     */
+    int (*page_map)(void *context, uint64_t address, uint64_t *entries, uint64_t count);
+    /** How much memory the process has, as the system counts it (Rss); 0 if it is not known, as of a core. */
+    uint64_t (*resident)(void *context);
 };
 #define TM_READ_LIMIT (UINT64_C(1) << 20)
 

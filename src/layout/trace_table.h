@@ -183,11 +183,14 @@ struct tm_counters {
 
 struct tm_leaf {
     uint64_t start; // the first address in its range, a multiple of TM_LEAF_UNITS << unit_shift
-    uint64_t units; // address of TM_LEAF_UNITS of struct tm_unit
+    uint64_t units; // address of TM_LEAF_UNITS of struct tm_unit, and then as many with copies of their words
     uint64_t hash;  // tm_leaf_hash()
 };
 
-/** The blocks that start in a unit are in its grid or in its list, never in both. */
+/**
+ * The blocks that start in a unit are in its grid or in its list, never in both. Each word is there twice. It is stored
+ * before its copy, and becomes 0 after its copy. So a reader takes the copy where the word is missing, damaged or 0.
+ */
 struct tm_unit {
     uint64_t grid; // a word of TM_GRID_*, or 0: there is none
     uint64_t list; // a word of TM_LIST_*, or 0: there is none

@@ -172,7 +172,7 @@ struct tm_error *tm_live_open(pid_t pid, struct tm_live **result)
         close(folder);
         return tm_error_no_memory();
     }
-    *live = (struct tm_live){pid, folder, -1};
+    *live = (struct tm_live){pid, folder, -1, -1};
     struct tm_error *error = open_memory(live);
     if (error)
         tm_live_close(live);
@@ -187,6 +187,8 @@ void tm_live_close(struct tm_live *live)
         return;
     if (live->memory >= 0)
         close(live->memory);
+    if (live->pages >= 0)
+        close(live->pages);
     close(live->folder);
     free(live);
 }
@@ -291,6 +293,45 @@ static void tell_backing(void *context, struct tm_backing *backing)
     backing->moment = backing->now;
 }
 
+static int page_map(void *context, uint64_t address, uint64_t *entries, uint64_t count)
+{
+    enum { PAGE = 4096 };
+    struct tm_live *live = context;
+    if (sysconf(_SC_PAGESIZE) != PAGE)
+        return -1;
+    if (live->pages < 0)
+        live->pages = openat(live->folder, "pagemap", O_RDONLY | O_CLOEXEC);
+    uint64_t length = count * sizeof(*entries);
+    for (uint64_t done = 0; done < length;) {
+        off_t offset = (off_t)(address / PAGE * sizeof(*entries) + done);
+        ssize_t got = pread(live->pages, (char *)entries + done, length - done, offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return -1;
+        done += (uint64_t)got;
+    }
+    return 0;
+}
+
+static uint64_t resident(void *context)
+{
+    static const char *const exact[] = {"Rss", NULL}, *const nearly[] = {"VmRSS", NULL};
+    const struct tm_live *live = context;
+    size_t length;
+    uint64_t sum = 0;
+
+    char *text = tm_proc_read(live->folder, "smaps_rollup", &length);
+    bool known = text && tm_proc_sum_sizes(text, exact, &sum);
+    free(text);
+    if (known)
+        return sum;
+    text = tm_proc_read(live->folder, "status", &length);
+    known = text && tm_proc_sum_sizes(text, nearly, &sum);
+    free(text);
+    return known ? sum : 0;
+}
+
 const struct tm_target_callbacks tm_live_callbacks = {
     .read = read_memory,
     .regions = list_regions,
@@ -298,4 +339,6 @@ const struct tm_target_callbacks tm_live_callbacks = {
     .private_memory = private_memory,
     .modules = list_modules,
     .backing = tell_backing,
+    .page_map = page_map,
+    .resident = resident,
 };

@@ -13,6 +13,7 @@ struct tm_live {
     pid_t pid;
     int folder; // /proc/PID
     int memory; // /proc/PID/mem
+    int pages;  // /proc/PID/pagemap; -1: it cannot be opened
 };
 
 /** The error says why the process cannot be read, and what to do about it. */

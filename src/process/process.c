@@ -142,6 +142,18 @@ static void tell_backing(void *context, struct tm_backing *backing)
     callbacks_of(context)->backing(context_of(context), backing);
 }
 
+static int page_map(void *context, uint64_t address, uint64_t *entries, uint64_t count)
+{
+    const struct tm_target_callbacks *callbacks = callbacks_of(context);
+    return callbacks->page_map ? callbacks->page_map(context_of(context), address, entries, count) : -1;
+}
+
+static uint64_t resident(void *context)
+{
+    const struct tm_target_callbacks *callbacks = callbacks_of(context);
+    return callbacks->resident ? callbacks->resident(context_of(context)) : 0;
+}
+
 const struct tm_target_callbacks tm_process_callbacks = {
     .read = read_memory,
     .symbol = find_symbol,
@@ -152,4 +164,6 @@ const struct tm_target_callbacks tm_process_callbacks = {
     .threads = list_threads,
     .modules = list_modules,
     .backing = tell_backing,
+    .page_map = page_map,
+    .resident = resident,
 };

@@ -11,9 +11,9 @@ struct born find_born_without_lock(uintptr_t object)
     enum { TYPE_FLAGS_PRE_HEADER = 3 << 3 }; // weak references or a dict, in two words before the object
     unsigned long flags = PyType_GetFlags(cpython_type_of((const void *)object));
     uintptr_t block = object - (flags & TYPE_FLAGS_PRE_HEADER ? 2 * sizeof(void *) : 0);
-    const struct tm_unit *unit = map_unit(table->unit_shift, block);
+    const struct tm_unit *unit = map_unit(cpython.facts->pool_shift, block);
     struct born born = {.word = unit == NULL ? 0 : unit->grid};
-    born.slot = grid_slot(table->unit_shift, born.word, block);
+    born.slot = grid_slot(cpython.facts->pool_shift, born.word, block);
     born.value = born.slot == NULL ? 0 : __atomic_load_n(born.slot, __ATOMIC_RELAXED);
     return born.value != 0 ? born : (struct born){0};
 }

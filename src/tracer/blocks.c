@@ -54,7 +54,7 @@ struct taken_block block_take_tracked(uint32_t domain, uintptr_t address, bool s
 
 struct taken_block block_take_elsewhere(uintptr_t address, bool shared)
 {
-    uint64_t *entry = map_plain_entry(table->unit_shift, address);
+    uint64_t *entry = map_plain_entry(cpython.facts->pool_shift, address);
     uint64_t value = entry == NULL ? 0 : __atomic_load_n(entry, __ATOMIC_RELAXED);
     if (UNLIKELY(value == 0) || UNLIKELY(value & TM_ENTRY_WATCHED))
         return block_take_slowly(address, shared);

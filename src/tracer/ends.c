@@ -10,6 +10,7 @@
 
 #include "handoff.h"
 #include "recorder.h"
+#include "table.h"
 
 // Where libc has no on_exit(), the status is not known, and every exit counts as a clean one.
 extern int on_exit(void (*function)(int status, void *context), void *context) __attribute__((weak));
@@ -49,7 +50,9 @@ static int end_exec(bool begun)
     int saved = errno;
     if (begun) {
         handoff_hold();
+        table_lock();
         recorder_go_on();
+        table_unlock();
         handoff_release();
     }
     errno = saved;

@@ -8,6 +8,7 @@
 #include "blocks.h"
 #include "caller.h"
 #include "handoff.h"
+#include "stack.h"
 #include "writers.h"
 
 // Whether the forking thread, between our handlers, has the main interpreter's lock. Then what the lock protects is at rest.
@@ -113,6 +114,8 @@ static void after_fork_in_child(void)
     // A table in a file becomes the child's only when the child records.
     if (!handoff_is_due())
         fork_repair(false);
+    stack_after_fork_in_child();
+    intern_after_fork_in_child();
     writers_after_fork_in_child();
 }
 

@@ -150,7 +150,7 @@ uint32_t *grid_fit(unsigned unit_shift, uint64_t *word, uintptr_t address, size_
     new |= (uint64_t)(uintptr_t)array << TM_GRID_ADDRESS_SHIFT;
     new |= tm_grid_check(unit, new) << TM_GRID_CHECK_SHIFT;
     *array = tm_grid_head(unit, new);
-    __atomic_store_n(word, new, __ATOMIC_RELEASE);
+    unit_word_store(word, new);
     if (live)
         clear_slots(unit_shift, old);
     if (old != 0)
@@ -163,6 +163,7 @@ void grid_drop(unsigned unit_shift, uint64_t *word)
     uint64_t old = *word;
     if (old == 0)
         return;
+    __atomic_store_n(unit_word_copy(word), 0, __ATOMIC_RELEASE);
     __atomic_store_n(word, 0, __ATOMIC_RELEASE);
     clear_slots(unit_shift, old);
     array_delete(array_of(old), slot_count(unit_shift, old));

@@ -19,6 +19,19 @@ enum { GRAIN = 1 << TM_GRAIN_SHIFT, GRID_STRIDES = TM_GRID_SIZE_MOST / GRAIN + 1
  */
 extern const uint32_t grid_reciprocals[GRID_STRIDES];
 
+/** Where the copy of a unit's word is: the units of a leaf are there twice. */
+static inline uint64_t *unit_word_copy(uint64_t *word)
+{
+    return word + TM_LEAF_UNITS * (sizeof(struct tm_unit) / sizeof *word);
+}
+
+/** Let a unit's word, which was 0 or another one, lead to something that is complete. */
+static inline void unit_word_store(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    __atomic_store_n(unit_word_copy(word), value, __ATOMIC_RELEASE);
+}
+
 static ALWAYS_INLINE unsigned grid_stride(uint64_t word)
 {
     return (word & TM_GRID_STRIDE_MASK) * GRAIN;

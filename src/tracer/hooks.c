@@ -115,7 +115,7 @@ static struct hook *own_hook(int domain)
     return &hooks[profile_now->number - 1][domain];
 }
 
-/** Our hook of another profile that this allocator is; NULL: it is another allocator. Without a global lock such hooks stay. */
+/** Our hook of another profile that this allocator is; NULL: it is not one. Without a global lock such hooks stay. */
 static const struct hook *hook_of_other_profile(const PyMemAllocatorEx *allocator, int domain)
 {
     for (int profile = 0; profile < PROFILES; profile++)

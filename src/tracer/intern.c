@@ -102,7 +102,8 @@ static struct kind strings = {.array = offsetof(struct tm_root, strings),
 static uint32_t intern_string(const char *bytes, uint32_t length)
 {
     uint32_t hash = tm_string_hash(bytes, length);
-    for (INDEX_PROBE(&strings.index, hash, id)) {
+    struct index_probe probe = index_find(&strings.index, hash);
+    for (uint32_t id; (id = index_next(&strings.index, &probe)) != 0;) {
         const struct tm_string *string = TABLE_STRING(id);
         if (string->hash == hash && string->length == length &&
             memcmp(table_bytes(string->position), bytes, length) == 0)
@@ -250,7 +251,8 @@ static uint32_t intern_code_contents(const void *object)
     describe_code(object, &code, &lines);
     if (code.filename == 0 || code.qualname == 0)
         return 0;
-    for (INDEX_PROBE(&codes.index, code.hash, id))
+    struct index_probe probe = index_find(&codes.index, code.hash);
+    for (uint32_t id; (id = index_next(&codes.index, &probe)) != 0;)
         if (same_code(TABLE_CODE(id), &code, lines))
             return id;
     uint32_t id = kind_take(&codes, TM_CODES_LIMIT(table->record_limit)), filename = code.filename;
@@ -355,7 +357,8 @@ static struct kind nodes = {.array = offsetof(struct tm_root, nodes),
 uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction)
 {
     uint64_t hash = node_hash_of(parent, code, instruction);
-    for (INDEX_PROBE(&nodes.index, hash, found)) {
+    struct index_probe probe = index_find(&nodes.index, hash);
+    for (uint32_t found; (found = index_next(&nodes.index, &probe)) != 0;) {
         const struct tm_node *node = TABLE_NODE(found);
         if (node->parent == parent && node->code == code && node->instruction == instruction)
             return found;
@@ -425,7 +428,8 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
 {
     uint32_t kind = site_kind(key->total_frames, key->allocator, key->flags);
     uint64_t hash = site_hash_of(key->node, kind, key->domain);
-    for (INDEX_PROBE(&sites.index, hash, found)) {
+    struct index_probe probe = index_find(&sites.index, hash);
+    for (uint32_t found; (found = index_next(&sites.index, &probe)) != 0;) {
         const struct tm_site *site = TABLE_SITE(found);
         if (site->node == key->node && site->domain == key->domain &&
             site_kind(site->total_frames, site->allocator, site->flags) == kind)
@@ -449,6 +453,14 @@ static uint32_t intern_site_within(const struct site_key *key, uint64_t limit)
     *record = site;
     __atomic_store_n(&record->node, key->node, __ATOMIC_RELEASE);
     return kind_publish(&sites, id, hash);
+}
+
+void intern_after_fork_in_child(void)
+{
+    index_seal(&strings.index);
+    index_seal(&codes.index);
+    index_seal(&nodes.index);
+    index_seal(&sites.index);
 }
 
 bool intern_begin(void)

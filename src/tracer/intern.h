@@ -25,6 +25,9 @@ uint32_t intern_node(uint32_t parent, uint32_t code, int32_t instruction);
 /** When tracing starts: sites of earlier traces get what the present profile needs. False: no memory. Takes the lock. */
 bool intern_begin(void);
 
+/** In a forked child, leave its parent's indexes as they are: see index.h. */
+void intern_after_fork_in_child(void);
+
 struct site_key {
     uint32_t node;
     uint16_t total_frames;

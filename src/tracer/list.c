@@ -19,8 +19,11 @@ static bool extend(uint64_t unit, uint64_t *word, bool has_buckets, unsigned chu
         bool split = !has_buckets && chunks >= TM_LIST_CHUNKS;
         void *memory = table_allocate(split ? TM_LIST_BUCKET_COUNT * sizeof(uint64_t) : sizeof(struct tm_list_chunk));
         made = memory != NULL;
-        if (made)
-            __atomic_store_n(word, word_of(unit, memory, split ? TM_LIST_BUCKETS : 0), __ATOMIC_RELEASE);
+        uint64_t value = word_of(unit, memory, split ? TM_LIST_BUCKETS : 0);
+        if (made && chunks == 0 && !has_buckets)
+            unit_word_store(word, value);
+        else if (made)
+            __atomic_store_n(word, value, __ATOMIC_RELEASE);
     }
     table_unlock();
     return made;

@@ -9,7 +9,7 @@ struct tm_unit **map_directory;
 
 static size_t leaf_shift(void)
 {
-    return table->unit_shift + (size_t)LEAF_BITS;
+    return cpython.facts->pool_shift + (size_t)LEAF_BITS;
 }
 
 bool map_create(void)
@@ -26,14 +26,14 @@ bool map_create(void)
 
 static struct tm_unit *unit_at(uintptr_t address)
 {
-    return map_unit(table->unit_shift, address);
+    return map_unit(cpython.facts->pool_shift, address);
 }
 
 /** Holding the lock. */
 static bool create_leaf(uintptr_t address)
 {
     struct tm_leaf *leaf = table_append(&table->leaves);
-    struct tm_unit *units = leaf == NULL ? NULL : table_allocate(TM_LEAF_UNITS * sizeof *units);
+    struct tm_unit *units = leaf == NULL ? NULL : table_allocate(2 * TM_LEAF_UNITS * sizeof *units);
     if (units == NULL)
         return false;
     leaf->start = address >> leaf_shift() << leaf_shift();
@@ -71,7 +71,7 @@ static struct map_block block_of_entry(uint64_t entry)
 /** The slot for a block in the grid of its unit, which changes if need be. NULL: its place is in the list. Holding the lock. */
 static uint32_t *slot_for(struct tm_unit *unit, uintptr_t address, const struct map_block *block)
 {
-    const unsigned unit_shift = table->unit_shift;
+    const unsigned unit_shift = cpython.facts->pool_shift;
     uint32_t *slot = grid_slot(unit_shift, unit->grid, address);
     if (slot != NULL && grid_takes(unit->grid, block->size))
         return slot;
@@ -107,8 +107,8 @@ bool map_store(uintptr_t address, struct map_block block, bool gridded, struct m
         return true;
     }
     moments_count(block.size);
-    uint64_t entry = entry_value(table->unit_shift, address, block.size, block.site), old;
-    bool stored = list_put(table->unit_shift, &unit->list, address, entry, &old);
+    uint64_t entry = entry_value(cpython.facts->pool_shift, address, block.size, block.site), old;
+    bool stored = list_put(cpython.facts->pool_shift, &unit->list, address, entry, &old);
     *replaced = block_of_entry(old);
     return stored;
 }
@@ -119,7 +119,7 @@ bool map_store(uintptr_t address, struct map_block block, bool gridded, struct m
 static bool find_in_grid(const struct tm_unit *unit, uintptr_t address, struct map_place *place)
 {
     uint64_t word = __atomic_load_n(&unit->grid, __ATOMIC_ACQUIRE);
-    uint32_t *slot = grid_slot(table->unit_shift, word, address);
+    uint32_t *slot = grid_slot(cpython.facts->pool_shift, word, address);
     uint32_t value = slot == NULL ? 0 : __atomic_load_n(slot, __ATOMIC_ACQUIRE);
     *place = (struct map_place){.address = address, .block = block_of_slot(word, value), .slot = slot, .value = value};
     return value != 0;
@@ -127,7 +127,7 @@ static bool find_in_grid(const struct tm_unit *unit, uintptr_t address, struct m
 
 static bool find_in_list(struct tm_unit *unit, uintptr_t address, struct map_place *place)
 {
-    uint64_t *entry = address % GRAIN != 0 ? NULL : list_find(table->unit_shift, &unit->list, address);
+    uint64_t *entry = address % GRAIN != 0 ? NULL : list_find(cpython.facts->pool_shift, &unit->list, address);
     uint64_t value = entry == NULL ? 0 : __atomic_load_n(entry, __ATOMIC_ACQUIRE);
     *place = (struct map_place){.address = address, .block = block_of_entry(value), .entry = entry, .value = value};
     return value != 0;
@@ -200,7 +200,7 @@ static void visit_entry(void *context, uint64_t *entry)
 static void walk_grid(const struct walk *walk, uint64_t word)
 {
     uint32_t *slots = grid_slots(word);
-    size_t count = TM_GRID_SLOTS(table->unit_shift, grid_stride(word), grid_phase(word));
+    size_t count = TM_GRID_SLOTS(cpython.facts->pool_shift, grid_stride(word), grid_phase(word));
     for (size_t i = 0; i < count; i++) {
         uint32_t value = __atomic_load_n(&slots[i], __ATOMIC_ACQUIRE);
         struct map_place place = {.address = walk->unit + grid_phase(word) + i * grid_stride(word),
@@ -227,7 +227,7 @@ void map_walk(void (*visit)(void *context, const struct map_place *place), void 
         const struct tm_leaf *leaf = TABLE_LEAF(id);
         const struct tm_unit *units = (const struct tm_unit *)(uintptr_t)leaf->units;
         for (uintptr_t i = 0; i < TM_LEAF_UNITS; i++) {
-            walk.unit = leaf->start + (i << table->unit_shift);
+            walk.unit = leaf->start + (i << cpython.facts->pool_shift);
             walk_unit(&walk, &units[i]);
         }
     }
@@ -245,7 +245,7 @@ static void forget_entry(void *context, uint64_t *entry)
 /** Holding the lock. Chunks stay: a thread without the lock may be about to put a block into one. */
 static void forget_unit(struct tm_unit *unit)
 {
-    grid_drop(table->unit_shift, &unit->grid);
+    grid_drop(cpython.facts->pool_shift, &unit->grid);
     list_walk(unit->list, forget_entry, NULL);
 }
 
@@ -262,7 +262,7 @@ void map_reset(void)
 
 void map_discard(uintptr_t address, size_t size)
 {
-    const uintptr_t bytes = (uintptr_t)1 << table->unit_shift;
+    const uintptr_t bytes = (uintptr_t)1 << cpython.facts->pool_shift;
     table_lock();
     for (uintptr_t start = (address + bytes - 1) & -bytes; start + bytes <= address + size; start += bytes) {
         struct tm_unit *unit = unit_at(start);

@@ -126,12 +126,17 @@ static bool add_segment(char *address, size_t size, uint64_t offset)
     return true;
 }
 
-/** The headers say what the segments are. */
-static void show_last_segment(void)
+/** The headers say what a segment is. */
+static void show_segment(unsigned index)
 {
-    const struct segment *last = &recorder.segments[recorder.count - 1];
-    recorder_head_segment(recorder.head, recorder.count - 1, (uint64_t)(uintptr_t)last->address, last->offset,
-                          last->size);
+    const struct segment *segment = &recorder.segments[index];
+    recorder_head_segment(recorder.head, index, (uint64_t)(uintptr_t)segment->address, segment->offset, segment->size);
+}
+
+static void show_segments(void)
+{
+    for (unsigned i = 0; i < recorder.count; i++)
+        show_segment(i);
 }
 
 static bool is_in_table(const char *address)
@@ -196,7 +201,7 @@ void *recorder_map(size_t size)
     if (memory == NULL)
         refuse(error == 0 ? ENOMEM : error);
     else if (add_segment(memory, size, offset))
-        show_last_segment();
+        show_segment(recorder.count - 1);
     if (memory != NULL)
         recorder.refused = 0;
     errno = saved;
@@ -355,9 +360,7 @@ static int begin(void)
         error = fill_file(NULL);
     if (error == 0) {
         recorder_head_init(recorder.head, recorder.wish.arguments);
-        for (unsigned i = 0; i < recorder.count; i++)
-            recorder_head_segment(recorder.head, i, (uint64_t)(uintptr_t)recorder.segments[i].address,
-                                  recorder.segments[i].offset, recorder.segments[i].size);
+        show_segments();
         if (!map_segments())
             error = ENOMEM;
     }
@@ -459,6 +462,7 @@ void recorder_renew(const char *copy)
     if (error == 0) {
         memcpy(recorder.head, old_head, TM_RECORDER_HEADER);
         recorder_head_renew(recorder.head, recorder.wish.arguments);
+        show_segments();
         if (map_segments()) {
             say_where();
             recorder_prune(&recorder.file, &recorder.wish.keep, false);
@@ -556,6 +560,33 @@ static void pass_on(int number, siginfo_t *info, void *context)
     }
 }
 
+static void end_recording(void)
+{
+    __atomic_store_n(&recording_switch, 0, __ATOMIC_SEQ_CST);
+    recorder.cut = true;
+    table->started = 0;
+    table->state = TM_STATE_STOPPED;
+    table->recorder.state = TM_RECORDER_CUT;
+}
+
+/** Zeros in place of all that the table was, and the root as it led there. */
+static void lose_table(void)
+{
+    for (unsigned i = 0; i < recorder.count; i++)
+        mmap(recorder.segments[i].address, recorder.segments[i].size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    *table = kept_root;
+    end_recording();
+}
+
+void recorder_check(void)
+{
+    // No signal comes for a page that was cut in the middle, nor for a file that is as long as before.
+    if (recorder.on && !recorder.cut &&
+        memcmp(table->recorder.identity, tracemortem_file_identity, sizeof tracemortem_file_identity) != 0)
+        lose_table();
+}
+
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -564,11 +595,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         errno = saved;
         return;
     }
-    __atomic_store_n(&recording_switch, 0, __ATOMIC_SEQ_CST);
-    recorder.cut = true;
-    table->started = 0;
-    table->state = TM_STATE_STOPPED;
-    table->recorder.state = TM_RECORDER_CUT;
+    end_recording();
     errno = saved;
 }
 

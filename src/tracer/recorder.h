@@ -33,6 +33,9 @@ size_t recorder_room(void);
 void *recorder_map(size_t size);
 void recorder_unmap(void *memory, size_t size);
 
+/** Whether the root is still the one that was put there; else the table is lost, as if the file was cut. Holding the
+ * table's lock. */
+void recorder_check(void);
 /** The root leads elsewhere now. Holding the table's lock. */
 void recorder_keep_root(void);
 

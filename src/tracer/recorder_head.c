@@ -157,6 +157,7 @@ static size_t describe_modules(char *bytes, char *end)
 
 void recorder_head_renew(char *head, bool arguments)
 {
+    ((Elf64_Ehdr *)head)->e_phnum = 1;
     struct notes *notes = notes_of(head);
     struct elf_prpsinfo info;
     struct tm_recorder_note own = {.version = TM_RECORDER_VERSION, .size = sizeof own, .root = notes->own.root};

@@ -11,7 +11,7 @@
 
 /** TM_RECORDER_HEADER zeroed bytes get everything but segments. `arguments`: the command line, too. */
 void recorder_head_init(char *head, bool arguments);
-/** The same in a forked child, in a copy of its parent's. */
+/** The same in a forked child, in a copy of its parent's, whose segments go. */
 void recorder_head_renew(char *head, bool arguments);
 
 /** Our note in it. */

@@ -52,8 +52,12 @@ static bool is_folder(const char *path)
            (self_stat(AT_FDCWD, path, 0, &status) && S_ISDIR(status.st_mode));
 }
 
+/** False: it is too long. */
+static bool expand(const char *pattern, char path[PATH_MAX]);
+
 bool recorder_pattern_complete(char pattern[PATH_MAX])
 {
+    static char path[PATH_MAX];
     char whole[PATH_MAX + 1] = "";
     if (pattern[0] != '/') {
         if (getcwd(whole, sizeof whole - 1) == NULL || whole[0] != '/')
@@ -72,7 +76,7 @@ bool recorder_pattern_complete(char pattern[PATH_MAX])
             return false;
         strcpy(whole + length, "/");
     }
-    const char *in_folder = !is_folder(pattern) ? "" : "/%e-%p" TM_RECORDER_SUFFIX;
+    const char *in_folder = !expand(pattern, path) || !is_folder(path) ? "" : "/%e-%p" TM_RECORDER_SUFFIX;
     if (strlen(whole) + strlen(pattern) + strlen(in_folder) >= PATH_MAX)
         return false;
     strcat(strcat(whole, pattern), in_folder);
@@ -91,7 +95,6 @@ static void put_name(char *to, size_t size, const char *name)
         to[0] = '!';
 }
 
-/** False: it is too long. */
 static bool expand(const char *pattern, char path[PATH_MAX])
 {
     size_t length = 0;
@@ -160,15 +163,27 @@ static bool is_file(const struct recorder_file *file, int descriptor)
            status.st_ino == file->inode;
 }
 
+/** Whether the file's name is still its own. */
+static bool has_name(const struct recorder_file *file)
+{
+    struct stat status;
+    return self_stat(AT_FDCWD, file->path, AT_SYMLINK_NOFOLLOW, &status) && status.st_dev == file->device &&
+           status.st_ino == file->inode;
+}
+
 int recorder_descriptor(struct recorder_file *file)
 {
     // A program that becomes a daemon closes all descriptors, and then the number may be another file's.
     if (is_file(file, file->descriptor))
         return file->descriptor;
     file->descriptor = -1;
+    errno = ESTALE;
+    if (!has_name(file) || chmod(file->path, 0600) != 0)
+        return -1;
     int opened = open(file->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (opened < 0)
         return -1;
+    fchmod(opened, 0400);
     if (!is_file(file, opened)) {
         close(opened);
         errno = ESTALE;
@@ -187,9 +202,7 @@ void recorder_lock(const struct recorder_file *file)
 
 void recorder_remove(const struct recorder_file *file)
 {
-    struct stat status;
-    if (self_stat(AT_FDCWD, file->path, AT_SYMLINK_NOFOLLOW, &status) && status.st_dev == file->device &&
-        status.st_ino == file->inode)
+    if (has_name(file))
         unlink(file->path);
 }
 
@@ -211,7 +224,7 @@ static bool read_notes(int descriptor, struct left *left)
         Elf64_Nhdr info_head;
         char info_name[8];
         struct elf_prpsinfo info;
-    } notes;
+    } __attribute__((packed)) notes;
     unsigned char ident[EI_NIDENT];
     if (pread(descriptor, ident, sizeof ident, 0) != sizeof ident || memcmp(ident, ELFMAG, SELFMAG) != 0 ||
         pread(descriptor, &notes, sizeof notes, TM_RECORDER_NOTES) != sizeof notes ||
@@ -313,6 +326,8 @@ static int create_named(const char *path, struct recorder_file *file)
     file->device = status.st_dev;
     file->inode = status.st_ino;
     strcpy(file->path, path);
+    // We have it open for writing. To write to it is to write to the process's memory, and shall not happen by accident.
+    fchmod(descriptor, 0400);
     recorder_lock(file);
     return 0;
 }

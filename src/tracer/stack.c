@@ -38,6 +38,18 @@ static bool new_transitions(unsigned log)
     return true;
 }
 
+/** Begin with few transitions, and none of them in use. False: no memory, and the old table stays. */
+static bool reset_transitions(void)
+{
+    struct transition *old = stack.transitions;
+    size_t old_size = transitions_count() * sizeof *old;
+    if (!new_transitions(FIRST_LOG))
+        return false;
+    if (old != NULL)
+        pages_unmap(old, old_size);
+    return true;
+}
+
 /** Memory for the lock holder's way. False: there is none. */
 static bool reset_frames(void)
 {
@@ -45,12 +57,8 @@ static bool reset_frames(void)
         stack.frames = pages_map(STACK_ENTRIES * sizeof *stack.frames);
     if (stack.entries == NULL)
         stack.entries = pages_map(STACK_ENTRIES * sizeof *stack.entries);
-    struct transition *old = stack.transitions;
-    size_t old_size = transitions_count() * sizeof *old;
-    if (stack.frames == NULL || stack.entries == NULL || !new_transitions(FIRST_LOG))
+    if (stack.frames == NULL || stack.entries == NULL || !reset_transitions())
         return false;
-    if (old != NULL)
-        pages_unmap(old, old_size);
     stack_forget();
     stack.no_frames = (struct transition){.node = TM_NODE_UNKNOWN, .depth = 1};
     return true;
@@ -68,16 +76,30 @@ static bool new_places(unsigned log)
     return true;
 }
 
-bool stack_reset(unsigned frame_limit)
+/** Begin with few places, and none of them in use. False: no memory, and the old table stays. */
+static bool reset_places(void)
 {
     struct place *old = stack.places;
     size_t old_size = places_count() * sizeof *old;
-    stack.newest_only = frame_limit == 1 && !profile_now->counts_frames;
     if (!new_places(PLACES_FIRST_LOG))
         return false;
     if (old != NULL)
         pages_unmap(old, old_size);
-    return stack.newest_only || reset_frames();
+    return true;
+}
+
+bool stack_reset(unsigned frame_limit)
+{
+    stack.newest_only = frame_limit == 1 && !profile_now->counts_frames;
+    return reset_places() && (stack.newest_only || reset_frames());
+}
+
+void stack_after_fork_in_child(void)
+{
+    if (places_count() > (size_t)1 << PLACES_FIRST_LOG)
+        reset_places();
+    if (transitions_count() > (size_t)1 << FIRST_LOG)
+        reset_transitions();
 }
 
 /** Put a place into one of its two. If both are in use, the other one's makes room. */

@@ -109,6 +109,11 @@ bool stack_reset(unsigned frame_limit);
 void stack_forget(void);
 /** Forget all ids of nodes and sites, because they may be used again. */
 void stack_forget_ids(void);
+/**
+ * In a forked child, begin with small tables of what follows from frames. A child runs code of its own before it ends, and
+ * each thing that it learns would be on another page of its parent's large tables, which is then copied.
+ */
+void stack_after_fork_in_child(void);
 /** A code object somewhere in a range of addresses dies: forget what was remembered by its address. */
 void stack_forget_code(uintptr_t address, size_t size);
 

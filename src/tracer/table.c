@@ -37,6 +37,7 @@ void table_lock(void)
 {
     if (forking == 0)
         pthread_mutex_lock(&lock);
+    recorder_check();
 }
 
 void table_unlock(void)

@@ -5,7 +5,7 @@ after a full run, build/bench/performance.md after a quick one. The results are 
 the page that --page names; with `--from` they make the page again without measuring.
 
     measure.py          runs children, interleaved; child.py is what runs in them
-    programs/ micro.py special.py   what is measured
+    programs/ services.py micro.py special.py   what is measured
     reading.py          commands in gdb and lldb
     targets.py          the targets
     report.py           tables
@@ -31,6 +31,7 @@ import micro  # noqa: E402
 import pythons  # noqa: E402
 import reading  # noqa: E402
 import report  # noqa: E402
+import services  # noqa: E402
 import special  # noqa: E402
 from measure import BY_NAME, MODES, ROOT, SCRATCH, UNTRACED, Failed, interleaved, say  # noqa: E402
 
@@ -46,13 +47,10 @@ def modes_of(*names):
     return tuple(BY_NAME[name] for name in names)
 
 
-def modes_for(version, quick):
+def modes_for(quick):
     """The modes of programs and micro cases."""
-    # From 3.13 on the interpreter itself reports births; a mode without them is of no interest.
-    unwanted = ["off 1", "off 25"] if version >= (3, 13) else []
-    # As slow as all the others together.
-    unwanted += ["stock 25"] if quick else []
-    return tuple(mode for mode in MODES if mode.name not in unwanted)
+    # Stock with many frames is as slow as all the others together.
+    return tuple(mode for mode in MODES if not (quick and mode.name == "stock 25"))
 
 
 class Bench:
@@ -69,7 +67,7 @@ class Bench:
     def start(self, runner):
         """What starting costs: the call in a running program, and a whole empty program."""
         rounds = self.scale.start_rounds
-        modes = [mode._replace(every=1) for mode in modes_of("untraced", "exact 1", "stock 1", "exact 25")]
+        modes = [mode._replace(every=1) for mode in modes_of("untraced", "lean 1", "lean 25", "full 1", "stock 1")]
         call = [runner.run(UNTRACED, "start") for _ in range(rounds)]
         return {"call": call, "empty": interleaved(runner, modes, rounds, ["nothing"])}
 
@@ -92,17 +90,18 @@ class Bench:
     def memory(self, runner):
         results = {}
         for name in self.chosen([case.__name__ for case in special.KEPT]):
-            say("%s: memory of %d %s" % (runner.version, self.scale.kept, name))
-            modes = modes_of("untraced", "exact 1", "exact 25", "stock 1")
-            runs = interleaved(runner, modes, 1, ["special", name, self.scale.kept])
-            results[name] = {"blocks": self.scale.kept, "runs": runs}
+            blocks = self.scale.kept // getattr(special, name).share
+            say("%s: memory of %d %s" % (runner.version, blocks, name))
+            modes = modes_of("untraced", "lean 1", "lean 25", "full 1", "stock 1")
+            runs = interleaved(runner, modes, 1, ["special", name, blocks])
+            results[name] = {"blocks": blocks, "runs": runs}
         return results
 
     def explosions(self, runner):
         results = {}
         for name in self.chosen([case.__name__ for case in special.EXPLOSIONS]):
             say("%s: %s" % (runner.version, name))
-            modes = modes_of("untraced", "exact 1", "stock 1", "exact 25", "stock 25")
+            modes = modes_of("untraced", "lean 1", "lean 25", "full 1", "stock 1", "stock 25")
             results[name] = interleaved(runner, modes, 1, ["special", name, self.scale.explosion])
         return results
 
@@ -113,7 +112,7 @@ class Bench:
                 say("%s: start() and stop(), %s, %d" % (runner.version, who, frames))
                 words = ["special", "cycles", self.scale.cycles, sign * frames]
                 results["cycles %s %d" % (who, frames)] = runner.run(UNTRACED, *words)["grown"]
-        for mode in modes_of("untraced", "exact 25"):
+        for mode in modes_of("untraced", "lean 25"):
             say("%s: a day of requests, %s" % (runner.version, mode.name))
             results["day " + mode.name] = runner.run(mode, "special", "churn", self.scale.requests)["grown"]
         return results
@@ -121,11 +120,23 @@ class Bench:
     def threads(self, runner):
         say("%s: two threads" % runner.version)
         hammer = build_hammer(runner.python)
-        modes = modes_of("untraced", "exact 1", "exact 25", "stock 1")
+        modes = modes_of("untraced", "lean 1", "lean 25", "stock 1")
         words = ["special", "threads", self.scale.hammer]
         return interleaved(runner, modes, 1, words, pinned=False, TM_BENCH_HAMMER=hammer)
 
-    PARTS = (start, programs, micro, memory, explosions, life, threads)
+    def services(self, runner):
+        """Requests to real servers, on the interpreters that have Debian's packages of them."""
+        results = {}
+        modes = [mode for mode in runner.modes if mode.name != "stock 25"]
+        for name in self.chosen(services.SERVICES):
+            say("%s: service %s" % (runner.version, name))
+            try:
+                results[name] = services.measure(runner, name, modes, self.scale.rounds, self.scale.requests // 30)
+            except Failed as problem:
+                results[name] = {"problem": str(problem)}
+        return results
+
+    PARTS = (start, programs, services, micro, memory, explosions, life, threads)
 
     # -- independent of the interpreter
 
@@ -142,7 +153,15 @@ class Bench:
         done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         return done.stdout.decode() if done.returncode == 0 else "stock_reading.py ended with %d" % done.returncode
 
-    LAST_PARTS = (reading, stock)
+    def recorder(self, python):
+        """What the recorder's file costs: a program of its own, which prints tables."""
+        say("the recorder's file")
+        words = [sys.executable, os.path.join(HERE, "recording.py"), "--python", python]
+        words += ["--quick"] if self.arguments.quick else []
+        done = subprocess.run(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        return done.stdout.decode() if done.returncode == 0 else "recording.py ended with %d" % done.returncode
+
+    LAST_PARTS = (reading, stock, recorder)
 
     def timed(self, part, *arguments):
         began = time.monotonic()
@@ -157,7 +176,7 @@ class Bench:
         for python in found:
             runner = measure.Runner(python.path, self.core)
             runner.version = "%d.%d.%d" % python.version
-            runner.modes = modes_for(python.version, self.arguments.quick)
+            runner.modes = modes_for(self.arguments.quick)
             here = results["pythons"][runner.version] = {"path": python.path}
             for part in self.PARTS:
                 if part.__name__ in wanted:

@@ -31,13 +31,13 @@ def _stock(frames, every):
     return Mode("stock %d" % frames, {"PYTHONTRACEMALLOC": str(frames)}, every)
 
 
-def _ours(frames, exact):
-    environment = {"LD_PRELOAD": TRACER, "TRACEMORTEM": str(frames), "TRACEMORTEM_REUSE": str(int(exact))}
-    return Mode("%s %d" % ("exact" if exact else "off", frames), environment, 1)
+def _ours(detail, frames):
+    environment = {"LD_PRELOAD": TRACER, "TRACEMORTEM": str(frames), "TRACEMORTEM_DETAIL": detail}
+    return Mode("%s %d" % (detail, frames), environment, 1)
 
 
 UNTRACED = Mode("untraced", {}, 1)
-MODES = (UNTRACED, _ours(1, True), _ours(1, False), _stock(1, 3), _ours(25, True), _ours(25, False), _stock(25, 9))
+MODES = (UNTRACED, _ours("lean", 1), _ours("lean", 25), _ours("full", 1), _stock(1, 3), _stock(25, 9))
 BY_NAME = {mode.name: mode for mode in MODES}
 
 
@@ -62,14 +62,27 @@ class Runner:
         self._cores = None if core is None else {core}
         self._all_cores = os.sched_getaffinity(0) | (self._cores or set())
 
+    def environment(self, mode, **variables):
+        """A child's: this program's without what concerns Python, and the mode's."""
+        made = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_THEIRS)}
+        made.update(dict({"PYTHONHASHSEED": "0", "PYTHONPATH": PACKAGE_PATH}, **variables))
+        made["PYTHONPYCACHEPREFIX"] = os.path.join(SCRATCH, "pycache")
+        made.update(mode.environment)
+        return made
+
+    def pin(self):
+        """In a child: keep to the children's core."""
+        os.sched_setaffinity(0, self._cores or self._all_cores)
+
+    def unpin(self):
+        """In a child: use all cores."""
+        os.sched_setaffinity(0, self._all_cores)
+
     def run(self, mode, *words, pinned=True, **variables):
         """What child.py says on these words; and of the whole process, from its launch to its end, "process": seconds
         of processor time, and "elapsed": seconds by the clock."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_THEIRS)}
-        environment.update(PYTHONHASHSEED="0", PYTHONPATH=PACKAGE_PATH, **variables)
-        environment["PYTHONPYCACHEPREFIX"] = os.path.join(SCRATCH, "pycache")
-        environment.update(mode.environment)
-        cores = self._cores if pinned and self._cores else self._all_cores
+        environment = self.environment(mode, **variables)
+        pin = self.pin if pinned else self.unpin
         began, used = time.perf_counter(), _used_by_children()
         process = subprocess.Popen(
             [self.python, CHILD] + [str(word) for word in words],
@@ -77,7 +90,7 @@ class Runner:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            preexec_fn=pin,
         )
         try:
             out, err = process.communicate(timeout=PATIENCE)

@@ -11,11 +11,10 @@ import targets
 from measure import MODES, geometric_mean, median, ratio
 
 MODE_TITLES = {
-    "exact 1": "tracemortem 1",
-    "off 1": "… without births 1",
+    "lean 1": "lean 1",
+    "lean 25": "lean 25",
+    "full 1": "full 1",
     "stock 1": "tracemalloc 1",
-    "exact 25": "tracemortem 25",
-    "off 25": "… without births 25",
     "stock 25": "tracemalloc 25",
 }
 
@@ -47,7 +46,10 @@ def thousands(value):
 def sections(results):
     """{name of a marker: its text}, in the page's order."""
     made = {"machine": _machine(results["about"]), "targets": _targets(results)}
-    makers = (("programs", _programs), ("start", _start), ("micro", _micro), ("memory", _memory),
+    summary = _summary(results["pythons"])
+    if summary:
+        made["summary"] = summary
+    makers = (("programs", _programs), ("services", _services), ("start", _start), ("micro", _micro), ("memory", _memory),
               ("explosions", _explosions), ("life", _life), ("threads", _threads))  # fmt: skip
     for name, maker in makers:
         parts = [
@@ -61,6 +63,8 @@ def sections(results):
         made["reading"] = _reading(results["reading"])
     if results.get("stock"):
         made["stock"] = results["stock"].strip()
+    if results.get("recorder"):
+        made["recorder"] = results["recorder"].strip()
     return made
 
 
@@ -78,6 +82,31 @@ def _machine(about):
     if "seconds" in about:
         rows.append(("took", "%d s, processor time %d s" % (about["seconds"], about["busy"])))
     return table(["", ""], rows, left=2)
+
+
+def _summary(pythons):
+    """What a reader wants to know first: how much slower, and how much more memory."""
+    rows = []
+    modes = [mode.name for mode in MODES[1:]]
+    for version, here in pythons.items():
+        programs = here.get("programs", {})
+        ran = {name: runs for name, runs in programs.items() if "problem" not in runs}
+        for what, text in (("cpu", "time"), ("resident", "peak memory")):
+            means = [targets.program_mean(programs, mode, what) for mode in modes]
+            if any(means):
+                rows.append(
+                    ["%s of %d programs, CPython %s" % (text, len(ran), version)] + [times(mean) for mean in means]
+                )
+        for name, runs in here.get("services", {}).items():
+            for what, text in (("cpu", "processor time a request"), ("resident", "peak memory")):
+                if "problem" not in runs:
+                    found = [ratio(runs, mode, what) if mode in runs else None for mode in modes]
+                    rows.append(["%s service, %s, CPython %s" % (name, text, version)] + [times(one) for one in found])
+    return table(["untraced is 1.00x"] + [MODE_TITLES[mode] for mode in modes], rows) if rows else None
+
+
+def times(value):
+    return "" if value is None else "%.2fx" % value
 
 
 VERDICTS = {True: "met", False: "**not met**", None: "–"}
@@ -113,6 +142,27 @@ def _programs(programs):
     problems = ["- %s: %s" % (name, runs["problem"]) for name, runs in programs.items() if "problem" in runs]
     if problems:
         parts.append("Not run here:\n\n" + "\n".join(problems))
+    return "\n\n".join(parts)
+
+
+def _services(services):
+    parts, rows = [], []
+    for name, runs in services.items():
+        if "problem" in runs:
+            parts.append("- %s: %s" % (name, runs["problem"]))
+            continue
+        for what, text, unit, form in (
+            ("cpu", "processor ms a request", 1e3, "%.3f"),
+            ("resident", "peak memory, MiB", 1 / 1024, "%.1f"),
+            ("fork", "processor ms of a forked child that ends at once", 1e3, "%.3f"),
+        ):
+            modes = [mode.name for mode in MODES[1:] if mode.name in runs]
+            base = form % (median(runs["untraced"], what) * unit)
+            rows.append([name, text, base] + [number(ratio(runs, mode, what)) for mode in modes])
+    if rows:
+        parts.insert(0, table(["service", "", "untraced"] + [MODE_TITLES[mode] for mode in modes], rows, left=2))
+    if len(parts) > bool(rows):
+        parts.insert(bool(rows), "Not run here:")
     return "\n\n".join(parts)
 
 
@@ -168,7 +218,7 @@ def _explosions(explosions):
             if mode != "untraced":
                 run = runs[mode][0]
                 row.append("%.1fx, %.1f MiB" % (run["cpu"] / plain["cpu"], run["resident"] / 1024))
-        lost = runs["exact 25"][0]
+        lost = runs["lean 25"][0]
         rows.append(row + [lost["lost_blocks"], lost["lost_frames"]])
     modes = [MODE_TITLES[mode] for mode in runs if mode != "untraced"]
     return table(["", "time", "peak"] + modes + ["blocks lost", "frames lost"], rows)
@@ -179,7 +229,7 @@ def _life(life):
         ["start() and stop(), %s frames" % frames, life["cycles ours " + frames], life["cycles stock " + frames], ""]
         for frames in ("1", "25")
     ]
-    rows.append(["a day of requests, 25 frames", life["day exact 25"], "", life["day untraced"]])
+    rows.append(["a day of requests, 25 frames", life["day lean 25"], "", life["day untraced"]])
     return table(["growth in KiB", "tracemortem", "tracemalloc", "untraced"], rows)
 
 

@@ -42,6 +42,12 @@ def table():
 # -- bytes for a live block
 
 
+def kept_objects(count):
+    """objects, in blocks of 16 bytes"""
+    keep = [None] * count
+    return _grown(keep, lambda number: object())
+
+
 def kept_integers(count):
     """integers, in blocks of 32 bytes"""
     keep = [None] * count
@@ -74,7 +80,33 @@ def kept_instances(count):
     return _grown(keep, Thing)
 
 
-KEPT = (kept_integers, kept_bytes, kept_strings, kept_instances)
+def kept_of(size, title):
+    """A case of blocks of `size` bytes each, which are written to."""
+
+    def case(count):
+        keep = [None] * count
+        # A head of 33 bytes comes before the bytes themselves.
+        return _grown(keep, lambda number: b"x" * (size - 33))
+
+    case.__name__, case.__doc__ = "kept_%d" % size, "bytes, in blocks of %s" % title
+    return case
+
+
+_SIZES = ((500, "500 bytes"), (600, "600 bytes"), (1300, "1300 bytes"), (4096, "4 KiB"), (16384, "16 KiB"),
+          (131072, "128 KiB"), (1048576, "1 MiB"))  # fmt: skip
+KEPT = (kept_objects, kept_integers, kept_bytes, kept_strings, kept_instances)
+KEPT += tuple(kept_of(size, title) for size, title in _SIZES)
+for _case in KEPT:
+    # One in how many of the blocks of the small cases is made, so that all of them take at most a GiB.
+    _case.share = max(1, int(_case.__name__[5:]) // 300) if _case.__name__[5:].isdigit() else 1
+globals().update((case.__name__, case) for case in KEPT)
+
+
+def size_of(name):
+    """The size of a case's blocks; of several, that of the largest."""
+    known = {"objects": 16, "integers": 32, "bytes": 48, "strings": 64, "instances": 88}
+    case = name[len("kept_") :]
+    return known.get(case) or int(case)
 
 
 def _grown(keep, make):
@@ -89,8 +121,8 @@ def _grown(keep, make):
 
 class _Tree:
     def __init__(self, depth):
-        self.left = _Tree(depth - 1) if depth else None
-        self.right = _Tree(depth - 1) if depth else None
+        self.left = type(self)(depth - 1) if depth else None
+        self.right = type(self)(depth - 1) if depth else None
         self.value = depth
 
     async def __aiter__(self):
@@ -101,6 +133,27 @@ class _Tree:
         if self.right:
             async for value in self.right:
                 yield value
+
+
+class _Leaf(_Tree):
+    def __iter__(self):
+        if self.left:
+            yield from self.left
+        yield self.value
+        if self.right:
+            yield from self.right
+
+
+def generators(scale):
+    """a tree of generators, as pyperformance walks one"""
+
+    def work():
+        tree = _Leaf(10)
+        for _ in range(30 * scale):
+            for _ in tree:
+                pass
+
+    return _exploded(work)
 
 
 def async_generators(scale):
@@ -176,7 +229,7 @@ def new_code(scale):
     return _exploded(work)
 
 
-EXPLOSIONS = (async_generators, coroutines, recursion, new_sizes, new_code)
+EXPLOSIONS = (generators, async_generators, coroutines, recursion, new_sizes, new_code)
 
 
 def _exploded(work):

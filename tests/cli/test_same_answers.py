@@ -30,6 +30,8 @@ ASKED = [
     "tm-holders {block}",
     "tm-leaks -n 3",
     "tm-threads",
+    "tm-memory",
+    "tm-memory pools -n 3",
     "tm-diff {old} {other} -n 5",
     "tm-verify",
 ]

@@ -132,7 +132,7 @@ def test_the_readme_lists_the_commands_in_the_order_of_the_engine(helps):
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_that_a_document_names_exist(document, helps):
-    named = set(re.findall(r"(?<![\w-])tm-[a-z]+\b", read(document)))
+    named = set(re.findall(r"(?<![\w.-])tm-[a-z]+\b", read(document)))
     assert named - INVENTED.get(document, set()) - set(helps) == set()
 
 

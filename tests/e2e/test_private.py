@@ -54,7 +54,7 @@ def test_a_difference_shows_growth_that_is_not_traced(grown, debugger):
     assert abs(growth["other"] - 64 * MIB) < 2 * MIB
     assert abs(growth["size"] - 80 * MIB) < 2 * MIB
     (line,) = [line for line in text.splitlines() if line.startswith("Private memory: ")]
-    assert line.endswith(" other") and " in the core: " in line and line.count("(+") == 4
+    assert line.endswith(" other (tm-diff --memory shows what)") and " in the core: " in line and line.count("(+") == 4
 
 
 @pytest.mark.parametrize("debugger", debuggers.DEBUGGERS)

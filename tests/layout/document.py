@@ -265,21 +265,28 @@ class Table:
     def words(self, unit):
         """The words of a unit's grid and list; 0: there is none."""
         place = self.unit_place(unit)
-        words = self.record_at("tm_unit", place) if place else {"grid": 0, "list": 0}
-        return words["grid"], words["list"]
+        if not place:
+            return 0, 0
+        words = self.record_at("tm_unit", place)
+        copies = self.record_at("tm_unit", place + self.value["TM_LEAF_UNITS"] * self.records["tm_unit"][0])
+        return words["grid"] or copies["grid"], words["list"] or copies["list"]
 
     def bits(self, word, name):
         """The part of a word for which the document has a shift and a mask."""
         shift = self.value.get("TM_%s_SHIFT" % name, 0)
         return word >> shift & self.value["TM_%s_MASK" % name]
 
+    def is_checked_grid(self, unit, word):
+        """Whether the word of a grid has the right check."""
+        without = word & ~(self.value["TM_GRID_CHECK_MASK"] << self.value["TM_GRID_CHECK_SHIFT"])
+        return self.bits(word, "GRID_CHECK") == mix(begin(unit), without) >> 53
+
     def slots(self, unit, word):
         """(start, size, site, the slot's address) of each block in a grid."""
         stride, phase = 16 * self.bits(word, "GRID_STRIDE"), 16 * self.bits(word, "GRID_PHASE")
         if not stride:
             return
-        without = word & ~(self.value["TM_GRID_CHECK_MASK"] << self.value["TM_GRID_CHECK_SHIFT"])
-        assert self.bits(word, "GRID_CHECK") == mix(begin(unit), without) >> 53
+        assert self.is_checked_grid(unit, word)
         array = self.bits(word, "GRID_ADDRESS")
         assert self.number(array, 8) == mix(begin(unit), word)
         shift = self.root["unit_shift"]

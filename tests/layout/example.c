@@ -55,7 +55,7 @@ static struct tm_own own[2];
 static uint32_t tracked_index[sizeof(struct tm_tracked_index) / sizeof(uint32_t) + 4]; // the head and 4 slots
 static uint32_t grid[2 + TM_GRID_SLOTS(UNIT_SHIFT, STRIDE, 0)];                        // the head and the slots
 static struct tm_list_chunk list;
-static struct tm_unit units[TM_LEAF_UNITS];
+static struct tm_unit units[2][TM_LEAF_UNITS]; // the second ones are the copies
 
 static const struct {
     const char *title;
@@ -79,7 +79,7 @@ static const struct {
     [NODES_COPY] = {"nodes, copy of chunk 0", 0x7f5a40003000, nodes_copy, sizeof nodes_copy},
     [GRID] = {"grid", 0x7f5a40004000, grid, sizeof grid},
     [LIST] = {"list, its chunk", 0x7f5a40004440, &list, sizeof list},
-    [UNITS] = {"units", 0x7f5a40010000, units, sizeof units},
+    [UNITS] = {"units, and their copies", 0x7f5a40010000, units, sizeof units},
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ static void add_grid(uint64_t address)
     word |= tm_grid_check(unit, word) << TM_GRID_CHECK_SHIFT;
     uint64_t head = tm_grid_head(unit, word);
     memcpy(grid, &head, sizeof head);
-    units[unit % TM_LEAF_UNITS].grid = word;
+    units[0][unit % TM_LEAF_UNITS].grid = units[1][unit % TM_LEAF_UNITS].grid = word;
 }
 
 static void add_small_block(uint64_t address, uint32_t size, uint32_t site)
@@ -176,7 +176,8 @@ static void add_large_block(uint64_t address, uint64_t size, uint32_t site)
     uint64_t unit = address >> UNIT_SHIFT, word = maps[LIST].address << TM_LIST_ADDRESS_SHIFT;
     uint64_t start = (address & ((1u << UNIT_SHIFT) - 1)) >> TM_GRAIN_SHIFT;
     list.entry[0] = start << TM_ENTRY_START_SHIFT | size << TM_ENTRY_SIZE_SHIFT | site;
-    units[unit % TM_LEAF_UNITS].list = word | tm_list_check(unit, word) << TM_LIST_CHECK_SHIFT;
+    word |= tm_list_check(unit, word) << TM_LIST_CHECK_SHIFT;
+    units[0][unit % TM_LEAF_UNITS].list = units[1][unit % TM_LEAF_UNITS].list = word;
     count(site, size);
 }
 

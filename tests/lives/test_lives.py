@@ -110,6 +110,25 @@ def test_the_workers_of_a_server_go_on_alone(python):
 
 
 @each_python
+@pytest.mark.parametrize("records", ["", "15000"], ids=["roomy", "collecting"])
+def test_a_child_of_children_knows_the_lines_of_all_generations(python, records):
+    """With little room for records, those without a block are collected."""
+    environment = {"TRACEMORTEM_RECORDS": records} if records else {}
+    with started(python, "generations.py", environment=environment) as process:
+        pid = int(process.first_line)
+        for made in range(4):
+            found = blocks(pid, "made-%d.py" % made)
+            lines = {line for line, size in found if size == 333}
+            # Each generation from this one on has kept the block of every fourth line, beginning with its own number.
+            wanted = {number + 1 for later in range(made, 4) for number in range(later, 3000, 4)}
+            assert lines == wanted
+            assert sum(count for (_, size), count in found.items() if size == 333) == len(wanted)
+        assert looking.answer("tm-verify", pid=pid)["verdict"] == "healthy"
+        info = looking.answer("tm-info", pid=pid)
+        assert info["lost_frames"] == info["shortened"] == 0
+
+
+@each_python
 def test_a_forked_child_touches_no_part_of_the_table_that_it_does_not_need(python):
     with started(python, "many_sites.py") as process:
         traced = int(process.first_line)

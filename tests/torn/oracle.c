@@ -193,11 +193,11 @@ static bool comes_from(const struct tm_traceback *traceback, const struct flight
 {
     if (flight->line_count == 0)
         return true;
-    uint32_t i = traceback->count;
-    while (i > 0 && !ends_with(traceback->frames[i - 1].file_name, CORPUS))
-        i--; // functions of the library, called from the program
-    for (unsigned n = 0; i > 0 && n < flight->line_count; i--, n++)
-        if (!ends_with(traceback->frames[i - 1].file_name, CORPUS) || traceback->frames[i - 1].line != flight->lines[n])
+    const struct tm_traceback *rest = traceback;
+    while (rest && !ends_with(rest->newest->file_name, CORPUS))
+        rest = rest->older; // functions of the library, called from the program
+    for (unsigned n = 0; rest && n < flight->line_count; rest = rest->older, n++)
+        if (!ends_with(rest->newest->file_name, CORPUS) || rest->newest->line != flight->lines[n])
             return false;
     return true;
 }
@@ -278,10 +278,10 @@ static void describe(char *text, size_t room, const struct seen_block *block)
     const struct tm_traceback *traceback = block->traceback;
     int length = snprintf(text, room, "%#llx, %llu bytes, domain %u%s, from", (unsigned long long)block->address,
                           (unsigned long long)block->size, block->domain, block->resizing ? ", resizing" : "");
-    for (uint32_t i = traceback->count; i > 0 && length < (int)room; i--) {
-        const char *name = traceback->frames[i - 1].file_name->bytes, *base = strrchr(name, '/');
+    for (const struct tm_traceback *rest = traceback; rest && length < (int)room; rest = rest->older) {
+        const char *name = rest->newest->file_name->bytes, *base = strrchr(name, '/');
         length += snprintf(text + length, room - (size_t)length, " %s:%u", base == NULL ? name : base + 1,
-                           traceback->frames[i - 1].line);
+                           rest->newest->line);
     }
 }
 

@@ -3,54 +3,59 @@
 #include "engine/commands/columns.h"
 #include "engine/commands/command.h"
 #include "engine/commands/hints.h"
+#include "engine/commands/memory.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 #include "engine/model/diff.h"
 
-#define DIFF_OPTIONS(X) \
-    TM_OPTIONS_LIMIT(X) \
-    TM_OPTIONS_ORDER(X) \
+#define DIFF_OPTIONS(X)  \
+    TM_OPTIONS_LIMIT(X)  \
+    TM_OPTIONS_ORDER(X)  \
+    TM_OPTIONS_MEMORY(X) \
     TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] = TM_HELP("Show what grew between two cores or snapshots, such as a memory leak.",
-                                   "tm-diff OLD [NEW] [KEY] [OPTION]...",
-                                   "This finds a memory leak: what grows from one core to the next is not freed.\n"
-                                   "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
-                                   "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
-                                   "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
-                                   "and line. If a file has the name of a key, write its directory too (./lineno).\n"
-                                   "No code in a snapshot file is run: a file that holds more than traces is\n"
-                                   "refused.\n"
-                                   "\n" TM_HELP_COLUMNS "\n"
-                                   "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
-                                   "first. Below it is the source line, if the file can be read here. With key\n"
-                                   "traceback, all frames are below it, with their functions. Then come the sum of\n"
-                                   "the other rows and the total, each with its difference.\n"
-                                   "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
-                                   DIFF_OPTIONS,
-                                   "Examples:\n"
-                                   "  tm-diff before.core\n"
-                                   "  tm-diff before.core after.core -n 5\n"
-                                   "  tm-diff before.core --sort allocated\n"
-                                   "  tm-diff before.snapshot after.core filename\n"
-                                   "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
-                                   "\n"
-                                   "The JSON object has:\n"
-                                   "  command, key, cumulative, limit, sort\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
-                                   "  unmatched_old the same for OLD\n"
-                                   "  statistics    the rows: " TM_HELP_JSON_PLACES
-                                   "                size, size_diff, count, count_diff;\n" TM_HELP_JSON_CHURN ",\n"
-                                   "                each with its _diff\n"
-                                   "  other         the rows not shown: statistics (how many), size, size_diff,\n"
-                                   "                count, count_diff (null if cumulative: rows overlap)\n"
-                                   "  total_size, total_size_diff, total_count, total_count_diff\n"
-                                   "                each block once\n" TM_HELP_JSON_LACKS "                of NEW\n"
-                                   "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
-                                   "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE
-                                   "  private_old   the same for OLD\n" TM_HELP_JSON_HINTS "  missing       for NEW:\n"
-                                   "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
+static const char help[] = TM_HELP(
+    "Show what grew between two cores or snapshots, such as a memory leak.", "tm-diff OLD [NEW] [KEY] [OPTION]...",
+    "This finds a memory leak: what grows from one core to the next is not freed.\n"
+    "OLD and NEW are core files, or snapshot files written by tm-save or by\n"
+    "tracemalloc's Snapshot.dump(). Without NEW, the current target is compared with\n"
+    "OLD. OLD and NEW may be of different processes: places are compared by file name\n"
+    "and line. If a file has the name of a key, write its directory too (./lineno).\n"
+    "No code in a snapshot file is run: a file that holds more than traces is\n"
+    "refused.\n"
+    "\n" TM_HELP_COLUMNS "\n"
+    "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
+    "first. Below it is the source line, if the file can be read here. With key\n"
+    "traceback, all frames are below it, with their functions. Then come the sum of\n"
+    "the other rows and the total, each with its difference.\n"
+    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+    DIFF_OPTIONS,
+    "Examples:\n"
+    "  tm-diff before.core\n"
+    "  tm-diff before.core after.core -n 5\n"
+    "  tm-diff before.core --sort allocated\n"
+    "  tm-diff before.core after.core --memory -n 3\n"
+    "  tm-diff before.snapshot after.core filename\n"
+    "  tm-diff before.core after.core traceback --include '*/views.py' --all-frames\n"
+    "\n"
+    "The JSON object has:\n"
+    "  command, key, cumulative, limit, sort\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
+    "  unmatched_old the same for OLD\n"
+    "  statistics    the rows: " TM_HELP_JSON_PLACES
+    "                size, size_diff, count, count_diff;\n" TM_HELP_JSON_CHURN ",\n"
+    "                each with its _diff\n"
+    "  other         the rows not shown: statistics (how many), size, size_diff,\n"
+    "                count, count_diff (null if cumulative: rows overlap)\n"
+    "  total_size, total_size_diff, total_count, total_count_diff\n"
+    "                each block once\n" TM_HELP_JSON_LACKS "                of NEW\n"
+    "  in_flight     bytes in blocks of NEW that were being recorded or freed\n"
+    "  in_flight_old the same for OLD\n" TM_HELP_JSON_PRIVATE "  private_old   the same for OLD\n"
+    "  memory        with --memory: residency and residency_old (as in tm-memory);\n"
+    "                all, not_accounted and each row with size and size_diff, and\n"
+    "                its parts likewise\n" TM_HELP_JSON_HINTS "  missing       for NEW:\n"
+    "                " TM_HELP_JSON_MISSING "  missing_old   the same for OLD\n");
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -81,9 +86,10 @@ struct answer {
     struct tm_query before, after;
     struct tm_differences differences;
     size_t shown;
-    struct tm_difference other;     // these two have no place
-    struct tm_difference unmatched; // of --mine
-    const struct tm_fits *fits;     // of the patterns, in both
+    struct tm_difference other;                  // these two have no place
+    struct tm_difference unmatched;              // of --mine
+    const struct tm_fits *fits;                  // of the patterns, in both
+    struct tm_process_memory old_memory, memory; // with --memory
 };
 
 static void split(struct answer *answer, size_t limit)
@@ -185,6 +191,8 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_text_add(out, "\n");
     if (!request->settings.plain)
         tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
+    if (request->settings.memory)
+        tm_memory_write_growth(&answer->old_memory, &answer->memory, out);
     tm_report_filters(out, request);
     if (!request->settings.plain)
         add_hints(request, answer, out);
@@ -278,6 +286,8 @@ static void write_json(const struct tm_request *request, const struct answer *an
     tm_json_number(&json, "in_flight_old", answer->before.in_flight);
     tm_report_footprint_json(&json, "private", &answer->after.footprint);
     tm_report_footprint_json(&json, "private_old", &answer->before.footprint);
+    if (request->settings.memory)
+        tm_memory_write_growth_json(&answer->old_memory, &answer->memory, &json);
     add_hints(request, answer, &hints);
     tm_hints_write_json(&json, &hints);
     tm_text_deinit(&hints);
@@ -306,6 +316,11 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
         error = tm_differences_sort(&answer->differences, host, request->settings.order, tm_request_limit(request));
     if (!error)
         split(answer, tm_request_limit(request));
+    if (!error && request->settings.memory)
+        error = tm_query_name_operand(request, 0,
+                                      tm_memory_init(&answer->old_memory, request->unresolved[0].target, host, pool));
+    if (!error && request->settings.memory)
+        error = tm_query_name_operand(request, 1, tm_memory_init(&answer->memory, after, host, pool));
     tm_fits_merge(&answer->after.fits, &answer->before.fits);
     answer->fits = &answer->after.fits;
     answer->unmatched.size = answer->after.unmatched.size;
@@ -331,6 +346,8 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     tm_differences_deinit(&answer.differences);
     tm_query_deinit(&answer.before);
     tm_query_deinit(&answer.after);
+    tm_memory_deinit(&answer.old_memory);
+    tm_memory_deinit(&answer.memory);
     tm_pool_destroy(pool);
     return error;
 }

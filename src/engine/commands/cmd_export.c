@@ -173,14 +173,6 @@ struct answer {
     uint64_t bytes;
 };
 
-static bool lacks_frame(const struct tm_traceback *traceback)
-{
-    for (uint32_t i = 0; i < traceback->count; i++)
-        if (traceback->frames[i].not_recorded)
-            return true;
-    return false;
-}
-
 static void add_lack(struct tm_lack *lack, const struct tm_group *group)
 {
     lack->size = tm_add_saturating(lack->size, group->size);
@@ -199,7 +191,7 @@ static struct tm_lack sum(struct tm_query *query, const struct tm_snapshot *grou
         const struct tm_group *group = &groups->groups[i];
         statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
         statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
-        if (lacks_frame(group->traceback))
+        if (group->traceback->lacks_record)
             add_lack(&statistics->not_recorded, group);
         if (group->shortened)
             add_lack(&statistics->shortened, group);

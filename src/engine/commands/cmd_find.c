@@ -191,7 +191,7 @@ static struct tm_error *collect(struct answer *answer, struct tm_target *target,
 static const struct tm_frame *newest_frame(const struct answer *answer, const struct tm_heap_node *node)
 {
     const struct tm_traceback *traceback = answer->look.nodes.origins[node->origin].traceback;
-    return &traceback->frames[traceback->count - 1];
+    return traceback->newest;
 }
 
 static struct tm_error *write_value(struct answer *answer, const struct tm_heap_node *node, struct tm_text *text,

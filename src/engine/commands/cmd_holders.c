@@ -117,7 +117,7 @@ static void write_place(struct answer *answer, const struct tm_heap_node *node)
         tm_text_add(answer->out, "  (not traced)");
         return;
     }
-    const struct tm_place place = {.frame = origin->traceback->frames[origin->traceback->count - 1]};
+    const struct tm_place place = {.frame = *origin->traceback->newest};
     tm_text_add(answer->out, "  ");
     tm_format_place(answer->out, &place);
 }
@@ -126,7 +126,7 @@ static void write_place_json(struct answer *answer, const struct tm_heap_node *n
 {
     const struct tm_origin *origin = tm_node_origin(&answer->look.nodes, node);
     if (origin) {
-        tm_report_frame_json(answer->json, &origin->traceback->frames[origin->traceback->count - 1]);
+        tm_report_frame_json(answer->json, origin->traceback->newest);
         return;
     }
     tm_json_null(answer->json, "filename");

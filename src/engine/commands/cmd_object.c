@@ -159,7 +159,7 @@ static void write_block(const struct tm_request *request, const struct tm_inspec
     }
     const struct tm_traceback *traceback = inspection->block.traceback;
     tm_text_add(out, "allocated at (most recent call last):\n");
-    tm_format_frames(out, &request->session->host, traceback->frames, 0, traceback->count, !request->settings.plain);
+    tm_format_frames(out, &request->session->host, traceback, 0, traceback->count, !request->settings.plain);
 }
 
 static struct tm_error *write_text(const struct tm_request *request, struct tm_inspection *inspection,
@@ -267,7 +267,7 @@ static struct tm_error *write_json(const struct tm_request *request, struct tm_i
         tm_json_number(&json, "size", block->size);
         tm_json_number(&json, "domain", block->domain);
         tm_json_end_object(&json);
-        tm_report_frames_json(&json, block->traceback->frames, 0, block->traceback->count);
+        tm_report_frames_json(&json, block->traceback, 0, block->traceback->count);
     } else {
         tm_json_null(&json, "block");
     }

@@ -91,7 +91,7 @@ static void write_block(const struct tm_request *request, const struct answer *a
     tm_text_add(out, "):\n");
     if (traceback->older_missing)
         tm_text_add(out, TM_OLDER_MISSING);
-    tm_format_frames(out, &request->session->host, traceback->frames, first, end, request->settings.plain);
+    tm_format_frames(out, &request->session->host, traceback, first, end, request->settings.plain);
 }
 
 static void write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
@@ -114,7 +114,7 @@ static void write_block_json(const struct tm_request *request, const struct answ
     tm_json_number(json, "domain", block->domain);
     tm_json_bool(json, "resizing", block->resizing);
     tm_report_total_json(json, block->traceback);
-    tm_report_frames_json(json, block->traceback->frames, first, end);
+    tm_report_frames_json(json, block->traceback, first, end);
     tm_json_end_object(json);
 }
 

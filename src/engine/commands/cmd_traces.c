@@ -165,7 +165,7 @@ static struct tm_error *sort_rows(struct answer *answer, const struct tm_host *h
 
 static void add_row(struct tm_text *out, const struct row *row, bool plain)
 {
-    const struct tm_place place = {.frame = row->named->frames[row->named->count - 1]};
+    const struct tm_place place = {.frame = *row->named->newest};
     tm_text_printf(out, "0x%" PRIx64 ": size=", row->address);
     tm_format_size(out, false, row->size, false);
     tm_text_printf(out, ", domain %" PRIu32 ", ", row->domain);
@@ -200,7 +200,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
             return error;
         add_row(out, &answer->rows[i], request->settings.plain);
         if (request->settings.traceback)
-            tm_format_frames(out, host, traceback->frames, 0, traceback->count, request->settings.plain);
+            tm_format_frames(out, host, traceback, 0, traceback->count, request->settings.plain);
     }
     if (other_count(answer) > 0) {
         tm_text_printf(out, "%" PRIu64 " other: ", other_count(answer));
@@ -235,9 +235,9 @@ static struct tm_error *write_rows_json(const struct tm_host *host, const struct
         tm_json_number(json, "domain", row->domain);
         tm_json_bool(json, "resizing", row->resizing);
         tm_report_total_json(json, row->traceback);
-        tm_report_frames_json(json, row->traceback->frames, 0, row->traceback->count);
+        tm_report_frames_json(json, row->traceback, 0, row->traceback->count);
         if (answer->by_mine)
-            tm_report_frame_json(json, &row->named->frames[row->named->count - 1]);
+            tm_report_frame_json(json, row->named->newest);
         tm_json_end_object(json);
     }
     tm_json_end_array(json);

@@ -188,16 +188,9 @@ static void add_number(const struct tm_columns *columns, unsigned column, const 
     }
 }
 
-static const struct tm_frame *newest_frame(const struct tm_place *place)
-{
-    uint32_t count;
-    const struct tm_frame *frames = tm_place_frames(place, &count);
-    return &frames[count - 1];
-}
-
 static void add_place(const struct tm_columns *columns, const struct tm_place *place, struct tm_text *text)
 {
-    const struct tm_frame *frame = newest_frame(place);
+    const struct tm_frame *frame = tm_place_newest(place);
     enum tm_key key = tm_key_place(columns->request->key);
     if (place->type && !tm_place_is_type(place)) {
         tm_text_escape(text, place->type->bytes, place->type->length);
@@ -210,7 +203,7 @@ static void add_place(const struct tm_columns *columns, const struct tm_place *p
 
 static void add_function(const struct tm_difference *row, struct tm_text *text)
 {
-    const struct tm_name *function = newest_frame(&row->place)->function;
+    const struct tm_name *function = tm_place_newest(&row->place)->function;
     if (!function)
         return;
     tm_text_escape(text, function->bytes, function->length);

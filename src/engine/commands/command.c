@@ -5,9 +5,10 @@
 #include <string.h>
 
 static const struct tm_command *const commands[] = {
-    &tm_command_info,   &tm_command_top,     &tm_command_traceback, &tm_command_traces,  &tm_command_find_objects,
-    &tm_command_object, &tm_command_holders, &tm_command_leaks,     &tm_command_threads, &tm_command_diff,
-    &tm_command_save,   &tm_command_export,  &tm_command_filter,    &tm_command_set,     &tm_command_verify,
+    &tm_command_info,         &tm_command_top,    &tm_command_traceback, &tm_command_traces,
+    &tm_command_find_objects, &tm_command_object, &tm_command_holders,   &tm_command_leaks,
+    &tm_command_threads,      &tm_command_memory, &tm_command_diff,      &tm_command_save,
+    &tm_command_export,       &tm_command_filter, &tm_command_set,       &tm_command_verify,
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -29,6 +29,7 @@ extern const struct tm_command tm_command_object;
 extern const struct tm_command tm_command_threads;
 extern const struct tm_command tm_command_holders;
 extern const struct tm_command tm_command_leaks;
+extern const struct tm_command tm_command_memory;
 extern const struct tm_command tm_command_diff;
 extern const struct tm_command tm_command_save;
 extern const struct tm_command tm_command_export;

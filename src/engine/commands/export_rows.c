@@ -73,11 +73,8 @@ static void write_csv_row(struct row_writer *writer, const struct tm_difference 
     bool typed = tm_key_has_type(writer->request->key);
     const struct tm_frame *frame = NULL;
 
-    if (!tm_place_is_type(&row->place)) {
-        uint32_t count;
-        frame = tm_place_frames(&row->place, &count);
-        frame += count - 1;
-    }
+    if (!tm_place_is_type(&row->place))
+        frame = tm_place_newest(&row->place);
     tm_csv_place(&writer->sink->text, typed, row->place.type, frame, &amount, writer->compared);
 }
 
@@ -135,12 +132,14 @@ static void write_stack(struct row_writer *writer, const struct tm_export *expor
                         struct tm_frame_texts *texts)
 {
     struct tm_text *text = &writer->sink->text;
+    uint32_t depth;
+    const uint32_t *frames = tm_stack_frames(export->stacks, stack, &depth);
 
     tm_json_begin_object(&writer->json, NULL);
     tm_json_begin_array(&writer->json, "traceback");
-    for (uint32_t i = 0; i < stack->depth; i++) {
+    for (uint32_t i = 0; i < depth; i++) {
         tm_text_add(text, i > 0 ? ", " : "");
-        tm_frame_texts_add(texts, stack->frames[i], text);
+        tm_frame_texts_add(texts, frames[i], text);
     }
     tm_json_end_array(&writer->json);
     tm_json_number(&writer->json, "domain", stack->domain);
@@ -151,14 +150,14 @@ static void write_stack(struct row_writer *writer, const struct tm_export *expor
 static struct tm_error *write_stacks(struct row_writer *writer, const struct tm_export *export)
 {
     struct tm_frame_texts texts;
-    const struct tm_stack **order;
+    uint32_t *order;
 
     struct tm_error *error = tm_export_rank(export, &order);
     if (error)
         return error;
     error = tm_frame_texts_init(&texts, &export->stacks->frames, write_frame);
     for (size_t i = 0; i < export->stacks->count && !error; i++) {
-        write_stack(writer, export, order[i], &texts);
+        write_stack(writer, export, &export->stacks->items[order[i]], &texts);
         writer->rows++;
         if (tm_sink_pass(writer->sink))
             break;

@@ -6,6 +6,7 @@
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/model/source_line.h"
@@ -104,8 +105,7 @@ void tm_format_kib(struct tm_text *text, bool negative, uint64_t magnitude, bool
 
 void tm_format_place(struct tm_text *text, const struct tm_place *place)
 {
-    uint32_t count;
-    const struct tm_frame *frames = tm_place_frames(place, &count);
+    const struct tm_frame *frame = place->traceback ? tm_traceback_oldest(place->traceback, 1)->newest : &place->frame;
 
     if (place->type) {
         tm_text_escape(text, place->type->bytes, place->type->length);
@@ -113,12 +113,12 @@ void tm_format_place(struct tm_text *text, const struct tm_place *place)
             return;
         tm_text_add(text, " at ");
     }
-    tm_text_escape(text, frames[0].file_name->bytes, frames[0].file_name->length);
+    tm_text_escape(text, frame->file_name->bytes, frame->file_name->length);
     if (!place->by_function) {
-        tm_text_printf(text, ":%" PRIu32, frames[0].line);
-    } else if (frames[0].function) {
+        tm_text_printf(text, ":%" PRIu32, frame->line);
+    } else if (frame->function) {
         tm_text_add(text, " in ");
-        tm_text_escape(text, frames[0].function->bytes, frames[0].function->length);
+        tm_text_escape(text, frame->function->bytes, frame->function->length);
     }
 }
 
@@ -205,18 +205,21 @@ void tm_format_function(struct tm_text *text, const struct tm_frame *frame)
     tm_text_escape(text, frame->function->bytes, frame->function->length);
 }
 
-void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,
-                      uint32_t end, bool plain)
+void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_traceback *traceback,
+                      uint32_t first, uint32_t end, bool plain)
 {
-    for (uint32_t i = first; i < end; i++) {
+    const struct tm_frame **frames = tm_traceback_frames(traceback);
+    text->failed = text->failed || !frames;
+    for (uint32_t i = first; i < end && frames; i++) {
         tm_text_add(text, "  File \"");
-        tm_text_escape(text, frames[i].file_name->bytes, frames[i].file_name->length);
-        tm_text_printf(text, "\", line %" PRIu32, frames[i].line);
+        tm_text_escape(text, frames[i]->file_name->bytes, frames[i]->file_name->length);
+        tm_text_printf(text, "\", line %" PRIu32, frames[i]->line);
         if (!plain)
-            tm_format_function(text, &frames[i]);
+            tm_format_function(text, frames[i]);
         tm_text_add(text, "\n");
-        tm_source_line_add(text, host, &frames[i], plain, "    ");
+        tm_source_line_add(text, host, frames[i], plain, "    ");
     }
+    free(frames);
 }
 
 void tm_format_limit(uint32_t count, int64_t limit, uint32_t *first, uint32_t *end)

@@ -37,8 +37,8 @@ void tm_format_average(struct tm_text *text, uint64_t size, uint64_t count);
 /** ", in FUNCTION", or nothing if the function is not known; or that the code object is not recorded. */
 void tm_format_function(struct tm_text *text, const struct tm_frame *frame);
 /** The lines of Traceback.format() for frames [first, end). Not `plain`: with their functions, where known. */
-void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_frame *frames, uint32_t first,
-                      uint32_t end, bool plain);
+void tm_format_frames(struct tm_text *text, const struct tm_host *host, const struct tm_traceback *traceback,
+                      uint32_t first, uint32_t end, bool plain);
 /**
  * The frames [*first, *end) of `count` that Traceback.format(limit) shows: the most recent `limit` if it is positive,
  * otherwise Python's frames[:limit].

@@ -445,6 +445,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_STRICT:
         settings->strict = true;
         return NULL;
+    case TM_OPTION_MEMORY:
+        settings->memory = true;
+        return NULL;
     case TM_OPTION_DIRECT:
         settings->direct = true;
         return NULL;

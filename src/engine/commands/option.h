@@ -37,6 +37,7 @@ enum tm_option_id {
     TM_OPTION_FORM,
     TM_OPTION_STRICT,
     TM_OPTION_BASE,
+    TM_OPTION_MEMORY,
 };
 
 // X(id, letter or 0, "-n, " or blanks for the help, "--name", " VALUE" or "", "what the option does, for the help").
@@ -118,6 +119,11 @@ enum tm_option_id {
       "Export the difference to OLD: a core file, or a snapshot file of tm-save\n" \
       "        or of tracemalloc. FILE then shows what grew since.")
 
+#define TM_OPTIONS_MEMORY(X)                                                     \
+    X(TM_OPTION_MEMORY, 0, "    ", "--memory", "",                               \
+      "Show too how the whole memory of the processes differs, in the rows of\n" \
+      "        tm-memory: what grew beside Python's objects.")
+
 struct tm_option {
     enum tm_option_id id;
     char letter;            // 0: none
@@ -189,6 +195,7 @@ struct tm_settings {
     bool strict;
     bool locals;
     bool direct;
+    bool memory;
     enum tm_wanted_leaks kind;
     char *attribute; // "NAME=VALUE" or "NAME"; NULL: none
     char *type;      // a pattern for names of types; NULL: none

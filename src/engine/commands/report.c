@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "engine/model/source_line.h"
@@ -24,7 +25,7 @@ void tm_report_detail(struct tm_text *text, const struct tm_request *request, co
         return;
     if (place->traceback->older_missing)
         tm_text_add(text, TM_OLDER_MISSING);
-    tm_format_frames(text, host, place->traceback->frames, 0, place->traceback->count, plain);
+    tm_format_frames(text, host, place->traceback, 0, place->traceback->count, plain);
     if (!plain && mixed)
         tm_text_add(text, "  (other functions have blocks at these lines too: see tm-top function)\n");
 }
@@ -211,6 +212,10 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes)
 // ---------------------------------------------------------------------------------------------------------------
 // Private memory
 
+// A tenth of it, and not little.
+#define NOTABLE_PART 10
+#define NOTABLE (UINT64_C(8) << 20)
+
 static const char *private_kind(enum tm_private_kind kind)
 {
     switch (kind) {
@@ -238,6 +243,13 @@ static void add_part(struct tm_text *text, uint64_t size, const uint64_t *old, c
     tm_text_add(text, what);
 }
 
+// Names the command that shows what the rest is, where that is much.
+static void add_way_on(struct tm_text *text, const struct tm_footprint *footprint, const char *command)
+{
+    if (footprint->has_other && footprint->other >= NOTABLE && footprint->other >= footprint->size / NOTABLE_PART)
+        tm_text_printf(text, " (%s shows what)", command);
+}
+
 static void add_parts(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *now)
 {
     add_part(text, now->size, old ? &old->size : NULL, " ");
@@ -255,6 +267,7 @@ static void add_parts(struct tm_text *text, const struct tm_footprint *old, cons
 void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint)
 {
     add_parts(text, NULL, footprint);
+    add_way_on(text, footprint, "tm-memory");
 }
 
 void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint)
@@ -263,6 +276,7 @@ void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footpr
         return;
     tm_text_add(text, "Private memory: ");
     add_parts(text, NULL, footprint);
+    add_way_on(text, footprint, "tm-memory");
     tm_text_add(text, "\n");
 }
 
@@ -272,6 +286,7 @@ void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, 
         return;
     tm_text_add(text, "Private memory: ");
     add_parts(text, old->kind == TM_PRIVATE_UNKNOWN ? NULL : old, footprint);
+    add_way_on(text, footprint, old->kind == TM_PRIVATE_UNKNOWN ? "tm-memory" : "tm-diff --memory");
     if (old->kind == TM_PRIVATE_UNKNOWN)
         tm_text_add(text, "; unknown of OLD");
     else if (old->kind != footprint->kind)
@@ -320,15 +335,22 @@ void tm_report_frame_json(struct tm_json *json, const struct tm_frame *frame)
         tm_json_bool(json, "not_recorded", true);
 }
 
-void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end)
+static void add_frame_json(struct tm_json *json, const struct tm_frame *frame)
 {
+    tm_json_begin_object(json, NULL);
+    tm_report_frame_json(json, frame);
+    tm_json_end_object(json);
+}
+
+void tm_report_frames_json(struct tm_json *json, const struct tm_traceback *traceback, uint32_t first, uint32_t end)
+{
+    const struct tm_frame **frames = tm_traceback_frames(traceback);
+    json->text->failed = json->text->failed || !frames;
     tm_json_begin_array(json, "traceback");
-    for (uint32_t i = first; i < end; i++) {
-        tm_json_begin_object(json, NULL);
-        tm_report_frame_json(json, &frames[i]);
-        tm_json_end_object(json);
-    }
+    for (uint32_t i = first; i < end && frames; i++)
+        add_frame_json(json, frames[i]);
     tm_json_end_array(json);
+    free(frames);
 }
 
 void tm_report_total_json(struct tm_json *json, const struct tm_traceback *traceback)
@@ -343,21 +365,24 @@ void tm_report_total_json(struct tm_json *json, const struct tm_traceback *trace
 
 void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key, bool mixed)
 {
-    uint32_t count;
-    const struct tm_frame *frames = tm_place_frames(place, &count);
-
     if (place->type)
         tm_json_string(json, "type", place->type->bytes, place->type->length);
     if (tm_place_is_type(place))
         return;
-    tm_report_frames_json(json, frames, 0, count);
+    if (place->traceback) {
+        tm_report_frames_json(json, place->traceback, 0, place->traceback->count);
+    } else {
+        tm_json_begin_array(json, "traceback");
+        add_frame_json(json, &place->frame);
+        tm_json_end_array(json);
+    }
     if (place->traceback && place->traceback->older_missing)
         tm_json_bool(json, "older_frames_missing", true);
     if (mixed)
         tm_json_bool(json, "names_differ", true);
     if (tm_key_place(key) == TM_KEY_TRACEBACK)
         return;
-    tm_report_frame_json(json, &frames[0]);
+    tm_report_frame_json(json, &place->frame);
 }
 
 void tm_report_census(struct tm_text *text, const struct tm_census *census)

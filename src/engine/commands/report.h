@@ -50,7 +50,7 @@ void tm_report_in_flight(struct tm_text *text, const char *who, uint64_t bytes);
 
 /** Member "traceback"; for keys with a single frame, also "filename", "lineno" and "name". If `mixed`, "names_differ". */
 void tm_report_place_json(struct tm_json *json, const struct tm_place *place, enum tm_key key, bool mixed);
-void tm_report_frames_json(struct tm_json *json, const struct tm_frame *frames, uint32_t first, uint32_t end);
+void tm_report_frames_json(struct tm_json *json, const struct tm_traceback *traceback, uint32_t first, uint32_t end);
 /** Member "total_nframe": of the whole stack; null if all that is known is that older frames were cut off. */
 void tm_report_total_json(struct tm_json *json, const struct tm_traceback *traceback);
 /** Members "not_recorded" and "shortened", each with size and count; of a row only those that are not 0. */

@@ -1,5 +1,6 @@
 // Collapsed stacks, and what several formats need of a frame and of the order of stacks.
 
+#define _GNU_SOURCE // qsort_r
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,14 +33,17 @@ void tm_export_frame_text(struct tm_text *text, const struct tm_frame *frame)
     tm_text_add(text, frame->function ? ")" : "");
 }
 
-static void add_stack(struct tm_text *text, const struct tm_stack *stack, const struct tm_amount *amount, bool compared,
-                      struct tm_frame_texts *texts)
+static void add_stack(struct tm_text *text, const struct tm_export *export, const struct tm_stack *stack,
+                      const struct tm_amount *amount, struct tm_frame_texts *texts)
 {
-    for (uint32_t i = 0; i < stack->depth; i++) {
+    uint32_t depth;
+    const uint32_t *frames = tm_stack_frames(export->stacks, stack, &depth);
+
+    for (uint32_t i = 0; i < depth; i++) {
         tm_text_add(text, i > 0 ? ";" : "");
-        tm_frame_texts_add(texts, stack->frames[i], text);
+        tm_frame_texts_add(texts, frames[i], text);
     }
-    for (unsigned side = compared ? TM_SIDES : 1; side-- > 0;) { // OLD is the last side
+    for (unsigned side = export->compared ? TM_SIDES : 1; side-- > 0;) { // OLD is the last side
         tm_text_add(text, " ");
         tm_text_number(text, amount->size[side]);
     }
@@ -53,12 +57,12 @@ struct tm_error *tm_export_collapsed(const struct tm_export *export, struct tm_s
 
     struct tm_error *error = tm_frame_texts_init(&texts, &stacks->frames, tm_export_frame_text);
     for (size_t i = 0; i < stacks->count && !error;) {
-        const struct tm_stack *stack = stacks->items[i];
+        const struct tm_stack *stack = &stacks->items[i];
         struct tm_amount amount = stack->amount;
         // Stacks that differ in their domain only are neighbours.
-        for (i++; i < stacks->count && tm_stacks_same_frames(stack, stacks->items[i]); i++)
-            tm_amount_add(&amount, &stacks->items[i]->amount);
-        add_stack(&sink->text, stack, &amount, export->compared, &texts);
+        for (i++; i < stacks->count && stacks->items[i].node == stack->node; i++)
+            tm_amount_add(&amount, &stacks->items[i].amount);
+        add_stack(&sink->text, export, stack, &amount, &texts);
         if (tm_sink_pass(sink))
             break;
         error = tm_host_check(export->host);
@@ -70,41 +74,32 @@ struct tm_error *tm_export_collapsed(const struct tm_export *export, struct tm_s
 // ---------------------------------------------------------------------------------------------------------------
 // Ranking
 
-struct ranked {
-    uint64_t weight, size;
-    const struct tm_stack *stack;
-    size_t index; // in the order of the frames: equal ones keep it
-};
-
-static int compare_ranked(const void *left, const void *right)
+// By their change, then by their size; equal ones keep the order of the stacks.
+static int compare_ranked(const void *left, const void *right, void *context)
 {
-    const struct ranked *a = left, *b = right;
-    int order = tm_compare_numbers(b->weight, a->weight);
+    const uint32_t *a = left, *b = right;
+    const struct tm_stacks *stacks = context;
+    const uint64_t *a_size = stacks->items[*a].amount.size, *b_size = stacks->items[*b].amount.size;
+    int order = tm_compare_numbers(tm_distance(b_size[TM_SIDE_OLD], b_size[TM_SIDE_NEW]),
+                                   tm_distance(a_size[TM_SIDE_OLD], a_size[TM_SIDE_NEW]));
     if (order == 0)
-        order = tm_compare_numbers(b->size, a->size);
-    return order != 0 ? order : tm_compare_numbers(a->index, b->index);
+        order = tm_compare_numbers(b_size[TM_SIDE_NEW], a_size[TM_SIDE_NEW]);
+    return order != 0 ? order : tm_compare_numbers(*a, *b);
 }
 
-struct tm_error *tm_export_rank(const struct tm_export *export, const struct tm_stack ***result)
+struct tm_error *tm_export_rank(const struct tm_export *export, uint32_t **result)
 {
     const struct tm_stacks *stacks = export->stacks;
-    struct ranked *ranked = calloc(stacks->count + 1, sizeof(*ranked));
+    uint32_t *order = calloc(stacks->count + 1, sizeof(*order));
 
-    struct tm_error *error = ranked ? tm_host_check(export->host) : tm_error_no_memory();
-    if (!error) {
-        for (size_t i = 0; i < stacks->count; i++) {
-            const struct tm_amount *amount = &stacks->items[i]->amount;
-            uint64_t now = amount->size[TM_SIDE_NEW];
-            ranked[i] = (struct ranked){tm_distance(amount->size[TM_SIDE_OLD], now), now, stacks->items[i], i};
-        }
-        qsort(ranked, stacks->count, sizeof(*ranked), compare_ranked);
-        *result = calloc(stacks->count + 1, sizeof(const struct tm_stack *));
-        error = *result ? tm_host_check(export->host) : tm_error_no_memory();
-        for (size_t i = 0; *result && i < stacks->count; i++)
-            (*result)[i] = ranked[i].stack;
-        if (error)
-            free(*result);
+    struct tm_error *error = order ? tm_host_check(export->host) : tm_error_no_memory();
+    if (error) {
+        free(order);
+        return error;
     }
-    free(ranked);
-    return error;
+    for (size_t i = 0; i < stacks->count; i++)
+        order[i] = (uint32_t)i;
+    qsort_r(order, stacks->count, sizeof(*order), compare_ranked, (void *)(uintptr_t)stacks);
+    *result = order;
+    return NULL;
 }

@@ -95,15 +95,16 @@ void tm_csv_place(struct tm_text *text, bool typed, const struct tm_name *type, 
 static void add_stack(struct tm_text *text, const struct tm_export *export, const struct tm_stack *stack,
                       struct tm_frame_texts *texts, struct tm_text *buffer)
 {
-    const struct tm_frame **frames = export->stacks->frames.items;
+    uint32_t depth;
+    const uint32_t *frames = tm_stack_frames(export->stacks, stack, &depth);
 
     add_amount(text, &stack->amount, export->compared);
     add_number(text, stack->domain);
-    add_place(text, frames[stack->frames[stack->depth - 1]]);
+    add_place(text, export->stacks->frames.items[tm_stack_newest(export->stacks, stack)]);
     tm_text_clear(buffer);
-    for (uint32_t i = 0; i < stack->depth; i++) {
+    for (uint32_t i = 0; i < depth; i++) {
         tm_text_add(buffer, i > 0 ? ";" : "");
-        tm_frame_texts_add(texts, stack->frames[i], buffer);
+        tm_frame_texts_add(texts, frames[i], buffer);
     }
     add_cell(text, tm_text_string(buffer), buffer->length);
     text->failed = text->failed || buffer->failed;
@@ -114,7 +115,7 @@ struct tm_error *tm_export_csv(const struct tm_export *export, struct tm_sink *s
 {
     struct tm_text buffer = TM_TEXT_EMPTY;
     struct tm_frame_texts texts;
-    const struct tm_stack **order;
+    uint32_t *order;
 
     struct tm_error *error = tm_export_rank(export, &order);
     if (error)
@@ -123,7 +124,7 @@ struct tm_error *tm_export_csv(const struct tm_export *export, struct tm_sink *s
     add_head(&sink->text, export->compared);
     tm_text_add(&sink->text, ",domain,filename,lineno,name,traceback\r\n");
     for (size_t i = 0; i < export->stacks->count && !error; i++) {
-        add_stack(&sink->text, export, order[i], &texts, &buffer);
+        add_stack(&sink->text, export, &export->stacks->items[order[i]], &texts, &buffer);
         if (tm_sink_pass(sink))
             break;
         error = tm_host_check(export->host);

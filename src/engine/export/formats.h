@@ -44,7 +44,7 @@ struct tm_error *tm_export_pprof(const struct tm_host *host, const struct tm_sna
 /** "FUNCTION (FILE:LINE)", or "FILE:LINE" where the function is not known; each ';' is "\x3b". */
 void tm_export_frame_text(struct tm_text *text, const struct tm_frame *frame);
 
-/** The stacks largest first, or of a comparison those that changed most. The caller frees the array. */
-struct tm_error *tm_export_rank(const struct tm_export *export, const struct tm_stack ***result);
+/** The indices of the stacks, the largest first, or of a comparison those that changed most. The caller frees the array. */
+struct tm_error *tm_export_rank(const struct tm_export *export, uint32_t **result);
 
 #endif

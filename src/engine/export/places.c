@@ -55,11 +55,11 @@ static struct tm_error *find_places(struct summer *summer, const struct tm_frame
     return NULL;
 }
 
-static void add_stack(struct summer *summer, const struct tm_stack *stack, size_t mark)
+static void add_stack(struct summer *summer, const struct tm_stacks *stacks, const struct tm_stack *stack, size_t mark)
 {
-    tm_amount_add(&summer->spots[summer->spot_of[stack->frames[stack->depth - 1]]].own, &stack->amount);
-    for (uint32_t i = 0; i < stack->depth; i++) {
-        uint32_t at = summer->spot_of[stack->frames[i]];
+    tm_amount_add(&summer->spots[summer->spot_of[tm_stack_newest(stacks, stack)]].own, &stack->amount);
+    for (uint32_t node = stack->node; node; node = stacks->nodes[node].older) {
+        uint32_t at = summer->spot_of[stacks->nodes[node].frame];
         if (summer->seen[at] == mark)
             continue;
         summer->seen[at] = mark;
@@ -73,7 +73,7 @@ static struct tm_error *sum(struct summer *summer, const struct tm_host *host, c
         struct tm_error *error = i % 1024 == 0 ? tm_host_check(host) : NULL;
         if (error)
             return error;
-        add_stack(summer, stacks->items[i], i + 1);
+        add_stack(summer, stacks, &stacks->items[i], i + 1);
     }
     return NULL;
 }

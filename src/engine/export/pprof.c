@@ -242,8 +242,8 @@ static void put_values(struct writer *writer, struct tm_text *sample, const stru
 {
     tm_text_clear(&writer->inner);
     if (writer->has_churn) {
-        put_value(&writer->inner, group->churn.allocations, negative);
-        put_value(&writer->inner, group->churn.allocated, negative);
+        put_value(&writer->inner, group->churn ? group->churn->allocations : 0, negative);
+        put_value(&writer->inner, group->churn ? group->churn->allocated : 0, negative);
     }
     put_value(&writer->inner, group->count, negative);
     put_value(&writer->inner, group->size, negative);
@@ -257,9 +257,9 @@ static struct tm_error *put_sample(struct writer *writer, const struct tm_group 
     char domain[16];
 
     tm_text_clear(locations);
-    for (uint32_t i = traceback->count; i-- > 0;) {
+    for (; traceback; traceback = traceback->older) {
         uint64_t id;
-        struct tm_error *error = put_location(writer, &traceback->frames[i], &id);
+        struct tm_error *error = put_location(writer, traceback->newest, &id);
         if (error)
             return error;
         put_varint(locations, id);

@@ -30,15 +30,17 @@ static struct tm_error *write_samples(const struct tm_export *export, const stru
 {
     tm_json_begin_array(json, "samples");
     for (size_t i = 0; i < export->stacks->count; i++) {
-        const struct tm_stack *stack = export->stacks->items[i];
+        const struct tm_stack *stack = &export->stacks->items[i];
+        uint32_t depth;
         struct tm_error *error = tm_host_check(export->host);
         if (error)
             return error;
         if (weight_of(stack, profile) == 0)
             continue;
+        const uint32_t *frames = tm_stack_frames(export->stacks, stack, &depth);
         tm_json_begin_array(json, NULL);
-        for (uint32_t j = 0; j < stack->depth; j++)
-            tm_json_number(json, NULL, stack->frames[j]);
+        for (uint32_t j = 0; j < depth; j++)
+            tm_json_number(json, NULL, frames[j]);
         tm_json_end_array(json);
         if (tm_sink_pass(sink))
             return NULL;
@@ -54,7 +56,7 @@ static uint64_t write_weights(const struct tm_export *export, const struct profi
 
     tm_json_begin_array(json, "weights");
     for (size_t i = 0; i < export->stacks->count; i++) {
-        uint64_t weight = weight_of(export->stacks->items[i], profile);
+        uint64_t weight = weight_of(&export->stacks->items[i], profile);
         if (weight == 0)
             continue;
         total += weight;

@@ -1,5 +1,5 @@
 /**
- * Stacks: the tracebacks of a snapshot, or of two that are compared, as rows of small numbers in one order. Equal ones of
+ * Stacks: the tracebacks of a snapshot, or of two that are compared, as paths of small numbers in one order. Equal ones of
  * one domain are one stack. Knows no format of an export.
  *
  * A frame has the same number wherever its file, line and function are the same. Numbers are given in the order of the
@@ -34,26 +34,39 @@ struct tm_frames {
 struct tm_error *tm_frames_number(struct tm_frames *frames, const struct tm_frame *frame, uint32_t *result);
 void tm_frames_deinit(struct tm_frames *frames);
 
+/** A path: its newest frame, and the path of its older ones. Those that begin alike share these. */
+struct tm_stack_node {
+    uint32_t older; // node 0 has no frame: the root of all
+    uint32_t frame;
+};
+
 struct tm_stack {
-    const uint32_t *frames; // oldest first
-    uint32_t depth;
+    uint32_t node;
     uint32_t domain;
     struct tm_amount amount;
 };
 
 struct tm_stacks {
     struct tm_frames frames;
-    struct tm_arena arena;   // of the stacks and their frames
-    struct tm_stack **items; // in the order of their frames' numbers: stacks with the same oldest frames are together
+    struct tm_stack_node *nodes; // a node comes after its older one, and before those that are greater than both
+    size_t node_count;
+    uint32_t *path;         // room for the longest one
+    uint32_t depth;         // of it
+    struct tm_stack *items; // in the order of their nodes: stacks with the same oldest frames are together
     size_t count;
     struct tm_amount total;
 };
 
-/** `old` may be NULL. The snapshots' pool must outlive the result. */
-struct tm_error *tm_stacks_init(struct tm_stacks *stacks, const struct tm_host *host, const struct tm_snapshot *now,
-                                const struct tm_snapshot *old);
+/**
+ * `old` may be NULL. The groups of both snapshots are freed on the way, so that they and the stacks are never in memory
+ * together. The snapshots' pool must outlive the result.
+ */
+struct tm_error *tm_stacks_init(struct tm_stacks *stacks, const struct tm_host *host, struct tm_snapshot *now,
+                                struct tm_snapshot *old);
 void tm_stacks_deinit(struct tm_stacks *stacks);
-/** Whether both have the same frames. */
-bool tm_stacks_same_frames(const struct tm_stack *a, const struct tm_stack *b);
+/** The numbers of its frames, oldest first: *depth of them, valid until the next call. */
+const uint32_t *tm_stack_frames(const struct tm_stacks *stacks, const struct tm_stack *stack, uint32_t *depth);
+/** That of the newest frame. */
+uint32_t tm_stack_newest(const struct tm_stacks *stacks, const struct tm_stack *stack);
 
 #endif

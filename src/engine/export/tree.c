@@ -99,22 +99,26 @@ static void close_node(struct walk *walk)
     parent->whole_stacks += node.whole_stacks;
 }
 
-static struct tm_error *follow(struct walk *walk, const struct tm_stack *before, const struct tm_stack *stack)
+// The path is that of the stack before; `differs`: not only in its domain.
+static struct tm_error *follow(struct walk *walk, const struct tm_stacks *stacks, const struct tm_stack *stack,
+                               bool differs)
 {
     size_t common = 0;
+    uint32_t depth;
+    const uint32_t *frames = tm_stack_frames(stacks, stack, &depth);
 
-    while (before && common < before->depth && common < stack->depth && before->frames[common] == stack->frames[common])
+    while (common < walk->depth && common < depth && walk->path[common].frame == frames[common])
         common++;
     while (walk->depth > common)
         close_node(walk);
-    while (walk->depth < stack->depth) {
-        struct tm_error *error = open_node(walk, stack->frames[walk->depth]);
+    while (walk->depth < depth) {
+        struct tm_error *error = open_node(walk, frames[walk->depth]);
         if (error)
             return error;
     }
     struct open_node *newest = &walk->path[walk->depth - 1];
     tm_amount_add(&newest->amount, &stack->amount);
-    if (!before || before->depth != stack->depth || common < stack->depth) { // else they differ in their domains
+    if (differs) {
         newest->stacks++;
         newest->whole_stacks++;
     }
@@ -129,7 +133,8 @@ static struct tm_error *pass(struct walk *walk, const struct tm_stacks *stacks)
     for (size_t i = 0; i < stacks->count && !error; i++) {
         error = i % 1024 == 0 ? tm_host_check(walk->host) : NULL;
         if (!error)
-            error = follow(walk, i > 0 ? stacks->items[i - 1] : NULL, stacks->items[i]);
+            error =
+                follow(walk, stacks, &stacks->items[i], i == 0 || stacks->items[i - 1].node != stacks->items[i].node);
     }
     while (walk->depth > 0)
         close_node(walk);

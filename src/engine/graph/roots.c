@@ -18,13 +18,8 @@ enum {
     RED_ZONE = 128, // bytes below the stack pointer that a function may use
     MOST_CHUNKS = 1 << 16,
     CHUNK_HEAD = 16, // of glibc's
-    CHUNK_PREVIOUS = 0,
-    CHUNK_SIZE = 8,
-    CHUNK_TOP = 16, // words in use, of all chunks but the newest
-    CHUNK_DATA = 24,
     LONGEST_NAME = 256,
 };
-#define MOST_CHUNK_SIZE (UINT64_C(1) << 32)
 
 enum { LEFT_OUT = 255 };
 
@@ -74,34 +69,18 @@ static struct tm_error *add_data_and_pools(struct search *search)
     return error;
 }
 
-// The chunks in which a thread has its frames: up to the top they are in use.
+static struct tm_error *add_chunk(void *context, uint64_t start, uint64_t top, uint64_t end)
+{
+    struct search *search = context;
+    search->chunks++;
+    struct tm_error *error = add_special(search, start, top, TM_ROOT_FRAME);
+    return error ? error : add_special(search, top, end, LEFT_OUT);
+}
+
 static struct tm_error *add_chunks(void *context, const struct tm_python_thread *thread)
 {
     struct search *search = context;
-    struct tm_objects *objects = search->graph->objects;
-    const struct tm_cpython *cpython = objects->cpython;
-    uint64_t chunk, top, size, previous;
-    if (!cpython->thread_stack_chunk ||
-        !tm_objects_word(objects, thread->state + cpython->thread_stack_chunk, &chunk) ||
-        !tm_objects_word(objects, thread->state + cpython->thread_stack_top, &top))
-        return NULL;
-    for (bool newest = true; chunk && search->chunks < MOST_CHUNKS; newest = false, search->chunks++) {
-        if (!tm_objects_word(objects, chunk + CHUNK_SIZE, &size) || size > MOST_CHUNK_SIZE ||
-            !tm_objects_word(objects, chunk + CHUNK_PREVIOUS, &previous))
-            break;
-        if (!newest && (!tm_objects_word(objects, chunk + CHUNK_TOP, &top) || top > size / 8))
-            break;
-        uint64_t end = newest ? top : chunk + CHUNK_DATA + 8 * top;
-        if (end < chunk || end > chunk + size)
-            break;
-        struct tm_error *error = add_special(search, chunk + CHUNK_DATA, end, TM_ROOT_FRAME);
-        if (!error)
-            error = add_special(search, end, chunk + size, LEFT_OUT);
-        if (error)
-            return error;
-        chunk = previous;
-    }
-    return NULL;
+    return tm_stack_chunks_visit(search->graph->objects, thread, MOST_CHUNKS - search->chunks, add_chunk, search);
 }
 
 static struct tm_error *ignore_frame(void *context, const struct tm_python_frame *frame)
@@ -169,15 +148,16 @@ static struct tm_error *add_free(void *context, uint64_t start, uint64_t end)
 
 struct tm_error *tm_roots_find_free(struct tm_graph *graph)
 {
-    const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
-    const uint32_t unwanted = TM_REGION_FILE | TM_REGION_ABSENT;
+    const struct tm_objects *objects = graph->objects;
+    struct tm_glibc glibc = {0};
     struct tm_region *regions;
     size_t count;
-    struct tm_error *error = tm_target_regions(graph->objects->target, &regions, &count);
-    for (size_t i = 0; !error && i < count; i++)
-        if ((regions[i].flags & (wanted | unwanted)) == wanted)
-            error = tm_glibc_visit_free(graph->objects->heap, graph->objects->host, regions[i].start, regions[i].end,
-                                        add_free, graph);
+    struct tm_error *error = tm_target_regions(objects->target, &regions, &count);
+    if (!error)
+        error = tm_glibc_find(&glibc, objects->heap, objects->host, regions, count, objects->data, objects->data_count);
+    if (!error)
+        error = tm_glibc_visit_free(&glibc, add_free, graph);
+    tm_glibc_deinit(&glibc);
     free(regions);
     return error;
 }

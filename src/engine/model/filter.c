@@ -106,11 +106,10 @@ static struct tm_error *match_frame(struct tm_matcher *matcher, const struct tm_
 static struct tm_error *match_frames(struct tm_matcher *matcher, const struct tm_traceback *traceback, bool *result)
 {
     const struct tm_filter *filter = matcher->filter;
-    uint32_t first = filter->all_frames ? 0 : traceback->count - 1;
 
     *result = false;
-    for (uint32_t i = first; i < traceback->count && !*result; i++) {
-        struct tm_error *error = match_frame(matcher, &traceback->frames[i], result);
+    for (; traceback && !*result; traceback = filter->all_frames ? traceback->older : NULL) {
+        struct tm_error *error = match_frame(matcher, traceback->newest, result);
         if (error)
             return error;
     }

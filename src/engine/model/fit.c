@@ -49,8 +49,8 @@ static struct tm_error *fit_groups(struct fitting *fitting, const struct tm_host
             frames = 0;
             error = tm_host_check(host);
         }
-        for (uint32_t j = traceback->count; j > 0 && !error; j--)
-            error = fit_frame(fitting, &traceback->frames[j - 1], j == traceback->count);
+        for (const struct tm_traceback *rest = traceback; rest && !error; rest = rest->older)
+            error = fit_frame(fitting, rest->newest, rest == traceback);
         if (error)
             return error;
     }

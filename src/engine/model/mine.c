@@ -76,28 +76,27 @@ void tm_cutter_deinit(struct tm_cutter *cutter)
 struct tm_error *tm_cutter_cut(struct tm_cutter *cutter, const struct tm_traceback *traceback,
                                const struct tm_traceback **result)
 {
-    uint32_t kept = traceback->count;
+    const struct tm_traceback *kept = traceback;
 
     *result = NULL;
-    for (; kept > 0; kept--) {
+    for (; kept; kept = kept->older) {
         bool own;
-        struct tm_error *error = tm_sieve_names(&cutter->sieve, &traceback->frames[kept - 1], &own);
+        struct tm_error *error = tm_sieve_names(&cutter->sieve, kept->newest, &own);
         if (error)
             return error;
         if (own)
             break;
     }
-    if (kept == 0)
+    if (!kept)
         return NULL;
-    if (kept == traceback->count) {
+    if (kept == traceback) {
         *result = traceback;
         return NULL;
     }
     uint32_t total = traceback->total_frames;
     if (total != TM_TOTAL_UNKNOWN)
-        total -= traceback->count - kept;
-    return traceback->older_missing ? tm_pool_newest_frames(cutter->pool, traceback->frames, kept, total, result)
-                                    : tm_pool_traceback(cutter->pool, traceback->frames, kept, total, result);
+        total -= traceback->count - kept->count;
+    return tm_pool_newest(cutter->pool, kept->older, kept->newest, total, traceback->older_missing, result);
 }
 
 // CPython 3.8 does not count the frames that it leaves out. There a traceback with as many frames as it may have is

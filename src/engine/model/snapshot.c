@@ -18,7 +18,16 @@ void tm_churn_add(struct tm_churn *churn, const struct tm_churn *more)
 void tm_snapshot_deinit(struct tm_snapshot *snapshot)
 {
     free(snapshot->groups);
+    tm_arena_deinit(&snapshot->arena);
     *snapshot = (struct tm_snapshot){0};
+}
+
+const struct tm_churn *tm_snapshot_churn(struct tm_snapshot *snapshot, const struct tm_churn *churn)
+{
+    struct tm_churn *copy = tm_arena_allocate(&snapshot->arena, sizeof(*copy));
+    if (copy)
+        *copy = *churn;
+    return copy;
 }
 
 struct tm_error *tm_snapshot_add(struct tm_snapshot *snapshot, const struct tm_group *group)

@@ -81,6 +81,12 @@ struct tm_error *tm_source_save(struct tm_source *source, const struct tm_host *
     return source->ops->save(source, host, save, result);
 }
 
+struct tm_error *tm_source_memory(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
+                                  void *context)
+{
+    return source->ops->memory ? source->ops->memory(source, host, visit, context) : NULL;
+}
+
 uint64_t tm_source_started(const struct tm_source *source)
 {
     return source->ops->started(source);

@@ -194,6 +194,15 @@ struct tm_saved {
 struct tm_error *tm_source_save(struct tm_source *source, const struct tm_host *host, const struct tm_save *save,
                                 struct tm_saved *result);
 
+/** What a source knows of memory beside blocks. */
+enum tm_memory_kind {
+    TM_MEMORY_TRACER, // the tracer has it for itself
+    TM_MEMORY_ARENA,  // CPython's object allocator has it, or its frames
+};
+typedef struct tm_error *(*tm_memory_visitor)(void *context, enum tm_memory_kind kind, uint64_t start, uint64_t end);
+/** Visit all such memory, in no order: nothing, where a source does not know it. */
+struct tm_error *tm_source_memory(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
+                                  void *context);
 /** When tracing began, for "not traced, tracing began at …": nanoseconds since 1970, 0 if unknown. */
 uint64_t tm_source_started(const struct tm_source *source);
 /** PY_VERSION_HEX of the target's interpreter, or of the oldest that it may be; 0: not known. */

@@ -21,6 +21,8 @@ struct tm_source_ops {
                                tm_trace_visitor visit, void *context, struct tm_traces *result);
     struct tm_error *(*save)(struct tm_source *source, const struct tm_host *host, const struct tm_save *save,
                              struct tm_saved *result); // NULL: its memory is not known
+    struct tm_error *(*memory)(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
+                               void *context); // NULL: not known
     uint64_t (*started)(const struct tm_source *source);
     uint32_t (*python)(const struct tm_source *source, bool *free_threaded); // NULL: not known
 };

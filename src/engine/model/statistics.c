@@ -45,20 +45,24 @@ const char *tm_order_name(enum tm_order order)
 // ---------------------------------------------------------------------------------------------------------------
 // Places
 
-const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count)
+const struct tm_frame *tm_place_newest(const struct tm_place *place)
 {
-    *count = place->traceback ? place->traceback->count : 1;
-    return place->traceback ? place->traceback->frames : &place->frame;
+    return place->traceback ? place->traceback->newest : &place->frame;
+}
+
+static uint64_t hash_frame(uint64_t hash, const struct tm_frame *frame)
+{
+    return tm_hash_number(hash ^ (uint64_t)(uintptr_t)frame->file_name ^ (uint64_t)frame->line << 40);
 }
 
 uint64_t tm_place_hash(const struct tm_place *place)
 {
-    uint32_t count;
-    const struct tm_frame *frames = tm_place_frames(place, &count);
-    uint64_t hash = count;
+    uint64_t hash = 1;
 
-    for (uint32_t i = 0; i < count; i++)
-        hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)frames[i].file_name ^ (uint64_t)frames[i].line << 40);
+    if (!place->traceback)
+        hash = hash_frame(hash, &place->frame);
+    for (const struct tm_traceback *rest = place->traceback; rest; rest = rest->older)
+        hash = hash_frame(hash, rest->newest);
     if (place->by_function)
         hash = tm_hash_number(hash ^ (uint64_t)(uintptr_t)place->frame.function);
     if (place->type)
@@ -69,39 +73,27 @@ uint64_t tm_place_hash(const struct tm_place *place)
 // As Traceback.__eq__: by the frames, whatever the totals are.
 bool tm_places_equal(const struct tm_place *a, const struct tm_place *b)
 {
-    uint32_t a_count, b_count;
-    const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
-    const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
-
-    if (a_count != b_count || a->type != b->type)
+    if (a->type != b->type || !a->traceback != !b->traceback)
         return false;
-    for (uint32_t i = 0; a_frames != b_frames && i < a_count; i++)
-        if (a_frames[i].file_name != b_frames[i].file_name || a_frames[i].line != b_frames[i].line)
-            return false;
-    return !a->by_function || a->frame.function == b->frame.function;
+    if (a->traceback)
+        return tm_tracebacks_equal(a->traceback, b->traceback);
+    return a->frame.file_name == b->frame.file_name && a->frame.line == b->frame.line &&
+           (!a->by_function || a->frame.function == b->frame.function);
 }
 
 bool tm_places_same_functions(const struct tm_place *a, const struct tm_place *b)
 {
-    uint32_t a_count, b_count;
-    const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
-    const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
-
-    for (uint32_t i = 0; a_frames != b_frames && i < a_count && i < b_count; i++)
-        if (a_frames[i].function != b_frames[i].function)
-            return false;
-    return true;
+    if (a->traceback && b->traceback)
+        return tm_tracebacks_same_functions(a->traceback, b->traceback);
+    return a->frame.function == b->frame.function;
 }
 
 int tm_places_compare(const struct tm_place *a, const struct tm_place *b)
 {
-    uint32_t a_count, b_count;
-    const struct tm_frame *a_frames = tm_place_frames(a, &a_count);
-    const struct tm_frame *b_frames = tm_place_frames(b, &b_count);
-
     int order = tm_names_compare(a->type, b->type);
     if (order == 0)
-        order = tm_frames_compare(a_frames, a_count, b_frames, b_count);
+        order = a->traceback && b->traceback ? tm_tracebacks_compare(a->traceback, b->traceback)
+                                             : tm_frames_compare(tm_place_newest(a), tm_place_newest(b));
     return order == 0 && a->by_function ? tm_names_compare(a->frame.function, b->frame.function) : order;
 }
 
@@ -120,12 +112,7 @@ static struct tm_set_entry *find_entry(const struct tm_set *set, const struct tm
 
 static bool lacks_record(const struct tm_place *place)
 {
-    uint32_t count;
-    const struct tm_frame *frames = tm_place_frames(place, &count);
-    for (uint32_t i = 0; i < count; i++)
-        if (frames[i].not_recorded)
-            return true;
-    return false;
+    return place->traceback ? place->traceback->lacks_record : place->frame.not_recorded;
 }
 
 static void add_lack(struct tm_lack *lack, const struct tm_group *group)
@@ -158,7 +145,8 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
     }
     statistic->size = tm_add_saturating(statistic->size, group->size);
     statistic->count = tm_add_saturating(statistic->count, group->count);
-    tm_churn_add(&statistic->churn, &group->churn);
+    if (group->churn)
+        tm_churn_add(&statistic->churn, group->churn);
     if (lacks_record(place))
         add_lack(&statistic->not_recorded, group);
     if (place->traceback && group->shortened)
@@ -188,7 +176,7 @@ struct tm_place tm_place_of(const struct tm_traceback *traceback, const struct t
     if (key == TM_KEY_TYPE)
         return type_place(type);
     if (tm_key_place(key) != TM_KEY_TRACEBACK)
-        place = frame_place(&traceback->frames[traceback->count - 1], tm_key_place(key));
+        place = frame_place(traceback->newest, tm_key_place(key));
     place.type = tm_key_has_type(key) ? type : NULL;
     return place;
 }
@@ -197,12 +185,13 @@ struct tm_place tm_place_of(const struct tm_traceback *traceback, const struct t
 static void add_total(struct tm_statistics *statistics, const struct tm_group *group, enum tm_key key, bool cumulative)
 {
     const struct tm_traceback *traceback = group->traceback;
-    const struct tm_place newest = {.frame = traceback->frames[traceback->count - 1]}, all = {.traceback = traceback};
+    const struct tm_place newest = {.frame = *traceback->newest}, all = {.traceback = traceback};
     bool whole = cumulative || tm_key_place(key) == TM_KEY_TRACEBACK;
 
     statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
     statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
-    tm_churn_add(&statistics->total_churn, &group->churn);
+    if (group->churn)
+        tm_churn_add(&statistics->total_churn, group->churn);
     if (lacks_record(whole ? &all : &newest))
         add_lack(&statistics->not_recorded, group);
     if (whole && group->shortened)
@@ -224,9 +213,9 @@ static struct tm_error *add_group(struct tm_statistics *statistics, const struct
         struct tm_place place = {.traceback = traceback, .type = type};
         return add(statistics, &place, group);
     }
-    // Cumulative: each frame counts, a recursive one each time. Else only the most recent frame, which is the last.
-    for (uint32_t i = cumulative ? 0 : traceback->count - 1; i < traceback->count; i++) {
-        struct tm_place place = frame_place(&traceback->frames[i], key);
+    // Cumulative: each frame counts, a recursive one each time. Else only the most recent frame.
+    for (; traceback; traceback = cumulative ? traceback->older : NULL) {
+        struct tm_place place = frame_place(traceback->newest, key);
         place.type = type;
         struct tm_error *error = add(statistics, &place, group);
         if (error)

@@ -46,7 +46,8 @@ static inline bool tm_place_is_type(const struct tm_place *place)
 }
 /** The place that a block with this traceback and type counts for, if it is not cumulative. */
 struct tm_place tm_place_of(const struct tm_traceback *traceback, const struct tm_name *type, enum tm_key key);
-const struct tm_frame *tm_place_frames(const struct tm_place *place, uint32_t *count);
+/** The most recent frame of a traceback, or the only one. */
+const struct tm_frame *tm_place_newest(const struct tm_place *place);
 uint64_t tm_place_hash(const struct tm_place *place);
 /** Of two equal places: whether the functions of their frames are the same too. */
 bool tm_places_same_functions(const struct tm_place *a, const struct tm_place *b);

@@ -2,16 +2,13 @@
 
 #include "engine/objects/objects.h"
 
-#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/grow.h"
 #include "engine/base/number.h"
 #include "engine/target/backing.h"
-
-enum { MOST_SEGMENTS = 64, PAGE = 4096 };
+#include "engine/target/module_data.h"
 
 bool tm_objects_word(struct tm_objects *objects, uint64_t address, uint64_t *result)
 {
@@ -45,11 +42,6 @@ bool tm_objects_is_count(const struct tm_objects *objects, uint64_t count)
 // ---------------------------------------------------------------------------------------------------------------
 // Data of modules
 
-static int compare_ranges(const void *a, const void *b)
-{
-    return tm_compare_numbers(((const struct tm_range *)a)->start, ((const struct tm_range *)b)->start);
-}
-
 bool tm_objects_in_data(const struct tm_objects *objects, uint64_t address)
 {
     size_t low = 0, high = objects->data_count;
@@ -63,64 +55,6 @@ bool tm_objects_in_data(const struct tm_objects *objects, uint64_t address)
             low = middle + 1;
     }
     return low < objects->data_count && objects->data[low].start <= address;
-}
-
-// The writable segments of the ELF file whose beginning is mapped at `start`. What cannot be read is left out.
-static struct tm_error *add_module(struct tm_objects *objects, uint64_t start, size_t *capacity)
-{
-    Elf64_Ehdr header;
-    Elf64_Phdr segments[MOST_SEGMENTS];
-    uint64_t bias = 0;
-    bool has_bias = false;
-
-    if (!tm_objects_read(objects, start, &header, sizeof(header)) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-        header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_phentsize != sizeof(segments[0]) ||
-        header.e_phnum > MOST_SEGMENTS ||
-        !tm_objects_read(objects, start + header.e_phoff, segments, header.e_phnum * sizeof(segments[0])))
-        return tm_heap_cache_error(objects->heap);
-    for (unsigned i = 0; i < header.e_phnum; i++) {
-        const Elf64_Phdr *segment = &segments[i];
-        if (segment->p_type != PT_LOAD)
-            continue;
-        if (!has_bias)
-            bias = start - (segment->p_vaddr & ~(uint64_t)(PAGE - 1));
-        has_bias = true;
-        uint64_t begin = bias + segment->p_vaddr, end = begin + segment->p_memsz;
-        if (!(segment->p_flags & PF_W) || end <= begin)
-            continue;
-        if (!TM_GROW(&objects->data, objects->data_count + 1, capacity))
-            return tm_error_no_memory();
-        objects->data[objects->data_count++] = (struct tm_range){begin, end};
-    }
-    return NULL;
-}
-
-static struct tm_error *find_data(struct tm_objects *objects)
-{
-    struct tm_module *modules;
-    size_t count, capacity = 0, kept = 0;
-
-    struct tm_error *error = tm_target_modules(objects->target, &modules, &count);
-    for (size_t i = 0; !error && i < count; i++) {
-        if (modules[i].offset == 0 && (i == 0 || strcmp(modules[i].path, modules[i - 1].path) != 0))
-            error = add_module(objects, modules[i].start, &capacity);
-        if (!error && i % 256 == 0)
-            error = tm_host_check(objects->host);
-    }
-    free(modules);
-    if (error || objects->data_count == 0)
-        return error;
-    qsort(objects->data, objects->data_count, sizeof(*objects->data), compare_ranges);
-    for (size_t i = 0; i < objects->data_count; i++) { // joins those that overlap: the search needs it
-        if (kept > 0 && objects->data[i].start <= objects->data[kept - 1].end) {
-            if (objects->data[i].end > objects->data[kept - 1].end)
-                objects->data[kept - 1].end = objects->data[i].end;
-        } else {
-            objects->data[kept++] = objects->data[i];
-        }
-    }
-    objects->data_count = kept;
-    return NULL;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -183,7 +117,7 @@ struct tm_error *tm_objects_init(struct tm_objects *objects, struct tm_target *t
     if (!error)
         error = choose(objects);
     if (!error)
-        error = find_data(objects);
+        error = tm_module_data_find(target, host, objects->heap, &objects->data, &objects->data_count);
     if (error)
         tm_objects_deinit(objects);
     return error;

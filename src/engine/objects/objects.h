@@ -13,15 +13,10 @@
 #include "engine/model/source.h"
 #include "engine/objects/cpython.h"
 #include "engine/target/heap_cache.h"
+#include "engine/target/range.h"
 
 struct tm_nodes;
 struct tm_type;
-
-/** A range [start, end) of addresses. */
-struct tm_range {
-    uint64_t start;
-    uint64_t end;
-};
 
 struct tm_objects {
     struct tm_target *target;

@@ -20,7 +20,13 @@ enum {
     OWNER_GENERATOR = 1,
     OWNER_C_STACK = 3, // a frame of the interpreter's own
     LONGEST_NAME = 1024,
+    // _PyStackChunk
+    CHUNK_PREVIOUS = 0,
+    CHUNK_SIZE = 8,
+    CHUNK_TOP = 16, // words in use, of all chunks but the newest
+    CHUNK_DATA = 24,
 };
+#define MOST_CHUNK_SIZE (UINT64_C(1) << 32)
 static const char cookie[8] = "xdebugpy"; // from 3.13 on _PyRuntime begins with it
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -277,4 +283,29 @@ struct tm_error *tm_stacks_visit(struct tm_objects *objects, const struct tm_sta
         }
     }
     return NULL;
+}
+
+struct tm_error *tm_stack_chunks_visit(struct tm_objects *objects, const struct tm_python_thread *thread, size_t most,
+                                       tm_stack_chunk_visitor visit, void *context)
+{
+    const struct tm_cpython *cpython = objects->cpython;
+    uint64_t chunk, top, size, previous;
+    struct tm_error *error = NULL;
+    if (!cpython->thread_stack_chunk ||
+        !tm_objects_word(objects, thread->state + cpython->thread_stack_chunk, &chunk) ||
+        !tm_objects_word(objects, thread->state + cpython->thread_stack_top, &top))
+        return NULL;
+    for (size_t i = 0; !error && chunk && i < most; i++) {
+        if (!tm_objects_word(objects, chunk + CHUNK_SIZE, &size) || size > MOST_CHUNK_SIZE ||
+            !tm_objects_word(objects, chunk + CHUNK_PREVIOUS, &previous))
+            break;
+        if (i > 0 && (!tm_objects_word(objects, chunk + CHUNK_TOP, &top) || top > size / 8))
+            break;
+        uint64_t end = i == 0 ? top : chunk + CHUNK_DATA + 8 * top;
+        if (end < chunk || end > chunk + size)
+            break;
+        error = visit(context, chunk + CHUNK_DATA, end, chunk + size);
+        chunk = previous;
+    }
+    return error;
 }

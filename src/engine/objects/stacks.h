@@ -39,6 +39,12 @@ struct tm_stack_visitor {
  */
 struct tm_error *tm_stacks_visit(struct tm_objects *objects, const struct tm_stack_visitor *visitor, bool *incomplete);
 
+/** Called for a chunk of memory [start, end) in which a thread has its frames; up to `top` they are in use. */
+typedef struct tm_error *(*tm_stack_chunk_visitor)(void *context, uint64_t start, uint64_t top, uint64_t end);
+/** Visit the chunks of a thread, the newest first; there are none up to 3.10. At most `most` are visited. */
+struct tm_error *tm_stack_chunks_visit(struct tm_objects *objects, const struct tm_python_thread *thread, size_t most,
+                                       tm_stack_chunk_visitor visit, void *context);
+
 /** The name of variable `index` of the frames of a code object. */
 bool tm_local_name(struct tm_objects *objects, uint64_t code, uint32_t index, char *name, size_t capacity);
 /** The name of a frame's variable and the address of its value, through its cell. False: it has no value. */

@@ -141,8 +141,8 @@ static struct tm_error *put_frames(struct tm_dump *dump, const struct tm_traceba
     }
     struct tm_error *error = NULL;
     tm_pickle_opcode(&dump->pickler, TM_PICKLE_MARK);
-    for (uint32_t i = traceback->count; i-- > 0 && !error;)
-        error = put_frame(dump, &traceback->frames[i]);
+    for (const struct tm_traceback *rest = traceback; rest && !error; rest = rest->older)
+        error = put_frame(dump, rest->newest);
     if (error)
         return error;
     tm_pickle_opcode(&dump->pickler, TM_PICKLE_TUPLE);

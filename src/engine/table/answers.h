@@ -19,6 +19,8 @@ struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host 
 
 struct tm_error *tm_table_save(struct tm_source *source, const struct tm_host *host, const struct tm_save *save,
                                struct tm_saved *result);
+struct tm_error *tm_table_memory(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
+                                 void *context);
 
 /** The table behind a source of tm_table_open(). */
 static inline struct tm_table *tm_table_of(struct tm_source *source)

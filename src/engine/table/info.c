@@ -5,6 +5,7 @@
 #include "engine/table/answers.h"
 #include "engine/table/census.h"
 #include "engine/table/sites.h"
+#include "engine/table/units.h"
 #include "layout/bounds.h"
 
 // Copies text of the target. A version is printable ASCII only; anything else becomes "?".
@@ -103,7 +104,7 @@ struct tm_error *tm_table_own_bytes(struct tm_table *table, const struct tm_host
         map_bytes = table->census->map_bytes;
     else if (!error)
         error = tm_map_grid_bytes(&table->map, host, &map_bytes);
-    bytes = tm_add_saturating(bytes, map_bytes + table->map.leaf_count * TM_LEAF_UNITS * sizeof(struct tm_unit));
+    bytes = tm_add_saturating(bytes, map_bytes + table->map.leaf_count * 2 * TM_UNITS_SIZE);
     *result = bytes < mapped ? bytes : mapped;
     return error;
 }

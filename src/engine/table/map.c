@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "engine/base/number.h"
+#include "engine/table/units.h"
 #include "engine/target/target.h"
 #include "layout/hash.h"
 
 // What one search may read before it gives up: far more than a valid table needs.
 #define READ_LIMIT (UINT64_C(64) << 20)
 #define UNITS_FIRST 4u
-#define UNITS_MOST 1024u
 
 // ---------------------------------------------------------------------------------------------------------------
 // Words
@@ -67,8 +67,7 @@ const char *tm_leaf_check(uint64_t id, const struct tm_leaf *leaf, unsigned unit
         return "it changed after it was written";
     if (leaf->start % range || leaf->start >> TM_ADDRESS_BITS)
         return "no leaf can start there";
-    if (leaf->units == 0 || leaf->units % sizeof(struct tm_unit) ||
-        leaf->units > UINT64_MAX - TM_LEAF_UNITS * sizeof(struct tm_unit))
+    if (leaf->units == 0 || leaf->units % sizeof(struct tm_unit) || leaf->units > UINT64_MAX - 2 * TM_UNITS_SIZE)
         return "no units can be there";
     return NULL;
 }
@@ -102,7 +101,7 @@ static void drop(struct tm_map *map, const struct tm_records *leaves,
 
 static bool overlap(const struct tm_map_leaf *before, const struct tm_map_leaf *leaf)
 {
-    return leaf->units - before->units < TM_LEAF_UNITS * sizeof(struct tm_unit);
+    return leaf->units - before->units < 2 * TM_UNITS_SIZE;
 }
 
 static bool same_range(const struct tm_map_leaf *before, const struct tm_map_leaf *leaf)
@@ -152,16 +151,16 @@ void tm_map_deinit(struct tm_map *map)
 
 struct tm_error *tm_map_grid_bytes(const struct tm_map *map, const struct tm_host *host, uint64_t *result)
 {
-    struct tm_unit units[UNITS_MOST];
+    struct tm_unit units[TM_UNITS_MOST];
     *result = 0;
     for (size_t i = 0; i < map->leaf_count; i++) {
         struct tm_error *error = tm_host_check(host);
         if (error)
             return error;
-        for (uint32_t first = 0; first < TM_LEAF_UNITS; first += UNITS_MOST) {
-            if (!tm_target_try_read(map->target, map->leaves[i].units + first * sizeof(units[0]), units, sizeof(units)))
+        for (uint32_t first = 0; first < TM_LEAF_UNITS; first += TM_UNITS_MOST) {
+            if (!tm_units_read(map, &map->leaves[i], first, TM_UNITS_MOST, units))
                 continue;
-            for (uint32_t j = 0; j < UNITS_MOST; j++) {
+            for (uint32_t j = 0; j < TM_UNITS_MOST; j++) {
                 struct tm_grid grid;
                 uint64_t unit = map->leaves[i].number * TM_LEAF_UNITS + first + j;
                 if (units[j].grid && tm_grid_decode(map->unit_shift, unit, units[j].grid, &grid))
@@ -191,13 +190,18 @@ static void note_corrupt(struct search *search, uint64_t address)
     tm_damage_add(search->damage, &flaw, 1);
 }
 
+static void note_unreadable(struct search *search, uint64_t address, uint64_t length, uint64_t records)
+{
+    struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = address, .bytes = length};
+    tm_damage_add(search->damage, &flaw, records);
+}
+
 static bool read(struct search *search, uint64_t address, void *buffer, uint64_t length, uint64_t records)
 {
     search->left -= search->left < length ? search->left : length;
     if (tm_target_try_read(search->map->target, address, buffer, length))
         return true;
-    struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE, .address = address, .bytes = length};
-    tm_damage_add(search->damage, &flaw, records);
+    note_unreadable(search, address, length, records);
     return false;
 }
 
@@ -313,25 +317,35 @@ static struct tm_error *search_unit(struct search *search, uint64_t unit, const 
     return words->list ? search_list(search, unit, words->list) : NULL;
 }
 
+static bool read_units(struct search *search, const struct tm_map_leaf *leaf, uint32_t first, uint32_t count,
+                       struct tm_unit *units)
+{
+    uint64_t length = 2 * count * sizeof(*units);
+    search->left -= search->left < length ? search->left : length;
+    if (tm_units_read(search->map, leaf, first, count, units))
+        return true;
+    note_unreadable(search, leaf->units + first * sizeof(*units), length / 2, count);
+    return false;
+}
+
 // The last unit of one leaf with a start, from `last` back to `lowest`, both counted in the leaf.
 static struct tm_error *search_leaf(struct search *search, const struct tm_map_leaf *leaf, uint32_t last,
                                     uint32_t lowest)
 {
-    struct tm_unit units[UNITS_MOST];
+    struct tm_unit units[TM_UNITS_MOST];
     uint32_t window = UNITS_FIRST;
     for (uint32_t end = last + 1, first; end > lowest && search->left && !search->found; end = first) {
         struct tm_error *error = tm_host_check(search->host);
         if (error)
             return error;
         first = end - lowest > window ? end - window : lowest;
-        bool there =
-            read(search, leaf->units + first * sizeof(units[0]), units, (end - first) * sizeof(units[0]), end - first);
+        bool there = read_units(search, leaf, first, end - first, units);
         for (uint32_t i = end; there && i-- > first && !search->found && search->left;) {
             error = search_unit(search, leaf->number * TM_LEAF_UNITS + i, &units[i - first]);
             if (error)
                 return error;
         }
-        window = window * 4 < UNITS_MOST ? window * 4 : UNITS_MOST;
+        window = window * 4 < TM_UNITS_MOST ? window * 4 : TM_UNITS_MOST;
     }
     return NULL;
 }

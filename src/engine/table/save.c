@@ -6,6 +6,7 @@
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
 #include "engine/table/answers.h"
+#include "engine/table/units.h"
 #include "engine/target/backing.h"
 #include "engine/target/small_core.h"
 
@@ -89,7 +90,7 @@ static struct tm_error *add_known(const struct tm_table *table, struct ranges *r
         }
     }
     for (size_t i = 0; i < table->map.leaf_count && !error; i++)
-        error = add(ranges, table->map.leaves[i].units, TM_LEAF_UNITS * sizeof(struct tm_unit));
+        error = add(ranges, table->map.leaves[i].units, 2 * TM_UNITS_SIZE);
     return error;
 }
 

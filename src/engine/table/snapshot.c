@@ -12,8 +12,7 @@ static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struc
     *group = (struct tm_group){.domain = site->domain,
                                .shortened = site->flags & TM_SITE_SHORTENED,
                                .size = cursor->size,
-                               .count = cursor->count,
-                               .churn = {counters->allocated, counters->allocations, counters->freed, counters->frees}};
+                               .count = cursor->count};
     if (ever && cursor->counters_lost) {
         tm_flaw_corrupt(flaw, cursor->address);
         return NULL;
@@ -33,6 +32,18 @@ static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struc
     }
 }
 
+static struct tm_error *add_group(struct tm_snapshot *snapshot, const struct tm_counters *counters, bool ever,
+                                  struct tm_group *group)
+{
+    const struct tm_churn churn = {counters->allocated, counters->allocations, counters->freed, counters->frees};
+    if (ever && (counters->allocations || counters->frees)) {
+        group->churn = tm_snapshot_churn(snapshot, &churn);
+        if (!group->churn)
+            return tm_error_no_memory();
+    }
+    return tm_snapshot_add(snapshot, group);
+}
+
 static struct tm_error *collect_groups(struct tm_table *table, const struct tm_host *host,
                                        struct tm_tracebacks *tracebacks, bool ever, struct tm_snapshot *snapshot)
 {
@@ -45,7 +56,7 @@ static struct tm_error *collect_groups(struct tm_table *table, const struct tm_h
         cursor.error = make_group(tracebacks, &cursor, ever, &group, &flaw);
         tm_damage_add_traceback(&snapshot->damage, &flaw, group.traceback);
         if (!cursor.error && group.traceback)
-            cursor.error = tm_snapshot_add(snapshot, &group);
+            cursor.error = add_group(snapshot, &cursor.counters, ever, &group);
     }
     snapshot->in_flight = tm_flight_end(table, &flight, &snapshot->damage);
     return cursor.error;

@@ -269,6 +269,7 @@ static const struct tm_source_ops table_ops = {
     .find = tm_table_find,
     .traces = tm_table_traces,
     .save = tm_table_save,
+    .memory = tm_table_memory,
     .started = table_started,
     .python = table_python,
 };

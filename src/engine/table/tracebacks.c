@@ -18,7 +18,7 @@
 // No two strings or line tables share bytes; this bounds the work for a table in which they overlap without end.
 #define BYTES_FACTOR 8u
 #define BYTES_AT_LEAST (UINT64_C(64) << 20)
-// Three GiB of frames on the debugger's side.
+// Frames are shared, and yet each traceback is as long as it is: this bounds the time that a hostile table can take.
 #define FRAMES_LIMIT (UINT64_C(1) << 27)
 #define FRAMES_BETWEEN_CHECKS 16384u
 
@@ -43,13 +43,10 @@ struct code_entry {
 struct tm_known_frame {
     uint64_t hash; // of the key: equal only if the keys are
     union {
-        const struct tm_name *file_name;
+        const struct tm_frame *frame; // the pool's
         struct tm_flaw *flaw;
     };
-    const struct tm_name *function;
-    uint64_t line : 31;
-    uint64_t first_line : 31;
-    enum { FRAME_FREE, FRAME_GOOD, FRAME_FLAWED } state : 2;
+    enum { FRAME_FREE, FRAME_GOOD, FRAME_FLAWED } state;
 };
 
 struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const struct tm_traceback_records *records,
@@ -57,11 +54,17 @@ struct tm_error *tm_tracebacks_init(struct tm_tracebacks *tracebacks, const stru
 {
     *tracebacks = (struct tm_tracebacks){.records = *records, .pool = pool, .host = host, .frames_left = FRAMES_LIMIT};
     tracebacks->bytes_left = BYTES_AT_LEAST + BYTES_FACTOR * records->bytes->bytes_loaded;
-    tracebacks->latest = malloc(TM_TRACEBACK_LIMIT * sizeof(*tracebacks->latest));
-    tracebacks->latest_nodes = malloc(TM_TRACEBACK_LIMIT * sizeof(*tracebacks->latest_nodes));
-    if (!tracebacks->latest || !tracebacks->latest_nodes)
+    tracebacks->new_frames = malloc(TM_TRACEBACK_LIMIT * sizeof(*tracebacks->new_frames));
+    tracebacks->new_nodes = malloc(TM_TRACEBACK_LIMIT * sizeof(*tracebacks->new_nodes));
+    // No more memory than there are nodes, whatever the root says.
+    tracebacks->path_count = records->nodes->loaded ? tm_records_end(records->nodes) : 0;
+    tracebacks->paths = calloc(tracebacks->path_count + 1, sizeof(*tracebacks->paths));
+    if (!tracebacks->new_frames || !tracebacks->new_nodes || !tracebacks->paths)
         return tm_error_no_memory();
-    return tm_pool_name(pool, "<unknown>", 9, &tracebacks->unknown);
+    struct tm_frame unrecorded = {.not_recorded = true};
+    struct tm_error *error = tm_pool_name(pool, "<unknown>", 9, &unrecorded.file_name);
+    tracebacks->unknown = unrecorded.file_name;
+    return error ? error : tm_pool_frame(pool, &unrecorded, &tracebacks->unrecorded);
 }
 
 void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks)
@@ -79,10 +82,12 @@ void tm_tracebacks_deinit(struct tm_tracebacks *tracebacks)
     free(tracebacks->known);
     tracebacks->known = NULL;
     tm_arena_deinit(&tracebacks->arena);
-    free(tracebacks->latest);
-    free(tracebacks->latest_nodes);
-    tracebacks->latest = NULL;
-    tracebacks->latest_nodes = NULL;
+    free(tracebacks->new_frames);
+    free(tracebacks->new_nodes);
+    free(tracebacks->paths);
+    tracebacks->new_frames = NULL;
+    tracebacks->new_nodes = NULL;
+    tracebacks->paths = NULL;
 }
 
 // The flaw of a remembered entry. Missing memory is counted the first time only.
@@ -413,12 +418,9 @@ static struct tm_error *learn_frame(struct tm_tracebacks *tracebacks, const stru
     if (error)
         return error;
     if (flaw.kind == TM_FLAW_NONE) {
-        known->file_name = frame.file_name;
-        known->function = frame.function;
-        known->line = frame.line;
-        known->first_line = frame.first_line;
-        known->state = FRAME_GOOD;
-        return NULL;
+        error = tm_pool_frame(tracebacks->pool, &frame, &known->frame);
+        known->state = error ? FRAME_FREE : FRAME_GOOD;
+        return error;
     }
     known->flaw = tm_arena_allocate(&tracebacks->arena, sizeof(flaw));
     if (!known->flaw)
@@ -429,9 +431,13 @@ static struct tm_error *learn_frame(struct tm_tracebacks *tracebacks, const stru
 }
 
 // The frame of a node, or a flaw.
-static struct tm_error *get_frame(struct tm_tracebacks *tracebacks, const struct tm_node *node, struct tm_frame *frame,
-                                  struct tm_flaw *flaw)
+static struct tm_error *get_frame(struct tm_tracebacks *tracebacks, uint32_t id, const struct tm_node *node,
+                                  const struct tm_frame **frame, struct tm_flaw *flaw)
 {
+    if (node->code == TM_CODE_UNKNOWN && id != TM_NODE_UNKNOWN) {
+        *frame = tracebacks->unrecorded;
+        return NULL;
+    }
     uint64_t key = (uint64_t)node->code << 32 | (uint32_t)node->instruction;
     if (tracebacks->known_count >= tracebacks->known_capacity / 2 && !grow_frames(tracebacks))
         return tm_error_no_memory();
@@ -445,10 +451,7 @@ static struct tm_error *get_frame(struct tm_tracebacks *tracebacks, const struct
         tracebacks->known_count++;
     }
     if (known->state == FRAME_GOOD)
-        *frame = (struct tm_frame){.file_name = known->file_name,
-                                   .line = known->line,
-                                   .first_line = known->first_line,
-                                   .function = known->function};
+        *frame = known->frame;
     else
         *flaw = take_flaw(known->flaw);
     return NULL;
@@ -486,33 +489,49 @@ static struct tm_error *spend_frames(struct tm_tracebacks *tracebacks, uint64_t 
     return check ? tm_host_check(tracebacks->host) : NULL;
 }
 
-// Fill tracebacks->latest, from its last frame back to the oldest one. Depths count down to 1, so the walk ends. It ends
-// early where it meets the previous traceback: from there on they are the same. *missing: how many of the oldest frames
-// could not be had, because of the flaw.
-static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, struct tm_node *node, uint32_t *missing,
-                             struct tm_flaw *flaw)
+// The node's path, if another traceback went through it at this depth; or NULL.
+static const struct tm_traceback *known_path(const struct tm_tracebacks *tracebacks, uint32_t id, uint32_t depth)
 {
-    uint32_t depth = node->depth;
+    const struct tm_traceback *path = id < tracebacks->path_count ? tracebacks->paths[id] : NULL;
+    return path && path->count == depth ? path : NULL;
+}
+
+// From a node at this depth towards the oldest one, as far as no path is known. Fills the new frames, by their depth less
+// one. *path: the known one. *missing: how many could not be had, because of the flaw. Depths
+// count down, so the walk ends.
+static struct tm_error *walk(struct tm_tracebacks *tracebacks, uint32_t id, uint32_t depth,
+                             const struct tm_traceback **path, uint32_t *missing, struct tm_flaw *flaw)
+{
     *missing = 0;
-    while (depth > tracebacks->latest_count || tracebacks->latest_nodes[depth - 1] != id) {
-        struct tm_error *error = get_frame(tracebacks, node, &tracebacks->latest[depth - 1], flaw);
-        if (error)
+    while (depth > 0 && !(*path = known_path(tracebacks, id, depth))) {
+        struct tm_node node;
+        struct tm_error *error = NULL;
+        if (get_node(tracebacks, id, depth, &node, flaw))
+            error = get_frame(tracebacks, id, &node, &tracebacks->new_frames[depth - 1], flaw);
+        if (error || flaw->kind != TM_FLAW_NONE) {
+            *missing = depth;
             return error;
-        if (flaw->kind != TM_FLAW_NONE) {
-            *missing = depth;
-            return NULL;
         }
-        tracebacks->latest[depth - 1].not_recorded = node->code == TM_CODE_UNKNOWN && id != TM_NODE_UNKNOWN;
-        tracebacks->latest_nodes[depth - 1] = id;
-        id = node->parent;
-        if (--depth == 0)
-            break;
-        if (!get_node(tracebacks, id, depth, node, flaw)) {
-            *missing = depth;
-            break;
-        }
+        tracebacks->new_nodes[depth - 1] = id;
+        id = node.parent;
+        depth--;
     }
     return NULL;
+}
+
+// The path to a node at this depth, or, if some are missing, what is newer than these.
+static struct tm_error *get_path(struct tm_tracebacks *tracebacks, uint32_t id, uint32_t depth,
+                                 const struct tm_traceback **path, uint32_t *missing, struct tm_flaw *flaw)
+{
+    *path = NULL;
+    struct tm_error *error = walk(tracebacks, id, depth, path, missing, flaw);
+    uint32_t known = *path ? (*path)->count : *missing;
+    for (uint32_t i = known; i < depth && !error; i++) {
+        error = tm_pool_older(tracebacks->pool, *path, tracebacks->new_frames[i], path);
+        if (!error && *missing == 0 && tracebacks->new_nodes[i] < tracebacks->path_count)
+            tracebacks->paths[tracebacks->new_nodes[i]] = *path;
+    }
+    return error;
 }
 
 struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t node_id, uint32_t total_frames, bool cut,
@@ -522,7 +541,9 @@ struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t no
     struct tm_node node;
     if (!get_node(tracebacks, node_id, 0, &node, flaw))
         return NULL;
-    uint32_t count = node.depth, missing = count;
+    const struct tm_traceback *older;
+    const struct tm_frame *frame;
+    uint32_t count = node.depth, missing;
     if (total_frames < count) {
         tm_flaw_corrupt(flaw, tm_records_address(tracebacks->records.nodes, node_id));
         return NULL;
@@ -531,14 +552,9 @@ struct tm_error *tm_tracebacks_get(struct tm_tracebacks *tracebacks, uint32_t no
         total_frames = TM_TOTAL_UNKNOWN;
     struct tm_error *error = spend_frames(tracebacks, count);
     if (!error)
-        error = walk(tracebacks, node_id, &node, &missing, flaw);
-    // A traceback that was given up is half this one and half the previous one: no part of it may be used again.
-    bool whole = !error && missing == 0;
-    tracebacks->latest_count = whole ? count : 0;
-    if (error || missing == count)
+        error = get_frame(tracebacks, node_id, &node, &frame, flaw);
+    if (error || flaw->kind != TM_FLAW_NONE)
         return error;
-    if (missing)
-        return tm_pool_newest_frames(tracebacks->pool, tracebacks->latest + missing, count - missing, total_frames,
-                                     result);
-    return tm_pool_traceback(tracebacks->pool, tracebacks->latest, count, total_frames, result);
+    error = get_path(tracebacks, node.parent, count - 1, &older, &missing, flaw);
+    return error ? error : tm_pool_newest(tracebacks->pool, older, frame, total_frames, missing > 0, result);
 }

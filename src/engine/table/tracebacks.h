@@ -36,11 +36,13 @@ struct tm_tracebacks {
     size_t known_count;
     size_t known_capacity;
     const struct tm_name *unknown;
-    struct tm_frame *latest; // the latest traceback, the oldest frame first
-    uint32_t *latest_nodes;  // the nodes of these frames
-    uint32_t latest_count;
-    uint64_t bytes_left;  // of names and line tables that may still be copied
-    uint64_t frames_left; // in tracebacks that may still be made
+    const struct tm_frame *unrecorded; // of a code object that is not in the table
+    const struct tm_traceback **paths; // by node id, of loaded nodes that are the callers of others: down to the node
+    uint64_t path_count;
+    const struct tm_frame **new_frames; // of the traceback that is being made, by their depth less one
+    uint32_t *new_nodes;                // the nodes of these frames
+    uint64_t bytes_left;                // of names and line tables that may still be copied
+    uint64_t frames_left;               // in tracebacks that may still be made
 };
 
 /** Everything passed must outlive the tracebacks, and the records must not be loaded in the meantime. */

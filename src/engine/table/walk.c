@@ -9,12 +9,12 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/table/units.h"
 #include "engine/target/target.h"
 #include "layout/hash.h"
 
 #define PAGE ((uint64_t)4096)
-#define UNITS_SIZE (TM_LEAF_UNITS * sizeof(struct tm_unit))
-_Static_assert(UNITS_SIZE <= TM_READ_LIMIT, "the units of a leaf are read at once");
+_Static_assert(2 * TM_UNITS_SIZE <= TM_READ_LIMIT, "the units of a leaf and their copies are read at once");
 
 // An entry of a list, while the leaf is sorted.
 struct entry {
@@ -25,10 +25,10 @@ struct entry {
 
 struct tm_walk_leaf {
     uint64_t number;
-    struct tm_unit units[TM_LEAF_UNITS];
+    struct tm_unit units[2 * TM_LEAF_UNITS];   // the second half: their copies
     const unsigned char *slots[TM_LEAF_UNITS]; // of the unit's grid; NULL: it has none
     bool wanted[TM_LEAF_UNITS];                // the unit's grid is to be read
-    struct tm_unit now[TM_LEAF_UNITS];         // of a running process: the units as they were afterwards
+    struct tm_unit now[2 * TM_LEAF_UNITS];     // of a running process: the units as they were afterwards
     struct entry *entries;                     // sorted by address
     size_t entry_count, entry_capacity;
     struct tm_piece *pieces; // what is to be read at once
@@ -119,32 +119,43 @@ static struct tm_error *add_piece(struct tm_piece **pieces, size_t *count, size_
 // ---------------------------------------------------------------------------------------------------------------
 // Units and grids
 
-static struct tm_error *read_units(struct tm_walk *walk, uint64_t address)
+// Page by page, as far as units or their copies are there.
+static struct tm_error *read_units_piecewise(struct tm_walk *walk, const struct tm_map_leaf *place)
 {
-    struct tm_walk_leaf *leaf = walk->leaf;
-    unsigned char *to = (unsigned char *)leaf->units;
-    // Leaves were compared with each other when the map was opened. Units need not be at a cell's beginning.
-    struct tm_flaw flaw = {.kind = TM_FLAW_UNREADABLE};
-    memset(leaf->units, 0, sizeof(leaf->units));
-    if (walk->observer)
-        walk->observer->memory(walk->observer->context, "units", address, UNITS_SIZE);
-    if (!tm_gather_gave_up(&walk->gather) && tm_target_try_read(walk->map->target, address, to, UNITS_SIZE))
-        return tm_host_check(walk->host);
-    for (uint64_t from = address, end = address + UNITS_SIZE, next; from < end; from = next) {
-        uint64_t page_end = (from / PAGE + 1) * PAGE;
-        next = page_end < end ? page_end : end;
+    struct tm_unit *units = walk->leaf->units;
+    for (uint32_t first = 0, next; first < TM_LEAF_UNITS; first = next) {
+        // Units need not be at a page's beginning.
+        uint64_t address = place->units + first * sizeof(*units), page_end = (address / PAGE + 1) * PAGE;
+        uint64_t whole = (page_end - address) / sizeof(*units);
+        next = whole < TM_LEAF_UNITS - first ? first + (uint32_t)whole : TM_LEAF_UNITS;
         if (tm_host_should_stop(walk->host))
             return tm_host_stopped();
-        if (!tm_gather_gave_up(&walk->gather) &&
-            tm_target_try_read(walk->map->target, from, to + (from - address), next - from))
+        if (!tm_gather_gave_up(&walk->gather) && tm_units_read(walk->map, place, first, next - first, &units[first]))
             continue;
         walk->gather.failures++;
-        memset(to + (from - address), 0, next - from);
-        flaw.address = from;
-        flaw.bytes = next - from;
-        report(walk, TM_WALK_UNREADABLE, &flaw, (next - from) / sizeof(struct tm_unit));
+        memset(&units[first], 0, (next - first) * sizeof(*units));
+        struct tm_flaw flaw = {
+            .kind = TM_FLAW_UNREADABLE, .address = address, .bytes = (next - first) * sizeof(*units)};
+        report(walk, TM_WALK_UNREADABLE, &flaw, next - first);
     }
     return NULL;
+}
+
+static struct tm_error *read_units(struct tm_walk *walk, const struct tm_map_leaf *place)
+{
+    // Leaves were compared with each other when the map was opened.
+    struct tm_unit *units = walk->leaf->units;
+    if (walk->observer)
+        walk->observer->memory(walk->observer->context, "units", place->units, 2 * TM_UNITS_SIZE);
+    if (tm_gather_gave_up(&walk->gather) ||
+        !tm_target_try_read(walk->map->target, place->units, units, 2 * TM_UNITS_SIZE))
+        return read_units_piecewise(walk, place);
+    uint32_t taken = tm_units_mend(walk->map->unit_shift, place->number * TM_LEAF_UNITS, units, units + TM_LEAF_UNITS,
+                                   TM_LEAF_UNITS);
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = place->units};
+    if (taken && walk->observer) // nothing is missing
+        walk->observer->flaw(walk->observer->context, TM_WALK_MENDED, &flaw, taken);
+    return tm_host_check(walk->host);
 }
 
 // Reads the grids that are wanted.
@@ -199,7 +210,7 @@ static struct tm_error *read_heads(struct tm_walk *walk, struct tm_gather *gathe
 
 // Finds the grids that were replaced while they were read, and wants them read again. The slots of all others are those of
 // their units: each of them was there at its moment.
-static struct tm_error *find_replaced(struct tm_walk *walk, uint64_t address, size_t *count)
+static struct tm_error *find_replaced(struct tm_walk *walk, const struct tm_map_leaf *place, size_t *count)
 {
     struct tm_walk_leaf *leaf = walk->leaf;
     struct tm_gather heads = {.target = walk->map->target, .host = walk->host};
@@ -213,8 +224,10 @@ static struct tm_error *find_replaced(struct tm_walk *walk, uint64_t address, si
                                      tm_load_u64(piece->bytes) != tm_grid_head(unit_number(leaf, piece->owner), word);
     }
     tm_gather_deinit(&heads);
-    if (error || !tm_target_try_read(walk->map->target, address, leaf->now, UNITS_SIZE))
+    if (error || !tm_target_try_read(walk->map->target, place->units, leaf->now, 2 * TM_UNITS_SIZE))
         return error;
+    tm_units_mend(walk->map->unit_shift, place->number * TM_LEAF_UNITS, leaf->now, leaf->now + TM_LEAF_UNITS,
+                  TM_LEAF_UNITS);
     for (uint32_t unit = 0; unit < TM_LEAF_UNITS; unit++) {
         leaf->wanted[unit] = leaf->wanted[unit] || leaf->units[unit].grid != leaf->now[unit].grid;
         if (!leaf->wanted[unit])
@@ -226,11 +239,11 @@ static struct tm_error *find_replaced(struct tm_walk *walk, uint64_t address, si
     return NULL;
 }
 
-static struct tm_error *read_replaced(struct tm_walk *walk, uint64_t address)
+static struct tm_error *read_replaced(struct tm_walk *walk, const struct tm_map_leaf *place)
 {
     size_t count = 0;
     for (unsigned round = 0;; round++) {
-        struct tm_error *error = find_replaced(walk, address, &count);
+        struct tm_error *error = find_replaced(walk, place, &count);
         if (error || count == 0)
             return error;
         if (round == TM_WALK_ROUNDS)
@@ -240,7 +253,7 @@ static struct tm_error *read_replaced(struct tm_walk *walk, uint64_t address)
         if (error)
             return error;
     }
-    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = address};
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = place->units};
     report(walk, TM_WALK_STRAY, &flaw, count);
     return NULL;
 }
@@ -379,11 +392,11 @@ static struct tm_error *open_leaf(struct tm_walk *walk, const struct tm_map_leaf
     tm_host_progress(walk->host, "reading blocks", walk->leaf_next, walk->map->leaf_count);
     memset(leaf->slots, 0, sizeof(leaf->slots));
     memset(leaf->wanted, true, sizeof(leaf->wanted));
-    struct tm_error *error = read_units(walk, place->units);
+    struct tm_error *error = read_units(walk, place);
     if (!error)
         error = read_grids(walk, &walk->gather);
     if (!error && walk->running)
-        error = read_replaced(walk, place->units);
+        error = read_replaced(walk, place);
     if (!error)
         error = read_lists(walk);
     return !error && walk->leaf_read ? walk->leaf_read(walk->context) : error;

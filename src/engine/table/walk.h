@@ -17,6 +17,7 @@ struct tm_walk_leaf;
 
 enum tm_walk_flaw {
     TM_WALK_UNREADABLE, // a part of a leaf's units, of a grid or of a list
+    TM_WALK_MENDED,     // words of units that lead nowhere, and have a copy
     TM_WALK_MISPLACED,  // a word that leads where nothing can be, or has a wrong check
     TM_WALK_STRAY,      // a grid whose head is that of another one
     TM_WALK_MET_BEFORE, // a grid or a chunk which overlaps something that was read already

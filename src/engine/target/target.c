@@ -244,6 +244,16 @@ struct tm_error *tm_target_modules(const struct tm_target *target, struct tm_mod
     return NULL;
 }
 
+bool tm_target_page_map(const struct tm_target *target, uint64_t address, uint64_t *entries, uint64_t count)
+{
+    return target->callbacks.page_map && target->callbacks.page_map(target->context, address, entries, count) == 0;
+}
+
+uint64_t tm_target_resident(const struct tm_target *target)
+{
+    return target->callbacks.resident ? target->callbacks.resident(target->context) : 0;
+}
+
 uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first)
 {
     const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_ABSENT;

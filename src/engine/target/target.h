@@ -50,6 +50,12 @@ struct tm_error *tm_target_threads(const struct tm_target *target, struct tm_thr
 /** All mapped parts of files, likewise. Paths are terminated; the order may be wrong. */
 struct tm_error *tm_target_modules(const struct tm_target *target, struct tm_module **result, size_t *count);
 
+/** What the system says of pages, as the callback. False: not known. */
+bool tm_target_page_map(const struct tm_target *target, uint64_t address, uint64_t *entries, uint64_t count);
+
+/** The process's memory as the system counts it; 0: not known. */
+uint64_t tm_target_resident(const struct tm_target *target);
+
 /** How much memory is missing from a dump in regions of the kind that hold tables, and where the first of it begins. */
 uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64_t *first);
 

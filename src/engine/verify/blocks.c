@@ -42,6 +42,7 @@ static void met_flaw(void *context, enum tm_walk_flaw kind, const struct tm_flaw
         const char *why;
     } words[] = {
         [TM_WALK_UNREADABLE] = {TM_FINDING_MISSING, "map", "a part of it cannot be read"},
+        [TM_WALK_MENDED] = {TM_FINDING_DAMAGE, "words of units", "they were overwritten; their copies are right"},
         [TM_WALK_MISPLACED] = {TM_FINDING_DAMAGE, "unit", "the word of its grid or of its list is impossible"},
         [TM_WALK_STRAY] = {TM_FINDING_DAMAGE, "unit", "its grid is that of another unit, or is damaged"},
         [TM_WALK_MET_BEFORE] = {TM_FINDING_DAMAGE, "map", "a grid or a chunk of a list overlaps another one"},

@@ -9,9 +9,9 @@
 
 static void test_commands_are_in_the_order_of_a_manual(void **state)
 {
-    static const char *const names[] = {"tm-info",   "tm-top",     "tm-traceback", "tm-traces",  "tm-find",
-                                        "tm-object", "tm-holders", "tm-leaks",     "tm-threads", "tm-diff",
-                                        "tm-save",   "tm-export",  "tm-filter",    "tm-set",     "tm-verify"};
+    static const char *const names[] = {"tm-info",    "tm-top",    "tm-traceback", "tm-traces", "tm-find", "tm-object",
+                                        "tm-holders", "tm-leaks",  "tm-threads",   "tm-memory", "tm-diff", "tm-save",
+                                        "tm-export",  "tm-filter", "tm-set",       "tm-verify"};
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_string_equal(tm_command_name(i), names[i]);

@@ -134,6 +134,8 @@ static void test_keys(void **state)
     assert_fails(harness, "tm-top", "traceback -c", TM_ERROR_USAGE,
                  "cumulative mode cannot be used with key traceback");
     assert_fails(harness, "tm-diff", "a traceback -c", TM_ERROR_USAGE, "cumulative mode cannot be used");
+    assert_fails(harness, "tm-memory", "pool", TM_ERROR_USAGE, "unknown word \"pool\": the only one is pools");
+    assert_fails(harness, "tm-memory", "pools type", TM_ERROR_USAGE, "pools are not grouped by type");
     assert_fails(harness, "tm-info", "all", TM_ERROR_USAGE, "unexpected operand \"all\"");
 }
 
@@ -142,7 +144,7 @@ static void test_unknown_command_lists_the_commands(void **state)
     struct harness *harness = *state;
     assert_fails(harness, "tm-tpo", "", TM_ERROR_USAGE,
                  "\"tm-tpo\"; the commands are: tm-info tm-top tm-traceback tm-traces tm-find tm-object tm-holders "
-                 "tm-leaks tm-threads tm-diff "
+                 "tm-leaks tm-threads tm-memory tm-diff "
                  "tm-save tm-export tm-filter tm-set "
                  "tm-verify");
 }

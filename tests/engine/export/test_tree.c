@@ -73,14 +73,30 @@ static void add_random(struct made *made, struct tm_snapshot *snapshot, unsigned
 // ---------------------------------------------------------------------------------------------------------------
 // Stacks
 
-static int compare_stacks(const struct tm_stack *a, const struct tm_stack *b)
+struct frames {
+    uint32_t items[8], depth;
+};
+
+static struct frames frames_of(const struct tm_stacks *stacks, size_t index)
 {
-    for (uint32_t i = 0; i < a->depth && i < b->depth; i++)
-        if (a->frames[i] != b->frames[i])
-            return a->frames[i] < b->frames[i] ? -1 : 1;
-    if (a->depth != b->depth)
-        return a->depth < b->depth ? -1 : 1;
-    return a->domain < b->domain ? -1 : a->domain > b->domain;
+    struct frames frames;
+    const uint32_t *numbers = tm_stack_frames(stacks, &stacks->items[index], &frames.depth);
+    assert_in_range(frames.depth, 1, 8);
+    memcpy(frames.items, numbers, frames.depth * sizeof(*numbers));
+    assert_int_equal(frames.items[frames.depth - 1], tm_stack_newest(stacks, &stacks->items[index]));
+    return frames;
+}
+
+static int compare_stacks(const struct tm_stacks *stacks, size_t left, size_t right)
+{
+    const struct frames a = frames_of(stacks, left), b = frames_of(stacks, right);
+    uint32_t a_domain = stacks->items[left].domain, b_domain = stacks->items[right].domain;
+    for (uint32_t i = 0; i < a.depth && i < b.depth; i++)
+        if (a.items[i] != b.items[i])
+            return a.items[i] < b.items[i] ? -1 : 1;
+    if (a.depth != b.depth)
+        return a.depth < b.depth ? -1 : 1;
+    return a_domain < b_domain ? -1 : a_domain > b_domain;
 }
 
 static uint64_t total_of(const struct tm_snapshot *snapshot)
@@ -98,16 +114,17 @@ static void test_stacks_are_in_order_and_equal_ones_are_one(void **state)
     struct tm_amount sum = {{0}, {0}};
     add_random(made, &made->now, 3000);
     add_random(made, &made->old, 2000);
+    uint64_t now = total_of(&made->now), old = total_of(&made->old);
     assert_null(tm_stacks_init(&stacks, NULL, &made->now, &made->old));
     for (size_t i = 0; i < stacks.count; i++) {
-        tm_amount_add(&sum, &stacks.items[i]->amount);
+        tm_amount_add(&sum, &stacks.items[i].amount);
         if (i > 0)
-            assert_true(compare_stacks(stacks.items[i - 1], stacks.items[i]) < 0);
+            assert_true(compare_stacks(&stacks, i - 1, i) < 0);
     }
     assert_true(stacks.count > 1000 && stacks.count < 5000);
     assert_int_equal(stacks.frames.count, 3);
-    assert_int_equal(sum.size[TM_SIDE_NEW], total_of(&made->now));
-    assert_int_equal(sum.size[TM_SIDE_OLD], total_of(&made->old));
+    assert_int_equal(sum.size[TM_SIDE_NEW], now);
+    assert_int_equal(sum.size[TM_SIDE_OLD], old);
     assert_int_equal(sum.count[TM_SIDE_NEW] + sum.count[TM_SIDE_OLD], 5000);
     assert_memory_equal(&sum, &stacks.total, sizeof(sum));
     tm_stacks_deinit(&stacks);
@@ -131,7 +148,7 @@ static void test_stacks_of_bad_shapes(void **state)
     add_group(made, &made->now, lines, DEEP, 1, 1);
     assert_null(tm_stacks_init(&stacks, NULL, &made->now, NULL));
     assert_int_equal(stacks.count, 1 + COUNT + 2);
-    assert_int_equal(stacks.items[0]->amount.count[TM_SIDE_NEW], COUNT);
+    assert_int_equal(stacks.items[0].amount.count[TM_SIDE_NEW], COUNT);
     tm_stacks_deinit(&stacks);
     free(lines);
 }
@@ -244,13 +261,14 @@ static struct tm_spot sum_at(const struct tm_stacks *stacks, uint32_t frame)
 {
     struct tm_spot spot = {.frame = frame};
     for (size_t i = 0; i < stacks->count; i++) {
-        const struct tm_stack *stack = stacks->items[i];
+        const struct tm_stack *stack = &stacks->items[i];
+        const struct frames frames = frames_of(stacks, i);
         bool found = false;
-        for (uint32_t j = 0; j < stack->depth; j++)
-            found = found || stack->frames[j] == frame;
+        for (uint32_t j = 0; j < frames.depth; j++)
+            found = found || frames.items[j] == frame;
         if (found)
             tm_amount_add(&spot.below, &stack->amount);
-        if (stack->frames[stack->depth - 1] == frame)
+        if (frames.items[frames.depth - 1] == frame)
             tm_amount_add(&spot.own, &stack->amount);
     }
     return spot;

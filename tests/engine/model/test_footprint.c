@@ -13,7 +13,8 @@ static void test_the_parts_of_private_memory_are_shown(void **state)
     fake_add(harness->fake, "gone.py", 1, 20 * MIB, 1);
     fake_info(harness->fake)->traced = 20 * MIB;
     fake_set_private(harness->fake, TM_PRIVATE_RESIDENT, 90 * MIB, 30 * MIB);
-    const char *facts = "90.0 MiB resident: 20.0 MiB traced, 30.0 MiB the tracer's, 40.0 MiB other\n";
+    const char *facts =
+        "90.0 MiB resident: 20.0 MiB traced, 30.0 MiB the tracer's, 40.0 MiB other (tm-memory shows what)\n";
     assert_contains(harness_run(harness, "tm-top", ""), "KiB\nPrivate memory: ");
     assert_contains(harness->output.bytes, facts);
     assert_contains(harness_run(harness, "tm-info", ""), "\nprivate memory:    90.0 MiB resident: ");
@@ -30,7 +31,7 @@ static void test_it_is_about_the_process_whatever_the_filters_are(void **state)
     fake_add(harness->fake, "gone.py", 1, 20 * MIB, 1);
     fake_set_private(harness->fake, TM_PRIVATE_IN_CORE, 90 * MIB, 0);
     assert_contains(harness_run(harness, "tm-top", "--exclude '*'"),
-                    "Private memory: 90.0 MiB in the core: 20.0 MiB traced, 70.0 MiB other\n");
+                    "Private memory: 90.0 MiB in the core: 20.0 MiB traced, 70.0 MiB other (tm-memory shows what)\n");
 }
 
 static void test_parts_can_be_more_than_the_whole(void **state)
@@ -56,7 +57,7 @@ static void test_a_difference_shows_what_grew(void **state)
     fake_set_private(harness->fake, TM_PRIVATE_RESIDENT, 91 * MIB, 30 * MIB);
     assert_contains(harness_run(harness, "tm-diff", "old"),
                     "\nPrivate memory: 91.0 MiB (+31.0 MiB) resident: 21.0 MiB (+1024 KiB) traced, 30.0 MiB (+0 B) "
-                    "the tracer's, 40.0 MiB (+30.0 MiB) other\n");
+                    "the tracer's, 40.0 MiB (+30.0 MiB) other (tm-diff --memory shows what)\n");
     const char *answer = harness_run(harness, "tm-diff", "old --json");
     assert_contains(answer, "\"private\": {\"kind\": \"resident\", \"size\": 95420416, ");
     assert_contains(answer, "\"private_old\": {\"kind\": \"resident\", \"size\": 62914560, ");
@@ -68,15 +69,17 @@ static void test_sides_that_count_other_things_say_so(void **state)
     fake_set_private(harness->other, TM_PRIVATE_IN_CORE, 60 * MIB, 0);
     fake_set_private(harness->fake, TM_PRIVATE_RESIDENT, 50 * MIB, 0);
     assert_contains(harness_run(harness, "tm-diff", "old"),
-                    " 50.0 MiB (-10.0 MiB) other; OLD is what its core holds, which may include unused pages\n");
+                    " 50.0 MiB (-10.0 MiB) other (tm-diff --memory shows what); OLD is what its core holds, which may "
+                    "include unused pages\n");
 }
 
 static void test_a_snapshot_does_not_know_it(void **state)
 {
     struct harness *harness = *state;
     fake_set_private(harness->fake, TM_PRIVATE_RESIDENT, 50 * MIB, 0);
-    assert_contains(harness_run(harness, "tm-diff", "old"),
-                    "Private memory: 50.0 MiB resident: 0 B traced, 50.0 MiB other; unknown of OLD\n");
+    assert_contains(
+        harness_run(harness, "tm-diff", "old"),
+        "Private memory: 50.0 MiB resident: 0 B traced, 50.0 MiB other (tm-memory shows what); unknown of OLD\n");
     assert_null(strstr(harness_run(harness, "tm-diff", "old --json"), "private_old"));
     fake_set_private(harness->fake, TM_PRIVATE_UNKNOWN, 0, 0);
     fake_set_private(harness->other, TM_PRIVATE_RESIDENT, 50 * MIB, 0);

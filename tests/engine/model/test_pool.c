@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -112,8 +113,8 @@ static void test_tracebacks_are_one_if_frames_and_total_are_equal(void **state)
     assert_ptr_not_equal(one, traceback(*state, other_name, 3, 3));
     assert_int_equal(one->count, 3);
     assert_int_equal(one->total_frames, 3);
-    assert_ptr_equal(one->frames[1].file_name, b);
-    assert_int_equal(one->frames[2].line, 1);
+    assert_ptr_equal(tm_traceback_oldest(one, 2)->newest->file_name, b);
+    assert_int_equal(tm_traceback_oldest(one, 3)->newest->line, 1);
 }
 
 static void test_many_tracebacks_stay_apart(void **state)
@@ -128,15 +129,22 @@ static void test_many_tracebacks_stay_apart(void **state)
     for (uint32_t i = 0; i < COUNT; i++) {
         const struct tm_frame frames[] = {{.file_name = file, .line = i}, {.file_name = file, .line = i << 20}};
         assert_ptr_equal(known[i], traceback(*state, frames, 2, 2));
-        assert_int_equal(known[i]->frames[0].line, i);
+        assert_int_equal(tm_traceback_oldest(known[i], 1)->newest->line, i);
     }
 }
 
-static int order(const struct tm_frame *a, uint32_t a_count, const struct tm_frame *b, uint32_t b_count)
+static int sign_of(int forth, int back)
 {
-    int forth = tm_frames_compare(a, a_count, b, b_count), back = tm_frames_compare(b, b_count, a, a_count);
     assert_int_equal((forth > 0) - (forth < 0), (back < 0) - (back > 0));
     return (forth > 0) - (forth < 0);
+}
+
+static int order(struct tm_pool *pool, const struct tm_frame *a, uint32_t a_count, const struct tm_frame *b,
+                 uint32_t b_count)
+{
+    const struct tm_traceback *left = traceback(pool, a, a_count, 9), *right = traceback(pool, b, b_count, 8);
+    assert_int_equal(tm_tracebacks_equal(left, right), tm_tracebacks_compare(left, right) == 0);
+    return sign_of(tm_tracebacks_compare(left, right), tm_tracebacks_compare(right, left));
 }
 
 static void test_order_is_that_of_python_tuples(void **state)
@@ -145,14 +153,65 @@ static void test_order_is_that_of_python_tuples(void **state)
     const struct tm_frame a1[] = {{.file_name = a, .line = 1}}, a2[] = {{.file_name = a, .line = 2}},
                           ab0[] = {{.file_name = ab, .line = 0}}, b0[] = {{.file_name = b, .line = 0}};
     const struct tm_frame a1b0[] = {{.file_name = a, .line = 1}, {.file_name = b, .line = 0}},
+                          a1b0a2[] = {{.file_name = a, .line = 1},
+                                      {.file_name = b, .line = 0},
+                                      {.file_name = a, .line = 2}},
+                          a1ab0[] = {{.file_name = a, .line = 1}, {.file_name = ab, .line = 0}},
                           large[] = {{.file_name = a, .line = 0xffffffffu}};
-    assert_int_equal(order(a1, 1, a1, 1), 0);
-    assert_int_equal(order(a1, 1, a2, 1), -1);
-    assert_int_equal(order(a2, 1, ab0, 1), -1);
-    assert_int_equal(order(ab0, 1, b0, 1), -1);
-    assert_int_equal(order(a1, 1, a1b0, 2), -1);
-    assert_int_equal(order(a1b0, 2, a2, 1), -1);
-    assert_int_equal(order(a2, 1, large, 1), -1);
+    assert_int_equal(order(*state, a1, 1, a1, 1), 0);
+    assert_int_equal(order(*state, a1b0a2, 3, a1b0a2, 3), 0);
+    assert_int_equal(order(*state, a1, 1, a2, 1), -1);
+    assert_int_equal(order(*state, a2, 1, ab0, 1), -1);
+    assert_int_equal(order(*state, ab0, 1, b0, 1), -1);
+    assert_int_equal(order(*state, a1, 1, a1b0, 2), -1);
+    assert_int_equal(order(*state, a1b0, 2, a2, 1), -1);
+    assert_int_equal(order(*state, a1b0, 2, a1b0a2, 3), -1);
+    assert_int_equal(order(*state, a1ab0, 2, a1b0a2, 3), -1);
+    assert_int_equal(order(*state, a1b0a2, 3, a2, 1), -1);
+    assert_int_equal(order(*state, a2, 1, large, 1), -1);
+}
+
+static void test_tracebacks_with_other_functions_are_equal_and_two(void **state)
+{
+    const struct tm_name *file = name(*state, "f.py");
+    const struct tm_frame frames[] = {{.file_name = file, .line = 1, .function = name(*state, "old")},
+                                      {.file_name = file, .line = 2}},
+                          others[] = {{.file_name = file, .line = 1, .function = name(*state, "new")},
+                                      {.file_name = file, .line = 2}};
+    const struct tm_traceback *one = traceback(*state, frames, 2, 2), *other = traceback(*state, others, 2, 2);
+    assert_ptr_not_equal(one, other);
+    assert_true(tm_tracebacks_equal(one, other) && tm_tracebacks_compare(one, other) == 0);
+    assert_false(tm_tracebacks_same_functions(one, other));
+    assert_true(tm_tracebacks_same_functions(one, one));
+}
+
+// Frame by frame, from an array, and cut: each way leads to the same one.
+static void test_older_frames_are_shared(void **state)
+{
+    const struct tm_name *file = name(*state, "f.py");
+    const struct tm_frame frames[] = {{.file_name = file, .line = 1},
+                                      {.file_name = file, .line = 2},
+                                      {.file_name = file, .line = 3, .not_recorded = true},
+                                      {.file_name = file, .line = 4}};
+    const struct tm_traceback *all = traceback(*state, frames, 4, 4), *three = traceback(*state, frames, 3, 3),
+                              *older = NULL, *made;
+    const struct tm_frame *frame;
+    assert_ptr_equal(all->older->older, three->older);
+    assert_ptr_not_equal(all->older, three); // which has a total
+    assert_true(all->lacks_record && three->lacks_record && !three->older->lacks_record);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_null(tm_pool_frame(*state, &frames[i], &frame));
+        assert_null(tm_pool_older(*state, older, frame, &older));
+    }
+    assert_ptr_equal(older, all->older);
+    assert_null(tm_pool_newest(*state, older->older, older->newest, 3, false, &made));
+    assert_ptr_equal(made, three);
+    assert_null(tm_pool_newest(*state, older->older, older->newest, 3, true, &made));
+    assert_ptr_not_equal(made, three);
+    const struct tm_frame **list = tm_traceback_frames(all);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(list[i]->line, i + 1);
+    free(list);
 }
 
 static void test_order_of_names_is_that_of_code_points(void **state)
@@ -162,7 +221,7 @@ static void test_order_of_names_is_that_of_code_points(void **state)
     for (size_t i = 1; i < sizeof(ascending) / sizeof(ascending[0]); i++) {
         const struct tm_frame lower = {.file_name = name(*state, ascending[i - 1]), .line = 9},
                               upper = {.file_name = name(*state, ascending[i]), .line = 1};
-        assert_int_equal(order(&lower, 1, &upper, 1), -1);
+        assert_int_equal(sign_of(tm_frames_compare(&lower, &upper), tm_frames_compare(&upper, &lower)), -1);
     }
 }
 
@@ -173,7 +232,7 @@ static void test_order_holds_between_pools(void **state)
     const struct tm_frame here = {.file_name = name(*state, "a.py"), .line = 3},
                           there = {.file_name = name(other, "a.py"), .line = 3};
     assert_ptr_not_equal(here.file_name, there.file_name);
-    assert_int_equal(order(&here, 1, &there, 1), 0);
+    assert_int_equal(sign_of(tm_frames_compare(&here, &there), tm_frames_compare(&there, &here)), 0);
     tm_pool_destroy(other);
 }
 
@@ -190,6 +249,8 @@ int main(void)
         TEST(test_tracebacks_are_one_if_frames_and_total_are_equal),
         TEST(test_many_tracebacks_stay_apart),
         TEST(test_order_is_that_of_python_tuples),
+        TEST(test_tracebacks_with_other_functions_are_equal_and_two),
+        TEST(test_older_frames_are_shared),
         TEST(test_order_of_names_is_that_of_code_points),
         TEST(test_order_holds_between_pools),
     };

@@ -125,14 +125,16 @@ static struct tm_error *take_line(void *context, const struct tm_trace *trace)
     struct answer *answer = context;
     const struct tm_traceback *traceback = trace->origin->traceback;
     size_t length = 100;
+    const struct tm_frame **frames = tm_traceback_frames(traceback);
     for (uint32_t i = 0; i < traceback->count; i++)
-        length += traceback->frames[i].file_name->length + 20;
+        length += frames[i]->file_name->length + 20;
     assert_true(answer->count < TRACES);
     char *line = answer->lines[answer->count++] = calloc(length, 1), *to = line;
     to += sprintf(to, "%u %llx %llu of %u", trace->origin->domain, (unsigned long long)trace->address,
                   (unsigned long long)trace->size, traceback->total_frames);
     for (uint32_t i = 0; i < traceback->count; i++)
-        to += sprintf(to, " %s:%u", traceback->frames[i].file_name->bytes, traceback->frames[i].line);
+        to += sprintf(to, " %s:%u", frames[i]->file_name->bytes, frames[i]->line);
+    free(frames);
     return NULL;
 }
 

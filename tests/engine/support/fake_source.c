@@ -344,7 +344,7 @@ static struct tm_error *take_snapshot(struct tm_source *source, struct tm_pool *
                                   .shortened = group->shortened,
                                   .size = group->size,
                                   .count = group->count,
-                                  .churn = group->churn};
+                                  .churn = tm_snapshot_churn(result, &group->churn)};
         struct tm_error *error = intern(group, pool, &made->traceback);
         if (error) {
             tm_snapshot_deinit(result);

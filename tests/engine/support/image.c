@@ -563,7 +563,7 @@ uint32_t image_leaf(struct image_table *table, uint64_t address)
         if (((struct tm_leaf *)image_record(table, leaves, id))->start == start)
             return id;
     }
-    uint64_t units = image_map_anywhere(table->image, TM_LEAF_UNITS * sizeof(struct tm_unit));
+    uint64_t units = image_map_anywhere(table->image, 2 * TM_LEAF_UNITS * sizeof(struct tm_unit));
     uint32_t id = (uint32_t)array_add(table, leaves);
     struct tm_leaf *leaf = image_record(table, leaves, id);
     *leaf = (struct tm_leaf){.start = start, .units = units};

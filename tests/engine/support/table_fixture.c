@@ -131,8 +131,9 @@ void assert_not_found(struct fixture *f, uint64_t address)
 void assert_frame(const struct tm_traceback *traceback, uint32_t index, const char *file_name, uint32_t line)
 {
     assert_true(index < traceback->count);
-    assert_string_equal(traceback->frames[index].file_name->bytes, file_name);
-    assert_int_equal(traceback->frames[index].line, line);
+    const struct tm_frame *frame = tm_traceback_oldest(traceback, index + 1)->newest;
+    assert_string_equal(frame->file_name->bytes, file_name);
+    assert_int_equal(frame->line, line);
 }
 
 struct tm_site *site_record(struct fixture *f, uint32_t id)

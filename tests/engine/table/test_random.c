@@ -63,9 +63,10 @@ static void assert_sound(const struct tm_traceback *traceback)
     assert_non_null(traceback);
     assert_in_range(traceback->count, 1, 65535);
     assert_true(traceback->total_frames >= traceback->count && traceback->total_frames <= 65535);
-    for (uint32_t i = 0; i < traceback->count; i++) {
-        assert_true(traceback->frames[i].line <= INT32_MAX);
-        assert_int_equal(traceback->frames[i].file_name->bytes[traceback->frames[i].file_name->length], 0);
+    for (const struct tm_traceback *rest = traceback; rest; rest = rest->older) {
+        assert_true(rest->newest->line <= INT32_MAX);
+        assert_int_equal(rest->newest->file_name->bytes[rest->newest->file_name->length], 0);
+        assert_int_equal(rest->count, rest->older ? rest->older->count + 1 : 1);
     }
 }
 

@@ -511,14 +511,14 @@ static void test_functions(void **state)
     struct tm_snapshot snapshot = take_snapshot(f);
     assert_true(snapshot.has_functions);
     const struct tm_traceback *traceback = snapshot.groups[0].traceback;
-    assert_string_equal(traceback->frames[traceback->count - 1].function->bytes, "Basket.add");
+    assert_string_equal(traceback->newest->function->bytes, "Basket.add");
     tm_snapshot_deinit(&snapshot);
 
     const struct tm_string *string = image_record(&f->table, &f->root->strings, code->qualname);
     image_hide(f->image, image_record_address(&f->table, &f->root->bytes, string->position), 10);
     snapshot = take_snapshot(f);
     traceback = snapshot.groups[0].traceback;
-    assert_null(traceback->frames[traceback->count - 1].function);
+    assert_null(traceback->newest->function);
     assert_true(undamaged(&snapshot.damage));
     tm_snapshot_deinit(&snapshot);
     image_show_all(f->image);
@@ -527,7 +527,7 @@ static void test_functions(void **state)
     image_rehash(&f->table, f->root);
     snapshot = take_snapshot(f);
     traceback = snapshot.groups[0].traceback;
-    assert_null(traceback->frames[traceback->count - 1].function);
+    assert_null(traceback->newest->function);
     tm_snapshot_deinit(&snapshot);
 }
 
@@ -563,7 +563,8 @@ static void test_frames_that_are_not_recorded(void **state)
     struct tm_snapshot snapshot = take_snapshot(f);
     const struct tm_traceback *traceback = snapshot.groups[0].traceback;
     assert_int_equal(traceback->count, 2);
-    assert_true(traceback->frames[1].not_recorded && !traceback->frames[0].not_recorded);
+    assert_true(tm_traceback_oldest(traceback, 2)->newest->not_recorded &&
+                !tm_traceback_oldest(traceback, 1)->newest->not_recorded);
     assert_false(snapshot.codes_full);
     tm_snapshot_deinit(&snapshot);
 
@@ -572,7 +573,7 @@ static void test_frames_that_are_not_recorded(void **state)
     f->root->record_limit = 4 * f->root->codes.count;
     image_rehash(&f->table, f->root);
     snapshot = take_snapshot(f);
-    assert_false(snapshot.groups[0].traceback->frames[0].not_recorded);
+    assert_false(tm_traceback_oldest(snapshot.groups[0].traceback, 1)->newest->not_recorded);
     assert_true(snapshot.codes_full);
     tm_snapshot_deinit(&snapshot);
     struct tm_info facts = take_info(f);
@@ -580,7 +581,8 @@ static void test_frames_that_are_not_recorded(void **state)
     site_record(f, f->first_site)->flags |= TM_SITE_SHORTENED; // no room for any frame
     image_rehash(&f->table, f->root);
     snapshot = take_snapshot(f);
-    assert_true(snapshot.groups[0].shortened && snapshot.groups[0].traceback->frames[0].not_recorded);
+    assert_true(snapshot.groups[0].shortened &&
+                tm_traceback_oldest(snapshot.groups[0].traceback, 1)->newest->not_recorded);
     tm_snapshot_deinit(&snapshot);
     assert_int_equal(facts.tracer.code_limit, f->root->codes.count - 1);
     assert_int_equal(facts.tracer.codes, facts.tracer.code_limit);
@@ -602,8 +604,8 @@ static void test_history(void **state)
     assert_null(tm_source_history(open_source(f), &f->host, f->pool, &snapshot));
     assert_int_equal(snapshot.count, 1);
     assert_int_equal(snapshot.groups[0].size, 0);
-    assert_int_equal(snapshot.groups[0].churn.allocated, 100);
-    assert_int_equal(snapshot.groups[0].churn.frees, 1);
+    assert_int_equal(snapshot.groups[0].churn->allocated, 100);
+    assert_int_equal(snapshot.groups[0].churn->frees, 1);
     tm_snapshot_deinit(&snapshot);
 }
 
@@ -634,7 +636,7 @@ static void test_huge_counts_cost_nothing(void **state)
             assert_int_equal(snapshot.count, 1);
             assert_int_equal(snapshot.groups[0].size, 100);
             assert_int_equal(snapshot.damage.corrupt_records != 0, i == 0);
-            assert_true(tm_target_bytes_read(f->target) - bytes < 256 * KIB);
+            assert_true(tm_target_bytes_read(f->target) - bytes < 512 * KIB);
             tm_snapshot_deinit(&snapshot);
             // A count of more records than 26 chunks can contain is reported as well.
             bool beyond = j >= 2 || (j == 1 && i != 4);
@@ -776,7 +778,7 @@ static void test_overlong_names_are_refused(void **state)
     image_rehash(&f->table, f->root);
     struct tm_snapshot snapshot = take_snapshot(f);
     assert_int_equal(snapshot.count, 2);
-    assert_int_equal(snapshot.groups[0].traceback->frames[2].file_name->length, MIB);
+    assert_int_equal(tm_traceback_oldest(snapshot.groups[0].traceback, 3)->newest->file_name->length, MIB);
     tm_snapshot_deinit(&snapshot);
 }
 

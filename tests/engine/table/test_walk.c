@@ -106,8 +106,7 @@ static struct tm_error *see(void *context, const struct tm_trace *trace)
     assert_true(f->count == 0 || f->count > MOST || f->seen[(f->count - 1) % MOST].address <= trace->address);
     f->origins[f->count % MOST] = trace->origin;
     f->seen[f->count++ % MOST] =
-        (struct seen){trace->address, trace->size, origin->domain,
-                      origin->traceback->frames[origin->traceback->count - 1].line, trace->resizing};
+        (struct seen){trace->address, trace->size, origin->domain, origin->traceback->newest->line, trace->resizing};
     return NULL;
 }
 
@@ -415,6 +414,7 @@ static void test_a_missing_page_leaves_out_its_blocks_only(void **state)
         image_block(&f->table, HEAP + i * 2 * MIB, 50, f->site);
     uint64_t units = image_unit_address(&f->table, HEAP);
     image_hide(f->image, units + 4096, 4096);
+    image_hide(f->image, units + TM_LEAF_UNITS * sizeof(struct tm_unit) + 4096, 4096);
     visit(f);
     assert_int_equal(f->count, 6);
     assert_seen(f, 1, HEAP + 2 * MIB, 50, 30);
@@ -477,7 +477,7 @@ static void test_missing_units_and_leaves(void **state)
     image_block(&f->table, HEAP, 50, f->site);
     image_block(&f->table, HEAP + LEAF, 60, f->site);
     image_block(&f->table, far, 70, f->site);
-    image_hide(f->image, image_unit_address(&f->table, HEAP), TM_LEAF_UNITS * sizeof(struct tm_unit));
+    image_hide(f->image, image_unit_address(&f->table, HEAP), 2 * TM_LEAF_UNITS * sizeof(struct tm_unit));
     visit(f);
     assert_int_equal(f->count, 2);
     assert_seen(f, 0, HEAP + LEAF, 60, 30);
@@ -494,6 +494,38 @@ static void test_missing_units_and_leaves(void **state)
     visit(f);
     assert_int_equal(f->count, 3);
     assert_undamaged(f);
+}
+
+// Whatever happens to the units, or to their copies, the others have all blocks.
+static void test_units_are_there_twice(void **state)
+{
+    struct fixture *f = *state;
+    image_grid(&f->table, HEAP, 64, 0);
+    image_block(&f->table, HEAP, 50, f->site);
+    image_block(&f->table, HEAP + UNIT + 1024, 1000, f->site);
+    const uint64_t address = image_unit_address(&f->table, HEAP), size = 2 * sizeof(struct tm_unit),
+                   distance = TM_LEAF_UNITS * sizeof(struct tm_unit);
+    struct tm_unit *units = image_at(f->image, address, size), *copies = image_at(f->image, address + distance, size);
+    memcpy(copies, units, size);
+    const struct tm_unit good[2] = {units[0], units[1]};
+    for (unsigned i = 0; i < 8; i++) {
+        struct tm_unit *bent = i % 2 ? copies : units;
+        image_show_all(f->image);
+        memcpy(units, good, size);
+        memcpy(copies, good, size);
+        if (i / 2 == 0)
+            image_hide(f->image, i % 2 ? address + distance : address, size);
+        else if (i / 2 == 1)
+            memset(bent, 0, size);
+        else if (i / 2 == 2)
+            bent[0].grid ^= 2, bent[1].list ^= UINT64_C(1) << 50;
+        else
+            bent[0].grid = bent[1].list = UINT64_MAX;
+        visit(f);
+        assert_int_equal(f->count, 2);
+        assert_seen(f, 0, HEAP, 50, 30);
+        assert_undamaged(f);
+    }
 }
 
 // In the lean profile only the root says that something has vanished.
@@ -860,6 +892,7 @@ int main(void)
         WALK_TEST(test_a_missing_page_leaves_out_its_blocks_only),
         WALK_TEST(test_a_missing_page_of_a_grid),
         WALK_TEST(test_a_missing_chunk_of_a_list),
+        WALK_TEST(test_units_are_there_twice),
         WALK_TEST(test_missing_units_and_leaves),
         LEAN_TEST(test_blocks_that_vanish_are_missed),
         WALK_TEST(test_missing_tracked_records),

@@ -869,11 +869,13 @@ static void test_missing_pages_are_incomplete_and_no_damage(void **state)
         text, "incomplete: the trace table at 0x7f5500300000 is consistent as far as it can be read\nmissing: 8 rec");
     assert_contains(text, "hidden: up to 85 blocks of 900 MiB (943734180) have no usable traceback");
     image_show_all(f->image);
+    const uint64_t copies = image_unit_address(&f->table, HEAP) + TM_LEAF_UNITS * sizeof(struct tm_unit);
     const uint64_t places[] = {f->root->leaves.chunk[0], image_unit_address(&f->table, HEAP),
                                f->root->tracked_index,   f->root->tracked_index + 4096,
                                f->root->bytes.chunk[0],  f->root->strings.chunk[0]};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         image_hide(f->image, places[i] & ~UINT64_C(4095), 4096);
+        image_hide(f->image, copies & ~UINT64_C(4095), 4096);
         verify(f, "");
         if (f->code != TM_ERROR_FAULT)
             fail_msg("%zu: %s\n%s", i, f->message, f->output.bytes);

@@ -150,6 +150,14 @@ class Memory:
         """Whether the process may run while its memory is read, which only the recorder's file of one that lives allows."""
         return False
 
+    def page_map(self, address: int, count: int) -> bytes:
+        """What the system says of these pages of 4096 bytes: the words of /proc/PID/pagemap; b"" if it is not known."""
+        return b""
+
+    def resident(self) -> int:
+        """How much memory the process has, as the system counts it (Rss), or 0."""
+        return 0
+
     def source_files(self) -> SourceFiles:
         """Where the program's source files are."""
         return SourceFiles()
@@ -360,6 +368,8 @@ class Target:
             threads=wrap(header.THREADS, self._list_threads, 0),
             modules=wrap(header.MODULES, self._list_modules, 0),
             backing=wrap(header.BACKING, self._backing, None),
+            page_map=wrap(header.PAGE_MAP, self._page_map, 1),
+            resident=wrap(header.RESIDENT, self._memory.resident, 0),
         )
         self.pointer: ctypes.c_void_p | None = self._create(ctypes.byref(self._struct))
 
@@ -450,6 +460,13 @@ class Target:
         found, size = self._memory.private_memory()
         kind[0] = found
         return min(size, _ADDRESS_SPACE - 1)
+
+    def _page_map(self, address: int, entries: int, count: int) -> int:
+        data = self._memory.page_map(address, count)
+        if len(data) != 8 * count:
+            return 1
+        ctypes.memmove(entries, data, len(data))
+        return 0
 
     def _why_missing(self, address: int) -> int | None:
         reason = self._memory.why_missing(address)

@@ -97,6 +97,8 @@ PRIVATE_MEMORY = CFUNCTYPE(c_uint64, c_void_p, POINTER(c_uint32))
 THREADS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
 MODULES = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
 BACKING = CFUNCTYPE(None, c_void_p, c_void_p)
+PAGE_MAP = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
+RESIDENT = CFUNCTYPE(c_uint64, c_void_p)
 OUTPUT_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 
 
@@ -165,6 +167,8 @@ class TargetCallbacks(ctypes.Structure):
         ("threads", THREADS),
         ("modules", MODULES),
         ("backing", BACKING),
+        ("page_map", PAGE_MAP),
+        ("resident", RESIDENT),
     ]
 
 

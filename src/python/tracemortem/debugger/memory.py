@@ -31,6 +31,7 @@ ENDING_SIGNALS = (
     signal.SIGXFSZ,
     signal.SIGSYS,
 )
+PAGE = 4096
 
 
 class CoreMemory(Memory):
@@ -216,6 +217,21 @@ class LocalProcess:
         if counted is None:
             counted = _sum_of_sizes(self._pid, "status", rb"RssAnon|RssShmem|VmSwap")
         return (PrivateKind.UNKNOWN, 0) if counted is None else (PrivateKind.RESIDENT, counted)
+
+    def page_map(self, address: int, count: int) -> bytes:
+        """The kernel's words for these pages of 4096 bytes, or b"" if it refuses or has larger pages."""
+        if os.sysconf("SC_PAGESIZE") != PAGE:
+            return b""
+        try:
+            with open("/proc/%d/pagemap" % self._pid, "rb", buffering=0) as file:
+                return os.pread(file.fileno(), 8 * count, address // PAGE * 8)
+        except (OSError, OverflowError):
+            return b""
+
+    def resident(self) -> int:
+        """What the kernel counts as Rss, or 0."""
+        counted = _sum_of_sizes(self._pid, "smaps_rollup", rb"Rss")
+        return counted or _sum_of_sizes(self._pid, "status", rb"VmRSS") or 0
 
     def source_files(self) -> SourceFiles:
         return ProcessFiles(self._pid)

@@ -1,0 +1,6 @@
+"""Small blocks of which one in a hundred is kept, so that CPython's allocator keeps nearly all of the memory."""
+
+items = [bytes(400) for _ in range(100000)]
+items = items[::100]  # the others are free
+print("ready", flush=True)
+input()
