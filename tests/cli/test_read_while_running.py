@@ -1,7 +1,8 @@
 """No row of a running process is wrong, although its records are used again for others while they are read.
 
 Strategy: programs/truth.py, whose rows can be checked by themselves, under the least TRACEMORTEM_RECORDS that it can do with:
-its sites are collected some fifty times a second. Each answer is asked for TM_READS times (1000 before a release).
+its sites are collected some fifty times a second. Each answer is asked for TM_READS times (1000 before a release), of the
+process and of its recorder's file.
 """
 
 import json
@@ -18,11 +19,18 @@ READS = int(os.environ.get("TM_READS", "20"))
 PROGRAM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "programs", "truth.py")
 
 
-@pytest.fixture(scope="module", params=["lean", "full"])
-def moving(request, python):
-    environment = {"TRACEMORTEM_RECORDS": "5000", "TRACEMORTEM_DETAIL": request.param}
-    with debuggers.start_traced_process(python, PROGRAM, frames=5, environment=environment) as process:
-        process.detail = request.param
+@pytest.fixture(scope="module", params=["lean", "full", "lean file", "full file"])
+def moving(request, python, tmp_path_factory):
+    """A process that never pauses; `target` is it, or its recorder's file."""
+    detail, _, in_file = request.param.partition(" ")
+    environment = {"TRACEMORTEM_RECORDS": "5000", "TRACEMORTEM_DETAIL": detail}
+    if in_file:
+        environment["TRACEMORTEM_FILE"] = str(tmp_path_factory.mktemp("files"))
+    with debuggers.start_traced_process(python, PROGRAM, frames=5, preload=True, environment=environment) as process:
+        process.detail, process.target = detail, process.pid
+        if in_file:
+            (name,) = os.listdir(environment["TRACEMORTEM_FILE"])
+            process.target = os.path.join(environment["TRACEMORTEM_FILE"], name)
         yield process
 
 
@@ -41,12 +49,12 @@ def number_of(traceback):
 
 def ask(process, *words):
     """The answer, of a moment in which the process did not pause."""
-    outcome = run(words[0], process.pid, *words[1:], "--json")
+    outcome = run(words[0], process.target, *words[1:], "--json")
     assert outcome.status == 0, outcome
     return json.loads(outcome.stdout)
 
 
-@light(lambda moving: moving == "lean")
+@light(lambda moving: moving in ("lean", "lean file"))
 def test_no_row_is_wrong(moving):
     checked = moved = 0
     for _ in range(READS):
@@ -78,7 +86,7 @@ def test_no_traceback_of_an_address_is_wrong(moving):
     found = 0
     blocks = ask(moving, "traces", "-n", 1000000, "--include", "/truth/*")["traces"]
     for block in (blocks * READS)[:READS]:
-        outcome = run("traceback", moving.pid, hex(block["address"]), "--json")
+        outcome = run("traceback", moving.target, hex(block["address"]), "--json")
         if outcome.status:
             continue  # it is free now
         for answer in json.loads(outcome.stdout)["blocks"]:
@@ -93,5 +101,5 @@ def test_no_traceback_of_an_address_is_wrong(moving):
 def test_no_row_of_the_oldest_is_wrong(other):
     environment = {"TRACEMORTEM_RECORDS": "5000", "TRACEMORTEM_DETAIL": "lean"}
     with debuggers.start_traced_process(other, PROGRAM, frames=5, environment=environment) as process:
-        process.detail = "lean"
+        process.detail, process.target = "lean", process.pid
         test_no_row_is_wrong(process)

@@ -1,4 +1,4 @@
-"""A worker of a real gunicorn in a control group of 160 MB, which the kernel kills for want of memory, leaves a file that says
+"""A worker of a real gunicorn in a control group of 160 MB, which the kernel kills because no memory is left, leaves a file that says
 which line leaked: the same, byte for byte, as what was said just before, while SIGSTOP held the worker.
 """
 
@@ -142,7 +142,7 @@ def use_up(group, victim):
 @pytest.mark.skipif(
     subprocess.call([SYSTEMS, "-c", "import gunicorn"], stderr=subprocess.DEVNULL) != 0, reason="no gunicorn"
 )
-def test_a_worker_killed_for_want_of_memory_says_which_line_leaked(group, tmp_path):
+def test_a_worker_killed_when_memory_ran_out_says_which_line_leaked(group, tmp_path):
     with serving(group, tmp_path) as master:
         until(lambda: (tmp_path / "socket").exists(), "gunicorn does not start")
         path = str(tmp_path / "socket")

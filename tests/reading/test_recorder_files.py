@@ -85,7 +85,7 @@ def test_what_needs_the_program_says_so(recorded):
 
 
 @thorough
-def test_an_end_is_told(python, tmp_path):
+def test_the_end_of_a_process_is_shown(python, tmp_path):
     for code, words in (("", "exited with status 0"), ("import sys; sys.exit(3)", "exited with status 3")):
         folder = tmp_path / str(len(code))
         folder.mkdir()
