@@ -1,8 +1,8 @@
 """tracemortem in gdb: `source` this file, then see `help tm-top`.
 
 Afterwards `import tm_gdb` works in gdb's Python: it is this file, loaded once as a module. It has take_snapshot(),
-which returns a real tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This
-file finds the parts. The commands are in tm_gdb_commands, what they need from gdb is in tm_gdb_target, and the rest in
+which returns a real tracemalloc.Snapshot of the stopped process or the core, get_object_traceback(address),
+objects(type) and holders(address). This file finds the parts. The commands are in tm_gdb_commands, what they need from gdb is in tm_gdb_target, and the rest in
 the package tracemortem.debugger.
 """
 
@@ -30,6 +30,6 @@ if __name__ == "__main__":
 else:
     _extend_path()
     import tm_gdb_commands
-    from tm_gdb_commands import get_object_traceback, take_snapshot  # noqa: F401
+    from tm_gdb_commands import get_object_traceback, holders, objects, take_snapshot  # noqa: F401
 
     tm_gdb_commands.register()

@@ -15,6 +15,7 @@ _missing: Optional[ImportError] = None
 try:
     import tm_gdb_target
     import tm_gdb_values
+    from tracemortem.debugger import switch
     from tracemortem.debugger.engine import EngineError, EngineMissing
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
@@ -25,6 +26,8 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     import tracemalloc
+
+    from tracemortem.debugger.python_objects import Holders, Object
 
 Result = TypeVar("Result")
 
@@ -70,6 +73,25 @@ class Command(gdb.Command):
         return gdb.COMPLETE_EXPRESSION if kind == Operand.EXPRESSION else gdb.COMPLETE_NONE
 
 
+class Switch(gdb.Command):
+    """tm-start or tm-stop, the only commands that change the process."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.__doc__ = switch.HELP[name]
+        super().__init__(name, gdb.COMMAND_RUNNING, gdb.COMPLETE_NONE)
+
+    def invoke(self, line: str, from_tty: bool) -> None:
+        self.dont_repeat()
+        try:
+            with tm_gdb_target.selection_kept():
+                gdb.write(switch.run(tm_gdb_target.caller(), self._name, line))
+        except CommandError as error:
+            raise gdb.GdbError(str(error)) from None
+        except KeyboardInterrupt:
+            raise gdb.GdbError(INTERRUPTED) from None
+
+
 class Topic(gdb.Command):
     """The command "tracemortem", which shows its help: the commands by task."""
 
@@ -104,6 +126,8 @@ def register() -> None:
         return _say(str(error))
     for name in shell.commands():
         Command(shell, name)
+    for name in switch.HELP:
+        Switch(name)
     Topic(shell)
     if tm_gdb_values.SET in shell.commands():
         _settings.append(tm_gdb_values.register(shell))
@@ -124,6 +148,23 @@ def get_object_traceback(address: Any) -> tracemalloc.Traceback | None:
     def get(shell: Shell) -> tracemalloc.Traceback | None:
         number = tm_gdb_target.address_of(address) if isinstance(address, gdb.Value) else address
         return shell.get_object_traceback(tm_gdb_target.Gdb(), number)
+
+    return _call(get)
+
+
+def objects(type: str, attribute: str | None = None, limit: int | None = None) -> List[Object]:
+    """The Python objects whose type's full name matches the pattern ("shop.Basket", "shop.*"), by address; `attribute`
+    is NAME or NAME=VALUE, as of tm-find. tm-filter has no effect on it. Raises gdb.GdbError."""
+    return _call(lambda shell: shell.objects(tm_gdb_target.Gdb(), type, attribute, limit))
+
+
+def holders(address: Any, paths: int = 1) -> Holders:
+    """What holds the object at the address, a number or a gdb.Value: up to so many paths from a module, a function or
+    C's memory. Raises gdb.GdbError."""
+
+    def get(shell: Shell) -> Holders:
+        number = tm_gdb_target.address_of(address) if isinstance(address, gdb.Value) else address
+        return shell.holders(tm_gdb_target.Gdb(), number, paths)
 
     return _call(get)
 

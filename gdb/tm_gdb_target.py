@@ -11,6 +11,7 @@ import re
 from typing import Any, Iterator, List, NamedTuple, Set, Tuple
 
 import gdb
+from tracemortem.debugger import switch
 from tracemortem.debugger.engine import Bytes, Mapping, Memory, Module, Screen, Thread
 from tracemortem.debugger.expression import ExpressionError
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
@@ -155,6 +156,76 @@ def _threads(inferior: Any) -> List[Thread]:
         if frame is not None and frame.is_valid():
             frame.select()
     return threads
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Calls in the process, for tm-start and tm-stop
+
+
+def caller() -> switch.Caller | None:
+    """The selected inferior, or None if it is no live process."""
+    inferior = gdb.selected_inferior()
+    if not inferior.pid or not inferior.threads() or _is_core(inferior):
+        return None
+    if any(thread.is_running() for thread in inferior.threads()):
+        raise CommandError(RUNNING % (inferior.pid, "interrupt"))
+    return _Caller(inferior)
+
+
+@contextlib.contextmanager
+def selection_kept() -> Iterator[None]:
+    """Afterwards the same thread and frame are selected as before."""
+    thread = gdb.selected_thread()
+    frame = gdb.selected_frame() if thread else None
+    try:
+        yield
+    finally:
+        if thread is not None and thread.is_valid():
+            thread.switch()
+        if frame is not None and frame.is_valid():
+            frame.select()
+
+
+class _Caller(switch.Caller):
+    """A live process. The settings of gdb that a call depends on are as it needs them meanwhile."""
+
+    def __init__(self, inferior: Any) -> None:
+        self._process = _Process(inferior)
+        self._inferior = inferior
+        self.pid = inferior.pid if _is_local(inferior) else 0
+        self.symbol = self._process.symbol  # type: ignore  # the same
+        self.regions = self._process.regions  # type: ignore
+        self.read = self._process.read  # type: ignore
+
+    def write(self, address: int, data: bytes) -> None:
+        try:
+            self._inferior.write_memory(address, data)
+        except (gdb.error, RuntimeError, OverflowError) as error:
+            raise CommandError("the process's memory cannot be written: %s" % error) from None
+
+    def threads(self) -> Iterator[Tuple[int, switch.Registers]]:
+        for thread in self._inferior.threads():
+            thread.switch()
+            newest = gdb.newest_frame()
+            newest.select()
+            yield thread.ptid[1] or thread.ptid[0], _registers(newest)
+
+    def call(self, function: int, *arguments: int) -> int:
+        words = ", ".join("%dUL" % argument for argument in arguments)
+        kind = "unsigned long (*)(%s)" % ", ".join(["unsigned long"] * len(arguments))
+        try:
+            with _settings(("may-call-functions", True), ("unwindonsignal", True), ("language", "c")):
+                with _settings(("scheduler-locking", "off")):
+                    return int(gdb.parse_and_eval("((%s) %dUL)(%s)" % (kind, function, words)))
+        except (gdb.error, RuntimeError, OverflowError) as error:
+            raise CommandError("a function cannot be called in the process: %s" % str(error).rstrip(".")) from None
+
+
+def _registers(frame: Any) -> switch.Registers:
+    try:
+        return switch.Registers(int(frame.pc()), int(frame.read_register("rax")))
+    except (gdb.error, ValueError):  # another machine
+        return switch.Registers(int(frame.pc()))
 
 
 def _is_number(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """tracemortem in lldb: `command script import` this file, then see `help tm-top`.
 
 Afterwards `import tm_lldb` works in lldb's Python: it is this file. It has take_snapshot(), which returns a real
-tracemalloc.Snapshot of the stopped process or the core, and get_object_traceback(address). This file registers the
-commands. What they need from lldb is in tm_lldb_target, and the rest in the package tracemortem.debugger.
+tracemalloc.Snapshot of the stopped process or the core, get_object_traceback(address), objects(type) and
+holders(address). This file registers the commands. What they need from lldb is in tm_lldb_target, and the rest in the package tracemortem.debugger.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ import lldb  # noqa: E402
 _missing: Optional[ImportError] = None
 try:
     import tm_lldb_target
+    from tracemortem.debugger import switch
     from tracemortem.debugger.engine import EngineError, EngineMissing
     from tracemortem.debugger.expression import ExpressionError
     from tracemortem.debugger.front_end import INTERRUPTED, CommandError
@@ -43,6 +44,8 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     import tracemalloc
+
+    from tracemortem.debugger.python_objects import Holders, Object
 
 Result = TypeVar("Result")
 LONGEST_WORD = 1 << 16  # of a command line, in bytes
@@ -123,6 +126,30 @@ class ParsedCommand(Command):
         return False
 
 
+class Switch:
+    """tm-start or tm-stop, the only commands that change the process. Each has a subclass with its name."""
+
+    name = ""
+
+    def __init__(self, lldb_debugger: Any, _: Any) -> None:
+        pass
+
+    def __call__(self, lldb_debugger: Any, line: str, context: Any, result: Any) -> None:
+        try:
+            result.Print(switch.run(tm_lldb_target.caller(context), self.name, line))
+            result.SetStatus(lldb.eReturnStatusSuccessFinishResult)
+        except CommandError as error:
+            result.SetError(str(error))
+        except KeyboardInterrupt:
+            result.SetError(INTERRUPTED)
+
+    def get_short_help(self) -> str:
+        return switch.HELP[self.name].split("\n", 1)[0]
+
+    def get_long_help(self) -> str:
+        return switch.HELP[self.name].split("\n", 1)[-1].lstrip("\n")
+
+
 class Topic:
     """The command "tracemortem", which shows its help: the commands by task."""
 
@@ -158,6 +185,10 @@ def __lldb_init_module(lldb_debugger: Any, _: Any) -> None:
         completion = "disk-file" if kind in FILES else "variable-path" if kind == Operand.EXPRESSION else ""
         options = "-p " if parsed else "-C %s " % completion if completion else ""
         _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), options)
+    for name in switch.HELP:
+        class_name = name.title().replace("-", "")
+        globals()[class_name] = type(class_name, (Switch,), {"name": name})
+        _add(lldb_debugger, "-c %s.%s %s" % (__name__, class_name, name), "")
     _add(lldb_debugger, "-c %s.Topic %s" % (__name__, TOPIC), "")
 
 
@@ -194,6 +225,25 @@ def get_object_traceback(address: Any, lldb_debugger: Any = None) -> tracemalloc
     def get(shell: Shell, answer: tm_lldb_target.Lldb) -> tracemalloc.Traceback | None:
         number = tm_lldb_target.address_of(address) if isinstance(address, lldb.SBValue) else address
         return shell.get_object_traceback(answer, number)
+
+    return _call(lldb_debugger, get)
+
+
+def objects(
+    type: str, attribute: str | None = None, limit: int | None = None, lldb_debugger: Any = None
+) -> List[Object]:
+    """The Python objects whose type's full name matches the pattern ("shop.Basket", "shop.*"), by address; `attribute`
+    is NAME or NAME=VALUE, as of tm-find. tm-filter has no effect on it. Raises RuntimeError."""
+    return _call(lldb_debugger, lambda shell, answer: shell.objects(answer, type, attribute, limit))
+
+
+def holders(address: Any, paths: int = 1, lldb_debugger: Any = None) -> Holders:
+    """What holds the object at the address, a number or an lldb.SBValue: up to so many paths from a module, a function
+    or C's memory. Raises RuntimeError."""
+
+    def get(shell: Shell, answer: tm_lldb_target.Lldb) -> Holders:
+        number = tm_lldb_target.address_of(address) if isinstance(address, lldb.SBValue) else address
+        return shell.holders(answer, number, paths)
 
     return _call(lldb_debugger, get)
 

@@ -12,7 +12,7 @@ import sys
 from typing import Any, Iterator, List, Set, Tuple
 
 import lldb
-from tracemortem.debugger import expression
+from tracemortem.debugger import expression, switch
 from tracemortem.debugger.engine import Bytes, Mapping, Memory, Module, Screen, Thread
 from tracemortem.debugger.front_end import ENDED, RUNNING, CommandError, Debugger
 from tracemortem.debugger.header import REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
@@ -129,6 +129,75 @@ def address_of(value: Any) -> int:
     if address == lldb.LLDB_INVALID_ADDRESS:
         raise expression.ExpressionError('a value of type "%s" is not an address' % value.GetTypeName())
     return address
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Calls in the process, for tm-start and tm-stop
+
+
+def caller(context: Any) -> switch.Caller | None:
+    """The selected target's process, or None if it is no live process."""
+    process = context.GetTarget().GetProcess()
+    state = process.GetState() if process.IsValid() else lldb.eStateInvalid
+    if state in _NOTHING_THERE or _is_core(process):
+        return None
+    if state not in _STOPPED:
+        raise CommandError(RUNNING % (process.GetProcessID(), STOP))
+    return _Caller(context.GetTarget())
+
+
+class _Caller(switch.Caller):
+    """A live process."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+        self._process = target.GetProcess()
+        self._frame: Any = None
+        is_local = target.GetPlatform().GetName() == "host" and not GnuServer(target).is_there()
+        self.pid = self._process.GetProcessID() if is_local else 0
+
+    def symbol(self, name: str) -> int:
+        return _Reader(self._target).symbol(name)
+
+    def regions(self) -> List[Mapping]:
+        with _Process(self._target) as memory:
+            return memory.regions()
+
+    def read(self, address: int, length: int) -> Bytes | None:
+        return _Reader(self._target).read(address, length)
+
+    def write(self, address: int, data: bytes) -> None:
+        error = lldb.SBError()
+        if self._process.WriteMemory(address, data, error) != len(data) or error.Fail():
+            raise CommandError("the process's memory cannot be written: %s" % error.GetCString())
+
+    def threads(self) -> Iterator[Tuple[int, switch.Registers]]:
+        for index in range(self._process.GetNumThreads()):
+            thread = self._process.GetThreadAtIndex(index)
+            self._frame = thread.GetFrameAtIndex(0)
+            yield thread.GetThreadID(), _registers(self._frame)
+
+    def call(self, function: int, *arguments: int) -> int:
+        words = ", ".join("%dUL" % argument for argument in arguments)
+        kind = "unsigned long (*)(%s)" % ", ".join(["unsigned long"] * len(arguments))
+        options = lldb.SBExpressionOptions()
+        options.SetIgnoreBreakpoints(True)
+        options.SetUnwindOnError(True)
+        options.SetStopOthers(False)
+        options.SetTryAllThreads(True)
+        options.SetTimeoutInMicroSeconds(30000000)
+        options.SetLanguage(lldb.eLanguageTypeC)
+        value = self._frame.EvaluateExpression("((%s) %dUL)(%s)" % (kind, function, words), options)
+        if value.GetError().Fail():
+            why = (value.GetError().GetCString() or "lldb gives no reason").strip().split("\n")[0]
+            raise CommandError("a function cannot be called in the process: %s" % why)
+        return int(value.GetValueAsUnsigned())
+
+
+def _registers(frame: Any) -> switch.Registers:
+    register = frame.FindRegister("rax")  # not there on another machine
+    result = int(register.GetValueAsUnsigned()) if register.IsValid() else 0
+    return switch.Registers(int(frame.GetPC()), result - (1 << 64) if result >= 1 << 63 else result)
 
 
 class _Reader:

@@ -3,7 +3,7 @@
 
 test_sources := $(sort $(wildcard tests/engine/*/test_*.c tests/layout/test_*.c tests/process/test_*.c))
 # What needs no libdw.
-checked_process_sources := $(filter-out src/process/process.c src/process/symbols.c,$(process_sources))
+checked_process_sources := $(filter-out src/process/process.c src/process/symbols.c src/process/exported.c,$(process_sources))
 # A fake replaces a part of the engine: it is linked into the tests that include its header (or the harness) only.
 test_fakes := $(sort $(wildcard tests/engine/support/fake_*.c))
 fake_header := \#include "support/(harness|fake_[a-z_]*)\.h"
@@ -80,7 +80,7 @@ test-python: $(after_deps)
 
 # What docs/reliability.md promises, each promise alone and at length. `make test` has the short forms. `make torn` and
 # `make fuzz` are in the folders of their tests.
-.PHONY: verify incomplete ways-in fault recorded regrtest
+.PHONY: verify incomplete ways-in switch fault recorded regrtest
 verify: all $(BUILD)/tests/engine/verify/test_verify
 	@$(BUILD)/tests/engine/verify/test_verify
 	@TM_TEST_FULL=1 $(pytest) --all tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
@@ -88,6 +88,8 @@ incomplete: all
 	@TM_TEST_FULL=1 $(pytest) --all tests/incomplete/test_parts.py tests/incomplete/test_zeros.py
 ways-in: all
 	@TM_TEST_FULL=1 $(pytest) --all tests/incomplete/test_ways_in.py tests/incomplete/test_without_files.py
+switch: all
+	@TM_TEST_FULL=1 $(pytest) --all -n $(TEST_JOBS) tests/switch
 fault: all
 	@$(pytest) --all tests/fault tests/tracer/test_sanitized.py
 recorded: all

@@ -230,6 +230,21 @@ static struct tm_error *set_folder(struct asking *asking)
     return error;
 }
 
+// A process that is a Python and not traced could be traced from now on.
+static struct tm_error *advise_start(const struct asking *asking, struct tm_error *error)
+{
+    if (!error || asking->current.kind != TM_TARGET_PROCESS || !asking->current.process)
+        return error;
+    const char *message = tm_error_message(error);
+    enum tm_error_code code = tm_error_code(error);
+    if (code != TM_ERROR_NOT_TRACING && (code != TM_ERROR_NO_TABLE || !strstr(message, "Start the program with")))
+        return error;
+    struct tm_error *longer = tm_error_create(code, "%s\nOr trace it as it runs, from now on: tracemortem start %d",
+                                              message, (int)asking->current.pid);
+    tm_error_destroy(error);
+    return longer;
+}
+
 static struct tm_error *ask(struct asking *asking, const char *target)
 {
     struct tm_error *error = set_folder(asking);
@@ -243,7 +258,7 @@ static struct tm_error *ask(struct asking *asking, const char *target)
         error = use_source_lines(asking);
     if (!error)
         error = run(asking);
-    return error;
+    return advise_start(asking, error);
 }
 
 static void close_all(struct asking *asking)

@@ -3,6 +3,8 @@
  *
  *   main.c        which command, exit statuses
  *   run.c         `tracemortem run`: starts a program with the tracer; preload.c knows what keeps it from being there
+ *   start.c       `tracemortem start` and `stop`: which processes, and whether the user agrees; switch.c does it to one,
+ *                 and place.c puts the tracer's file where that process finds it
  *   ask.c         one of the engine's commands on its targets: the whole of `tracemortem top 4711`
  *   many.c        the same command on many processes; select.c knows which ones
  *   every.c       snapshots again and again
@@ -10,6 +12,7 @@
  *   targets.c     what a TARGET on the command line is, and opening it
  *   output.c      files that an answer is written to, whole or not at all
  *   host.c        the engine's host: stdout, stderr, Ctrl-C, progress, source lines
+ *   plain_options.c   options of commands that are not the engine's
  *   words.c       words of the command line: quoting, and options that are not the engine's
  *   help.c        help texts and the engine's texts as they read on a command line
  *   complete.c    completion for the shells
@@ -36,6 +39,8 @@ enum tm_status {
 
 /** The command's own ones; each gets the words after its name. */
 int tm_cli_run(int count, char **words);
+int tm_cli_start(int count, char **words);
+int tm_cli_stop(int count, char **words);
 int tm_cli_complete(int count, char **words);
 int tm_cli_completion(int count, char **words);
 /** One of the engine's commands, by its name in the engine. */

@@ -72,7 +72,7 @@ static void offer_commands(const char *begun)
     for (size_t i = 0; (name = tm_help_name(i, &skip)); i++)
         if (!skip)
             offer(name, begun);
-    static const char *const own[] = {"run", "completion", "help", "--help", "--version"};
+    static const char *const own[] = {"run", "start", "stop", "completion", "help", "--help", "--version"};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         offer(own[i], begun);
 }
@@ -98,6 +98,27 @@ static void offer_processes(const char *begun)
             offer(entry->d_name, begun);
     if (folder)
         closedir(folder);
+}
+
+static bool is_switch(const char *word)
+{
+    return strcmp(word, "start") == 0 || strcmp(word, "stop") == 0;
+}
+
+// What `start` and `stop` take.
+static void offer_switch_options(const char *command, const char *begun)
+{
+    static const char *const both[] = {"--yes",  "--timeout", "--max-stop", "--children",
+                                       "--name", "--cgroup",  "--tracer"};
+    static const char *const of_start[] = {"--frames", "--output", "--detail", "--inside"};
+    if (begun[0] != '-') {
+        offer_processes(begun);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
+        offer(both[i], begun);
+    for (size_t i = 0; strcmp(command, "start") == 0 && i < sizeof(of_start) / sizeof(of_start[0]); i++)
+        offer(of_start[i], begun);
 }
 
 // What the engine knows of a command's words.
@@ -141,6 +162,8 @@ int tm_cli_complete(int count, char **words)
     const char *command = count > 1 ? tm_help_engine_name(words[0]) : NULL;
     if (count <= 1) {
         offer_commands(last);
+    } else if (is_switch(words[0])) {
+        offer_switch_options(words[0], last);
     } else if (command) {
         bool takes_target = tm_help_takes_target(command);
         struct tm_error *error = tm_command_line_parse(command, takes_target, count - 1, words + 1, &line);

@@ -32,6 +32,12 @@ static const struct difference {
                  "  tracemortem object 4711 0x7f3a5c0e4d30 -n 100\n"
                  "  tracemortem find 4711 --type 'shop.Basket'        for addresses to ask about\n"},
     {.command = "tm-holders", .usage = "tracemortem holders TARGET ADDRESS [OPTION]..."},
+    {.command = "tm-memory",
+     .examples = "  tracemortem memory 4711\n"
+                 "  tracemortem memory ./core.4711 --json\n"
+                 "  tracemortem memory 4711 pools -n 5\n"
+                 "  tracemortem memory 4711 pools traceback -n 1\n"
+                 "  tracemortem diff before.core 4711 --memory        what grew\n"},
     {.command = "tm-save",
      .examples = "  tracemortem save 4711 now.snapshot\n"
                  "  tracemortem save 4711 views.snapshot --force --include '*/views.py' --all-frames\n"
@@ -380,15 +386,18 @@ void tm_help_add_overview(struct tm_text *result)
     tm_text_add(text, "Find out which Python lines hold a process's memory.\n"
                       "\n"
                       "Usage: tracemortem run [OPTION]... PROGRAM [ARGUMENT]...\n"
+                      "       tracemortem start|stop PID... [OPTION]...\n"
                       "       tracemortem COMMAND TARGET [ARGUMENT]... [OPTION]...\n"
                       "\n"
                       "A target is a process id, a core or a snapshot file. Digits are a process id:\n"
                       "the file of this name is ./4711. Nothing runs in the target, and nothing is\n"
-                      "written to it. The commands are those of gdb and lldb, where they are called\n"
-                      "tm-info and so on, and their answers are the same.\n"
+                      "written to it, but by start and stop. The commands are those of gdb and lldb,\n"
+                      "where they are called tm-info and so on, and their answers are the same.\n"
                       "\n"
                       "Commands:\n"
-                      "  run        Run a program with its memory allocations traced.\n");
+                      "  run        Run a program with its memory allocations traced.\n"
+                      "  start      Begin to trace a running process. This changes it.\n"
+                      "  stop       Stop tracing a running process. This changes it.\n");
     add_commands(text);
     tm_text_add(text, "  completion SHELL\n"
                       "             Print the completion for bash, zsh or fish.\n"

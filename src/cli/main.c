@@ -72,7 +72,7 @@ static int unknown_command(const char *word)
 
     tm_text_add(&text, "unknown command \"");
     tm_text_escape(&text, word, strlen(word));
-    tm_text_add(&text, "\"; the commands are: run");
+    tm_text_add(&text, "\"; the commands are: run start stop");
     for (size_t i = 0; (name = tm_help_name(i, &skip)); i++)
         if (!skip)
             tm_text_printf(&text, " %s", name);
@@ -85,6 +85,20 @@ static int unknown_command(const char *word)
 static bool is_one_of(const char *word, const char *one, const char *other)
 {
     return strcmp(word, one) == 0 || strcmp(word, other) == 0;
+}
+
+// Commands that are not the engine's.
+static const struct own_command {
+    const char *name;
+    int (*run)(int count, char **words);
+} own_commands[] = {{"run", tm_cli_run}, {"start", tm_cli_start}, {"stop", tm_cli_stop}};
+
+static const struct own_command *own_command(const char *word)
+{
+    for (size_t i = 0; i < sizeof(own_commands) / sizeof(own_commands[0]); i++)
+        if (strcmp(own_commands[i].name, word) == 0)
+            return &own_commands[i];
+    return NULL;
 }
 
 int main(int count, char **words)
@@ -100,8 +114,9 @@ int main(int count, char **words)
         tm_text_deinit(&text);
         return TM_STATUS_USAGE;
     }
-    if (strcmp(word, "run") == 0)
-        return tm_cli_run(count, words);
+    const struct own_command *own = own_command(word);
+    if (own)
+        return own->run(count, words);
     if (strcmp(word, "completion") == 0)
         return tm_cli_completion(count, words);
     if (strcmp(word, "--complete") == 0)
@@ -114,9 +129,9 @@ int main(int count, char **words)
         return show_overview();
     if (strcmp(word, "help") == 0 && tm_help_engine_name(words[0]))
         return tm_cli_fail(tm_help_print(tm_help_engine_name(words[0])));
-    if (strcmp(word, "help") == 0 && strcmp(words[0], "run") == 0) {
+    if (strcmp(word, "help") == 0 && own_command(words[0])) {
         char *help[] = {"--help", NULL};
-        return tm_cli_run(1, help);
+        return own_command(words[0])->run(1, help);
     }
     const char *command = tm_help_engine_name(strcmp(word, "help") == 0 ? words[0] : word);
     return command ? tm_cli_ask(command, count, words) : unknown_command(strcmp(word, "help") == 0 ? words[0] : word);

@@ -116,7 +116,7 @@ static bool is_privileged(int file, const char *path)
            (getuid() != 0 && getxattr(path, "security.capability", value, sizeof(value)) > 0);
 }
 
-static void compare(const char *path, int file, int tracer, struct tm_text *why)
+static void compare(const char *path, int file, int tracer, bool preloads, struct tm_text *why)
 {
     struct program theirs = read_program(file), ours = read_program(tracer);
     struct tm_printable printable = tm_printable(path);
@@ -133,7 +133,7 @@ static void compare(const char *path, int file, int tracer, struct tm_text *why)
         tm_text_printf(why, "%s is linked statically", name);
     else if ((strstr(loader ? loader : theirs.loader, "musl") != NULL) != (strcmp(library, "musl") == 0))
         tm_text_printf(why, "the tracer was built for %s, which %s does not use", library, name);
-    else if (is_privileged(file, path))
+    else if (preloads && is_privileged(file, path))
         tm_text_printf(why, "%s is setuid or has file capabilities, so LD_PRELOAD is ignored", name);
 }
 
@@ -154,7 +154,7 @@ static bool script_program(int file, char *program, size_t capacity)
     return true;
 }
 
-void tm_preload_why_not(const char *program, const char *tracer_path, struct tm_text *why)
+static void why_not(const char *program, const char *tracer_path, bool preloads, struct tm_text *why)
 {
     char path[PATH_MAX];
     int tracer = open(tracer_path, O_RDONLY | O_CLOEXEC);
@@ -170,10 +170,20 @@ void tm_preload_why_not(const char *program, const char *tracer_path, struct tm_
     }
     // A program may be run and not read.
     if (file >= 0) {
-        compare(path, file, tracer, why);
+        compare(path, file, tracer, preloads, why);
         close(file);
     }
     close(tracer);
+}
+
+void tm_preload_why_not(const char *program, const char *tracer, struct tm_text *why)
+{
+    why_not(program, tracer, true, why);
+}
+
+void tm_preload_why_not_load(const char *program, const char *tracer, struct tm_text *why)
+{
+    why_not(program, tracer, false, why);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

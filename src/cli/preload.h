@@ -13,6 +13,8 @@ char *tm_preload_tracer(void);
 
 /** Appends why this program would run without the tracer; nothing: nothing is known against it. */
 void tm_preload_why_not(const char *program, const char *tracer, struct tm_text *why);
+/** The same for a program that runs already, and is to load the tracer. */
+void tm_preload_why_not_load(const char *program, const char *tracer, struct tm_text *why);
 
 /**
  * The tracer's path, or that of a link to it where LD_PRELOAD would split the path. In memory of malloc; NULL: there can

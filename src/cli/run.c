@@ -11,10 +11,9 @@
 
 #include "cli/cli.h"
 #include "cli/host.h"
+#include "cli/plain_options.h"
 #include "cli/preload.h"
 #include "process/core.h"
-
-enum { MOST_FRAMES = 65535 };
 
 static const char help[] = "Run a program with its memory allocations traced.\n"
                            "\n"
@@ -60,20 +59,7 @@ struct options {
 
 static int wrong(const char *what, const char *word)
 {
-    struct tm_text text = TM_TEXT_EMPTY;
-    tm_text_add(&text, "run: ");
-    tm_text_escape(&text, word, strlen(word));
-    tm_text_printf(&text, "%s\nType \"tracemortem run --help\" for its options and examples.", what);
-    fprintf(stderr, "tracemortem %s\n", tm_text_string(&text));
-    tm_text_deinit(&text);
-    return TM_STATUS_USAGE;
-}
-
-static bool is_frames(const char *text)
-{
-    size_t length = strlen(text);
-    return length && length < 10 && strspn(text, "0123456789") == length && atoi(text) >= 1 &&
-           atoi(text) <= MOST_FRAMES;
+    return tm_wrong_word("run", word, what);
 }
 
 static bool is_pattern(const char *text)
@@ -82,22 +68,6 @@ static bool is_pattern(const char *text)
         if (!at[1] || !strchr("phte%", at[1]))
             return false;
     return *text && strlen(text) < PATH_MAX;
-}
-
-// The value of an option of this letter or name: in its own word or in the next, past which *index moves. NULL: it is
-// another option. "": it has no value.
-static const char *value_of(const char *letter, const char *name, int count, char **words, int *index)
-{
-    const char *word = words[*index], *after = NULL;
-    size_t length = strlen(name);
-
-    if (strcmp(word, name) == 0 || (letter && strcmp(word, letter) == 0))
-        after = *index + 1 < count ? words[++*index] : "";
-    else if (strncmp(word, name, length) == 0 && word[length] == '=')
-        after = word + length + 1;
-    else if (letter && strncmp(word, letter, 2) == 0)
-        after = word + 2;
-    return after;
 }
 
 // Returns -1, or the exit status. *index becomes that of the program.
@@ -110,20 +80,20 @@ static int parse(int count, char **words, int *index, struct options *options)
             break;
         }
         if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
-            return fputs(help, stdout) == EOF || fflush(stdout) != 0 ? TM_STATUS_BAD_NEWS : TM_STATUS_DONE;
-        if ((value = value_of("-f", "--frames", count, words, index))) {
-            if (!is_frames(value))
-                return wrong(": not a number of frames from 1 to 65535", value);
+            return tm_print_help(help);
+        if ((value = tm_option_value("-f", "--frames", count, words, index))) {
+            if (!tm_is_frames(value))
+                return wrong(TM_NOT_FRAMES, value);
             options->frames = value;
-        } else if ((value = value_of(NULL, "--detail", count, words, index))) {
-            if (strcmp(value, "lean") != 0 && strcmp(value, "full") != 0)
-                return wrong(": not lean or full", value);
+        } else if ((value = tm_option_value(NULL, "--detail", count, words, index))) {
+            if (!tm_is_detail(value))
+                return wrong(TM_NOT_DETAIL, value);
             options->detail = value;
-        } else if ((value = value_of("-o", "--output", count, words, index))) {
+        } else if ((value = tm_option_value("-o", "--output", count, words, index))) {
             if (!is_pattern(value))
                 return wrong(": not a file's name in which each % is %p, %h, %t, %e or %%", value);
             options->output = value;
-        } else if ((value = value_of(NULL, "--tracer", count, words, index))) {
+        } else if ((value = tm_option_value(NULL, "--tracer", count, words, index))) {
             free(options->tracer);
             options->tracer = realpath(value, NULL);
             if (!options->tracer)

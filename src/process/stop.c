@@ -192,11 +192,43 @@ uint64_t tm_stop_elapsed(const struct tm_stop *stop)
     return now() - stop->begun;
 }
 
-uint64_t tm_stop_end(struct tm_stop *stop)
+pid_t tm_stop_thread(const struct tm_stop *stop, size_t *index)
+{
+    while (*index < stop->count) {
+        const struct thread *thread = &stop->threads[(*index)++];
+        if (thread->still && thread->id && !thread->signal)
+            return thread->id;
+    }
+    return 0;
+}
+
+void tm_stop_forget(struct tm_stop *stop, pid_t id)
 {
     for (size_t i = 0; i < stop->count; i++)
-        if (stop->threads[i].still && stop->threads[i].id)
-            ptrace(PTRACE_DETACH, stop->threads[i].id, NULL, (void *)(intptr_t)stop->threads[i].signal);
+        if (stop->threads[i].id == id)
+            stop->threads[i].id = 0;
+}
+
+// 0: all of them.
+static void release_but(struct tm_stop *stop, pid_t kept)
+{
+    for (size_t i = 0; i < stop->count; i++) {
+        struct thread *thread = &stop->threads[i];
+        if (!thread->still || !thread->id || thread->id == kept)
+            continue;
+        ptrace(PTRACE_DETACH, thread->id, NULL, (void *)(intptr_t)thread->signal);
+        thread->id = 0;
+    }
+}
+
+void tm_stop_keep(struct tm_stop *stop, pid_t id)
+{
+    release_but(stop, id);
+}
+
+uint64_t tm_stop_end(struct tm_stop *stop)
+{
+    release_but(stop, 0);
     uint64_t elapsed = tm_stop_elapsed(stop);
     free(stop->threads);
     free(stop);

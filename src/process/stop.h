@@ -18,6 +18,12 @@ struct tm_stop;
  */
 struct tm_error *tm_stop_begin(const struct tm_live *live, uint64_t most, bool (*should_stop)(void),
                                struct tm_stop **result);
+/** Thread number `index` that is held, unless a signal is just being delivered to it; 0: there are no more. */
+pid_t tm_stop_thread(const struct tm_stop *stop, size_t *index);
+/** Lets all threads go but this one. */
+void tm_stop_keep(struct tm_stop *stop, pid_t id);
+/** This thread has ended, or the process has. */
+void tm_stop_forget(struct tm_stop *stop, pid_t id);
 /** Nanoseconds since the first thread was interrupted. */
 uint64_t tm_stop_elapsed(const struct tm_stop *stop);
 /** Lets the threads go. Returns how long the process was still, as tm_stop_elapsed(). */

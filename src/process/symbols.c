@@ -16,8 +16,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "process/proc.h"
 
 enum { MOST_SECONDS = 20, MOST_NAME = 255 };
 #define MOST_MEMORY (UINT64_C(4) << 30)
@@ -27,7 +30,25 @@ enum { MOST_SECONDS = 20, MOST_NAME = 255 };
 
 static int process_folder; // a callback of libdwfl gets no context
 
-// A file of a live process as that process names it: below its own root.
+// Whether a mapping of the process is of this file, under this name.
+static bool is_mapped(int file, const char *name)
+{
+    struct stat status;
+    size_t length, name_length = strlen(name);
+    char *maps = tm_proc_read(process_folder, "maps", &length);
+    bool found = false;
+    for (const char *line = maps, *end; line && !found && fstat(file, &status) == 0 && (end = strchr(line, '\n'));
+         line = end + 1) {
+        unsigned long long inode = 0;
+        found = (size_t)(end - line) > name_length && strncmp(end - name_length, name, name_length) == 0 &&
+                sscanf(line, "%*s %*s %*s %*s %llu", &inode) == 1 && inode == status.st_ino;
+    }
+    free(maps);
+    return found;
+}
+
+// A file of a live process as that process names it: below its own root. A process in a changed root of our own mount
+// namespace has names from our root.
 static int find_file(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base, char **file_name, Elf **elf)
 {
     char path[PATH_MAX];
@@ -35,6 +56,10 @@ static int find_file(Dwfl_Module *module, void **data, const char *name, Dwarf_A
         return dwfl_linux_proc_find_elf(module, data, name, base, file_name, elf);
     snprintf(path, sizeof(path), "root%s", name);
     int file = openat(process_folder, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0 && (file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) >= 0 && !is_mapped(file, name)) {
+        close(file);
+        file = -1;
+    }
     *file_name = file < 0 ? NULL : strdup(name);
     return file;
 }
@@ -43,6 +68,13 @@ struct search {
     const char *name;
     uint64_t address;
 };
+
+// Debug information has the versions of libc's symbols in their names: "dlopen@@GLIBC_2.34".
+static bool is_named(const char *found, const char *name)
+{
+    size_t length = strlen(name);
+    return found && strncmp(found, name, length) == 0 && (found[length] == '\0' || found[length] == '@');
+}
 
 static int look_in(Dwfl_Module *module, void **data, const char *module_name, Dwarf_Addr base, void *context)
 {
@@ -54,8 +86,7 @@ static int look_in(Dwfl_Module *module, void **data, const char *module_name, Dw
         GElf_Sym symbol;
         GElf_Addr address;
         const char *name = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-        if (!name || strcmp(name, search->name) != 0 || symbol.st_shndx == SHN_UNDEF ||
-            GELF_ST_TYPE(symbol.st_info) == STT_TLS)
+        if (!is_named(name, search->name) || symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) == STT_TLS)
             continue;
         search->address = address;
         return DWARF_CB_ABORT;

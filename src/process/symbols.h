@@ -1,5 +1,5 @@
 /**
- * Addresses of global variables, found by elfutils' libdwfl in the modules of a process or a core.
+ * Addresses of global variables and functions, found by elfutils' libdwfl in the modules of a process or a core.
  *
  * A child process does the work, with bounds of time and memory: libdwfl reads the headers that are in a core's memory,
  * which can be anything. What is not found costs speed and never an answer, for the engine then searches, and it checks
@@ -28,7 +28,7 @@ struct tm_symbols {
     size_t known_count;
 };
 
-/** The address of this variable; 0 if it is not found. */
+/** The address of what has this name; 0 if it is not found. */
 uint64_t tm_symbols_find(struct tm_symbols *symbols, const char *name);
 void tm_symbols_deinit(struct tm_symbols *symbols);
 

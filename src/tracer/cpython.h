@@ -85,6 +85,8 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak _PyThreadState_UncheckedGet
 #pragma weak PyThreadState_GetUnchecked
 #pragma weak PyGILState_GetThisThreadState
+#pragma weak PyGILState_Ensure
+#pragma weak PyGILState_Release
 #pragma weak PyInterpreterState_Main
 #pragma weak PyInterpreterState_Head
 #pragma weak _Py_IsFinalizing
@@ -97,7 +99,12 @@ extern struct inittab *PyImport_Inittab;
 #pragma weak _Py_tracemalloc_config
 #pragma weak _PyTraceMalloc_IsTracing
 #pragma weak PyObject_CallMethod
+#pragma weak PyObject_GetAttrString
+#pragma weak PyImport_ImportModule
+#pragma weak PyCFunction_NewEx
+#pragma weak PyCFunction_New
 #pragma weak PyErr_Clear
+#pragma weak PyErr_Fetch
 #pragma weak _Py_TrueStruct
 #pragma weak _Py_NegativeRefcount
 #pragma weak PyCode_Type

@@ -292,16 +292,114 @@ void environment_moment(struct moment_wish *wish)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
+// The switch
+
+/** What follows the word "dormant" in TRACEMORTEM; NULL: that is not what it says. */
+static const char *after_dormant(void)
+{
+    static const char word[] = "dormant";
+    const char *text = getenv(frame_limit.name);
+    if (text == NULL || getenv(launch.name) != NULL || strncmp(text, word, strlen(word)) != 0)
+        return NULL;
+    text += strlen(word);
+    return *text == '\0' || *text == ':' ? text : NULL;
+}
+
+/** The number in "dormant:N". 0: it is nonsense. */
+static unsigned dormant_frames(const char *after)
+{
+    unsigned number = 0;
+    if (*after == '\0')
+        return 1;
+    for (const char *at = after + 1; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9' || number > FRAME_LIMIT_MAX)
+            return 0;
+        number = number * 10 + (unsigned)(*at - '0');
+    }
+    return number <= FRAME_LIMIT_MAX ? number : 0;
+}
+
+unsigned environment_dormant_frames(void)
+{
+    const char *after = after_dormant();
+    unsigned frames = after == NULL ? 1 : dormant_frames(after);
+    return frames == 0 ? 1 : frames;
+}
+
+static const char signal_variable[] = "TRACEMORTEM_SIGNAL";
+
+/** A small number in decimal; -1: it is none. */
+static int small_number(const char *text)
+{
+    size_t length = strlen(text);
+    return length >= 1 && length <= 2 && strspn(text, "0123456789") == length ? atoi(text) : -1;
+}
+
+/** A signal that is the user's, by its name or number. 0: it is none. */
+static int signal_called(const char *text)
+{
+    int number = small_number(text);
+    if (strncmp(text, "SIG", 3) == 0)
+        text += 3;
+    if (strcmp(text, "USR1") == 0)
+        number = SIGUSR1;
+    else if (strcmp(text, "USR2") == 0)
+        number = SIGUSR2;
+    else if (strcmp(text, "RTMIN") == 0)
+        number = SIGRTMIN;
+    else if (strncmp(text, "RTMIN+", 6) == 0 && small_number(text + 6) >= 0)
+        number = SIGRTMIN + small_number(text + 6);
+    else if (strncmp(text, "RTMAX-", 6) == 0 && small_number(text + 6) >= 0)
+        number = SIGRTMAX - small_number(text + 6);
+    bool is_users = number == SIGUSR1 || number == SIGUSR2 || (number >= SIGRTMIN && number <= SIGRTMAX);
+    return is_users ? number : 0;
+}
+
+int environment_signal(void)
+{
+    const char *text = getenv(signal_variable);
+    if (text == NULL || *text == '\0')
+        return 0;
+    int number = signal_called(text);
+    if (number == 0)
+        complain(signal_variable, "a signal for users (RTMIN+N, RTMAX-N, USR1, USR2)");
+    return number;
+}
+
+static bool signal_is_sound(void)
+{
+    const char *text = getenv(signal_variable);
+    return text == NULL || *text == '\0' || environment_signal() != 0;
+}
+
+void environment_folder(char *folder, size_t capacity)
+{
+    snprintf(folder, capacity, "%s", text_of(file_variable()));
+    char *slash = strrchr(folder, '/');
+    if (slash == NULL)
+        snprintf(folder, capacity, ".");
+    else
+        slash[slash == folder] = '\0';
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // What is asked
 
 bool environment_is_sound(void)
 {
-    return is_sound(&reuse) && is_sound(&records) && detail_is_sound() && file_is_sound() && moment_is_sound();
+    return is_sound(&reuse) && is_sound(&records) && detail_is_sound() && file_is_sound() && moment_is_sound() &&
+           signal_is_sound();
 }
 
 unsigned environment_frame_limit(void)
 {
     const struct variable *asked = getenv(launch.name) == NULL ? &frame_limit : &launch;
+    const char *dormant = after_dormant();
+    if (dormant != NULL) {
+        if (dormant_frames(dormant) == 0)
+            complain(frame_limit.name, "dormant:N with a number of frames from 1 to 65535");
+        return 0;
+    }
     uint64_t limit = number_of(asked);
     if (!is_sound(asked) || limit == 0)
         return 0;

@@ -6,6 +6,7 @@
 #define TRACEMORTEM_TRACER_ENVIRONMENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "profile.h"
@@ -13,6 +14,14 @@
 
 /** How many frames to keep, if tracing is wanted from the start. 0: it is not, or some variable is nonsense. */
 unsigned environment_frame_limit(void);
+
+/** TRACEMORTEM=dormant or dormant:N: how many frames to keep once somebody starts the tracer; 1 if it does not say. */
+unsigned environment_dormant_frames(void);
+
+/** TRACEMORTEM_SIGNAL: the signal that starts and stops, such as RTMIN+5. 0: none, or it is nonsense, which this says. */
+int environment_signal(void);
+/** The folder of TRACEMORTEM_FILE, where snapshots go, as far as it fits. "." if it names none. */
+void environment_folder(char *folder, size_t capacity);
 
 /** Whether the variables that say how to trace make sense. If not, this says so. */
 bool environment_is_sound(void);

@@ -84,6 +84,16 @@ static void keep_loaded(const struct module *module)
         dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/** None is known yet. False: the system does not let us change our own memory. */
+static bool connect_to(struct module *module)
+{
+    if (dl_iterate_phdr(fill_own_slots, module) == 0)
+        return false;
+    keep_loaded(module);
+    interpreter = *module;
+    return true;
+}
+
 enum interpreter interpreter_connect(const void *address)
 {
     struct module module;
@@ -95,9 +105,15 @@ enum interpreter interpreter_connect(const void *address)
     }
     if (!exports)
         return INTERPRETER_ABSENT;
-    if (dl_iterate_phdr(fill_own_slots, &module) == 0)
-        return INTERPRETER_UNREACHABLE;
-    keep_loaded(&module);
-    interpreter = module;
-    return INTERPRETER_OURS;
+    return connect_to(&module) ? INTERPRETER_OURS : INTERPRETER_UNREACHABLE;
+}
+
+enum interpreter interpreter_connect_any(void)
+{
+    struct module module;
+    if (interpreter_present())
+        return INTERPRETER_OURS;
+    if (dl_iterate_phdr(look_for_interpreter, &module) == 0)
+        return INTERPRETER_ABSENT;
+    return connect_to(&module) ? INTERPRETER_OURS : INTERPRETER_UNREACHABLE;
 }

@@ -29,6 +29,9 @@ enum interpreter {
  */
 enum interpreter interpreter_connect(const void *address);
 
+/** The same where nobody says which module it is: the first that is one. */
+enum interpreter interpreter_connect_any(void);
+
 /** What the module that contains this address exports by this name; NULL: nothing. */
 void *interpreter_function_at(const void *address, const char *name);
 

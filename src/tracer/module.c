@@ -9,6 +9,8 @@
 #include "environment.h"
 #include "interpreter.h"
 #include "recording.h"
+#include "signal_switch.h"
+#include "switch.h"
 #include "table.h"
 #include "traces.h"
 #include "tracing.h"
@@ -45,6 +47,7 @@ static PyObject *module_start(PyObject *module, PyObject *arguments)
 static PyObject *module_start_as_asked(PyObject *module, PyObject *unused)
 {
     (void)module, (void)unused;
+    signal_install();
     unsigned limit = tracing_on() ? 0 : environment_frame_limit();
     return limit == 0 ? none() : start(limit, environment_profile(&profile_lean));
 }
@@ -60,6 +63,23 @@ static PyObject *module_start_for_launcher(PyObject *module, PyObject *arguments
     if (profile == NULL)
         profile = environment_profile(&profile_lean);
     return environment_is_sound() ? start((unsigned)limit, profile) : none();
+}
+
+static PyObject *module_switch(PyObject *module, PyObject *arguments)
+{
+    struct tm_switch_request request = {.magic = TM_SWITCH_MAGIC};
+    const char *detail, *file;
+    int order, limit;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "iisy:_switch", &order, &limit, &detail, &file))
+        return NULL;
+    request.order = (uint32_t)order;
+    request.frame_limit = (uint32_t)limit;
+    snprintf(request.detail, sizeof request.detail, "%s", detail);
+    if ((size_t)snprintf(request.file, sizeof request.file, "%s", file) >= sizeof request.file)
+        request.magic = 0;
+    const struct tm_switch *found = switch_now(&request);
+    return Py_BuildValue("iis", (int)found->state, (int)found->frame_limit, found->message);
 }
 
 static PyObject *module_stop(PyObject *module, PyObject *unused)
@@ -130,6 +150,10 @@ static PyMethodDef functions[] = {
     {"_start_for_launcher", module_start_for_launcher, METH_VARARGS,
      "_start_for_launcher($module, nframe, detail, /)\n--\n\nStart tracing in this detail, or by default if it is "
      "empty."},
+    {"_switch", module_switch, METH_VARARGS,
+     "_switch($module, order, nframe, detail, file, /)\n--\n\nStart (1) or stop (2), for `tracemortem start` and "
+     "`stop`. "
+     "Returns the switch's state, frame limit and message."},
     {"stop", module_stop, METH_NOARGS, "stop($module, /)\n--\n\nStop tracing and forget all traces."},
     {"is_tracing", module_is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while tracing."},
     {"clear_traces", module_clear_traces, METH_NOARGS, "clear_traces($module, /)\n--\n\nForget all traces so far."},

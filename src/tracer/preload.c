@@ -13,6 +13,7 @@
 #include "recorder.h"
 #include "recording.h"
 #include "say.h"
+#include "signal_switch.h"
 #include "stock.h"
 #include "table.h"
 #include "tracing.h"
@@ -38,6 +39,8 @@ static void look_again(enum early_module module)
 {
     if (module == EARLY_posix) // here Python makes os.environ
         environment_show_stock();
+    if (module == EARLY__abc)
+        signal_install();
     if (!tracing_on())
         return;
     if (module == EARLY__abc) // `signal` was there before, and shows what handlers it found
@@ -59,11 +62,11 @@ static void look_again(enum early_module module)
     }
 EARLY_MODULES(INIT)
 
-/** Wrap the early modules, and replace `_tracemalloc` by ours. */
-static void take_built_in_modules(void)
+/** Wrap the early modules; `traces`: and replace `_tracemalloc` by ours. */
+static void take_built_in_modules(bool traces)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
-        if (strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
+        if (traces && strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
             stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
@@ -83,20 +86,24 @@ static void begin(void)
     if (frame_limit != 0)
         recorder_ask();
     profile_t profile = environment_profile(&profile_lean);
+    bool takes_signal = environment_signal() != 0;
     environment_restore();
     const char *problem = cpython_attach();
     if (problem == NULL)
         problem = table_create();
     if (problem != NULL) {
-        if (frame_limit != 0)
+        if (frame_limit != 0 || takes_signal)
             complain("cannot trace this Python", problem);
         return;
     }
-    if (frame_limit == 0)
+    if (frame_limit == 0) {
+        if (takes_signal)
+            take_built_in_modules(false);
         return;
+    }
     // The stock tracer would put its hooks on top of ours, and do the same work again.
     environment_hide_stock();
-    take_built_in_modules();
+    take_built_in_modules(true);
     problem = tracing_start(frame_limit, profile);
     if (problem != NULL)
         complain("cannot trace", problem);

@@ -60,9 +60,14 @@ static bool prepare_process(void)
     return prepared = true;
 }
 
-/** The root tells the profile of the trace. Atomically, because births.c changes another flag. */
+/**
+ * The root tells the profile of the trace. Atomically, because births.c changes another flag. Counters of an earlier trace are
+ * no records of one that has none.
+ */
 static void set_root_profile(void)
 {
+    if (!profile_now->counts_sites)
+        table->counters.count = 1;
     if (profile_now->number == PROFILE_LEAN)
         __atomic_fetch_or(&table->flags, TM_ROOT_LEAN, __ATOMIC_RELAXED);
     else

@@ -23,6 +23,7 @@ NEED_TARGET = [
     "tm-traceback 0x1234",
     "tm-traceback $pc",
     "tm-traces",
+    "tm-memory",
     "tm-diff {core}",
     "tm-save x",
     "tm-export csv x",

@@ -354,6 +354,11 @@ static const char *const lines[] = {
     "json file filename -c --base core",
     "csv file --domain 0",
     "speedscope file --json",
+    "heapsnapshot file --json",
+    "heapsnapshot file",
+    "--paths 5 --depth 2 expression",
+    "type --retained -n 100",
+    "--type * --depth 3 -n 100",
     "file --core --force",
 };
 

@@ -22,7 +22,7 @@ PYTHONS = pythons.find()
 def pytest_generate_tests(metafunc):
     """`any_python`: once with each CPython whose objects are known."""
     if "any_python" in metafunc.fixturenames:
-        known = [python for python in PYTHONS if (3, 8) <= python.version[:2] <= (3, 13)]
+        known = [python for python in PYTHONS if (3, 8) <= python.version[:2] <= (3, 15)]
         metafunc.parametrize(
             "any_python", [python.path for python in known], ids=list(map(pythons.name, known)), scope="module"
         )

@@ -30,6 +30,14 @@ HEADERS = r"""
 #include "internal/pycore_code.h"
 #include "internal/pycore_dict.h"
 #define FRAME _PyInterpreterFrame
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe.h"
+#endif
+#if PY_VERSION_HEX >= 0x030f0000
+#define GENERATOR_ENDED FRAME_CLEARED
+#else
+#define GENERATOR_ENDED FRAME_COMPLETED
+#endif
 #else
 #define FRAME PyFrameObject
 #endif
@@ -51,6 +59,7 @@ FACTS = {
     "code_name": "offsetof(PyCodeObject, co_name)",
     "code_weakrefs": "offsetof(PyCodeObject, co_weakreflist)",
     "weakref_size": "sizeof(PyWeakReference)",
+    "tuple_items": "offsetof(PyTupleObject, ob_item)",
     "thread_next": "offsetof(PyThreadState, next)",
     "thread_id": "offsetof(PyThreadState, thread_id)",
     "runtime_interpreters": "offsetof(_PyRuntimeState, interpreters.head)",
@@ -66,7 +75,7 @@ FACTS = {
     "code_cells": ("offsetof(PyCodeObject, co_cellvars)", (8, 10)),
     "code_free": ("offsetof(PyCodeObject, co_freevars)", (8, 10)),
     "code_local_count": ("offsetof(PyCodeObject, co_nlocals)", (8, 10)),
-    "code_lines": ("offsetof(PyCodeObject, co_linetable)", (10, 13)),
+    "code_lines": ("offsetof(PyCodeObject, co_linetable)", (10, 15)),
 }
 # The same under other names, from 3.11 on.
 NEW = {
@@ -78,8 +87,8 @@ NEW = {
     "frame_in_object": "offsetof(PyFrameObject, _f_frame_data)",
     "generator_frame": "offsetof(PyGenObject, gi_iframe)",
     "generator_state": "offsetof(PyGenObject, gi_frame_state)",
+    "generator_ended": "GENERATOR_ENDED",
     "frame_previous": "offsetof(FRAME, previous)",
-    "frame_stack_top": "offsetof(FRAME, stacktop)",
     "frame_owner": "offsetof(FRAME, owner)",
     "frame_locals": "offsetof(FRAME, localsplus)",
     "frame_locals_dict": "offsetof(FRAME, f_locals)",
@@ -88,6 +97,13 @@ NEW = {
     "thread_stack_top": "offsetof(PyThreadState, datastack_top)",
     "thread_native_id": "offsetof(PyThreadState, native_thread_id)",
     "interpreter_threads": "offsetof(PyInterpreterState, threads.head)",
+}
+# Lists of dead objects, from and to a version.
+FREE_LISTS = {
+    (10, 12): ("dict_state.free_list", "dict_state.numfree", "list.free_list", "list.numfree"),
+    (13, 13): tuple(
+        "object_state.freelists." + name for name in ("dicts.items", "dicts.numfree", "lists.items", "lists.numfree")
+    ),
 }
 CONSTANTS = {
     "TM_OBJECT_SIZE": "sizeof(PyObject)",
@@ -104,8 +120,9 @@ CONSTANTS = {
     "TM_TYPE_BASE": "offsetof(PyTypeObject, tp_base)",
     "TM_TYPE_DICT": "offsetof(PyTypeObject, tp_dict)",
     "TM_TYPE_DICT_OFFSET": "offsetof(PyTypeObject, tp_dictoffset)",
+    "TM_TYPE_BASES": "offsetof(PyTypeObject, tp_bases)",
+    "TM_TYPE_MRO": "offsetof(PyTypeObject, tp_mro)",
     "TM_LIST_ITEMS": "offsetof(PyListObject, ob_item)",
-    "TM_TUPLE_ITEMS": "offsetof(PyTupleObject, ob_item)",
     "TM_DICT_KEYS": "offsetof(PyDictObject, ma_keys)",
     "TM_DICT_VALUES": "offsetof(PyDictObject, ma_values)",
     "TM_DICT_SIZE": "sizeof(PyDictObject)",
@@ -127,13 +144,18 @@ def checks(minor):
     """Assertions for a version, as C."""
     facts = {}
     for name, value in FACTS.items():
-        expression, (first, last) = value if isinstance(value, tuple) else (value, (8, 13))
+        expression, (first, last) = value if isinstance(value, tuple) else (value, (8, 15))
         if first <= minor <= last:
             facts[name] = expression
     if minor >= 11:
         facts.update(NEW)
+        facts["frame_stack_top"] = "offsetof(FRAME, %s)" % ("stackpointer" if minor >= 14 else "stacktop")
         facts["frame_code"] = "offsetof(FRAME, %s)" % ("f_executable" if minor >= 13 else "f_code")
         facts["frame_instruction"] = "offsetof(FRAME, %s)" % ("instr_ptr" if minor >= 13 else "prev_instr")
+    for (first, last), names in FREE_LISTS.items():
+        if first <= minor <= last:
+            for fact, name in zip(("free_dicts", "free_dict_count", "free_lists", "free_list_count"), names):
+                facts[fact] = "offsetof(PyInterpreterState, %s)" % name
     found = {"tm_cpython_3_%d.%s" % (minor, name): expression for name, expression in facts.items()}
     found.update(CONSTANTS)
     return ['check("%s", %s, %s);' % (name, name, expression) for name, expression in found.items()]

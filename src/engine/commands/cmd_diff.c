@@ -190,7 +190,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_report_overlap(out, request);
     tm_text_add(out, "\n");
     if (!request->settings.plain)
-        tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint);
+        tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint, request->settings.memory);
     if (request->settings.memory)
         tm_memory_write_growth(&answer->old_memory, &answer->memory, out);
     tm_report_filters(out, request);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/export_heap.h"
 #include "engine/commands/export_rows.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/info.h"
@@ -32,6 +33,10 @@ static const char help[] =
             "  collapsed   for flamegraph.pl: a traceback and its bytes on each line\n"
             "  json        all rows, in the form of tm-top --json\n"
             "  csv         all rows, for a spreadsheet\n"
+            "  heapsnapshot\n"
+            "              all objects with the references between them, for the memory\n"
+            "              panel of Chromium's developer tools, memlab and others. Filters\n"
+            "              do not apply.\n"
             "\n"
             "With --base the difference to another process or an earlier core is exported:\n"
             "html and speedscope show what grew, pprof has OLD as its base (-diff_base),\n"
@@ -53,20 +58,30 @@ static const char help[] =
             "  tm-export html growth.html --base before.core\n"
             "  tm-export pprof heap.pb.gz --mine /srv/shop\n"
             "  tm-export csv lines.csv lineno --cumulative\n"
+            "  tm-export heapsnapshot shop.heapsnapshot\n"
             "\n"
             "The JSON object has:\n"
             "  command, format, file\n"
             "  bytes         the file's size\n"
             "  rows          how many tracebacks or rows the file has; of pprof the samples,\n"
             "                also those that have no live block any more\n"
+            "  edges         heapsnapshot: how many references; rows then counts the nodes\n"
             "  whole_tracebacks\n"
             "                html: of how many all frames are in the page\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
             "  total_size, total_count\n"
             "                with --base also total_size_diff, total_count_diff\n" TM_HELP_JSON_HINTS
             "  missing       " TM_HELP_JSON_MISSING "  missing_old   with --base: the same for OLD\n");
 
-enum format { FORMAT_HTML, FORMAT_SPEEDSCOPE, FORMAT_PPROF, FORMAT_COLLAPSED, FORMAT_JSON, FORMAT_CSV };
-static const char *const format_names[] = {"html", "speedscope", "pprof", "collapsed", "json", "csv"};
+enum format {
+    FORMAT_HTML,
+    FORMAT_SPEEDSCOPE,
+    FORMAT_PPROF,
+    FORMAT_COLLAPSED,
+    FORMAT_JSON,
+    FORMAT_CSV,
+    FORMAT_HEAPSNAPSHOT
+};
+static const char *const format_names[] = {"html", "speedscope", "pprof", "collapsed", "json", "csv", "heapsnapshot"};
 enum { FORMATS = sizeof(format_names) / sizeof(format_names[0]) };
 
 static bool has_rows(enum format format)
@@ -87,9 +102,9 @@ static struct tm_error *unknown_format(const struct tm_request *request, const c
     char after[160];
     const char *nearest = tm_nearest(word, format_names, FORMATS);
 
-    snprintf(after, sizeof(after), "\": the formats are %s, %s, %s, %s, %s, %s%s%s%s", format_names[0], format_names[1],
-             format_names[2], format_names[3], format_names[4], format_names[5], nearest ? "; did you mean " : "",
-             nearest ? nearest : "", nearest ? "?" : "");
+    snprintf(after, sizeof(after), "\": the formats are %s, %s, %s, %s, %s, %s, %s%s%s%s", format_names[0],
+             format_names[1], format_names[2], format_names[3], format_names[4], format_names[5], format_names[6],
+             nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     return tm_usage_error(request->command->name, "unknown format \"", word, after);
 }
 
@@ -121,7 +136,7 @@ static struct tm_error *check_cumulative(const struct tm_request *request)
 {
     enum format format = format_of(request);
 
-    if (!request->settings.cumulative || format == FORMAT_HTML)
+    if (!request->settings.cumulative || format == FORMAT_HTML || format == FORMAT_HEAPSNAPSHOT) // it has its own check
         return NULL;
     if (!has_rows(format))
         return tm_usage_error(request->command->name, "cumulative mode is not for the format ", format_names[format],
@@ -141,12 +156,14 @@ static struct tm_error *prepare(struct tm_request *request)
             tm_usage_error(request->command->name,
                            words->count == 0 ? "missing format and file name. Usage: " : "missing file name. Usage: ",
                            "tm-export FORMAT FILE",
-                           ", where FORMAT is html, speedscope, pprof, collapsed, json or "
-                           "csv");
+                           ", where FORMAT is html, speedscope, pprof, collapsed, json, "
+                           "csv or heapsnapshot");
     if (!error)
         error = set_key(request);
     if (!error)
         error = check_cumulative(request);
+    if (!error && format_of(request) == FORMAT_HEAPSNAPSHOT)
+        error = tm_export_heap_check(request);
     if (error)
         return error;
     tm_request_add_unresolved(request, request->settings.force ? TM_OPERAND_REPLACE : TM_OPERAND_OUTPUT,
@@ -392,6 +409,7 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
     case FORMAT_JSON:
         return tm_export_json(request, &answer->sides, &export, sink, &answer->rows);
     case FORMAT_PPROF:
+    case FORMAT_HEAPSNAPSHOT:
         break;
     }
     return NULL;
@@ -506,6 +524,8 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
 {
     struct answer answer = {.request = request};
 
+    if (format_of(request) == FORMAT_HEAPSNAPSHOT)
+        return tm_export_heap(request, current, out);
     struct tm_error *error = tm_pool_create(&answer.pool);
     if (error)
         return error;

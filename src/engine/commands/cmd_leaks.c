@@ -149,12 +149,6 @@ static const struct tm_heap_node *example_of(const struct answer *answer, enum t
 // ---------------------------------------------------------------------------------------------------------------
 // Writing
 
-static bool is_suspect(const struct answer *answer)
-{
-    return answer->look.graph.unreadable_roots > 0 || answer->look.graph.unreadable_nodes > 0 ||
-           answer->look.nodes.unreadable > 0;
-}
-
 static struct tm_error *show_example(struct answer *answer, const struct tm_heap_node *node, struct tm_text *text)
 {
     bool truncated;
@@ -194,7 +188,8 @@ static void write_heading(const struct answer *answer, unsigned which, const str
                           struct tm_text *out)
 {
     enum tm_leak_kind kind = kinds[which].kind;
-    tm_text_printf(out, "%s%s: ", kinds[which].name, is_suspect(answer) && kind != TM_LEAK_EXTRA ? " (suspect)" : "");
+    tm_text_printf(out, "%s%s: ", kinds[which].name,
+                   tm_look_is_suspect(&answer->look) && kind != TM_LEAK_EXTRA ? " (suspect)" : "");
     tm_format_size(out, false, statistics->total_size, false);
     tm_text_add(out, " in ");
     tm_report_count(out, statistics->total_count, kind == TM_LEAK_RAW ? "block" : "object");
@@ -296,7 +291,7 @@ static struct tm_error *write_text(struct answer *answer, struct tm_text *out)
 {
     const struct tm_graph *graph = &answer->look.graph;
     struct tm_error *error = write_kinds(answer, out, NULL);
-    if (is_suspect(answer)) {
+    if (tm_look_is_suspect(&answer->look)) {
         tm_text_add(out, "not looked at: ");
         tm_format_size(out, false, graph->unreadable_roots, false);
         tm_text_add(out, " of memory and ");
@@ -328,7 +323,7 @@ static struct tm_error *write_json(struct answer *answer, struct tm_text *out)
     tm_json_number(&json, "limit", tm_request_limit(answer->request));
     tm_report_filters_json(&json, answer->request);
     struct tm_error *error = write_kinds(answer, out, &json);
-    tm_json_bool(&json, "suspect", is_suspect(answer));
+    tm_json_bool(&json, "suspect", tm_look_is_suspect(&answer->look));
     tm_json_number(&json, "unreadable_roots", graph->unreadable_roots);
     tm_json_number(&json, "unreadable_blocks", graph->unreadable_nodes + answer->look.nodes.unreadable);
     tm_json_bool(&json, "threads_unknown", graph->threads_unknown);

@@ -178,8 +178,8 @@ static void write_pools(const struct answer *answer, struct tm_text *out)
 {
     const struct tm_fragmentation *fragmentation = &answer->fragmentation;
     if (fragmentation->arenas == 0) {
-        tm_text_add(out,
-                    "pymalloc has no arena here: this Python uses another allocator, or the core lacks the memory\n");
+        tm_text_add(out, "pymalloc has no arena here: this Python uses another allocator\n");
+        tm_memory_write_absent(&answer->memory, out);
         return;
     }
     tm_text_add(out, "pymalloc: ");
@@ -206,6 +206,7 @@ static void write_pools(const struct answer *answer, struct tm_text *out)
     }
     tm_report_filters(out, answer->request);
     tm_memory_write_untraced(&answer->memory, out);
+    tm_memory_write_absent(&answer->memory, out);
     tm_report_damage(out, &answer->query.damage);
 }
 

@@ -7,10 +7,12 @@
 #include "engine/commands/hints.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
+#include "engine/commands/retained_rows.h"
 
-#define TOP_OPTIONS(X)  \
-    TM_OPTIONS_LIMIT(X) \
-    TM_OPTIONS_ORDER(X) \
+#define TOP_OPTIONS(X)     \
+    TM_OPTIONS_LIMIT(X)    \
+    TM_OPTIONS_ORDER(X)    \
+    TM_OPTIONS_RETAINED(X) \
     TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TOP_OPTIONS(TM_OPTION_AS_ENTRY)};
@@ -30,6 +32,7 @@ static const char help[] = TM_HELP(
     "  tm-top function\n"
     "  tm-top type,lineno --mine /srv/shop\n"
     "  tm-top --type 'shop.*'\n"
+    "  tm-top type --retained -n 5\n"
     "  tm-top --sort allocated\n"
     "  tm-top --mine /srv/shop\n"
     "  tm-top traceback --include '*/views.py' --all-frames\n"
@@ -39,12 +42,16 @@ static const char help[] = TM_HELP(
     "  command, key, cumulative, limit, sort\n"
     "  traceback_limit\n"
     "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
-    "  statistics    the rows: " TM_HELP_JSON_PLACES "                size, count;\n" TM_HELP_JSON_CHURN "\n"
+    "  statistics    the rows: " TM_HELP_JSON_PLACES "                size, count;\n" TM_HELP_JSON_CHURN ";\n"
+    "                with --retained retained_size, retained_count (what would be\n"
+    "                freed if all blocks of the row went)\n"
     "  other         the rows not shown: statistics (how many), size, count (null if\n"
     "                cumulative: rows overlap)\n"
     "  total_size, total_count\n"
     "                each block once; with --sort allocated or freed also\n"
     "                total_allocated and so on\n" TM_HELP_JSON_TYPES TM_HELP_JSON_LACKS
+    "  suspect       with --retained: whether memory is missing that may hold\n"
+    "                references\n"
     "  in_flight     bytes in blocks that were being recorded or freed\n" TM_HELP_JSON_PRIVATE TM_HELP_JSON_HINTS
     "  missing       " TM_HELP_JSON_MISSING);
 
@@ -55,6 +62,8 @@ static struct tm_error *prepare(struct tm_request *request)
         error = tm_request_set_key(request, request->words.items[0]);
     if (!error)
         error = tm_request_check_cumulative(request);
+    if (!error)
+        error = tm_retained_rows_check(request);
     return error;
 }
 
@@ -105,7 +114,7 @@ static void write_column_row(const struct tm_request *request, const struct tm_c
 }
 
 static struct tm_error *write_rows(const struct tm_request *request, const struct tm_statistics *statistics,
-                                   size_t shown, struct tm_text *out)
+                                   size_t shown, const struct tm_retained_rows *retained, struct tm_text *out)
 {
     struct tm_columns columns;
     struct tm_screen screen;
@@ -130,6 +139,7 @@ static struct tm_error *write_rows(const struct tm_request *request, const struc
             write_row(request, statistic, out);
         if (!request->settings.plain)
             tm_report_row_lacks(out, &statistic->not_recorded, &statistic->shortened);
+        tm_retained_rows_write(retained, i, out);
     }
     return NULL;
 }
@@ -146,12 +156,13 @@ static void write_history(const struct tm_request *request, const struct tm_chur
     tm_text_printf(out, " in %" PRIu64 " blocks\n", churn->frees);
 }
 
-static struct tm_error *write_text(const struct tm_request *request, const struct tm_query *query, struct tm_text *out)
+static struct tm_error *write_text(const struct tm_request *request, const struct tm_query *query,
+                                   const struct tm_retained_rows *retained, struct tm_text *out)
 {
     const struct tm_statistics *statistics = &query->statistics;
     struct top top = split(statistics, tm_request_limit(request));
 
-    struct tm_error *error = write_rows(request, statistics, top.shown, out);
+    struct tm_error *error = write_rows(request, statistics, top.shown, retained, out);
     if (error)
         return error;
     if (top.shown < statistics->count) {
@@ -174,6 +185,8 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
     tm_report_overlap(out, request);
     tm_text_add(out, "\n");
     write_history(request, &statistics->total_churn, out);
+    if (retained->suspect)
+        tm_text_add(out, "memory that may hold references cannot be read: less may be freed than is shown\n");
     if (!request->settings.plain)
         tm_report_footprint(out, &query->footprint);
     tm_report_filters(out, request);
@@ -186,7 +199,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
 }
 
 static void write_rows_json(const struct tm_request *request, const struct tm_statistics *statistics,
-                            const struct top *top, struct tm_json *json)
+                            const struct top *top, const struct tm_retained_rows *retained, struct tm_json *json)
 {
     tm_json_begin_array(json, "statistics");
     for (size_t i = 0; i < top->shown; i++) {
@@ -198,6 +211,7 @@ static void write_rows_json(const struct tm_request *request, const struct tm_st
         if (tm_request_wants_history(request))
             tm_report_churn_json(json, "", &statistic->churn);
         tm_report_row_lacks_json(json, &statistic->not_recorded, &statistic->shortened);
+        tm_retained_rows_write_json(retained, i, json);
         tm_json_end_object(json);
     }
     tm_json_end_array(json);
@@ -214,7 +228,8 @@ static void write_rows_json(const struct tm_request *request, const struct tm_st
     tm_json_end_object(json);
 }
 
-static void write_json(const struct tm_request *request, const struct tm_query *query, struct tm_text *out)
+static void write_json(const struct tm_request *request, const struct tm_query *query,
+                       const struct tm_retained_rows *retained, struct tm_text *out)
 {
     struct tm_json json = {out, false};
     struct tm_text hints = TM_TEXT_EMPTY;
@@ -228,7 +243,9 @@ static void write_json(const struct tm_request *request, const struct tm_query *
     tm_json_word(&json, "sort", tm_order_name(request->settings.order));
     tm_json_number(&json, "traceback_limit", query->frame_limit);
     tm_report_filters_json(&json, request);
-    write_rows_json(request, &query->statistics, &top, &json);
+    write_rows_json(request, &query->statistics, &top, retained, &json);
+    if (request->settings.retained)
+        tm_json_bool(&json, "suspect", retained->suspect);
     if (tm_mine_count(&request->settings.mine) > 0)
         tm_report_unmatched_json(&json, "unmatched", &query->unmatched);
     if (query->census.taken)
@@ -251,6 +268,7 @@ static void write_json(const struct tm_request *request, const struct tm_query *
 static struct tm_error *answer(struct tm_request *request, struct tm_target *current, struct tm_pool *pool,
                                struct tm_text *out)
 {
+    struct tm_retained_rows retained = {0};
     struct tm_query query;
 
     struct tm_error *error = tm_query_init(&query, request, current, pool);
@@ -258,10 +276,14 @@ static struct tm_error *answer(struct tm_request *request, struct tm_target *cur
         return error;
     error = tm_statistics_sort(&query.statistics, &request->session->host, request->settings.order,
                                tm_request_limit(request));
+    if (!error)
+        error = tm_retained_rows_init(&retained, request, current, pool, &query,
+                                      split(&query.statistics, tm_request_limit(request)).shown);
     if (!error && request->settings.json)
-        write_json(request, &query, out);
+        write_json(request, &query, &retained, out);
     else if (!error)
-        error = write_text(request, &query, out);
+        error = write_text(request, &query, &retained, out);
+    tm_retained_rows_deinit(&retained);
     tm_query_deinit(&query);
     return error;
 }

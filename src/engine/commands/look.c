@@ -56,6 +56,11 @@ void tm_look_deinit(struct tm_look *look)
     tm_pattern_destroy(look->type);
 }
 
+bool tm_look_is_suspect(const struct tm_look *look)
+{
+    return look->graph.unreadable_roots > 0 || look->graph.unreadable_nodes > 0 || look->nodes.unreadable > 0;
+}
+
 struct visit {
     tm_node_visitor visit;
     void *context;
@@ -74,6 +79,8 @@ static struct tm_error *visit_all(struct tm_look *look, const struct tm_census_n
     struct tm_error *error = NULL;
     for (size_t i = 0; !error && i < look->nodes.count; i++) {
         visit->node = &look->nodes.items[i];
+        if (visit->node->origin == TM_UNTRACED)
+            continue;
         const struct tm_trace trace = {visit->node->address, visit->node->size,
                                        &look->nodes.origins[visit->node->origin], false};
         if (tm_census_name(names, tm_node_owner(&look->nodes, visit->node)))

@@ -22,6 +22,8 @@ struct tm_error *tm_look_init(struct tm_look *look, const struct tm_request *req
 struct tm_error *tm_look_init_graph(struct tm_look *look, const struct tm_request *request, struct tm_target *target,
                                     struct tm_pool *pool);
 void tm_look_deinit(struct tm_look *look);
+/** Whether memory is missing that may hold references. */
+bool tm_look_is_suspect(const struct tm_look *look);
 
 /** As tm_query_traces(), of the blocks whose object has a type that matches, and of its parts; with their nodes. */
 typedef struct tm_error *(*tm_node_visitor)(void *context, const struct tm_trace *trace,

@@ -60,7 +60,7 @@ static const struct row rows[] = {
     {"shared_memory", "shared memory", {{TM_ACCOUNT_SHARED, "all", ""}}},
     {"other", "other anonymous memory", {{TM_ACCOUNT_OTHER, "all", ""}}},
 };
-enum { ROWS = sizeof(rows) / sizeof(rows[0]), TRACED = 0, POOLS = 1, HEAPS = 2, LARGE = 3, ALLOCATOR = 4 };
+enum { ROWS = sizeof(rows) / sizeof(rows[0]), TRACED = 0, HEAPS = 2, LARGE = 3, ALLOCATOR = 4 };
 
 static bool is_part(const struct row *row, size_t index)
 {
@@ -140,6 +140,12 @@ static void add_percent(struct tm_text *out, uint64_t part, uint64_t whole)
     tm_text_printf(out, "%u%%", whole ? (unsigned)((unsigned __int128)part * 100 / whole) : 0);
 }
 
+static bool has_count(enum tm_account_kind kind)
+{
+    return kind == TM_ACCOUNT_HEAPS_UNTRACED || kind == TM_ACCOUNT_HEAPS_FREE || kind == TM_ACCOUNT_HEAPS_CACHED ||
+           kind == TM_ACCOUNT_MAPPED_UNTRACED;
+}
+
 // What a row says beside its size: how many blocks, and its parts.
 static void add_details(const struct tm_account *account, size_t index, struct tm_text *out)
 {
@@ -159,7 +165,7 @@ static void add_details(const struct tm_account *account, size_t index, struct t
             add_percent(out, account->pool_used, account->pool_room);
             tm_text_add(out, " full)");
         }
-        if (index > POOLS && amount->count > 0 && row->parts[i].kind != TM_ACCOUNT_HEAPS_TOP) {
+        if (has_count(row->parts[i].kind) && amount->count > 0) {
             tm_text_add(out, " (");
             tm_report_count(out, amount->count, "block");
             tm_text_add(out, ")");
@@ -275,11 +281,6 @@ static void write_lacks(const struct tm_account *account, struct tm_text *out)
             add_size(out, account->absent_files);
             tm_text_add(out, " of files that were mapped\n");
         }
-        if (account->absent) {
-            tm_text_add(out, "not in the core: ");
-            add_size(out, account->absent);
-            tm_text_add(out, " of memory that was mapped\n");
-        }
     }
     if (account->swapped) {
         tm_text_add(out, "swapped out, and in no row: ");
@@ -297,6 +298,15 @@ static void write_lacks(const struct tm_account *account, struct tm_text *out)
         add_size(out, account->no_memory);
         tm_text_add(out, " of traced blocks have addresses where the process has no memory\n");
     }
+}
+
+void tm_memory_write_absent(const struct tm_process_memory *memory, struct tm_text *out)
+{
+    if (memory->survey.map.absent == 0)
+        return;
+    tm_text_add(out, "not in the core: ");
+    add_size(out, memory->survey.map.absent);
+    tm_text_add(out, " of memory that was mapped\n");
 }
 
 void tm_memory_write_untraced(const struct tm_process_memory *memory, struct tm_text *out)
@@ -331,6 +341,7 @@ void tm_memory_write(const struct tm_process_memory *memory, struct tm_text *out
     write_advice(account, out);
     tm_memory_write_untraced(memory, out);
     write_lacks(account, out);
+    tm_memory_write_absent(memory, out);
     tm_report_damage(out, &account->damage);
 }
 

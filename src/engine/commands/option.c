@@ -190,6 +190,17 @@ static struct tm_error *parse_limit(const char *command, const struct tm_option 
     return NULL;
 }
 
+static struct tm_error *parse_positive(const char *command, const struct tm_option *option, const char *value,
+                                       uint32_t *result)
+{
+    uint64_t number;
+
+    if (!tm_word_number(value, &number) || number == 0 || number > UINT32_MAX)
+        return bad_value(command, option, value, "a number from 1 to 4294967295");
+    *result = (uint32_t)number;
+    return NULL;
+}
+
 static struct tm_error *parse_domain(const char *command, const struct tm_option *option, const char *value,
                                      uint32_t *result)
 {
@@ -450,6 +461,13 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return NULL;
     case TM_OPTION_DIRECT:
         settings->direct = true;
+        return NULL;
+    case TM_OPTION_PATHS:
+        return parse_positive(command, option, value, &settings->paths);
+    case TM_OPTION_DEPTH:
+        return parse_positive(command, option, value, &settings->depth);
+    case TM_OPTION_RETAINED:
+        settings->retained = true;
         return NULL;
     case TM_OPTION_KIND:
         return parse_kind(command, option, value, &settings->kind);

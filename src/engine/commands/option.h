@@ -21,6 +21,9 @@ enum tm_option_id {
     TM_OPTION_ATTRIBUTE,
     TM_OPTION_LOCALS,
     TM_OPTION_DIRECT,
+    TM_OPTION_PATHS,
+    TM_OPTION_DEPTH,
+    TM_OPTION_RETAINED,
     TM_OPTION_KIND,
     TM_OPTION_FILTER_DOMAIN,
     TM_OPTION_MINE,
@@ -92,6 +95,10 @@ enum tm_option_id {
       "        allocated, freed: most bytes allocated or freed since tracing began or\n" \
       "        traces were cleared, with places that have no live block any more.\n"     \
       "        Only tracemortem's tracer counts these two.")
+#define TM_OPTIONS_RETAINED(X)                                                    \
+    X(TM_OPTION_RETAINED, 'r', "-r, ", "--retained", "",                          \
+      "Show below each row what would be freed if all of its blocks went: they\n" \
+      "        and what nothing else holds. Searches all memory for references.")
 #define TM_OPTIONS_SORT(X)                                                       \
     X(TM_OPTION_SORT, 's', "-s, ", "--sort", " ORDER",                           \
       "size: largest first (the default); address: lowest first; site: blocks\n" \
@@ -195,6 +202,9 @@ struct tm_settings {
     bool strict;
     bool locals;
     bool direct;
+    uint32_t paths; // 0: not given
+    uint32_t depth; // 0: not given
+    bool retained;
     bool memory;
     enum tm_wanted_leaks kind;
     char *attribute; // "NAME=VALUE" or "NAME"; NULL: none

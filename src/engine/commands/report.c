@@ -280,13 +280,15 @@ void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footpr
     tm_text_add(text, "\n");
 }
 
-void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint)
+void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint,
+                          bool has_account)
 {
     if (footprint->kind == TM_PRIVATE_UNKNOWN)
         return;
     tm_text_add(text, "Private memory: ");
     add_parts(text, old->kind == TM_PRIVATE_UNKNOWN ? NULL : old, footprint);
-    add_way_on(text, footprint, old->kind == TM_PRIVATE_UNKNOWN ? "tm-memory" : "tm-diff --memory");
+    if (!has_account)
+        add_way_on(text, footprint, old->kind == TM_PRIVATE_UNKNOWN ? "tm-memory" : "tm-diff --memory");
     if (old->kind == TM_PRIVATE_UNKNOWN)
         tm_text_add(text, "; unknown of OLD");
     else if (old->kind != footprint->kind)

@@ -75,7 +75,8 @@ void tm_report_damage_json(struct tm_json *json, const char *key, const struct t
 /** A line that says how much private memory the process has beside its traced memory, if that is known. */
 void tm_report_footprint(struct tm_text *text, const struct tm_footprint *footprint);
 /** The same with the differences from `old`. */
-void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint);
+void tm_report_footprints(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *footprint,
+                          bool has_account);
 /** Only the numbers: "143 MiB resident: 106 MiB traced, 31.5 MiB the tracer's, 5320 KiB other". */
 void tm_report_footprint_facts(struct tm_text *text, const struct tm_footprint *footprint);
 /** A member with kind, size, traced, tracer and other, if they are known. */

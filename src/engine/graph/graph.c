@@ -7,6 +7,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/graph/roots.h"
+#include "engine/graph/stale.h"
 #include "engine/objects/references.h"
 
 enum { BETWEEN_CHECKS = 16384, CHUNK_HEAD = 24 };
@@ -37,9 +38,10 @@ static struct tm_error *add_edge(void *context, uint64_t offset, uint64_t word)
     struct builder *builder = context;
     struct tm_graph *graph = builder->graph;
     bool counts;
-    (void)offset;
+    const struct tm_heap_node *from = &graph->nodes->items[builder->from];
     const struct tm_heap_node *node = tm_graph_target(graph, word, &counts);
-    if (!node)
+    // (Up to 3.11 an interpreter's state is in a block of C.)
+    if (!node || (from->kind == TM_NODE_BLOCK && tm_is_stale(graph, from->address + offset)))
         return NULL;
     uint32_t number = (uint32_t)tm_node_number(graph->nodes, node);
     graph->found[number] += counts;
@@ -101,6 +103,8 @@ struct tm_error *tm_graph_init(struct tm_graph *graph, struct tm_objects *object
     if (!error)
         error = tm_roots_find_free(graph);
     if (!error)
+        error = tm_stale_find(graph);
+    if (!error)
         error = add_edges(graph);
     if (!error)
         error = tm_roots_find(graph);
@@ -117,7 +121,7 @@ void tm_graph_deinit(struct tm_graph *graph)
     free(graph->found);
     free(graph->root_of);
     free(graph->roots);
-    free(graph->free);
+    free(graph->stale);
     tm_set_deinit(&graph->free_chunks);
     memset(graph, 0, sizeof(*graph));
 }

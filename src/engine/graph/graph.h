@@ -40,10 +40,9 @@ struct tm_graph {
     struct tm_root_word *roots;
     size_t root_count;
     size_t root_capacity;
-    struct tm_range *free; // memory that glibc has free, in no order
-    size_t free_count;
-    size_t free_capacity;
-    struct tm_set free_chunks; // where its chunks begin: glibc's lists have these addresses
+    struct tm_set free_chunks; // where free chunks of glibc begin: its lists have these addresses
+    struct tm_range *stale;    // places that are no roots
+    size_t stale_count;
     uint64_t lowest, highest;  // addresses of nodes: most words are outside
     uint64_t unreadable_roots; // bytes of memory that may have roots and could not be read
     uint64_t unreadable_nodes; // blocks with references that could not be read

@@ -14,8 +14,9 @@ uint64_t tm_leak_excess(struct tm_graph *graph, const struct tm_heap_node *node)
 {
     uint64_t count;
     if (node->kind != TM_NODE_OBJECT || !tm_objects_word(graph->objects, tm_node_object(node), &count) ||
-        (graph->objects->cpython->immortal && (count >> 31 & 1)))
+        tm_objects_is_immortal(graph->objects, count))
         return 0;
+    count = tm_objects_count(graph->objects, count);
     uint64_t found = graph->found[tm_node_number(graph->nodes, node)];
     return count > found ? count - found : 0;
 }
@@ -63,25 +64,55 @@ static struct tm_error *find_lost(struct search *search)
     return error;
 }
 
-// Blocks that are no objects, nor parts of some, and to which no word points.
+static void add_raw(struct search *search, uint32_t number)
+{
+    search->leaks->kinds[number] = TM_LEAK_RAW;
+    tm_reach_add(&search->held, number, 0);
+}
+
+static bool is_raw(const struct search *search, size_t number)
+{
+    const struct tm_heap_node *node = &search->graph->nodes->items[number];
+    return node->kind == TM_NODE_BLOCK && !node->owner && !tm_reached(&search->held, number);
+}
+
+// What unreachable objects reach: a collection would free it with them.
+static struct tm_error *reach_garbage(const struct search *search, struct tm_reach *garbage)
+{
+    const struct tm_graph *graph = search->graph;
+    struct tm_error *error = tm_reach_init(garbage, graph, false);
+    for (size_t i = 0; !error && i < graph->nodes->count; i++)
+        if (graph->nodes->items[i].kind == TM_NODE_OBJECT && !tm_reached(&search->held, i))
+            tm_reach_add(garbage, (uint32_t)i, 0);
+    return error ? error : tm_reach_all(garbage, graph);
+}
+
+// Blocks that are no objects, nor parts of some, and to which no word points; then those that are left and that only such
+// blocks point to, in a circle or by what their memory has from before.
 static struct tm_error *find_raw(struct search *search)
 {
     const struct tm_graph *graph = search->graph;
+    struct tm_reach garbage;
     unsigned char *pointed = calloc(graph->nodes->count + 1, 1);
     if (!pointed)
         return tm_error_no_memory();
     for (size_t i = 0; i < graph->edge_count; i++)
         pointed[graph->to[i]] = 1;
     size_t from = search->held.tail;
-    for (size_t i = 0; i < graph->nodes->count; i++) {
-        const struct tm_heap_node *node = &graph->nodes->items[i];
-        if (node->kind == TM_NODE_BLOCK && !node->owner && !pointed[i] && !tm_reached(&search->held, i)) {
-            search->leaks->kinds[i] = TM_LEAK_RAW;
-            tm_reach_add(&search->held, (uint32_t)i, 0);
-        }
-    }
+    for (size_t i = 0; i < graph->nodes->count; i++)
+        if (is_raw(search, i) && !pointed[i])
+            add_raw(search, (uint32_t)i);
     free(pointed);
     struct tm_error *error = tm_reach_all(&search->held, graph);
+    if (error)
+        return error;
+    error = reach_garbage(search, &garbage);
+    for (size_t i = 0; !error && i < graph->nodes->count; i++)
+        if (is_raw(search, i) && !tm_reached(&garbage, i))
+            add_raw(search, (uint32_t)i);
+    tm_reach_deinit(&garbage);
+    if (!error)
+        error = tm_reach_all(&search->held, graph);
     hold(search, from, TM_LEAK_RAW);
     return error;
 }

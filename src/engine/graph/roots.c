@@ -8,6 +8,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/graph/stale.h"
 #include "engine/heap/glibc.h"
 #include "engine/objects/stacks.h"
 
@@ -64,8 +65,9 @@ static struct tm_error *add_data_and_pools(struct search *search)
         error = add_special(search, objects->data[i].start, objects->data[i].end, TM_ROOT_DATA);
     for (size_t i = 0; !error && i < untraced->pool_count; i++)
         error = add_special(search, untraced->pools[i].start, untraced->pools[i].end, LEFT_OUT);
-    for (size_t i = 0; !error && i < search->graph->free_count; i++)
-        error = add_special(search, search->graph->free[i].start, search->graph->free[i].end, LEFT_OUT);
+    // What is in use of a heap is in blocks; the rest of it is malloc's own, or free.
+    for (size_t i = 0; !error && i < untraced->glibc.heap_count; i++)
+        error = add_special(search, untraced->glibc.heaps[i].start, untraced->glibc.heaps[i].known, LEFT_OUT);
     return error;
 }
 
@@ -136,30 +138,16 @@ static struct tm_error *add_stacks(struct search *search, const struct tm_region
 static struct tm_error *add_free(void *context, uint64_t start, uint64_t end)
 {
     struct tm_graph *graph = context;
+    (void)end;
     // What the table says is live is so, whatever the heap's own links say.
-    if (tm_nodes_find(graph->nodes, start))
-        return NULL;
-    if (!tm_set_add_number(&graph->free_chunks, start - CHUNK_HEAD) ||
-        !TM_GROW(&graph->free, graph->free_count + 1, &graph->free_capacity))
+    if (!tm_nodes_find(graph->nodes, start) && !tm_set_add_number(&graph->free_chunks, start - CHUNK_HEAD))
         return tm_error_no_memory();
-    graph->free[graph->free_count++] = (struct tm_range){start, end};
     return NULL;
 }
 
 struct tm_error *tm_roots_find_free(struct tm_graph *graph)
 {
-    const struct tm_objects *objects = graph->objects;
-    struct tm_glibc glibc = {0};
-    struct tm_region *regions;
-    size_t count;
-    struct tm_error *error = tm_target_regions(objects->target, &regions, &count);
-    if (!error)
-        error = tm_glibc_find(&glibc, objects->heap, objects->host, regions, count, objects->data, objects->data_count);
-    if (!error)
-        error = tm_glibc_visit_free(&glibc, add_free, graph);
-    tm_glibc_deinit(&glibc);
-    free(regions);
-    return error;
+    return tm_glibc_visit_free(&graph->untraced.glibc, add_free, graph);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -169,7 +157,7 @@ static struct tm_error *add_word(struct tm_graph *graph, uint64_t place, uint64_
 {
     bool counts;
     const struct tm_heap_node *node = tm_graph_target(graph, word, &counts);
-    if (!node)
+    if (!node || tm_is_stale(graph, place))
         return NULL;
     uint32_t number = (uint32_t)tm_node_number(graph->nodes, node);
     graph->found[number] += counts;
@@ -397,6 +385,23 @@ static struct tm_error *name_data(struct tm_graph *graph, uint64_t place, struct
     }
     free(modules);
     return NULL;
+}
+
+const char *tm_root_kind_name(enum tm_root_kind kind)
+{
+    switch (kind) {
+    case TM_ROOT_FRAME:
+        return "Python frames";
+    case TM_ROOT_DATA:
+        return "data of programs and libraries";
+    case TM_ROOT_STACK:
+        return "stacks of C functions";
+    case TM_ROOT_REGISTER:
+        return "registers";
+    case TM_ROOT_MEMORY:
+        break;
+    }
+    return "memory of C";
 }
 
 struct tm_error *tm_root_describe(struct tm_graph *graph, const struct tm_root_word *root, struct tm_text *text)

@@ -87,6 +87,7 @@ static struct tm_error *go_through(const struct tm_glibc *glibc, uint64_t first,
         // (Each step is at least 32 bytes, so the loop ends.)
         if (walk.at_end) {
             *known = end;
+            // cppcheck-suppress returnDanglingLifetime ; the visitor returns an error and no chunk
             return visit(context, &walk);
         }
         next.at_end = false;
@@ -128,7 +129,7 @@ struct tm_error *tm_glibc_check(struct tm_glibc *glibc, struct tm_glibc_heap *he
 // ---------------------------------------------------------------------------------------------------------------
 // Visiting
 
-struct visit {
+struct chunk_pass {
     const struct tm_glibc *glibc;
     tm_glibc_chunk_visitor visitor;
     void *context;
@@ -153,22 +154,23 @@ static enum tm_glibc_state state_of(const struct tm_glibc *glibc, const struct w
 
 static struct tm_error *pass_on(void *context, const struct walk *chunk)
 {
-    const struct visit *visit = context;
+    const struct chunk_pass *pass = context;
     const struct tm_glibc_chunk found = {
         .address = chunk->chunk + TM_CHUNK_HEAD,
         // A chunk may use the first 8 bytes of the next one. The last has no next one.
         .size = chunk->at_end ? chunk->end - chunk->chunk - TM_CHUNK_HEAD : chunk->size - TM_CHUNK_SIZE,
-        .state = state_of(visit->glibc, chunk),
+        .state = state_of(pass->glibc, chunk),
     };
-    return visit->visitor(visit->context, &found);
+    // cppcheck-suppress returnDanglingLifetime ; the visitor returns an error and no chunk
+    return pass->visitor(pass->context, &found);
 }
 
 struct tm_error *tm_glibc_visit(const struct tm_glibc *glibc, const struct tm_glibc_heap *heap,
                                 tm_glibc_chunk_visitor visitor, void *context)
 {
-    struct visit visit = {glibc, visitor, context};
+    struct chunk_pass pass = {glibc, visitor, context};
     uint64_t known;
-    struct tm_error *error = go_through(glibc, heap->first, heap->end, pass_on, &visit, &known);
+    struct tm_error *error = go_through(glibc, heap->first, heap->end, pass_on, &pass, &known);
     return error ? error : tm_heap_cache_error(glibc->cache);
 }
 

@@ -1,5 +1,5 @@
 /**
- * glibc's malloc, from 2.26 to 2.41: where its heaps are, and which of their chunks are in use.
+ * glibc's malloc, from 2.26 to 2.43: where its heaps are, and which of their chunks are in use.
  *
  *   chunk    what one call of malloc() returned, or what was freed; chunks lie one behind the other
  *   heap     memory full of chunks: the main one, which brk() makes grow, and those of at most 64 MiB that threads use

@@ -7,15 +7,17 @@
 
 enum {
     BINS = 64,
-    OLD_CACHE = 0x250, // up to 2.29: numbers are bytes
-    NEW_CACHE = 0x290, // up to 2.41: of two bytes
+    MOST_BINS = 76, // from 2.42 on: the last 12 are for large chunks, which are not cached unless somebody asks for it
+    OLD_CACHE = 0x250,    // up to 2.29: numbers are bytes
+    NEW_CACHE = 0x290,    // up to 2.41: of two bytes
+    NEWEST_CACHE = 0x300, // then: how many more there is room for
     LINK_SHIFT = 12,
 };
 #define MOST_FAST (UINT64_C(1) << 28) // chunks in one list
 
 bool tm_glibc_may_be_cache(uint64_t size)
 {
-    return size == OLD_CACHE || size == NEW_CACHE;
+    return size == OLD_CACHE || size == NEW_CACHE || size == NEWEST_CACHE;
 }
 
 // Whether a chunk of this size has its memory there.
@@ -74,20 +76,34 @@ static uint64_t size_of_bin(unsigned bin)
     return TM_CHUNK_SMALLEST + TM_CHUNK_ALIGNMENT * (uint64_t)bin;
 }
 
+// Room that is left becomes the number of those that are there: bins that are empty have room for all.
+static void count_down(uint64_t *counts, unsigned bins)
+{
+    uint64_t most = 0;
+    for (unsigned i = 0; i < bins; i++)
+        most = counts[i] > most ? counts[i] : most;
+    for (unsigned i = 0; i < bins; i++)
+        counts[i] = most - counts[i];
+}
+
 struct tm_error *tm_glibc_add_cache(struct tm_glibc *glibc, uint64_t address)
 {
-    unsigned char bytes[NEW_CACHE];
+    unsigned char bytes[NEWEST_CACHE];
     uint64_t size, flags;
     if (!tm_glibc_size(glibc->cache, address - TM_CHUNK_HEAD, &size, &flags) || !tm_glibc_may_be_cache(size) ||
-        !tm_heap_cache_read(glibc->cache, address, bytes, size - TM_CHUNK_HEAD))
+        !tm_heap_cache_read(glibc->cache, address, bytes, size - TM_CHUNK_SIZE))
         return NULL;
-    unsigned width = size == NEW_CACHE ? 2 : 1;
-    uint64_t counts[BINS], firsts[BINS], all = 0;
-    for (unsigned i = 0; i < BINS; i++) {
+    unsigned width = size == OLD_CACHE ? 1 : 2, bins = size == NEWEST_CACHE ? MOST_BINS : BINS;
+    uint64_t counts[MOST_BINS], firsts[MOST_BINS], all = 0;
+    for (unsigned i = 0; i < bins; i++) {
         counts[i] = tm_load_number(bytes + (size_t)i * width, width);
-        firsts[i] = tm_load_u64(bytes + (size_t)BINS * width + 8 * (size_t)i);
+        firsts[i] = tm_load_u64(bytes + (size_t)bins * width + 8 * (size_t)i);
+    }
+    if (size == NEWEST_CACHE)
+        count_down(counts, bins);
+    for (unsigned i = 0; i < bins; i++) {
         all += counts[i];
-        if ((counts[i] == 0) != (firsts[i] == 0))
+        if ((counts[i] == 0) != (firsts[i] == 0) || (i >= BINS && counts[i] != 0))
             return NULL;
     }
     // One that is all zero may be anything, and matters to nobody.

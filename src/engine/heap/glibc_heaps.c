@@ -1,4 +1,4 @@
-// Where heaps are: the main one fills a region and begins with the main thread's cache; the others begin at multiples of
+// Where heaps are: the main one fills a region, and up to 2.41 it begins with the main thread's cache; the others begin at multiples of
 // 64 MiB with a head that leads to their arena. An arena's head has 127 lists of free chunks, which lead to themselves
 // where they are empty.
 
@@ -10,6 +10,7 @@
 
 enum {
     PAGE = 4096,
+    FEWEST = 8, // chunks of a heap
     // In an arena's head, from `top` on: the rest of the last chunk that was split, then the lists.
     LISTS = 127,
     FIRST_LIST = 16,
@@ -55,13 +56,24 @@ static struct tm_error *add_heap(struct tm_glibc *glibc, const struct tm_glibc_h
 // ---------------------------------------------------------------------------------------------------------------
 // The main heap
 
-// (Looks at the first chunk only, in nearly all places.)
+// Whether chunks lead from the first one exactly to the end, and are more than a few.
+static bool leads_to_end(const struct tm_glibc *glibc, uint64_t chunk, uint64_t end)
+{
+    uint64_t size, flags, count = 0;
+    for (; chunk < end; chunk += size, count++) // each step is at least 32 bytes
+        if (!tm_glibc_size(glibc->cache, chunk, &size, &flags) || size < TM_CHUNK_SMALLEST ||
+            size % TM_CHUNK_ALIGNMENT || size > end - chunk || flags > TM_CHUNK_PREVIOUS_IN_USE)
+            return false;
+    return count >= FEWEST;
+}
+
+// (Looks at the first chunk only, in nearly all places.) From 2.42 on a cache is made when something is first freed.
 static struct tm_error *add_main(struct tm_glibc *glibc, uint64_t start, uint64_t end)
 {
     uint64_t size, flags;
     struct tm_glibc_heap heap = {.start = start, .first = start, .end = end, .is_main = true};
     if (start >= end || end - start < PAGE || !tm_glibc_size(glibc->cache, start, &size, &flags) ||
-        !tm_glibc_may_be_cache(size) || flags != TM_CHUNK_PREVIOUS_IN_USE)
+        flags != TM_CHUNK_PREVIOUS_IN_USE || !(tm_glibc_may_be_cache(size) || leads_to_end(glibc, start, end)))
         return NULL;
     return add_heap(glibc, &heap);
 }
@@ -71,9 +83,15 @@ static struct tm_error *add_behind_data(struct tm_glibc *glibc, const struct tm_
                                         const struct tm_range *data, size_t data_count)
 {
     struct tm_error *error = NULL;
-    for (size_t i = 0; !error && i < data_count; i++) {
-        if (data[i].end <= region->start || data[i].end >= region->end)
-            continue;
+    size_t low = 0, high = data_count;
+    while (low < high) { // the first that ends behind the beginning
+        size_t middle = low + (high - low) / 2;
+        if (data[middle].end > region->start)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    for (size_t i = low; !error && i < data_count && data[i].end < region->end; i++) {
         uint64_t near = (data[i].end + TM_CHUNK_ALIGNMENT - 1) & ~(uint64_t)(TM_CHUNK_ALIGNMENT - 1);
         uint64_t page = (data[i].end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
         error = add_main(glibc, page, region->end);

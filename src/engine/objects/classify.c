@@ -77,6 +77,14 @@ static bool items_fit(const struct tm_objects *objects, const struct tm_type *ty
     return items <= size && items * type->item_size <= size - type->basic_size;
 }
 
+// From 3.14 on dead objects are linked by their first words.
+static bool is_link(const struct tm_objects *objects, uint64_t word, unsigned at)
+{
+    const struct tm_heap_node *other =
+        objects->cpython->counts_have_flags && objects->nodes ? tm_nodes_find(objects->nodes, word) : NULL;
+    return other && word - other->address == at;
+}
+
 static struct tm_error *try_at(struct tm_objects *objects, struct tm_heap_node *node, const unsigned char *bytes,
                                size_t length, unsigned shift, unsigned head)
 {
@@ -86,13 +94,14 @@ static struct tm_error *try_at(struct tm_objects *objects, struct tm_heap_node *
         return NULL;
     uint64_t count = tm_load_u64(bytes + at);
     bool live = tm_objects_is_count(objects, count);
-    if (!live && count != 0)
+    bool linked = !live && count != 0 && is_link(objects, count, at);
+    if (!live && count != 0 && !linked)
         return NULL;
     struct tm_error *error = type_at(objects, tm_load_u64(bytes + at + TM_OBJECT_TYPE), &type);
     if (error || !type || type->head != head || type->smallest > node->size - at ||
         !items_fit(objects, type, bytes + at, length - at, node->size - at))
         return error;
-    if (!live && !(type->has_free_list && count == 0))
+    if (!live && !linked && !type->has_free_list)
         return NULL;
     node->kind = live ? TM_NODE_OBJECT : TM_NODE_DEAD;
     node->type = type->number + 1;

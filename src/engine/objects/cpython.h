@@ -2,7 +2,7 @@
  * What the reader of objects knows about a release of CPython: offsets in bytes and habits, as x86-64 builds have them.
  *
  * Each release has one header of facts, cpython/3.13.h, and cpython.c one row for it. A test compares the facts with
- * CPython's own headers. What is the same in all releases from 3.8 to 3.13 is below. Knows no target.
+ * CPython's own headers. What is the same in all releases from 3.8 to 3.15 is below. Knows no target.
  */
 #ifndef TRACEMORTEM_ENGINE_OBJECTS_CPYTHON_H
 #define TRACEMORTEM_ENGINE_OBJECTS_CPYTHON_H
@@ -35,6 +35,11 @@ struct tm_cpython {
     uint8_t instruction_unit; // bytes of a unit of frame_instruction; 0: it is an address
     bool int_has_tag;         // the size and the sign of an int are in one word, the size from bit 3 on
     bool immortal;            // reference counts have 32 bits, and the highest of them says "for ever"
+    bool counts_have_flags;   // the highest 16 bits of the word with the count; and dead objects are linked through it
+    uint8_t tuple_items;      // where a tuple has its items; a hash is before them if that is not 24
+    uint8_t frame_tags;       // bits of the references in frames that are no address
+    bool frame_has_stack_pointer; // frame_stack_top is one, and no number of words
+    uint8_t generator_ended;      // states from this one on: the frame has nothing any more
     // PyTypeObject, PyHeapTypeObject
     uint16_t heap_type_size, type_qualname, type_cached_keys;
     // str: where the characters of a compact string begin, and the pointer to its UTF-8
@@ -55,6 +60,8 @@ struct tm_cpython {
     uint16_t thread_next, thread_id, thread_native_id, thread_frame, thread_cframe, cframe_frame;
     uint16_t thread_stack_chunk, thread_stack_top;
     uint16_t interpreter_threads, interpreter_next, interpreter_id, runtime_interpreters;
+    // PyInterpreterState, 3.10 to 3.13: arrays of dead dicts and lists, and how many of each count
+    uint32_t free_dicts, free_dict_count, free_lists, free_list_count;
 };
 
 /** The row of a release, by PY_VERSION_HEX; NULL: this release is not known. */
@@ -79,8 +86,9 @@ enum {
     TM_TYPE_DICT = 264,
     TM_TYPE_DICT_OFFSET = 288,
     TM_TYPE_READ = 296, // so much of a type is read
+    TM_TYPE_BASES = 336,
+    TM_TYPE_MRO = 344,
     TM_LIST_ITEMS = 24,
-    TM_TUPLE_ITEMS = 24,
     TM_DICT_KEYS = 32,
     TM_DICT_VALUES = 40,
     TM_DICT_SIZE = 48,

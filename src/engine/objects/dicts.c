@@ -55,14 +55,30 @@ static bool open_new(const unsigned char *head, uint64_t keys, struct tm_dict *r
     return result->count <= UINT64_C(1) << log_size;
 }
 
+// From 3.13 on values that are apart say in which order they came.
+static void find_order(struct tm_objects *objects, struct tm_dict *dict)
+{
+    unsigned char head[VALUES_FIRST];
+    if (objects->cpython->attributes != TM_ATTRIBUTES_3_13 ||
+        !tm_objects_read(objects, dict->values - VALUES_FIRST, head, sizeof(head)) || head[0] < head[1] ||
+        dict->count > head[0])
+        return;
+    dict->slots = dict->count;
+    dict->count = head[1];
+    dict->order = dict->values + 8 * (uint64_t)head[0];
+}
+
 bool tm_dict_open_keys(struct tm_objects *objects, uint64_t keys, uint64_t values, struct tm_dict *result)
 {
     unsigned char head[HEAD];
     *result = (struct tm_dict){.keys = keys, .values = values};
     if (keys % 8 != 0 || !tm_objects_read(objects, keys, head, sizeof(head)))
         return false;
-    return objects->cpython->dict_keys == TM_DICT_KEYS_3_8 ? open_old(head, keys, result)
-                                                           : open_new(head, keys, result);
+    if (!(objects->cpython->dict_keys == TM_DICT_KEYS_3_8 ? open_old : open_new)(head, keys, result))
+        return false;
+    if (values)
+        find_order(objects, result);
+    return true;
 }
 
 bool tm_dict_open(struct tm_objects *objects, uint64_t address, struct tm_dict *result)
@@ -79,7 +95,12 @@ bool tm_dict_open(struct tm_objects *objects, uint64_t address, struct tm_dict *
 bool tm_dict_entry(struct tm_objects *objects, const struct tm_dict *dict, uint64_t index, uint64_t *key,
                    uint64_t *value)
 {
-    unsigned char entry[GENERAL_ENTRY];
+    unsigned char entry[GENERAL_ENTRY], number;
+    if (dict->order) {
+        if (!tm_objects_read(objects, dict->order + index, &number, 1) || number >= dict->slots)
+            return false;
+        index = number;
+    }
     if (!tm_objects_read(objects, dict->entries + index * dict->entry_size, entry, dict->entry_size))
         return false;
     *key = tm_load_u64(entry + dict->key);

@@ -12,6 +12,8 @@ struct tm_dict {
     uint64_t values;  // the address of the first value, if values are apart; else 0
     uint64_t entries; // the address of the first entry
     uint64_t count;   // of entries, empty ones too
+    uint64_t order; // where the numbers of the entries are in the order of insertion, a byte each; 0: they are in order
+    uint64_t slots; // where there is such an order, how many entries the keys have
     uint8_t entry_size;
     uint8_t key; // where an entry has its key
 };

@@ -177,7 +177,7 @@ static struct tm_error *look_at(struct tm_objects *objects, struct tm_nodes *nod
     size_t length = node->size < HEAD ? (size_t)node->size : HEAD;
 
     const struct tm_origin *origin = tm_node_origin(nodes, node);
-    if (origin && !may_have_object(origin, node->size))
+    if (node->no_object || (origin && !may_have_object(origin, node->size)))
         return NULL;
     if (!tm_objects_read(objects, node->address, bytes, length)) {
         nodes->unreadable++;

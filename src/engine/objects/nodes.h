@@ -36,7 +36,7 @@ struct tm_heap_node {
     uint8_t kind;    // enum tm_node_kind
     uint8_t part;    // enum tm_part
     uint8_t head;    // where in the block the object begins
-    uint8_t mark;    // the user's own
+    bool no_object;  // it cannot have one: nobody looked
 };
 
 struct tm_node_chunk;
@@ -62,8 +62,8 @@ struct tm_nodes {
 
 struct tm_untraced;
 /**
- * List all live blocks and find out what they are. objects->nodes is set. `untraced`: also those that pymalloc has in use
- * and no table knows, and what they are is stored there; NULL: only traced ones.
+ * List all live blocks and find out what they are. objects->nodes is set. `untraced`: also those that are in use and that
+ * no table knows, and what they are is stored there; NULL: only traced ones.
  */
 struct tm_error *tm_nodes_init(struct tm_nodes *nodes, struct tm_objects *objects, struct tm_untraced *untraced);
 void tm_nodes_deinit(struct tm_nodes *nodes);

@@ -34,9 +34,11 @@ struct tm_error *tm_objects_check(struct tm_objects *objects)
     return error ? error : tm_host_check(objects->host);
 }
 
-bool tm_objects_is_count(const struct tm_objects *objects, uint64_t count)
+bool tm_objects_is_count(const struct tm_objects *objects, uint64_t word)
 {
-    return count != 0 && (objects->cpython->immortal ? count >> 32 == 0 : count <= UINT64_C(1) << 32);
+    if (objects->cpython->counts_have_flags) // between them is what a count has too much for 32 bits
+        return (word & UINT32_MAX) != 0 && (word >> 32 & UINT16_MAX) == 0;
+    return word != 0 && (objects->cpython->immortal ? word >> 32 == 0 : word <= UINT64_C(1) << 32);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -70,7 +72,7 @@ static struct tm_error *not_supported(uint32_t version, bool free_threaded, bool
         snprintf(python, sizeof(python), "an unknown CPython");
     return tm_error_create(
         TM_ERROR_UNSUPPORTED,
-        "objects and types cannot be read here: the target runs %s%s, and they are known for CPython 3.8 to 3.13 with "
+        "objects and types cannot be read here: the target runs %s%s, and they are known for CPython 3.8 to 3.15 with "
         "the global lock\nType \"tm-top lineno\" for the lines that allocated, and \"tm-traceback ADDRESS\" for one "
         "block",
         python, knows_row ? ", whose types have an unexpected size" : "");

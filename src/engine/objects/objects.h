@@ -61,7 +61,16 @@ struct tm_error *tm_objects_check(struct tm_objects *objects);
 /** Whether the address is in the data of a module, or may be: where that is not known, every address may. */
 bool tm_objects_in_data(const struct tm_objects *objects, uint64_t address);
 
-/** Whether a reference count is one that a live object can have. */
-bool tm_objects_is_count(const struct tm_objects *objects, uint64_t count);
+/** Whether the first word of an object has a reference count that a live object can have. */
+bool tm_objects_is_count(const struct tm_objects *objects, uint64_t word);
+/** The reference count in the first word of an object. */
+static inline uint64_t tm_objects_count(const struct tm_objects *objects, uint64_t word)
+{
+    return objects->cpython->counts_have_flags ? word & UINT32_MAX : word;
+}
+static inline bool tm_objects_is_immortal(const struct tm_objects *objects, uint64_t word)
+{
+    return objects->cpython->immortal && (word >> 31 & 1);
+}
 
 #endif

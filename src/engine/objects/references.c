@@ -21,7 +21,6 @@ enum {
     SET_WEAKREFS = 192,
     SET_SIZE = 200,
     SMALL_ENTRIES = 8,
-    GENERATOR_ENDED = 1,
     NO_STACK_TOP = -1,
     MOST_SLOTS = 1 << 30,
     VALUES_HEAD = 8,
@@ -172,6 +171,16 @@ static void part_words(struct parts *parts)
 // ---------------------------------------------------------------------------------------------------------------
 // Objects
 
+// While the frame runs, its stack pointer is not stored.
+static void add_up_to_stack_pointer(struct parts *parts, uint64_t frame, uint64_t locals)
+{
+    uint64_t pointer, first = parts->node->address + locals;
+    if (!tm_objects_word(parts->objects, parts->node->address + frame + parts->objects->cpython->frame_stack_top,
+                         &pointer))
+        return;
+    add(parts, locals, pointer >= first ? locals + (pointer - first) : parts->node->size, WORD);
+}
+
 // A frame inside of an object, from 3.11 on: `frame` is its offset in the block.
 static void frame_words(struct parts *parts, uint64_t frame)
 {
@@ -181,6 +190,10 @@ static void frame_words(struct parts *parts, uint64_t frame)
     const uint64_t owned[] = {cpython->frame_code, function, cpython->frame_locals_dict, cpython->frame_object};
     for (unsigned i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         add(parts, frame + owned[i], frame + owned[i] + WORD, WORD);
+    if (cpython->frame_has_stack_pointer) {
+        add_up_to_stack_pointer(parts, frame, locals);
+        return;
+    }
     if (!tm_objects_int(parts->objects, parts->node->address + frame + cpython->frame_stack_top, &top))
         return;
     bool known = (int32_t)top != NO_STACK_TOP && top < MOST_SLOTS;
@@ -198,7 +211,7 @@ static void generator_words(struct parts *parts, uint64_t object, uint64_t weakl
     }
     add_without(parts, object + TM_OBJECT_TYPE, object + cpython->generator_state / WORD * WORD, weaklist);
     if (tm_objects_read(parts->objects, parts->node->address + object + cpython->generator_state, &state, 1) &&
-        (int8_t)state < GENERATOR_ENDED)
+        (int8_t)state < parts->objects->cpython->generator_ended)
         frame_words(parts, frame);
 }
 
@@ -306,6 +319,10 @@ static void object_words(struct parts *parts)
         break;
     case TM_SHAPE_SET:
         set_words(parts, object);
+        break;
+    case TM_SHAPE_TUPLE:
+        add(parts, object + TM_OBJECT_TYPE, object + TM_OBJECT_TYPE + WORD, WORD);
+        add(parts, object + cpython->tuple_items, parts->node->size, WORD);
         break;
     default:
         plain_words(parts, object, weaklist);
@@ -512,6 +529,32 @@ static bool label_frame(struct tm_objects *objects, const struct tm_heap_node *n
     return true;
 }
 
+// What types and functions keep beside their members.
+static bool label_field(const struct tm_objects *objects, const struct tm_type *type, uint64_t offset,
+                        struct tm_text *text)
+{
+    const char *name = NULL;
+    if (type->shape == TM_SHAPE_FUNCTION && offset == objects->cpython->function_code)
+        name = ".__code__";
+    else if (type->shape == TM_SHAPE_FUNCTION && offset == objects->cpython->function_qualname)
+        name = ".__qualname__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == TM_TYPE_BASE)
+        name = ".__base__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == TM_TYPE_BASES)
+        name = ".__bases__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == TM_TYPE_MRO)
+        name = ".__mro__";
+    else if (type->shape == TM_SHAPE_TYPE && offset == objects->cpython->type_qualname)
+        name = ".__qualname__";
+    else if (type->shape == TM_SHAPE_CODE && offset == objects->cpython->code_filename)
+        name = ".co_filename";
+    else if (type->shape == TM_SHAPE_CODE && offset == objects->cpython->code_name)
+        name = ".co_name";
+    if (name)
+        tm_text_add(text, name);
+    return name;
+}
+
 // What exceptions keep, which their types do not list as members.
 static bool label_exception(const struct tm_objects *objects, const struct tm_type *type, uint64_t offset,
                             struct tm_text *text)
@@ -544,8 +587,8 @@ struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_
             tm_text_add(text, ".__class__");
             return NULL;
         }
-        if (type->shape == TM_SHAPE_TUPLE && place >= TM_TUPLE_ITEMS) {
-            tm_text_printf(text, "[%" PRIu64 "]", (place - TM_TUPLE_ITEMS) / WORD);
+        if (type->shape == TM_SHAPE_TUPLE && place >= objects->cpython->tuple_items) {
+            tm_text_printf(text, "[%" PRIu64 "]", (place - objects->cpython->tuple_items) / WORD);
             return NULL;
         }
         if ((type->shape == TM_SHAPE_CELL && place == TM_CELL_VALUE) ||
@@ -561,14 +604,27 @@ struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_
             tm_text_add(text, ".__dict__");
             return NULL;
         }
-        if (label_frame(objects, node, place, text) || label_exception(objects, type, place, text) ||
-            label_member(objects, type, place, text))
+        if (label_field(objects, type, place, text) || label_frame(objects, node, place, text) ||
+            label_exception(objects, type, place, text) || label_member(objects, type, place, text))
             return NULL;
     } else if (type && node->head == 32) {
         tm_text_add(text, ".__dict__"); // or its values
         return NULL;
     }
-    if (text->length == length)
-        tm_text_printf(text, "+%" PRIu64, offset);
+    if (text->length == length) // from where the object begins, as far as there is one
+        tm_text_printf(text, "+%" PRIu64, offset >= node->head ? offset - node->head : offset);
     return NULL;
+}
+
+bool tm_reference_is_key(struct tm_objects *objects, const struct tm_nodes *nodes, const struct tm_heap_node *node,
+                         uint64_t offset)
+{
+    const struct tm_heap_node *owner = tm_node_owner(nodes, node);
+    const struct tm_type *type = tm_node_type(objects, owner);
+    uint64_t keys, place = node->address + offset;
+    struct tm_dict dict;
+    return node->part == TM_PART_KEYS && type && type->shape == TM_SHAPE_DICT &&
+           tm_objects_word(objects, tm_node_object(owner) + TM_DICT_KEYS, &keys) &&
+           tm_dict_open_keys(objects, keys, 0, &dict) && place >= dict.entries &&
+           (place - dict.entries) % dict.entry_size == dict.key;
 }

@@ -18,5 +18,8 @@ struct tm_error *tm_references_visit(struct tm_objects *objects, const struct tm
 /** The label of the word at `offset`: ".name", "['key']", "[3]", "+24". */
 struct tm_error *tm_reference_label(struct tm_objects *objects, const struct tm_nodes *nodes,
                                     const struct tm_heap_node *node, uint64_t offset, struct tm_text *text);
+/** Whether the word at `offset` is the key of an entry of a dict. */
+bool tm_reference_is_key(struct tm_objects *objects, const struct tm_nodes *nodes, const struct tm_heap_node *node,
+                         uint64_t offset);
 
 #endif

@@ -79,8 +79,8 @@ struct tm_error *tm_object_at(struct tm_objects *objects, uint64_t address, stru
     struct tm_error *error = tm_type_get(objects, tm_load_u64(head + TM_OBJECT_TYPE), &object->type);
     if (error || !object->type)
         return error;
-    object->references = tm_load_u64(head);
-    object->immortal = objects->cpython->immortal && (object->references >> 31 & 1);
+    object->references = tm_objects_count(objects, tm_load_u64(head));
+    object->immortal = tm_objects_is_immortal(objects, tm_load_u64(head));
     object->is_gc = (object->type->flags & TM_FLAG_GC) && !is_static_type(objects, object);
     object->tracked = object->is_gc && tm_objects_word(objects, address - TM_GC_HEAD, &next) && next != 0;
     object->length = length_of(objects, address, object->type, &object->has_length);
@@ -498,7 +498,8 @@ static struct tm_error *visit_items(struct tm_objects *objects, const struct tm_
             return NULL;
         return visit_words(objects, items, object->length, most, visit, context);
     case TM_SHAPE_TUPLE:
-        return visit_words(objects, object->address + TM_TUPLE_ITEMS, object->length, most, visit, context);
+        return visit_words(objects, object->address + objects->cpython->tuple_items, object->length, most, visit,
+                           context);
     case TM_SHAPE_DICT:
         return tm_dict_open(objects, object->address, &dict)
                    ? visit_dict(objects, &dict, false, most, visit, context, &shown)

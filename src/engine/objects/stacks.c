@@ -115,8 +115,10 @@ static struct tm_error *visit_frame(struct tm_objects *objects, const struct tm_
     const struct tm_type *type;
     uint64_t type_address;
     int64_t instruction;
-    if (!tm_objects_word(objects, address + cpython->frame_code, &frame.code) ||
-        !tm_objects_word(objects, frame.code + TM_OBJECT_TYPE, &type_address))
+    if (!tm_objects_word(objects, address + cpython->frame_code, &frame.code))
+        return tm_objects_check(objects);
+    frame.code &= ~(uint64_t)cpython->frame_tags;
+    if (!tm_objects_word(objects, frame.code + TM_OBJECT_TYPE, &type_address))
         return tm_objects_check(objects);
     struct tm_error *error = tm_type_get(objects, type_address, &type);
     if (error || !type || !read_instruction(objects, address, frame.code, &instruction))
@@ -171,7 +173,7 @@ bool tm_local_name(struct tm_objects *objects, uint64_t code, uint32_t index, ch
             !tm_objects_word(objects, tuple + TM_VAR_SIZE, &length))
             return false;
         if (index < length)
-            return tm_objects_word(objects, tuple + TM_TUPLE_ITEMS + 8 * (uint64_t)index, &text) &&
+            return tm_objects_word(objects, tuple + cpython->tuple_items + 8 * (uint64_t)index, &text) &&
                    tm_string_read(objects, text, name, capacity);
         index -= (uint32_t)length;
     }
@@ -184,8 +186,12 @@ bool tm_frame_local(struct tm_objects *objects, const struct tm_python_frame *fr
     const struct tm_type *type;
     uint64_t type_address;
     if (!tm_local_name(objects, frame->code, index, name, capacity) ||
-        !tm_objects_word(objects, frame->locals + 8 * (uint64_t)index, value) || *value == 0)
+        !tm_objects_word(objects, frame->locals + 8 * (uint64_t)index, value))
         return false;
+    const uint64_t tags = objects->cpython->frame_tags;
+    if (*value == 0 || (tags && (*value & tags) == tags)) // a number of the interpreter's own, and no object
+        return false;
+    *value &= ~tags;
     if (!tm_objects_word(objects, *value + TM_OBJECT_TYPE, &type_address))
         return true;
     struct tm_error *error = tm_type_get(objects, type_address, &type);

@@ -149,12 +149,24 @@ static enum tm_shape shape_of(const struct tm_type *type)
     return shape;
 }
 
-static bool has_free_list(const struct tm_type *type)
+// And from 3.14 on.
+static const char *const more_free_lists[] = {
+    "int", "complex", "range", "range_iterator", "list_iterator", "tuple_iterator", "builtin_method",
+};
+
+static bool is_one_of(const struct tm_type *type, const char *const *names, size_t count)
 {
-    for (size_t i = 0; !type->is_heap && i < sizeof(with_free_lists) / sizeof(with_free_lists[0]); i++)
-        if (tm_type_is(type, with_free_lists[i]))
+    for (size_t i = 0; i < count; i++)
+        if (tm_type_is(type, names[i]))
             return true;
     return false;
+}
+
+static bool has_free_list(const struct tm_objects *objects, const struct tm_type *type)
+{
+    return !type->is_heap && (is_one_of(type, with_free_lists, sizeof(with_free_lists) / sizeof(with_free_lists[0])) ||
+                              (objects->cpython->counts_have_flags &&
+                               is_one_of(type, more_free_lists, sizeof(more_free_lists) / sizeof(more_free_lists[0]))));
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -341,7 +353,7 @@ static struct tm_error *get(struct tm_objects *objects, uint64_t address, unsign
         return error ? error : tm_error_no_memory();
     type->base = base_type && base_type->valid ? base_type : NULL;
     type->shape = shape_of(type);
-    type->has_free_list = has_free_list(type);
+    type->has_free_list = has_free_list(objects, type);
     type->valid = true;
     type->number = (uint32_t)objects->type_count;
     objects->list[objects->type_count++] = type;

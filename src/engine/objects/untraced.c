@@ -1,4 +1,4 @@
-// Pools are found by the traced blocks in them, and from there to both sides.
+// Pools are found in the arenas that the table knows, by the traced blocks in them, and from there to both sides; chunks of glibc by its heaps.
 
 #include "engine/objects/untraced.h"
 
@@ -63,6 +63,21 @@ static struct tm_error *add_neighbours(struct search *search, const struct tm_py
     return NULL;
 }
 
+// The pools of an arena that the table knows. (Python's frames are in memory of the same kind, but of other sizes.)
+static struct tm_error *add_arena(void *context, enum tm_memory_kind kind, uint64_t start, uint64_t end)
+{
+    struct search *search = context;
+    uint64_t step = search->pymalloc.pool_size, first = (start + step - 1) & ~(step - 1);
+    struct tm_error *error = NULL;
+    struct tm_pymalloc_pool pool;
+    if (kind != TM_MEMORY_ARENA || end - start != search->pymalloc.arena_size || first < start)
+        return NULL;
+    for (uint64_t at = first; !error && at < end && end - at >= step; at += step)
+        if (!is_seen(search, at) && tm_pymalloc_pool_read(&search->pymalloc, at, &pool))
+            error = add_pool(search, &pool);
+    return error;
+}
+
 static struct tm_error *find_pools(struct search *search, const struct tm_host *host)
 {
     struct tm_error *error = NULL;
@@ -84,8 +99,8 @@ static struct tm_error *find_pools(struct search *search, const struct tm_host *
     return error;
 }
 
-// Whether a traced block begins here. Those are in ascending order.
-static bool is_traced(const struct search *search, uint64_t address)
+// The number of the first traced block from this address on. Those are in ascending order.
+static size_t first_from(const struct search *search, uint64_t address)
 {
     size_t low = 0, high = search->traced;
     while (low < high) {
@@ -95,7 +110,13 @@ static bool is_traced(const struct search *search, uint64_t address)
         else
             high = middle;
     }
-    return low < search->traced && search->nodes->items[low].address == address;
+    return low;
+}
+
+static bool is_traced(const struct search *search, uint64_t address)
+{
+    size_t at = first_from(search, address);
+    return at < search->traced && search->nodes->items[at].address == address;
 }
 
 static struct tm_error *add_block(void *context, uint64_t block, uint64_t size)
@@ -128,16 +149,63 @@ static struct tm_error *add_blocks(struct search *search, const struct tm_host *
     return error;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Blocks of C
+
+// Whether a traced block is in the memory of a chunk. Those are in ascending order.
+static bool has_traced(const struct search *search, const struct tm_glibc_chunk *chunk)
+{
+    size_t at = first_from(search, chunk->address);
+    return (at < search->traced && search->nodes->items[at].address - chunk->address < chunk->size) ||
+           (at > 0 && chunk->address - search->nodes->items[at - 1].address < search->nodes->items[at - 1].size);
+}
+
+static struct tm_error *add_chunk(void *context, const struct tm_glibc_chunk *chunk)
+{
+    struct search *search = context;
+    struct tm_nodes *nodes = search->nodes;
+    if (chunk->state != TM_GLIBC_IN_USE || nodes->count >= UINT32_MAX - 1 || has_traced(search, chunk))
+        return NULL;
+    if (!TM_GROW(&nodes->items, nodes->count + 1, &nodes->capacity))
+        return tm_error_no_memory();
+    // CPython asks malloc() for large blocks only. A smaller one is C's, and what it may have from before is no object.
+    nodes->items[nodes->count++] = (struct tm_heap_node){.address = chunk->address,
+                                                         .size = chunk->size,
+                                                         .origin = TM_UNTRACED,
+                                                         .no_object = chunk->size <= TM_PYMALLOC_LARGEST};
+    search->untraced->count++;
+    search->untraced->size += chunk->size;
+    return NULL;
+}
+
+static struct tm_error *add_chunks(struct search *search, const struct tm_objects *objects)
+{
+    struct tm_glibc *glibc = &search->untraced->glibc;
+    struct tm_region *regions;
+    size_t count;
+    struct tm_error *error = tm_target_regions(objects->target, &regions, &count);
+    if (!error)
+        error = tm_glibc_find(glibc, objects->heap, objects->host, regions, count, objects->data, objects->data_count);
+    free(regions);
+    for (size_t i = 0; !error && i < glibc->heap_count; i++)
+        error = tm_glibc_visit(glibc, &glibc->heaps[i], add_chunk, search);
+    return error;
+}
+
 struct tm_error *tm_untraced_add(struct tm_untraced *untraced, struct tm_objects *objects, struct tm_nodes *nodes)
 {
     struct search search = {.untraced = untraced, .nodes = nodes, .traced = nodes->count};
     memset(untraced, 0, sizeof(*untraced));
     tm_pymalloc_init(&search.pymalloc, objects->heap, objects->cpython->minor);
-    struct tm_error *error = find_pools(&search, objects->host);
+    struct tm_error *error = tm_source_memory(objects->source, objects->host, add_arena, &search);
+    if (!error)
+        error = find_pools(&search, objects->host);
     if (!error && untraced->pool_count > 0)
         qsort(untraced->pools, untraced->pool_count, sizeof(*untraced->pools), compare_ranges);
     if (!error)
         error = add_blocks(&search, objects->host);
+    if (!error)
+        error = add_chunks(&search, objects);
     if (!error && nodes->count > search.traced)
         qsort(nodes->items, nodes->count, sizeof(*nodes->items), compare_nodes);
     tm_set_deinit(&search.seen);
@@ -147,5 +215,6 @@ struct tm_error *tm_untraced_add(struct tm_untraced *untraced, struct tm_objects
 void tm_untraced_deinit(struct tm_untraced *untraced)
 {
     free(untraced->pools);
+    tm_glibc_deinit(&untraced->glibc);
     *untraced = (struct tm_untraced){0};
 }

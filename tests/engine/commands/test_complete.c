@@ -31,11 +31,12 @@ static void test_options(void **state)
 {
     struct harness *harness = *state;
     check(harness, "tm-top", "-",
-          "--limit\n--sort\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--plain\n--no-"
+          "--limit\n--sort\n--retained\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--"
+          "plain\n--no-"
           "plain\n--"
           "json\n--"
           "output\n--"
-          "help\n-n\n-s\n-c\n-h\n");
+          "help\n-n\n-s\n-r\n-c\n-h\n");
     check(harness, "tm-top", "lineno --c", "--cumulative\n");
     check(harness, "tm-top", "--limit", "--limit\n");
     check(harness, "tm-traceback", "-", "--limit\n--plain\n--no-plain\n--json\n--output\n--help\n-n\n-h\n");

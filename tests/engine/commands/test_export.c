@@ -330,7 +330,8 @@ static void test_usage(void **state)
     assert_fails(harness, "tm-export", "csv", TM_ERROR_USAGE, "missing file name");
     assert_fails(harness, "tm-export", "csv ''", TM_ERROR_USAGE, "missing file name");
     assert_fails(harness, "tm-export", "pprf f", TM_ERROR_USAGE,
-                 "unknown format \"pprf\": the formats are html, speedscope, pprof, collapsed, json, csv; did you mean "
+                 "unknown format \"pprf\": the formats are html, speedscope, pprof, collapsed, json, csv, "
+                 "heapsnapshot; did you mean "
                  "pprof?");
     assert_fails(harness, "tm-export", "collapsed f lineno", TM_ERROR_USAGE, "a key is for json and csv");
     assert_fails(harness, "tm-export", "csv f size", TM_ERROR_USAGE, "unknown key \"size\"");
@@ -400,7 +401,7 @@ static void test_completion(void **state)
 {
     struct harness *harness = *state;
     assert_string_equal(tm_complete(harness->session, "tm-export", "", NULL),
-                        "html\nspeedscope\npprof\ncollapsed\njson\ncsv\n");
+                        "html\nspeedscope\npprof\ncollapsed\njson\ncsv\nheapsnapshot\n");
     assert_string_equal(tm_complete(harness->session, "tm-export", "csv f l", NULL), "lineno\n");
     assert_string_equal(tm_complete(harness->session, "tm-export", "html f l", NULL), "");
 }

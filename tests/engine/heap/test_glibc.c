@@ -196,7 +196,36 @@ static void what_a_thread_has_cached_is_free(void **state)
     }
 }
 
-static void a_cache_that_does_not_add_up_is_none(void **state)
+// From 2.42 on a cache says how many more chunks there is room for, and may be anywhere in the heap.
+static void what_a_thread_has_cached_is_free_from_2_42_on(void **state)
+{
+    enum { NEWEST_CACHE = 0x300, BINS = 76, ROOM = 16 };
+    struct made *made = *state;
+    const uint16_t room = ROOM, less = ROOM - 2;
+    image_map(made->image, HEAP, 2 * PAGE, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    image_map(made->image, DATA, PAGE, "", TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_FILE);
+    uint64_t at = HEAP;
+    for (unsigned i = 0; i < 8; i++)
+        at = chunk(made, at, 0x40, 1);
+    const uint64_t table = at + 16, first = HEAP + 0x40 + 16, second = HEAP + 5 * 0x40 + 16;
+    at = chunk(made, at, NEWEST_CACHE, 1);
+    chunk(made, at, HEAP + 2 * PAGE - at, 1);
+    for (uint64_t i = 0; i < BINS; i++)
+        memcpy(image_at(made->image, table + 2 * i, 2), i == 2 ? &less : &room, 2);
+    put(made, table + 2 * BINS + 8 * 2, first);
+    put(made, first, second ^ first >> 12);
+    put(made, second, second >> 12);
+    find(made);
+    assert_int_equal(made->glibc.heap_count, 1);
+    assert_int_equal(made->glibc.caches, 1);
+    visit(made, 0);
+    assert_int_equal(made->chunks[0].state, TM_GLIBC_IN_USE);
+    assert_int_equal(made->chunks[1].state, TM_GLIBC_CACHED);
+    assert_int_equal(made->chunks[5].state, TM_GLIBC_CACHED);
+    assert_int_equal(made->chunks[8].state, TM_GLIBC_OWN);
+}
+
+static void a_cache_that_does_not_add_up_does_not_count(void **state)
 {
     struct made *made = *state;
     const unsigned numbers[] = {0, 2};
@@ -372,7 +401,8 @@ int main(void)
         WITH_IMAGE(a_heap_of_two_regions_is_one),
         WITH_IMAGE(a_heap_behind_data_in_one_region_is_found),
         WITH_IMAGE(what_a_thread_has_cached_is_free),
-        WITH_IMAGE(a_cache_that_does_not_add_up_is_none),
+        WITH_IMAGE(what_a_thread_has_cached_is_free_from_2_42_on),
+        WITH_IMAGE(a_cache_that_does_not_add_up_does_not_count),
         WITH_IMAGE(a_list_that_is_a_circle_ends),
         WITH_IMAGE(fastbins_of_the_main_arena_are_found_by_the_last_chunk),
         WITH_IMAGE(a_heap_with_a_bad_size_is_known_up_to_there),

@@ -2,6 +2,7 @@
  * Objects: every command about them on the memory of a made-up process, for a CPython of each layout; then with lengths that
  * lie and memory that is missing.
  */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@
 #include "engine/objects/cpython.h"
 #include "support/object_image.h"
 
-static const uint32_t versions[] = {0x030812f0, 0x030b07f0, 0x030d00f0};
+static const uint32_t versions[] = {0x030812f0, 0x030b07f0, 0x030d00f0, 0x030e02f0, 0x030f02f0};
 enum { VERSIONS = sizeof(versions) / sizeof(versions[0]) };
 
 struct state {
@@ -25,11 +26,18 @@ struct state {
     struct tm_session *session;
     struct tm_target *target;
     struct tm_text output;
+    struct tm_text file;
 };
 
 static void keep(void *context, const char *text, size_t length)
 {
     tm_text_bytes(&((struct state *)context)->output, text, length);
+}
+
+static int keep_bytes(void *context, const void *bytes, size_t length)
+{
+    tm_text_bytes(&((struct state *)context)->file, bytes, length);
+    return 0;
 }
 
 static void state_init(struct state *state, uint32_t version)
@@ -48,6 +56,7 @@ static void state_deinit(struct state *state)
     tm_session_destroy(state->session);
     image_destroy(state->image);
     tm_text_deinit(&state->output);
+    tm_text_deinit(&state->file);
 }
 
 // The answer, or the error's message.
@@ -55,8 +64,11 @@ static const char *ask(struct state *state, const char *command, const char *lin
 {
     struct tm_request *request;
     tm_text_clear(&state->output);
+    tm_text_clear(&state->file);
     struct tm_error *error = tm_request_create(state->session, command, line, &request);
     if (!error) {
+        if (strcmp(command, "tm-export") == 0)
+            tm_request_set_output(request, 0, keep_bytes, state);
         error = tm_request_run(request, state->target);
         tm_request_destroy(request);
     }
@@ -133,6 +145,76 @@ static void test_holders_and_leaks(void **unused)
     }
 }
 
+static void test_holders_of_many(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        struct state state;
+        state_init(&state, versions[i]);
+        assert_has(ask(&state, "tm-holders", "--type int"), "1 object, ");
+        assert_has(ask(&state, "tm-holders", "--type int"), "[*][*]: size=");
+        assert_has(ask(&state, "tm-holders", "--type int --depth 1"), "[*]…: size=");
+        assert_has(ask(&state, "tm-holders", "--type list"), "nothing holds 1 object");
+        assert_has(ask(&state, "tm-holders", "--include nothing.py"),
+                   "0 objects, 0 B with their parts; without them 0 B");
+        assert_has(ask(&state, "tm-top", "type --retained --type dict"), "    without them ");
+        state_deinit(&state);
+    }
+}
+
+static void test_paths_lead_through_all_that_refers(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        char line[64];
+        struct state state;
+        state_init(&state, versions[i]);
+        assert_has(ask_about(&state, "tm-holders", state.objects.text), "1 more path through other things");
+        snprintf(line, sizeof(line), "--paths 9 --json 0x%" PRIx64, state.objects.text);
+        const char *answer = ask(&state, "tm-holders", line);
+        assert_has(answer, "\"other_paths\": [{");
+        assert_has(answer, "\"paths_total\": 2");
+        snprintf(line, sizeof(line), "--depth 1 0x%" PRIx64, state.objects.number);
+        assert_has(ask(&state, "tm-holders", line), "more step");
+        state_deinit(&state);
+    }
+}
+
+static void test_heap_snapshots_have_all_objects(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        struct state state;
+        state_init(&state, versions[i]);
+        assert_has(ask(&state, "tm-export", "heapsnapshot f --json"), "\"format\": \"heapsnapshot\"");
+        const char *file = tm_text_string(&state.file);
+        assert_has(file, "{\"snapshot\":{\"meta\":{\"node_fields\":");
+        assert_has(file, "\"trace_tree\":[1,0,0,0,[");
+        assert_has(file, "\"'a text'\"");
+        assert_has(file, "\"shop.Basket\"");
+        assert_has(file, "\"['pair']\"");
+        assert_has(file, "\"shop.py:3\"");
+        assert_string_equal(file + strlen(file) - 3, "]}\n");
+        assert_has(ask(&state, "tm-export", "heapsnapshot f --type x"), "a filter does not go with it");
+        assert_has(ask(&state, "tm-export", "heapsnapshot f --cumulative"), "--cumulative does not go with it");
+        assert_has(ask(&state, "tm-export", "heapsnapshot f lineno"), "unexpected operand");
+        state_deinit(&state);
+    }
+}
+
+static void test_what_makes_no_sense_together_is_refused(void **unused)
+{
+    struct state state;
+    (void)unused;
+    state_init(&state, versions[0]);
+    assert_has(ask(&state, "tm-holders", "--type int 0x10"), "filters and an address");
+    assert_has(ask(&state, "tm-holders", "--type int --paths 2"), "--paths is for one address");
+    assert_has(ask(&state, "tm-holders", ""), "missing address");
+    assert_has(ask(&state, "tm-holders", "--paths 0 0x10"), "is not a number from 1");
+    assert_has(ask(&state, "tm-top", "--retained --cumulative"), "--retained does not go with --cumulative");
+    state_deinit(&state);
+}
+
 static void test_threads(void **unused)
 {
     (void)unused;
@@ -153,9 +235,9 @@ static void test_other_releases_are_refused_by_name(void **unused)
     struct state state;
     (void)unused;
     state_init(&state, versions[2]);
-    state.objects.table.root->python_version = 0x030e00f0;
+    state.objects.table.root->python_version = 0x031000f0;
     assert_has(ask(&state, "tm-top", "type"),
-               "the target runs CPython 3.14, and they are known for CPython 3.8 to 3.13");
+               "the target runs CPython 3.16, and they are known for CPython 3.8 to 3.15");
     state.objects.table.root->python_version = versions[2];
     state.objects.table.root->flags |= TM_ROOT_FREE_THREADED;
     tm_target_changed(state.target);
@@ -220,6 +302,10 @@ int main(void)
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_objects),
         cmocka_unit_test(test_holders_and_leaks),
+        cmocka_unit_test(test_holders_of_many),
+        cmocka_unit_test(test_paths_lead_through_all_that_refers),
+        cmocka_unit_test(test_heap_snapshots_have_all_objects),
+        cmocka_unit_test(test_what_makes_no_sense_together_is_refused),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_other_releases_are_refused_by_name),
         cmocka_unit_test(test_lies_are_doubted),

@@ -76,10 +76,10 @@ static uint64_t make_int(struct object_image *objects, uint32_t value)
 
 static uint64_t make_tuple(struct object_image *objects, uint64_t first, uint64_t second)
 {
-    uint64_t address = in_heap(objects, TM_TUPLE_ITEMS + 16, TM_GC_HEAD, objects->tuple);
+    uint64_t address = in_heap(objects, objects->cpython->tuple_items + 16u, TM_GC_HEAD, objects->tuple);
     put(objects, address + TM_VAR_SIZE, second ? 2 : 1);
-    put(objects, address + TM_TUPLE_ITEMS, first);
-    put(objects, address + TM_TUPLE_ITEMS + 8, second);
+    put(objects, address + objects->cpython->tuple_items, first);
+    put(objects, address + objects->cpython->tuple_items + 8, second);
     return address;
 }
 

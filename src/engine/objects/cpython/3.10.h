@@ -41,6 +41,11 @@ static const struct tm_cpython tm_cpython_3_10 = {
     .dict_keys = TM_DICT_KEYS_3_8,
     .attributes = TM_ATTRIBUTES_3_8,
     .instruction_unit = 2,
+    .free_dicts = 10688,
+    .free_dict_count = 11328,
+    .free_lists = 10040,
+    .free_list_count = 10680,
+    .tuple_items = 24,
 };
 
 #endif

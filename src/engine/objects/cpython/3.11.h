@@ -50,6 +50,12 @@ static const struct tm_cpython tm_cpython_3_11 = {
     .line_table = TM_LINES_LOCATIONS,
     .dict_keys = TM_DICT_KEYS_3_11,
     .attributes = TM_ATTRIBUTES_3_11,
+    .free_dicts = 4520,
+    .free_dict_count = 5160,
+    .free_lists = 3872,
+    .free_list_count = 4512,
+    .tuple_items = 24,
+    .generator_ended = 1,
 };
 
 #endif

@@ -52,6 +52,12 @@ static const struct tm_cpython tm_cpython_3_12 = {
     .attributes = TM_ATTRIBUTES_3_12,
     .int_has_tag = true,
     .immortal = true,
+    .free_dicts = 270736,
+    .free_dict_count = 272016,
+    .free_lists = 270072,
+    .free_list_count = 270712,
+    .tuple_items = 24,
+    .generator_ended = 1,
 };
 
 #endif

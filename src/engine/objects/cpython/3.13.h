@@ -51,6 +51,12 @@ static const struct tm_cpython tm_cpython_3_13 = {
     .attributes = TM_ATTRIBUTES_3_13,
     .int_has_tag = true,
     .immortal = true,
+    .free_dicts = 11856,
+    .free_dict_count = 12496,
+    .free_lists = 11208,
+    .free_list_count = 11848,
+    .tuple_items = 24,
+    .generator_ended = 1,
 };
 
 #endif

@@ -41,6 +41,7 @@ static const struct tm_cpython tm_cpython_3_8 = {
     .dict_keys = TM_DICT_KEYS_3_8,
     .attributes = TM_ATTRIBUTES_3_8,
     .instruction_unit = 1,
+    .tuple_items = 24,
 };
 
 #endif

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pickle
+import shlex
 import sys
 import time
 import traceback
@@ -24,6 +25,7 @@ from .memory import CoreMemory
 from .opened_core import OpenedCore, OpenedCores
 from .output_file import NoOutput, OutputError, OutputFile
 from .progress import Progress
+from .python_objects import Holders, Object, holders_of, objects_of
 from .snapshot_file import SnapshotError, SnapshotFile, is_snapshot
 from .source_files import HostFiles
 from .source_lines import SourceLines
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 OUTPUTS = (Operand.OUTPUT, Operand.REPLACE, Operand.ANSWER)
 FILES = (Operand.CORE,) + OUTPUTS  # operands that are names of files
 TOPIC = "tracemortem"  # its help shows the commands by task
+ALL = (1 << 63) - 1  # rows
 _CURSOR = "tm-cursor"  # no operand ends so, unless it is where the cursor is
 Output = Union[OutputFile, NoOutput]
 TABLE_ALONE = (BackingKind.RECORDER, BackingKind.SAVED)
@@ -128,6 +131,26 @@ class Shell(Host):
                     return None
             found: Dict[str, Any] = min(blocks, key=lambda block: int(block["domain"]))
             return found
+
+    def objects(self, debugger: Debugger, type_: str, attribute: str | None, limit: int | None) -> List[Object]:
+        """The objects of types whose name matches the pattern, in the order of their addresses; `attribute` is NAME or
+        NAME=VALUE. Raises CommandError."""
+        line = "--json --type=%s -n %d" % (shlex.quote(type_), ALL if limit is None else limit)
+        if attribute is not None:
+            line += " --attr=%s" % shlex.quote(attribute)
+        return objects_of(self._json(debugger, "tm-find", line))
+
+    def holders(self, debugger: Debugger, address: int, paths: int) -> Holders:
+        """What holds the object at an address. Raises CommandError."""
+        return holders_of(
+            self._json(debugger, "tm-holders", "--json --paths %d %#x" % (paths, address % (1 << 64)))
+        )
+
+    def _json(self, debugger: Debugger, command: str, line: str) -> Dict[str, Any]:
+        """The answer to a command that no filter changes."""
+        with self._guard(debugger), self._unfiltered() as session, session.request(command, line) as request:
+            answer: Dict[str, Any] = json.loads(self._ask(debugger, request))
+            return answer
 
     @contextlib.contextmanager
     def _guard(self, debugger: Debugger) -> Iterator[None]:
