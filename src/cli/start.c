@@ -53,8 +53,8 @@ static const char start_help[] =
     "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
     "        which costs least.\n"
     "  -o, --output FILE\n"
-    "        Keep the trace table in this file, as with tracemortem run -o. The name is\n"
-    "        that which the process sees.\n"
+    "        Keep the trace table in this file, as run -o does. The process must see\n"
+    "        it under this name.\n"
     "      --detail DETAIL\n"
     "        lean, the default, costs least; full also counts the frames that are not\n"
     "        kept, and what was allocated and freed at each site.\n" HELP_OF_WAITING HELP_OF_PROCESSES

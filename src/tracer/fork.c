@@ -9,6 +9,7 @@
 #include "caller.h"
 #include "handoff.h"
 #include "moments.h"
+#include "sample.h"
 #include "stack.h"
 #include "writers.h"
 
@@ -18,6 +19,7 @@ static __thread bool has_lock;
 static void before_fork(void)
 {
     has_lock = find_caller(cpython.facts, TM_ALLOCATOR_RAW).owns_lock;
+    sample_before_fork();
     writers_before_fork();
 }
 
@@ -118,6 +120,7 @@ static void after_fork_in_child(void)
         fork_repair(false);
     stack_after_fork_in_child();
     intern_after_fork_in_child();
+    sample_after_fork_in_child();
     writers_after_fork_in_child();
 }
 

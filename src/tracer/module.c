@@ -33,7 +33,8 @@ static PyObject *start(unsigned limit, profile_t profile)
 
 static PyObject *module_start(PyObject *module, PyObject *arguments)
 {
-    int limit = 1;
+    profile_t profile = environment_profile(&profile_full);
+    int limit = profile->picks ? FRAME_LIMIT_SAMPLED : 1;
     (void)module;
     if (!PyArg_ParseTuple(arguments, "|i:start", &limit))
         return NULL;
@@ -41,7 +42,7 @@ static PyObject *module_start(PyObject *module, PyObject *arguments)
         PyErr_Format(PyExc_ValueError, "the number of frames must be in range [1; %i]", FRAME_LIMIT_MAX);
         return NULL;
     }
-    return environment_is_sound() ? start((unsigned)limit, environment_profile(&profile_full)) : none();
+    return environment_is_sound() ? start((unsigned)limit, profile) : none();
 }
 
 static PyObject *module_start_as_asked(PyObject *module, PyObject *unused)
