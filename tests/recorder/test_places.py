@@ -90,7 +90,7 @@ def require_in_memory(process, why, wanted):
     assert (
         process.stderr() == "tracemortem: TRACEMORTEM_FILE=%s; continuing with the trace table in memory alone\n" % why
     )
-    answer = recordings.ask(process.pid, "info", "--stop")
+    answer = recordings.ask(process.pid, "info", "--stop", "--max-stop", "60s")
     assert answer["blocks"] > 3000 and answer["lost_blocks"] == 0
     assert recordings.finish(process) == wanted
 
@@ -156,9 +156,9 @@ def test_a_file_that_has_lost_its_name_is_recorded_into(few_python, wanted, harm
         harm(recordings.only_file(folder))
         process.tell()
         assert process.ready() == wanted(few_python)
-        answer = recordings.ask(process.pid, "verify", "--stop")
+        answer = recordings.ask(process.pid, "verify", "--stop", "--max-stop", "60s")
         assert answer["verdict"] in ("healthy", "full")
-        assert recordings.ask(process.pid, "info", "--stop")["lost_blocks"] == 0
+        assert recordings.ask(process.pid, "info", "--stop", "--max-stop", "60s")["lost_blocks"] == 0
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0
     # What has the name now is not ours to remove.

@@ -77,7 +77,7 @@ def test_a_child_that_can_have_no_file_goes_on_in_memory_and_says_so(few_python,
     with recordings.start(few_python, "child.py", "gone", TRACEMORTEM_FILE=folder) as process:
         child = int(process.first_line)
         recordings.require_whole(child, "child.py")
-        answer = recordings.ask(child, "verify", "--stop")
+        answer = recordings.ask(child, "verify", "--stop", "--max-stop", "60s")
         with open("/proc/%d/mem" % child, "rb", buffering=0) as memory:
             memory.seek(answer["table_address"])
             recorder = recordings.recorder_of(memory.read(4096))
