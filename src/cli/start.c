@@ -51,14 +51,14 @@ static const char start_help[] =
     "Options:\n"
     "  -f, --frames NFRAME\n"
     "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
-    "        which costs least.\n"
+    "        which costs least, and 25 where blocks are sampled.\n"
     "  -o, --output FILE\n"
     "        Keep the trace table in this file, as run -o does. The process must see\n"
     "        it under this name.\n"
     "      --detail DETAIL\n"
-    "        lean, the default, costs least; full also counts the frames that are not\n"
-    "        kept, and what was allocated and freed at each site.\n" HELP_OF_WAITING HELP_OF_PROCESSES
-    "      --tracer FILE\n"
+    "        lean, the default, records each block; full also counts the frames that\n"
+    "        are not kept, and what was allocated and freed at each site. sampled\n"
+    "        costs least: it records a few blocks.\n" HELP_OF_WAITING HELP_OF_PROCESSES "      --tracer FILE\n"
     "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
     "        installed or built, nor beside it.\n"
     "      --inside FILE\n"
@@ -322,6 +322,8 @@ static int run_line(struct line *line)
     if (!error && !line->tracer)
         error = tm_error_no_memory();
     line->wish.tracer = line->tracer;
+    if (!line->wish.frame_limit)
+        line->wish.frame_limit = (uint32_t)atoi(tm_frames_for(line->wish.detail));
     int status = error ? tm_cli_fail(error) : ask(line);
     if (status < 0)
         status = switch_all(line);
@@ -334,7 +336,7 @@ static int run_command(const char *command, const char *help, enum tm_switch_ord
     struct line line = {.command = command,
                         .help = help,
                         .wish = {.order = order,
-                                 .frame_limit = 1,
+                                 .frame_limit = 0,
                                  .detail = "",
                                  .file = "",
                                  .timeout = 10 * SECOND,

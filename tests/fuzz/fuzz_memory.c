@@ -229,10 +229,15 @@ static void make_objects_3_13(struct memory *memory)
     make_objects(memory, 0x030d00f0);
 }
 
+static void make_objects_3_14(struct memory *memory)
+{
+    make_objects(memory, 0x030e02f0);
+}
+
 // Append a new one: the first bytes of the inputs in the corpus are indices below the old number of images.
 static void (*const images[])(struct memory *memory) = {
     make_table,       make_hidden_table, make_empty_table,  make_stock_3_8,    make_stock_3_11, make_stock_3_13,
-    make_stock_3_14t, make_objects_3_8,  make_objects_3_11, make_objects_3_13, make_lean_table};
+    make_stock_3_14t, make_objects_3_8,  make_objects_3_11, make_objects_3_13, make_lean_table, make_objects_3_14};
 enum { IMAGES = sizeof(images) / sizeof(images[0]) };
 
 static struct memory *get_memory(uint8_t choice)
