@@ -17,7 +17,9 @@
 // How the tracer's file is called, whatever version it is for.
 #define TRACER_NAME "_tracer"
 // Of the tracer's memory behind what is mapped from its file: variables that begin as zeros.
-#define BEHIND (UINT64_C(1) << 20)
+#define BEHIND (UINT64_C(16) << 20)
+// More than any tracer's file has.
+#define MAPPED_MOST (UINT64_C(64) << 20)
 enum { PIECE = 65536, IDENTITY = 16 };
 
 static const char *base_name(const char *path)
@@ -93,7 +95,7 @@ static bool has_identity(const struct tm_core *core, const uint8_t *identity)
         end = file->end > end ? file->end : end;
     }
     // A hostile core may name ranges without end.
-    if (start >= end || end - start > 64 * BEHIND || memcmp(identity, none, IDENTITY) == 0)
+    if (start >= end || end - start > MAPPED_MOST || memcmp(identity, none, IDENTITY) == 0)
         return false;
     return has_bytes(core, start, end + BEHIND, identity);
 }

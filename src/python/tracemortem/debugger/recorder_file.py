@@ -22,7 +22,8 @@ NOTES_OFFSET, LOCKED_BYTE = 4096, 0
 SUFFIX = b".tm-core"
 DELETED = b" (deleted)"
 TRACER_NAME = b"_tracer"  # how the tracer's file is called, whatever version it is for
-BEHIND = 1 << 20  # of the tracer's memory behind what is mapped from its file: variables that begin as zeros
+MAPPED_MOST = 64 << 20  # more than any tracer's file has
+BEHIND = 16 << 20  # of the tracer's memory behind what is mapped from its file: variables that begin as zeros
 _PIECE = 65536
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock of 64-bit Linux
 _NOTE = struct.Struct("<IIIIQQ16s16sQQQIi")
@@ -231,7 +232,7 @@ def _has_identity(core: CoreFile, identity: bytes) -> bool:
     start = min((file.start for file in ranges), default=0)
     end = max((file.end for file in ranges), default=0)
     # A hostile core may name ranges without end.
-    if start >= end or end - start > 64 * BEHIND or not any(identity):
+    if start >= end or end - start > MAPPED_MOST or not any(identity):
         return False
     return any(identity in piece for piece in _held(core, start, end + BEHIND))
 
