@@ -30,7 +30,7 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 INCLUDE = re.compile(r'\s*#\s*include\s*"engine/([^"]+)"')
 # What the files of the folders beside the engine may include.
 BESIDE = {
-    "process": ("engine/tracemortem.h", "engine/base/", "process/"),
+    "process": ("engine/tracemortem.h", "engine/base/", "layout/recorder_file.h", "layout/saved_core.h", "process/"),
     "cli": ("engine/tracemortem.h", "engine/base/", "layout/switch.h", "process/", "cli/"),
 }
 
