@@ -42,7 +42,7 @@ def test_a_program_computes_the_same_whenever_it_is_switched(python):
         assert process.stdout.readline() == b"ready\n"
         for moment in range(MOMENTS):
             time.sleep(draw.random() * LONGEST_PAUSE)
-            frames, detail = draw.choice((1, 5, 30)), draw.choice(("lean", "full"))
+            frames, detail = draw.choice((1, 5, 30)), draw.choice(("lean", "full", "sampled"))
             started = switch("start", process.pid, "-f", frames, "--detail", detail)
             assert "traced from now on, with %d frame" % frames in started
             time.sleep(draw.random() * LONGEST_PAUSE)
