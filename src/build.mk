@@ -15,7 +15,7 @@ page_folder := src/engine/export/page
 page_libraries := src/packaging/npm/node_modules
 page_source := $(BUILD)/generated/page.c
 # Whatever is linked with the engine's files needs these.
-engine_libraries := -lz
+engine_libraries := -lz -lm
 process_sources := $(sort $(wildcard src/process/*.c))
 cli_sources := $(sort $(wildcard src/cli/*.c))
 # Of debug builds alone: the tracer then contains the engine, which checks its table.
@@ -127,9 +127,12 @@ $(COMMAND): $(command_parts)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ -ldw -lelf $(engine_libraries)
+# What is in the static file in place of libcurl.
+$(BUILD)/obj/cli/post-static.o: src/cli/post.c $(prepared)
+	$(compile) $(engine_flags) -DTRACEMORTEM_STATIC -c -o $@ $<
 # One file that runs where there is nothing else, such as in a container without libraries. libdw.a can ask a server for
 # debug information with a library that it loads; we never let it.
-$(COMMAND)-static: $(command_parts)
+$(COMMAND)-static: $(command_parts:$(BUILD)/obj/cli/post.o=$(BUILD)/obj/cli/post-static.o)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) -static $(LDFLAGS) -o $@ $^ -ldw -lelf -lbz2 -llzma -lz

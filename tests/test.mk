@@ -80,7 +80,7 @@ test-python: $(after_deps)
 
 # What docs/reliability.md promises, each promise alone and at length. `make test` has the short forms. `make torn` and
 # `make fuzz` are in the folders of their tests.
-.PHONY: verify incomplete ways-in fault recorded regrtest switch
+.PHONY: verify incomplete ways-in switch fault sampled recorded regrtest
 verify: all $(BUILD)/tests/engine/verify/test_verify
 	@$(BUILD)/tests/engine/verify/test_verify
 	@TM_TEST_FULL=1 $(pytest) --all tests/tracer/test_selfcheck.py tests/incomplete/test_overwritten.py
@@ -92,7 +92,12 @@ switch: all
 	@TM_TEST_FULL=1 $(pytest) --all -n $(TEST_JOBS) tests/switch
 fault: all
 	@$(pytest) --all tests/fault tests/tracer/test_sanitized.py
+sampled: all
+	@TM_TRIALS=$${TM_TRIALS:-100} $(pytest) --all -s tests/sampled -k estimates
 recorded: all
 	@TM_TEST_FULL=1 $(pytest) --all tests/recorder
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
+.PHONY: estimates
+estimates: all
+	@$(TEST_PYTHON) tests/estimates/sampling.py $(ESTIMATES_ARGS)

@@ -31,7 +31,14 @@ bool tm_is_frames(const char *text)
 
 bool tm_is_detail(const char *text)
 {
-    return strcmp(text, "lean") == 0 || strcmp(text, "full") == 0;
+    return strcmp(text, "lean") == 0 || strcmp(text, "full") == 0 || strcmp(text, TM_SAMPLED) == 0;
+}
+
+const char *tm_frames_for(const char *detail)
+{
+    if (!detail || !*detail)
+        detail = getenv("TRACEMORTEM_DETAIL");
+    return detail && strcmp(detail, TM_SAMPLED) == 0 ? "25" : "1";
 }
 
 int tm_wrong_word(const char *command, const char *word, const char *what)

@@ -18,7 +18,14 @@ bool tm_is_frames(const char *text);
 
 /** Whether this names a profile of the tracer. */
 bool tm_is_detail(const char *text);
-#define TM_NOT_DETAIL ": not lean or full"
+#define TM_NOT_DETAIL ": not lean, full or sampled"
+#define TM_SAMPLED "sampled"
+
+/**
+ * How many frames to keep if nobody says, for a profile, or if `detail` is NULL or empty for that of the environment. A sample is
+ * rare, so that its whole stack costs hardly more than its newest frame.
+ */
+const char *tm_frames_for(const char *detail);
 
 /** Says what is wrong with a word of this command, and where the help is. Returns the exit status. */
 int tm_wrong_word(const char *command, const char *word, const char *what);

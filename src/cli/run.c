@@ -28,10 +28,12 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
                            "Options:\n"
                            "  -f, --frames NFRAME\n"
                            "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
-                           "        which costs least.\n"
+                           "        which costs least, and 25 where blocks are sampled.\n"
                            "      --detail DETAIL\n"
-                           "        lean, the default, costs least; full also counts the frames that are not\n"
-                           "        kept.\n"
+                           "        lean, the default, records each block; full also counts the frames that\n"
+                           "        are not kept. sampled costs least: it records a few blocks, picked by\n"
+                           "        chance, from which sizes are estimated (TRACEMORTEM_SAMPLE=BYTES: one in\n"
+                           "        so many bytes).\n"
                            "  -o, --output FILE\n"
                            "        Keep the trace table in this file, which is there also after the program\n"
                            "        is killed: open it like a core. In the name, %p is the process id, %e\n"
@@ -48,10 +50,11 @@ static const char help[] = "Run a program with its memory allocations traced.\n"
                            "  tracemortem run -f 25 python3 service.py --port 8000\n"
                            "  tracemortem run -o /var/tmp/tables/ python3 service.py\n"
                            "  tracemortem run gunicorn --workers 4 application\n"
+                           "  tracemortem run --detail sampled gunicorn --workers 4 application\n"
                            "  tracemortem run -f 10 sh -c 'celery -A jobs worker'\n";
 
 struct options {
-    const char *frames;
+    const char *frames; // NULL: the default for the detail
     const char *detail; // NULL: the tracer's default
     const char *output; // NULL: no file
     char *tracer;
@@ -131,7 +134,7 @@ static char *set_environment(const struct options *options)
     // Whatever LD_PRELOAD was comes behind the first colon.
     if (name && asprintf(&value, before ? "%s:%s" : "%s", name, before) >= 0) {
         setenv("LD_PRELOAD", value, 1);
-        setenv("TRACEMORTEM", options->frames, 1);
+        setenv("TRACEMORTEM", options->frames ? options->frames : tm_frames_for(options->detail), 1);
         if (options->detail)
             setenv("TRACEMORTEM_DETAIL", options->detail, 1);
         if (options->output)
@@ -174,7 +177,7 @@ static int start(char **words, const struct options *options)
 
 int tm_cli_run(int count, char **words)
 {
-    struct options options = {.frames = "1"};
+    struct options options = {0};
     int index = 0;
 
     int status = parse(count, words, &index, &options);

@@ -51,11 +51,14 @@ static const char start_help[] =
     "Options:\n"
     "  -f, --frames NFRAME\n"
     "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
-    "        which costs least.\n"
+    "        which costs least, and 25 where blocks are sampled.\n"
+    "  -o, --output FILE\n"
+    "        Keep the trace table in this file, as run -o does. The process must see\n"
+    "        it under this name.\n"
     "      --detail DETAIL\n"
-    "        lean, the default, costs least; full also counts the frames that are not\n"
-    "        kept, and what was allocated and freed at each site.\n" HELP_OF_WAITING HELP_OF_PROCESSES
-    "      --tracer FILE\n"
+    "        lean, the default, records each block; full also counts the frames that\n"
+    "        are not kept, and what was allocated and freed at each site. sampled\n"
+    "        costs least: it records a few blocks.\n" HELP_OF_WAITING HELP_OF_PROCESSES "      --tracer FILE\n"
     "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
     "        installed or built, nor beside it.\n"
     "      --inside FILE\n"
@@ -94,6 +97,7 @@ struct line {
     struct tm_processes processes;
     struct tm_own_options own;
     char *tracer;
+    char file[sizeof(((struct tm_switch_request *)0)->file)];
     bool yes;
 };
 
@@ -129,6 +133,19 @@ static int parse_common(struct line *line, int count, char **words, int *index)
     return TM_STATUS_DONE;
 }
 
+// A relative name begins in our folder, and not in that of the process.
+static int parse_file(struct line *line, const char *value)
+{
+    char folder[PATH_MAX] = "";
+    if (value[0] != '/' && !getcwd(folder, sizeof(folder)))
+        folder[0] = '\0';
+    int length = snprintf(line->file, sizeof(line->file), "%s%s%s", folder, folder[0] ? "/" : "", value);
+    if (!value[0] || length >= (int)sizeof(line->file))
+        return tm_wrong_word(line->command, value, ": not the name of a file");
+    line->wish.file = line->file;
+    return TM_STATUS_DONE;
+}
+
 static int parse_start(struct line *line, int count, char **words, int *index)
 {
     const char *value;
@@ -142,6 +159,8 @@ static int parse_start(struct line *line, int count, char **words, int *index)
         if (!tm_is_detail(value))
             return tm_wrong_word(line->command, value, TM_NOT_DETAIL);
         line->wish.detail = value;
+    } else if ((value = tm_option_value("-o", "--output", count, words, index))) {
+        return parse_file(line, value);
     } else if ((value = tm_option_value(NULL, "--inside", count, words, index))) {
         if (value[0] != '/' || strlen(value) >= PATH_MAX)
             return tm_wrong_word(line->command, value, ": not an absolute path");
@@ -267,6 +286,10 @@ static int report(const struct line *line, pid_t pid, const struct tm_switch_out
         tm_text_add(&text, done ? "no longer traced" : "not traced");
     }
     add_standstill(&text, outcome);
+    if (done && outcome->problem[0]) {
+        tm_text_printf(&text, "; %s", outcome->problem);
+        done = false;
+    }
     tm_text_add(&text, "\n");
     bool written = fputs(tm_text_string(&text), stdout) != EOF && fflush(stdout) == 0;
     tm_text_deinit(&text);
@@ -299,6 +322,8 @@ static int run_line(struct line *line)
     if (!error && !line->tracer)
         error = tm_error_no_memory();
     line->wish.tracer = line->tracer;
+    if (!line->wish.frame_limit)
+        line->wish.frame_limit = (uint32_t)atoi(tm_frames_for(line->wish.detail));
     int status = error ? tm_cli_fail(error) : ask(line);
     if (status < 0)
         status = switch_all(line);
@@ -308,10 +333,14 @@ static int run_line(struct line *line)
 
 static int run_command(const char *command, const char *help, enum tm_switch_order order, int count, char **words)
 {
-    struct line line = {
-        .command = command,
-        .help = help,
-        .wish = {.order = order, .frame_limit = 1, .detail = "", .timeout = 10 * SECOND, .max_stop = SECOND / 5}};
+    struct line line = {.command = command,
+                        .help = help,
+                        .wish = {.order = order,
+                                 .frame_limit = 0,
+                                 .detail = "",
+                                 .file = "",
+                                 .timeout = 10 * SECOND,
+                                 .max_stop = SECOND / 5}};
     int status = parse(&line, count, words);
     if (status < 0)
         status = run_line(&line);

@@ -233,6 +233,7 @@ static struct tm_error *give_request(struct job *job, struct tm_call *call, uint
                                         .frame_limit = job->wish->frame_limit,
                                         .waits = tm_call_waits(call)};
     snprintf(request.detail, sizeof(request.detail), "%s", job->wish->detail);
+    snprintf(request.file, sizeof(request.file), "%s", job->wish->file);
     struct tm_error *error = job->function ? NULL : load_tracer(job, call);
     uint64_t there = error ? 0 : tm_call_put(call, &request, sizeof(request));
     if (error || !there)
@@ -290,7 +291,7 @@ static struct tm_error *call_tracer(struct job *job, struct tm_switch_outcome *o
 
 static const char script[] =
     "import importlib.machinery, importlib.util, os, sys\n"
-    "def switch(folder, tracer, order, frames, detail):\n"
+    "def switch(folder, tracer, order, frames, detail, file):\n"
     "    name = 'tracemortem._tracer'\n"
     "    try:\n"
     "        module = sys.modules.get(name)\n"
@@ -298,7 +299,7 @@ static const char script[] =
     "            loader = importlib.machinery.ExtensionFileLoader(name, tracer)\n"
     "            module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))\n"
     "            sys.modules.pop(name, None)\n"
-    "        outcome = module._switch(order, frames, detail)\n"
+    "        outcome = module._switch(order, frames, detail, os.fsencode(file))\n"
     "    except BaseException as error:\n"
     "        outcome = (%d, 0, '%%s: %%s' %% (type(error).__name__, error))\n"
     "    with open(folder + '/" TM_PLACE_UNFINISHED "', 'w', encoding='utf-8', errors='backslashreplace') as file:\n"
@@ -322,7 +323,9 @@ static struct tm_error *write_script(const struct job *job)
     add_literal(&text, job->place.folder);
     tm_text_add(&text, ", ");
     add_literal(&text, job->place.tracer);
-    tm_text_printf(&text, ", %d, %u, '%s')\n", (int)job->wish->order, job->wish->frame_limit, job->wish->detail);
+    tm_text_printf(&text, ", %d, %u, '%s', ", (int)job->wish->order, job->wish->frame_limit, job->wish->detail);
+    add_literal(&text, job->wish->file);
+    tm_text_add(&text, ")\n");
     struct tm_error *error = tm_text_check(&text);
     int file = openat(job->place.descriptor, TM_PLACE_SCRIPT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (!error && (file < 0 || write(file, text.bytes, text.length) != (ssize_t)text.length))
@@ -467,17 +470,18 @@ static struct tm_error *await_outcome(const struct job *job, uint64_t address, s
 
 static struct tm_error *judge(const struct job *job, const struct tm_switch *found, struct tm_switch_outcome *outcome)
 {
-    char text[sizeof(found->message) + 1], shown[2 * sizeof(text)];
+    char text[sizeof(found->message) + 1];
     outcome->state = (enum tm_switch_state)found->state;
     outcome->frame_limit = found->frame_limit;
+    memcpy(text, found->message, sizeof(found->message));
+    text[sizeof(text) - 1] = '\0';
+    tm_escape_into(outcome->problem, sizeof(outcome->problem), text, strlen(text));
     if (found->state == TM_SWITCH_DONE || found->state == TM_SWITCH_NOTHING)
         return NULL;
     if (found->state == TM_SWITCH_CANCELLED)
         return is_late(job, "Python's lock was free too late");
-    memcpy(text, found->message, sizeof(found->message));
-    text[sizeof(text) - 1] = '\0';
-    tm_escape_into(shown, sizeof(shown), text, strlen(text));
-    return tm_error_create(TM_ERROR_UNSUPPORTED, "the process %d cannot be traced: %s", (int)job->live->pid, shown);
+    return tm_error_create(TM_ERROR_UNSUPPORTED, "the process %d cannot be traced: %s", (int)job->live->pid,
+                           outcome->problem);
 }
 
 // By a call in a thread that is held.
@@ -487,9 +491,10 @@ static struct tm_error *switch_by_call(struct job *job, struct tm_switch *found,
     if (tm_cli_interrupted())
         return is_late(job, "");
     if (!tm_call_is_supported())
-        return tm_error_create(TM_ERROR_UNSUPPORTED,
-                               "on this machine a process is switched through a debugger: in gdb or lldb, tm-start and\n"
-                               "tm-stop; or by TRACEMORTEM_SIGNAL");
+        return tm_error_create(
+            TM_ERROR_UNSUPPORTED,
+            "on this machine a process is switched through a debugger: in gdb or lldb, tm-start and\n"
+            "tm-stop; or by TRACEMORTEM_SIGNAL");
     struct tm_error *error = job->function ? NULL : place_tracer(job);
     if (!error)
         error = call_tracer(job, outcome, &address);

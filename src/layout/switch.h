@@ -25,9 +25,9 @@ struct tm_switch_request {
     uint32_t magic;
     uint32_t order; // enum tm_switch_order
     uint32_t frame_limit;
-    uint32_t waits;    // 1: the calling thread waits in a system call, so what it shares with others is at rest
-    char detail[16];   // the profile's name, NUL-terminated; empty: as the process's environment says, or the default
-    char reserved[32]; // zero
+    uint32_t waits;  // 1: the calling thread waits in a system call, so what it shares with others is at rest
+    char detail[16]; // the profile's name, NUL-terminated; empty: as the process's environment says, or the default
+    char file[512];  // a recorder's file, as in TRACEMORTEM_FILE, NUL-terminated; empty: as the environment says
 };
 
 enum tm_switch_state {
@@ -46,7 +46,7 @@ struct tm_switch {
     uint32_t state;       // enum tm_switch_state; stored last
     uint32_t cancelled;   // the caller's: 1: do nothing any more
     uint32_t frame_limit; // of the trace that there is, where there was nothing to do
-    char message[240];    // NUL-terminated
+    char message[240];    // NUL-terminated; what went wrong, also beside a start
 };
 
 #endif

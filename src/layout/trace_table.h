@@ -371,6 +371,7 @@ enum tm_state {
 #define TM_ROOT_REUSE_BY_SLOTS 32u // by CPython's table of traces, without the lock
 #define TM_ROOT_REUSE_BY_TABLE 64u // by the same, with the lock
 #define TM_ROOT_REUSE_WAY (TM_ROOT_REUSE_BY_ENTRY | TM_ROOT_REUSE_BY_SLOTS | TM_ROOT_REUSE_BY_TABLE)
+#define TM_ROOT_SAMPLED 128u // with TM_ROOT_LEAN: only picked blocks are recorded, see tm_root.sample_period
 
 /** Traced memory as one side counts it. The whole is owned.traced + shared.traced, modulo 2^64. */
 struct tm_memory {
@@ -445,7 +446,7 @@ struct tm_root {
     uint32_t free_codes;
     uint32_t free_nodes;
     uint32_t free_sites;
-    uint64_t _reserved2;
+    uint64_t sample_period; // TM_ROOT_SAMPLED: mean distance of the picked bytes; 0: every block is recorded
 
     struct tm_memory owned;  // written by holders of the main interpreter's lock
     struct tm_memory shared; // written atomically by all others
@@ -498,6 +499,7 @@ TM_PIN(tm_root, tracked_index, 184);
 TM_PIN(tm_root, lost_blocks, 208);
 TM_PIN(tm_root, record_limit, 224);
 TM_PIN(tm_root, free_strings, 232);
+TM_PIN(tm_root, sample_period, 248);
 TM_PIN(tm_root, owned, 256);
 TM_PIN(tm_root, bytes, 384);
 TM_PIN(tm_root, recorder, 3328);

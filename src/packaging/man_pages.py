@@ -33,7 +33,7 @@ def command_helps(command, names):
     if not os.path.exists(command):
         return
     yield COMMAND, output_of(command, "--help")
-    for name in ["run"] + [name[3:] for name in names]:
+    for name in ["run", "report", "metrics", "push"] + [name[3:] for name in names]:
         text = output_of(command, name, "--help")
         if text:
             yield "%s-%s" % (COMMAND, name), text
@@ -42,6 +42,15 @@ def command_helps(command, names):
 def output_of(*words):
     """What a command prints; "" if it fails."""
     return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+
+
+def switch_helps(package):
+    """The help of the debuggers' two commands that are not the engine's."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(package)))
+    sys.dont_write_bytecode = True
+    from tracemortem.debugger import switch
+
+    return switch.HELP
 
 
 def launcher_help(package):
@@ -103,6 +112,7 @@ def page(name, text, version, others):
 def main():
     engine, command, package, version, folder = sys.argv[1:]
     texts = dict(commands(engine))
+    texts.update(switch_helps(package))
     texts.update(command_helps(os.path.abspath(command), list(texts)))
     texts[COMMAND + "-module" if COMMAND in texts else COMMAND] = launcher_help(package)
     os.makedirs(folder, exist_ok=True)

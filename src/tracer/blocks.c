@@ -4,14 +4,30 @@
 #include "blocks.h"
 
 #include "caller.h"
+#include "filter.h"
 #include "stack.h"
 #include "watched.h"
 
+/** A block is about to be in the table. */
+static void note(uintptr_t address)
+{
+    if (profile_now->picks)
+        filter_add(address);
+}
+
+/** A block is no longer in the table. */
+static void forget(uintptr_t address)
+{
+    if (profile_now->picks)
+        filter_remove(address);
+}
+
 /** A block has taken the place of another one, whose free was not seen. */
-static void forget_replaced(uint64_t size, uint32_t site, bool shared)
+static void forget_replaced(uintptr_t address, uint64_t size, uint32_t site, bool shared)
 {
     if (site == 0)
         return;
+    forget(address);
     count_out_of_whole(size, shared);
     count_out_of_site(profile_now, site, size, shared);
 }
@@ -19,10 +35,15 @@ static void forget_replaced(uint64_t size, uint32_t site, bool shared)
 bool block_store_tracked(uint32_t domain, uintptr_t address, struct block block, bool shared)
 {
     struct tracked_block replaced;
+    note(address);
     bool stored =
         tracked_put(domain, address, (struct tracked_block){.size = block.size, .site = block.site}, shared, &replaced);
-    if (replaced.site != 0)
+    if (replaced.site != 0) {
+        forget(address);
         count_out_of_site(profile_now, replaced.site, replaced.size, shared);
+    }
+    if (!stored)
+        forget(address);
     return stored;
 }
 
@@ -31,8 +52,13 @@ bool block_store(uintptr_t address, struct block block, bool gridded, bool share
     struct map_block replaced;
     if (!map_has_room_for(address, block.size))
         return block_store_tracked(0, address, block, shared);
-    bool stored = map_store(address, (struct map_block){block.size, block.site, false}, gridded, &replaced);
-    forget_replaced(replaced.size, replaced.site, shared);
+    note(address);
+    // A grid for a few picked blocks would be larger than a list of them.
+    bool stored = map_store(address, (struct map_block){block.size, block.site, false}, gridded && !profile_now->picks,
+                            &replaced);
+    forget_replaced(address, replaced.size, replaced.site, shared);
+    if (!stored)
+        forget(address);
     return stored;
 }
 
@@ -49,6 +75,7 @@ struct taken_block block_take_tracked(uint32_t domain, uintptr_t address, bool s
     struct tracked_block block = {0};
     if ((domain == 0 && !tracked_any_in_domain_0()) || !tracked_take(domain, address, shared, &block))
         return (struct taken_block){0};
+    forget(address);
     return (struct taken_block){.block = {block.size, block.site}, .tracked = true, .shared = shared};
 }
 
@@ -65,6 +92,7 @@ struct taken_block block_take_elsewhere(uintptr_t address, bool shared)
         count_out_of_whole_undo(block.size, shared);
         return (struct taken_block){0};
     }
+    forget(address);
     return (struct taken_block){.block = block, .shared = shared};
 }
 
@@ -83,5 +111,6 @@ struct taken_block block_take_slowly(uintptr_t address, bool shared)
         count_out_of_whole_undo(block.size, shared);
         return (struct taken_block){0};
     }
+    forget(address);
     return (struct taken_block){.block = block, .shared = shared};
 }

@@ -28,7 +28,7 @@ static ALWAYS_INLINE void block_publish(facts_t facts, profile_t profile, unsign
         table_lost_block();
         return;
     }
-    const bool gridded = allocator != TM_ALLOCATOR_RAW;
+    const bool gridded = allocator != TM_ALLOCATOR_RAW && !profile->picks;
     count_in_site(profile, block.site, block.size, shared);
     if ((gridded && LIKELY(map_store_in_grid(facts->pool_shift, address, block.size, block.site))) ||
         LIKELY(block_store(address, block, gridded, shared))) {

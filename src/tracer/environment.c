@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sample.h"
 #include "say.h"
 #include "table.h"
 #include "tracing.h"
@@ -38,6 +39,14 @@ static const struct variable records = {.name = "TRACEMORTEM_RECORDS",
                                         .meaning = "a number of sites",
                                         .note = "",
                                         .is_cut = true};
+static const struct variable sample = {.name = "TRACEMORTEM_SAMPLE",
+                                       .least = 1,
+                                       .most = SAMPLE_PERIOD_MOST,
+                                       .preset = SAMPLE_PERIOD_DEFAULT,
+                                       .meaning = "a number of bytes",
+                                       .note = ""};
+static const struct variable seed = {
+    .name = "TRACEMORTEM_SEED", .most = UINT32_MAX, .meaning = "a number", .note = " (0: by chance)"};
 // The launcher asks for tracing by a variable of its own. So TRACEMORTEM remains as it was.
 static const struct variable launch = {
     .name = "TRACEMORTEM_LAUNCH", .least = 1, .most = FRAME_LIMIT_MAX, .meaning = "a number of frames", .note = ""};
@@ -128,7 +137,7 @@ static bool detail_is_sound(void)
     const char *text = getenv(detail);
     if (text == NULL || *text == '\0' || profile_called(text) != NULL)
         return true;
-    complain(detail, "lean or full");
+    complain(detail, PROFILE_NAMES);
     return false;
 }
 
@@ -328,14 +337,14 @@ unsigned environment_dormant_frames(void)
 
 static const char signal_variable[] = "TRACEMORTEM_SIGNAL";
 
-/** A small number in decimal; -1: it is none. */
+/** A small number in decimal; -1: something else. */
 static int small_number(const char *text)
 {
     size_t length = strlen(text);
     return length >= 1 && length <= 2 && strspn(text, "0123456789") == length ? atoi(text) : -1;
 }
 
-/** A signal that is the user's, by its name or number. 0: it is none. */
+/** A signal that is the user's, by its name or number. 0: something else. */
 static int signal_called(const char *text)
 {
     int number = small_number(text);
@@ -374,7 +383,7 @@ static bool signal_is_sound(void)
 
 void environment_folder(char *folder, size_t capacity)
 {
-    snprintf(folder, capacity, "%s", text_of(file));
+    snprintf(folder, capacity, "%s", text_of(file_variable()));
     char *slash = strrchr(folder, '/');
     if (slash == NULL)
         snprintf(folder, capacity, ".");
@@ -387,8 +396,8 @@ void environment_folder(char *folder, size_t capacity)
 
 bool environment_is_sound(void)
 {
-    return is_sound(&reuse) && is_sound(&records) && detail_is_sound() && file_is_sound() && moment_is_sound() &&
-           signal_is_sound();
+    return is_sound(&reuse) && is_sound(&records) && is_sound(&sample) && is_sound(&seed) && detail_is_sound() &&
+           file_is_sound() && moment_is_sound() && signal_is_sound();
 }
 
 unsigned environment_frame_limit(void)
@@ -414,6 +423,16 @@ enum environment_reuse environment_reuse(void)
 uint64_t environment_records(void)
 {
     return number_of(&records);
+}
+
+uint64_t environment_sample_period(void)
+{
+    return number_of(&sample);
+}
+
+uint64_t environment_seed(void)
+{
+    return number_of(&seed);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -40,6 +40,11 @@ enum environment_reuse environment_reuse(void);
 /** TRACEMORTEM_RECORDS: at most how many sites. The default if it is nonsense. */
 uint64_t environment_records(void);
 
+/** TRACEMORTEM_SAMPLE: the mean distance of picked bytes in the sampled profile. The default if it is nonsense. */
+uint64_t environment_sample_period(void);
+/** TRACEMORTEM_SEED: which bytes are picked; for tests. 0: by chance. */
+uint64_t environment_seed(void);
+
 /** TRACEMORTEM_FILE, _FILE_ARGS and _KEEP: where the recorder's file is wanted. */
 struct recorder_wish {
     char pattern[PATH_MAX]; // "": no file is wanted

@@ -9,6 +9,8 @@ EXPANDED(FAMILY)
 #include "hooks.inc.h"
 #define PROFILE full
 #include "hooks.inc.h"
+#define PROFILE sampled
+#include "hooks.inc.h"
 #endif
 
 #undef FAMILY

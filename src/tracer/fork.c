@@ -8,6 +8,7 @@
 #include "blocks.h"
 #include "caller.h"
 #include "handoff.h"
+#include "sample.h"
 #include "stack.h"
 #include "writers.h"
 
@@ -17,6 +18,7 @@ static __thread bool has_lock;
 static void before_fork(void)
 {
     has_lock = find_caller(cpython.facts, TM_ALLOCATOR_RAW).owns_lock;
+    sample_before_fork();
     writers_before_fork();
 }
 
@@ -116,6 +118,7 @@ static void after_fork_in_child(void)
         fork_repair(false);
     stack_after_fork_in_child();
     intern_after_fork_in_child();
+    sample_after_fork_in_child();
     writers_after_fork_in_child();
 }
 

@@ -7,16 +7,19 @@
 #include "arenas.h"
 #include "births.h"
 #include "collect.h"
+#include "filter.h"
 #include "moments.h"
 #include "recording.h"
 #include "resize.h"
+#include "sample.h"
 #include "stack.h"
+#include "stock.h"
 #include "watched.h"
 
 struct hook {
     PyMemAllocatorEx inner; // the allocator that we wrap
 };
-enum { PROFILES = 2 };
+enum { PROFILES = 3 };
 // A thread may allocate while the allocators are being set: in the raw domain, in an interpreter with a lock of its own, or
 // where there is no lock. It may call the function of one allocator with the context of another. So each of our functions
 // knows which hook it is, and the context stays the inner allocator's.
@@ -26,6 +29,10 @@ static __thread unsigned passed_on; // bits: the hooks that were called and did 
 /** A block that is out of the table, while the allocator frees or resizes it. The object allocator calls the raw one for a
  * large block, whose hook has nothing to do then. */
 static __thread const void *taken_out;
+
+/** The object allocator calls the raw one for blocks of more than 512 bytes, and a debugging allocator between us and it adds
+ * a few to each block. Our hook of the raw one must not pick those that the hook above has passed. */
+enum { NESTED_ABOVE = 448 };
 
 // ---------------------------------------------------------------------------------------------------------------
 // realloc() while nothing is recorded
@@ -59,7 +66,7 @@ static __attribute__((noinline)) void *resize_unrecorded(struct hook *hook, unsi
         allocators_##family##_##profile, on_birth_##family##_##profile, walked_site_##family##_##profile \
     }
 static const struct family_hooks hooks_of_families[][PROFILES] = {
-#define EACH_FAMILY(family) {HOOKS_IN(family, lean), HOOKS_IN(family, full)},
+#define EACH_FAMILY(family) {HOOKS_IN(family, lean), HOOKS_IN(family, full), HOOKS_IN(family, sampled)},
 #include "families.h"
 };
 
@@ -163,6 +170,7 @@ static bool ends_in_hook(const PyMemAllocatorEx *allocator, int domain)
         return false;
     bool was_paused = tracing_pause();
     passed_on = 0;
+    sample_stop_next(); // a block that passes would not be noted
     void *block = allocator->malloc(allocator->ctx, 1);
     if (block != NULL)
         allocator->free(allocator->ctx, block);
@@ -177,12 +185,19 @@ void hooks_install(void)
         PyMem_GetAllocator((PyMemAllocatorDomain)domain, &inner);
         if (is_ours(&inner, domain) || ends_in_hook(&inner, domain))
             continue;
+        // Above the stock tracer's hook, ours would be gone when that stops. So ours goes below.
+        PyMemAllocatorEx *below_stock = stock_wrapped_by(&inner);
+        if (below_stock != NULL)
+            inner = *below_stock;
         const struct hook *other = hook_of_other_profile(&inner, domain);
         if (other != NULL)
             inner = other->inner;
         PyMemAllocatorEx own = own_allocator(domain, &inner);
         wrap(domain, &inner);
-        PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own);
+        if (below_stock != NULL)
+            *below_stock = own;
+        else
+            PyMem_SetAllocator((PyMemAllocatorDomain)domain, &own);
     }
     watched_set_free(hooks_now()->allocators[PYMEM_DOMAIN_OBJ].free);
     wrap_arenas();

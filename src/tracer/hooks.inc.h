@@ -83,7 +83,7 @@ static ALWAYS_INLINE void HOOK(record)(unsigned allocator, struct caller caller,
     struct block published = {.size = size, .site = HOOK(site)(allocator, caller)};
     block_publish(FACTS, OWN_PROFILE, allocator, (uintptr_t)block, published, caller_is_shared(caller, allocator));
     collect_release(caller);
-    if (allocator == TM_ALLOCATOR_OBJECT) {
+    if (allocator == TM_ALLOCATOR_OBJECT && !OWN_PROFILE->picks) {
         fresh_block.address = (uintptr_t)block;
         fresh_block.size = size;
     }
@@ -107,10 +107,10 @@ static ALWAYS_INLINE void *HOOK(allocate)(struct hook *hook, unsigned allocator,
     return block;
 }
 
-static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocator, void *block, size_t size)
+/** `recorded`: the resized block goes into the table. */
+static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocator, void *block, size_t size,
+                                            bool recorded)
 {
-    if (block == NULL)
-        return HOOK(allocate)(hook, allocator, false, 1, size);
     if (!tracing_in(OWN_PROFILE) || (allocator == TM_ALLOCATOR_RAW && block == taken_out) ||
         UNLIKELY(!begin_update(FACTS, OWN_PROFILE)))
         return hook->inner.realloc(hook->inner.ctx, block, size);
@@ -126,7 +126,8 @@ static ALWAYS_INLINE void *HOOK(reallocate)(struct hook *hook, unsigned allocato
     taken_out = NULL;
     if (LIKELY(resized != NULL)) {
         resize_commit(OWN_PROFILE, &resize, (uintptr_t)resized);
-        HOOK(record)(allocator, caller, resized, size);
+        if (recorded)
+            HOOK(record)(allocator, caller, resized, size);
     } else {
         resize_undo(&resize);
         moments_allocation_failed(size);
@@ -166,6 +167,69 @@ static ALWAYS_INLINE void HOOK(deallocate)(struct hook *hook, unsigned allocator
 }
 
 // ---------------------------------------------------------------------------------------------------------------
+// In the sampled profile: mostly there is nothing to do but to count, and to look at one byte before a free
+
+/** Allocate what has not passed, or is large. */
+static __attribute__((noinline, unused)) void *HOOK(allocate_rarely)(struct hook *hook, unsigned allocator, bool zeroed,
+                                                                     size_t count, size_t size)
+{
+    if (sample_picks(zeroed ? count * size : size))
+        return HOOK(allocate)(hook, allocator, zeroed, count, size);
+    bool was_paused = tracing_pause();
+    passed_on |= 1u << (hook - hooks[0]);
+    void *block = zeroed ? hook->inner.calloc(hook->inner.ctx, count, size) : hook->inner.malloc(hook->inner.ctx, size);
+    if (UNLIKELY(block == NULL) && !was_paused && tracing_in(OWN_PROFILE))
+        moments_allocation_failed(zeroed ? count * size : size);
+    tracing_resume(was_paused);
+    return block;
+}
+
+static ALWAYS_INLINE void *HOOK(allocate_or_pass)(struct hook *hook, unsigned allocator, bool zeroed, size_t count,
+                                                  size_t size)
+{
+    size_t bytes = zeroed ? count * size : size;
+    if (!sample_passes(bytes) || (allocator != TM_ALLOCATOR_RAW && UNLIKELY(bytes > NESTED_ABOVE)))
+        return HOOK(allocate_rarely)(hook, allocator, zeroed, count, size);
+    return zeroed ? hook->inner.calloc(hook->inner.ctx, count, size) : hook->inner.malloc(hook->inner.ctx, size);
+}
+
+/** Resize what is perhaps recorded, or is to be. */
+static __attribute__((noinline, unused)) void *HOOK(reallocate_rarely)(struct hook *hook, unsigned allocator,
+                                                                       void *block, size_t size)
+{
+    if (block == NULL)
+        return HOOK(allocate_rarely)(hook, allocator, false, 1, size);
+    return HOOK(reallocate)(hook, allocator, block, size, sample_picks(size));
+}
+
+/** A resized block is a new one: it is picked or not, whatever it was before. */
+static ALWAYS_INLINE void *HOOK(reallocate_or_pass)(struct hook *hook, unsigned allocator, void *block, size_t size)
+{
+    if (!sample_passes(size) || UNLIKELY(block == NULL) || filter_has((uintptr_t)block))
+        return HOOK(reallocate_rarely)(hook, allocator, block, size);
+    bool was_paused = tracing_pause();
+    void *resized = hook->inner.realloc(hook->inner.ctx, block, size);
+    if (UNLIKELY(resized == NULL) && !was_paused && tracing_in(OWN_PROFILE))
+        moments_allocation_failed(size);
+    tracing_resume(was_paused);
+    return resized;
+}
+
+static __attribute__((noinline, unused)) void HOOK(deallocate_rarely)(struct hook *hook, unsigned allocator,
+                                                                      void *block)
+{
+    HOOK(deallocate)(hook, allocator, block);
+}
+
+static ALWAYS_INLINE void HOOK(deallocate_or_pass)(struct hook *hook, unsigned allocator, void *block)
+{
+    if (filter_has((uintptr_t)block))
+        HOOK(deallocate_rarely)(hook, allocator, block);
+    else
+        hook->inner.free(hook->inner.ctx, block);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
 // Births
 
 /** A birth whose block is in no grid. */
@@ -183,6 +247,8 @@ static __attribute__((noinline)) void HOOK(birth_elsewhere)(uintptr_t object, st
  */
 static void HOOK(on_birth)(uintptr_t object)
 {
+    if (OWN_PROFILE->picks)
+        return; // and is never called
     bool is_fresh = object - fresh_block.address < fresh_block.size;
     fresh_block.size = 0;
     if (is_fresh || !tracing_in(OWN_PROFILE) || (FACTS->answers_unrecorded && recording_inside))
@@ -206,27 +272,52 @@ static void HOOK(on_birth)(uintptr_t object)
 // ---------------------------------------------------------------------------------------------------------------
 // As allocators
 
+static ALWAYS_INLINE void *HOOK(any_allocate)(struct hook *hook, unsigned allocator, bool zeroed, size_t count,
+                                              size_t size)
+{
+    if (OWN_PROFILE->picks)
+        return HOOK(allocate_or_pass)(hook, allocator, zeroed, count, size);
+    return HOOK(allocate)(hook, allocator, zeroed, count, size);
+}
+
+static ALWAYS_INLINE void *HOOK(any_reallocate)(struct hook *hook, unsigned allocator, void *block, size_t size)
+{
+    if (OWN_PROFILE->picks)
+        return HOOK(reallocate_or_pass)(hook, allocator, block, size);
+    if (block == NULL)
+        return HOOK(allocate)(hook, allocator, false, 1, size);
+    return HOOK(reallocate)(hook, allocator, block, size, true);
+}
+
+static ALWAYS_INLINE void HOOK(any_deallocate)(struct hook *hook, unsigned allocator, void *block)
+{
+    if (OWN_PROFILE->picks)
+        HOOK(deallocate_or_pass)(hook, allocator, block);
+    else
+        HOOK(deallocate)(hook, allocator, block);
+}
+
 #define OWN_HOOK(allocator) (&OWN_HOOKS[(allocator)-TM_ALLOCATOR_RAW])
-#define HOOKS_OF(name, allocator)                                                 \
-    static void *HOOK(name##_malloc)(void *context, size_t size)                  \
-    {                                                                             \
-        (void)context;                                                            \
-        return HOOK(allocate)(OWN_HOOK(allocator), allocator, false, 1, size);    \
-    }                                                                             \
-    static void *HOOK(name##_calloc)(void *context, size_t count, size_t size)    \
-    {                                                                             \
-        (void)context;                                                            \
-        return HOOK(allocate)(OWN_HOOK(allocator), allocator, true, count, size); \
-    }                                                                             \
-    static void *HOOK(name##_realloc)(void *context, void *block, size_t size)    \
-    {                                                                             \
-        (void)context;                                                            \
-        return HOOK(reallocate)(OWN_HOOK(allocator), allocator, block, size);     \
-    }                                                                             \
-    static void HOOK(name##_free)(void *context, void *block)                     \
-    {                                                                             \
-        (void)context;                                                            \
-        HOOK(deallocate)(OWN_HOOK(allocator), allocator, block);                  \
+#define HOOKS_OF(name, allocator)                                                     \
+    static void *HOOK(name##_malloc)(void *context, size_t size)                      \
+    {                                                                                 \
+        (void)context;                                                                \
+        return HOOK(any_allocate)(OWN_HOOK(allocator), allocator, false, 1, size);    \
+    }                                                                                 \
+    static void *HOOK(name##_calloc)(void *context, size_t count, size_t size)        \
+    {                                                                                 \
+        (void)context;                                                                \
+        return HOOK(any_allocate)(OWN_HOOK(allocator), allocator, true, count, size); \
+    }                                                                                 \
+    static void *HOOK(name##_realloc)(void *context, void *block, size_t size)        \
+    {                                                                                 \
+        (void)context;                                                                \
+        return HOOK(any_reallocate)(OWN_HOOK(allocator), allocator, block, size);     \
+    }                                                                                 \
+    static void HOOK(name##_free)(void *context, void *block)                         \
+    {                                                                                 \
+        (void)context;                                                                \
+        HOOK(any_deallocate)(OWN_HOOK(allocator), allocator, block);                  \
     }
 
 HOOKS_OF(raw, TM_ALLOCATOR_RAW)

@@ -33,7 +33,8 @@ static PyObject *start(unsigned limit, profile_t profile)
 
 static PyObject *module_start(PyObject *module, PyObject *arguments)
 {
-    int limit = 1;
+    profile_t profile = environment_profile(&profile_full);
+    int limit = profile->picks ? FRAME_LIMIT_SAMPLED : 1;
     (void)module;
     if (!PyArg_ParseTuple(arguments, "|i:start", &limit))
         return NULL;
@@ -41,7 +42,7 @@ static PyObject *module_start(PyObject *module, PyObject *arguments)
         PyErr_Format(PyExc_ValueError, "the number of frames must be in range [1; %i]", FRAME_LIMIT_MAX);
         return NULL;
     }
-    return environment_is_sound() ? start((unsigned)limit, environment_profile(&profile_full)) : none();
+    return environment_is_sound() ? start((unsigned)limit, profile) : none();
 }
 
 static PyObject *module_start_as_asked(PyObject *module, PyObject *unused)
@@ -68,14 +69,16 @@ static PyObject *module_start_for_launcher(PyObject *module, PyObject *arguments
 static PyObject *module_switch(PyObject *module, PyObject *arguments)
 {
     struct tm_switch_request request = {.magic = TM_SWITCH_MAGIC};
-    const char *detail;
+    const char *detail, *file;
     int order, limit;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "iis:_switch", &order, &limit, &detail))
+    if (!PyArg_ParseTuple(arguments, "iisy:_switch", &order, &limit, &detail, &file))
         return NULL;
     request.order = (uint32_t)order;
     request.frame_limit = (uint32_t)limit;
     snprintf(request.detail, sizeof request.detail, "%s", detail);
+    if ((size_t)snprintf(request.file, sizeof request.file, "%s", file) >= sizeof request.file)
+        request.magic = 0;
     const struct tm_switch *found = switch_now(&request);
     return Py_BuildValue("iis", (int)found->state, (int)found->frame_limit, found->message);
 }
@@ -149,7 +152,8 @@ static PyMethodDef functions[] = {
      "_start_for_launcher($module, nframe, detail, /)\n--\n\nStart tracing in this detail, or by default if it is "
      "empty."},
     {"_switch", module_switch, METH_VARARGS,
-     "_switch($module, order, nframe, detail, /)\n--\n\nStart (1) or stop (2), for `tracemortem start` and `stop`. "
+     "_switch($module, order, nframe, detail, file, /)\n--\n\nStart (1) or stop (2), for `tracemortem start` and "
+     "`stop`. "
      "Returns the switch's state, frame limit and message."},
     {"stop", module_stop, METH_NOARGS, "stop($module, /)\n--\n\nStop tracing and forget all traces."},
     {"is_tracing", module_is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while tracing."},

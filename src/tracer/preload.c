@@ -62,11 +62,11 @@ static void look_again(enum early_module module)
     }
 EARLY_MODULES(INIT)
 
-/** Wrap the early modules; `traces`: and replace `_tracemalloc` by ours. */
-static void take_built_in_modules(bool traces)
+/** Wrap the early modules; `replaces`: and replace `_tracemalloc` by ours. */
+static void take_built_in_modules(bool replaces)
 {
     for (struct inittab *entry = PyImport_Inittab; entry->name != NULL; entry++) {
-        if (traces && strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
+        if (replaces && strcmp(entry->name, "_tracemalloc") == 0 && entry->init != NULL) {
             stock_init = entry->init;
             entry->init = module_init_tracemalloc;
         }
@@ -101,9 +101,10 @@ static void begin(void)
             take_built_in_modules(false);
         return;
     }
-    // The stock tracer would put its hooks on top of ours, and do the same work again.
-    environment_hide_stock();
-    take_built_in_modules(true);
+    // The stock tracer would put its hooks on top of ours, and do the same work again. But samples do not replace it.
+    if (!profile->picks)
+        environment_hide_stock();
+    take_built_in_modules(!profile->picks);
     problem = tracing_start(frame_limit, profile);
     if (problem != NULL)
         complain("cannot trace", problem);

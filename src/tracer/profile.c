@@ -10,5 +10,7 @@ profile_t profile_called(const char *name)
 {
     if (strcmp(name, "lean") == 0)
         return &profile_lean;
-    return strcmp(name, "full") == 0 ? &profile_full : NULL;
+    if (strcmp(name, "full") == 0)
+        return &profile_full;
+    return strcmp(name, "sampled") == 0 ? &profile_sampled : NULL;
 }

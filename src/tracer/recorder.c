@@ -374,6 +374,15 @@ void recorder_ask(void)
     recorder.asked = true;
 }
 
+bool recorder_want(const char *pattern)
+{
+    if (recorder.begun || !recorder_pattern_is_sound(pattern) || strlen(pattern) >= sizeof recorder.wish.pattern)
+        return false;
+    recorder_ask();
+    strcpy(recorder.wish.pattern, pattern);
+    return true;
+}
+
 void recorder_begin(void)
 {
     int saved = errno;

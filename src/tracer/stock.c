@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "interpreter.h"
+#include "modules.h"
 #include "pages.h"
 #include "tables_lock.h"
 
@@ -229,6 +230,34 @@ static bool stock_shows_its_state(void)
 static bool stock_traces(void)
 {
     return _Py_tracemalloc_config != NULL ? _Py_tracemalloc_config[1] != 0 : _PyTraceMalloc_IsTracing();
+}
+
+static bool is_code_of(const struct module *module, uintptr_t address)
+{
+    const ElfW(Phdr) *segment = module_segment(module, (const void *)address);
+    return segment != NULL && segment->p_flags & PF_X;
+}
+
+/** Whether all functions of an allocator are this module's. */
+static bool is_allocator_of(const struct module *module, const PyMemAllocatorEx *allocator)
+{
+    return is_code_of(module, (uintptr_t)allocator->malloc) && is_code_of(module, (uintptr_t)allocator->calloc) &&
+           is_code_of(module, (uintptr_t)allocator->realloc) && is_code_of(module, (uintptr_t)allocator->free);
+}
+
+PyMemAllocatorEx *stock_wrapped_by(const PyMemAllocatorEx *allocator)
+{
+    // The context of a stock hook is the address of what it wraps, which is the interpreter's data. The debugging allocator
+    // has another word before that, so that a data pointer would be where we look for a function.
+    struct module interpreter, own;
+    PyMemAllocatorEx wrapped;
+    if (!module_at(&interpreter, (const void *)(uintptr_t)allocator->malloc) || !interpreter_is(&interpreter) ||
+        !is_allocator_of(&interpreter, allocator) || !module_contains(&interpreter, allocator->ctx) ||
+        !cpython_read(allocator->ctx, &wrapped, sizeof wrapped))
+        return NULL;
+    bool is_sound = is_allocator_of(&interpreter, &wrapped) ||
+                    (module_at(&own, (const void *)(uintptr_t)stock_wrapped_by) && is_allocator_of(&own, &wrapped));
+    return is_sound ? allocator->ctx : NULL;
 }
 
 static uintptr_t *lookup_function(void)

@@ -22,6 +22,11 @@ bool stock_begin(void);
 void stock_end(void);
 /** Whether it still traces for us, and nothing is in its table. Calls no Python. */
 bool stock_is_ours(void);
+/**
+ * The allocator that the stock tracer's hook wraps, if this is such a hook: a place of the stock tracer's, from which it
+ * restores the allocator when it stops. Else NULL. Calls no Python.
+ */
+PyMemAllocatorEx *stock_wrapped_by(const PyMemAllocatorEx *allocator);
 /** The program uses the stock tracer, or the table and the module are gone with their interpreter: leave them alone. */
 void stock_forget(void);
 

@@ -14,11 +14,10 @@
 #include "caller.h"
 #include "environment.h"
 #include "interpreter.h"
+#include "recorder.h"
 #include "recording.h"
 #include "table.h"
 #include "tracing.h"
-
-enum { STACK_BYTES = 1 << 20 };
 
 static struct tm_switch shown = {.magic = TM_SWITCH_MAGIC};
 static struct tm_switch_request wanted; // while `shown.state` is TM_SWITCH_SETTING, only its setter touches it
@@ -81,12 +80,19 @@ static void obey_start(void)
         fail("a variable TRACEMORTEM_... in its environment makes no sense; one line on its standard error says which");
         return;
     }
+    if (wanted.file[0] != '\0' && !recorder_want(wanted.file)) {
+        fail("its trace table has its place already, from an earlier start: leave out the file");
+        return;
+    }
     const char *problem =
         switch_start(wanted.frame_limit, profile == NULL ? environment_profile(&profile_lean) : profile);
-    if (problem != NULL)
+    if (problem != NULL) {
         fail(problem);
-    else
-        store_state(TM_SWITCH_DONE);
+        return;
+    }
+    if (wanted.file[0] != '\0' && !recorder_is_on())
+        snprintf(shown.message, sizeof shown.message, "the file could not be made; its standard error says why");
+    store_state(TM_SWITCH_DONE);
 }
 
 static void obey_stop(void)
@@ -146,7 +152,6 @@ static bool start_thread(void)
     sigset_t every, before;
     if (pthread_attr_init(&attributes) != 0)
         return false;
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before);
@@ -181,7 +186,8 @@ static bool makes_sense(const struct tm_switch_request *request)
 {
     bool starts = request->order == TM_SWITCH_START;
     if (request->magic != TM_SWITCH_MAGIC || (!starts && request->order != TM_SWITCH_STOP) ||
-        memchr(request->detail, '\0', sizeof request->detail) == NULL)
+        memchr(request->detail, '\0', sizeof request->detail) == NULL ||
+        memchr(request->file, '\0', sizeof request->file) == NULL)
         return false;
     return !starts || (request->frame_limit >= 1 && request->frame_limit <= FRAME_LIMIT_MAX &&
                        (request->detail[0] == '\0' || profile_called(request->detail) != NULL));

@@ -4,6 +4,8 @@
 
 #include "bind.h"
 #include "births.h"
+#include "environment.h"
+#include "filter.h"
 #include "fork.h"
 #include "hooks.h"
 #include "intern.h"
@@ -11,6 +13,7 @@
 #include "moments.h"
 #include "recorder.h"
 #include "recording.h"
+#include "sample.h"
 #include "stack.h"
 #include "watched.h"
 
@@ -36,6 +39,7 @@ static void reset_table(void)
     map_reset();
     tracked_reset();
     watched_reset();
+    filter_reset();
     reset_counters();
 }
 
@@ -45,7 +49,8 @@ static void reset_table(void)
 static void watch_births(void)
 {
     cpython_find_current_thread();
-    births_watch(hooks_now()->on_birth);
+    if (!profile_now->picks)
+        births_watch(hooks_now()->on_birth);
 }
 
 /** Once a process. False: no memory. */
@@ -61,17 +66,18 @@ static bool prepare_process(void)
 }
 
 /**
- * The root tells the profile of the trace. Atomically, because births.c changes another flag. Counters of an earlier trace are
- * no records of one that has none.
+ * The root tells the profile of the trace. Atomically, because births.c changes another flag. The period is there while the flag
+ * is. Counters of an earlier trace are no records of one that has none.
  */
 static void set_root_profile(void)
 {
+    const uint32_t all = TM_ROOT_LEAN | TM_ROOT_SAMPLED;
+    uint32_t flags = (profile_now->counts_sites ? 0 : TM_ROOT_LEAN) | (profile_now->picks ? TM_ROOT_SAMPLED : 0);
     if (!profile_now->counts_sites)
         table->counters.count = 1;
-    if (profile_now->number == PROFILE_LEAN)
-        __atomic_fetch_or(&table->flags, TM_ROOT_LEAN, __ATOMIC_RELAXED);
-    else
-        __atomic_fetch_and(&table->flags, ~TM_ROOT_LEAN, __ATOMIC_RELAXED);
+    __atomic_fetch_and(&table->flags, ~(all & ~flags), __ATOMIC_RELAXED);
+    __atomic_store_n(&table->sample_period, profile_now->picks ? sample_period() : 0, __ATOMIC_RELEASE);
+    __atomic_fetch_or(&table->flags, flags, __ATOMIC_RELEASE);
 }
 
 /** With writers_lock(). */
@@ -91,6 +97,8 @@ static const char *start(unsigned frame_limit, profile_t profile)
     if (Py_IsInitialized())
         recorder_guard();
     profile_now = profile;
+    if (profile->picks)
+        sample_begin(environment_sample_period(), environment_seed());
     if (!map_create() || !intern_begin() || !stack_reset(frame_limit) || !prepare_process())
         return "no memory to begin tracing";
     hooks_install();
@@ -108,6 +116,9 @@ static const char *start(unsigned frame_limit, profile_t profile)
 
 const char *tracing_start(unsigned frame_limit, profile_t profile)
 {
+    // Samples give way to a trace of all blocks, which begins here.
+    if (tracing_in(&profile_sampled) && !profile->picks)
+        tracing_stop();
     bool was_on = tracing_on();
     writers_lock();
     const char *problem = start(frame_limit, profile);
@@ -195,6 +206,8 @@ static void clear_place(void *context, const struct map_place *place)
     (void)context;
     if (!map_remove(place))
         return;
+    if (profile_now->picks)
+        filter_remove(place->address);
     // The code object in a block outlives the block's trace.
     if (place->block.watched)
         watched_lose_block();
@@ -206,8 +219,12 @@ static void clear_tracked(void)
 {
     for (uint32_t id = 1; id < table->tracked.count; id++) {
         struct tracked_block block;
-        if (tracked_take_record(id, true, &block))
-            count_out_of_site(profile_now, block.site, block.size, true);
+        uintptr_t address;
+        if (!tracked_take_record(id, true, &block, &address))
+            continue;
+        if (profile_now->picks)
+            filter_remove(address);
+        count_out_of_site(profile_now, block.site, block.size, true);
     }
 }
 

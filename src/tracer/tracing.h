@@ -9,9 +9,10 @@
 
 #include "profile.h"
 
-enum { FRAME_LIMIT_MAX = 65535 };
+enum { FRAME_LIMIT_MAX = 65535, FRAME_LIMIT_SAMPLED = 25 }; // the second: where samples are asked for without a limit
 
-/** Begin to trace, with up to `frame_limit` frames for each block. While tracing: nothing. NULL, or why not. */
+/** Begin to trace, with up to `frame_limit` frames for each block. While tracing: nothing, but a trace of samples ends where all
+ * blocks are wanted. NULL, or why not. */
 const char *tracing_start(unsigned frame_limit, profile_t profile);
 /** Forget all traces, and stop. */
 void tracing_stop(void);

@@ -6,9 +6,11 @@
 #include "blocks.h"
 #include "caller.h"
 #include "collect.h"
+#include "filter.h"
 #include "hooks.h"
 #include "interpreter.h"
 #include "recording.h"
+#include "sample.h"
 #include "traces.h"
 
 enum { NO_MEMORY = -1, NOT_TRACING = -2 };
@@ -50,16 +52,9 @@ static bool record(uint32_t domain, uintptr_t address, size_t size)
     return stored;
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// The functions. While nothing is traced they call CPython's own.
-
-int track_block(unsigned domain, uintptr_t address, size_t size)
+/** False: no memory. */
+static bool track(uint32_t domain, uintptr_t address, size_t size)
 {
-    if (!tracing_on()) {
-        int (*stock)(unsigned, uintptr_t, size_t);
-        *(void **)&stock = interpreter_function("PyTraceMalloc_Track");
-        return stock == NULL ? NOT_TRACING : stock(domain, address, size);
-    }
     bool stored = true;
     if (enter(profile_now)) {
         if (begin_update(cpython.facts, profile_now)) {
@@ -68,16 +63,11 @@ int track_block(unsigned domain, uintptr_t address, size_t size)
         }
         leave();
     }
-    return stored ? 0 : NO_MEMORY;
+    return stored;
 }
 
-int untrack_block(unsigned domain, uintptr_t address)
+static void untrack(uint32_t domain, uintptr_t address)
 {
-    if (!tracing_on()) {
-        int (*stock)(unsigned, uintptr_t);
-        *(void **)&stock = interpreter_function("PyTraceMalloc_Untrack");
-        return stock == NULL ? NOT_TRACING : stock(domain, address);
-    }
     if (enter(profile_now)) {
         if (begin_update(cpython.facts, profile_now)) {
             forget(domain, address);
@@ -85,13 +75,55 @@ int untrack_block(unsigned domain, uintptr_t address)
         }
         leave();
     }
-    return 0;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// The functions. While nothing is traced they call CPython's own, and also in the sampled profile, which leaves the program's
+// tracemalloc as it is.
+
+static bool passes_on(void)
+{
+    return !tracing_on() || profile_now->picks;
+}
+
+static int stock_track(unsigned domain, uintptr_t address, size_t size)
+{
+    int (*stock)(unsigned, uintptr_t, size_t);
+    *(void **)&stock = interpreter_function("PyTraceMalloc_Track");
+    return stock == NULL ? NOT_TRACING : stock(domain, address, size);
+}
+
+static int stock_untrack(unsigned domain, uintptr_t address)
+{
+    int (*stock)(unsigned, uintptr_t);
+    *(void **)&stock = interpreter_function("PyTraceMalloc_Untrack");
+    return stock == NULL ? NOT_TRACING : stock(domain, address);
+}
+
+int track_block(unsigned domain, uintptr_t address, size_t size)
+{
+    if (!passes_on())
+        return track(domain, address, size) ? 0 : NO_MEMORY;
+    if (tracing_on()) {
+        if (!sample_passes(size) && sample_picks(size))
+            track(domain, address, size);
+        else if (filter_has(address))
+            untrack(domain, address);
+    }
+    return stock_track(domain, address, size);
+}
+
+int untrack_block(unsigned domain, uintptr_t address)
+{
+    if (tracing_on() && (!profile_now->picks || filter_has(address)))
+        untrack(domain, address);
+    return passes_on() ? stock_untrack(domain, address) : 0;
 }
 
 PyObject *tracked_traceback(unsigned domain, uintptr_t address)
 {
     PyObject *(*stock)(unsigned, uintptr_t);
-    if (tracing_on())
+    if (!passes_on())
         return traces_of_block(domain, address);
     *(void **)&stock = interpreter_function("_PyTraceMalloc_GetTraceback");
     if (stock != NULL)

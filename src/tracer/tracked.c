@@ -147,10 +147,11 @@ bool tracked_take(uint32_t domain, uint64_t address, bool shared, struct tracked
     return there;
 }
 
-bool tracked_take_record(uint32_t id, bool shared, struct tracked_block *block)
+bool tracked_take_record(uint32_t id, bool shared, struct tracked_block *block, uintptr_t *address)
 {
     table_lock();
     const struct tm_tracked *record = TABLE_TRACKED(id);
+    *address = record->address;
     bool there = record->site != 0 && take(record->domain, record->address, shared, block);
     table_unlock();
     return there;

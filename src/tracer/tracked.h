@@ -23,7 +23,7 @@ uint32_t tracked_site(uint32_t domain, uint64_t address);
 /** Remove all. */
 void tracked_reset(void);
 /** Remove the block of a record. False: the record is free. */
-bool tracked_take_record(uint32_t id, bool shared, struct tracked_block *block);
+bool tracked_take_record(uint32_t id, bool shared, struct tracked_block *block, uintptr_t *address);
 
 extern uint64_t tracked_in_domain_0; // changed under the lock
 /** Whether there are tracked blocks in domain 0. */

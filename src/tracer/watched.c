@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "filter.h"
+#include "profile.h"
+
 struct watched {
     uintptr_t block; // that holds the object; 0: the place is free
     uint32_t before; // bytes of the block before the object
@@ -140,6 +143,8 @@ bool watched_add(const void *object, uint32_t code)
         *stale = new;
         return true;
     }
+    if (profile_now->picks)
+        filter_add(block);
     put(places, mask, new);
     used++;
     count_unrecorded(!recorded);
@@ -164,6 +169,8 @@ struct watched_range watched_end(uintptr_t block, bool recorded)
         size_t bytecode = facts->code_first_traceable == 0 ? 0 : TABLE_CODE(watched->code)->code_length + CODE_UNIT;
         range = (struct watched_range){block + watched->before, facts->code_bytecode + bytecode};
         take_out(watched);
+        if (profile_now->picks)
+            filter_remove(block);
         count_unrecorded(recorded ? 0 : (size_t)-1);
     }
     table_unlock();

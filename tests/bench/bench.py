@@ -67,7 +67,10 @@ class Bench:
     def start(self, runner):
         """What starting costs: the call in a running program, and a whole empty program."""
         rounds = self.scale.start_rounds
-        modes = [mode._replace(every=1) for mode in modes_of("untraced", "lean 1", "lean 25", "full 1", "stock 1")]
+        modes = [
+            mode._replace(every=1)
+            for mode in modes_of("untraced", "sampled 25", "lean 1", "lean 25", "full 1", "stock 1")
+        ]
         call = [runner.run(UNTRACED, "start") for _ in range(rounds)]
         return {"call": call, "empty": interleaved(runner, modes, rounds, ["nothing"])}
 

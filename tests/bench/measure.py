@@ -37,7 +37,15 @@ def _ours(detail, frames):
 
 
 UNTRACED = Mode("untraced", {}, 1)
-MODES = (UNTRACED, _ours("lean", 1), _ours("lean", 25), _ours("full", 1), _stock(1, 3), _stock(25, 9))
+MODES = (
+    UNTRACED,
+    _ours("lean", 1),
+    _ours("lean", 25),
+    _ours("full", 1),
+    _ours("sampled", 25),
+    _stock(1, 3),
+    _stock(25, 9),
+)
 BY_NAME = {mode.name: mode for mode in MODES}
 
 

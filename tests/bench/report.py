@@ -14,6 +14,7 @@ MODE_TITLES = {
     "lean 1": "lean 1",
     "lean 25": "lean 25",
     "full 1": "full 1",
+    "sampled 25": "sampled 25",
     "stock 1": "tracemalloc 1",
     "stock 25": "tracemalloc 25",
 }

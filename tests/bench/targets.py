@@ -52,6 +52,8 @@ def _time(results):
         ("3.13", "full 1", 1.30, "full, 1 frame"),
         ("3.13", "lean 25", 1.38, "lean, 25 frames"),
         ("3.11", "lean 1", 1.27, "lean, 1 frame"),
+        ("3.13", "sampled 25", 1.03, "sampled, 25 frames"),
+        ("3.11", "sampled 25", 1.05, "sampled, 25 frames"),
     ):
         programs = _of(results, series).get("programs")
         beside = _multiple(program_mean(programs, "stock " + mode.split()[1], "cpu"))
@@ -98,7 +100,17 @@ def bytes_per_block(case, mode):
     return (median(runs[mode], "grown") - median(runs["untraced"], "grown")) * 1024 / case["blocks"]
 
 
+def sampled_memory(programs):
+    """The geometric mean of the multiples of untraced memory, without one MiB; None if there are none."""
+    ran = [runs for runs in (programs or {}).values() if "problem" not in runs and "sampled 25" in runs]
+    peaks = [[median(runs[mode], "resident") for mode in ("sampled 25", "untraced")] for runs in ran]
+    return geometric_mean([max(traced - MIB, plain) / plain for traced, plain in peaks])
+
+
 def _space(results):
+    for version, here in results["pythons"].items():
+        what = "peak memory of whole programs beside 1 MiB, sampled, 25 frames, CPython %s" % version
+        yield _target(what, "≤ 1.01x", sampled_memory(here.get("programs")), 1.01, "%.3fx")
     for version, here in results["pythons"].items():
         for frames, aim in (("1", 1.08), ("25", 1.14)):
             mean = program_mean(here.get("programs"), "lean " + frames, "resident")

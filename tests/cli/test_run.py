@@ -164,7 +164,7 @@ def test_root_traces_a_program_that_is_setuid_root(tmp_path):
         (["-f", "0", "true"], "0: not a number of frames from 1 to 65535"),
         (["-f"], "not a number of frames"),
         (["-fx", "true"], "x: not a number of frames"),
-        (["--detail", "some", "true"], "some: not lean or full"),
+        (["--detail", "some", "true"], "some: not lean, full or sampled"),
         (["--nothing", "true"], "--nothing: unknown option"),
     ],
 )

@@ -376,7 +376,7 @@ def test_the_help_fits_80_columns_and_names_each_option(python):
         (["--zzz", "x.py"], "--help shows all"),
         (["-x", "x.py"], "--help shows all"),
         (["--children=no", "x.py"], "--children has no value"),
-        (["--detail", "more", "x.py"], "--detail more: not lean or full"),
+        (["--detail", "more", "x.py"], "--detail more: not lean, full or sampled"),
         (["--frames"], "--frames needs NFRAME"),
         (["--children"], "no program to run"),
         (["-m"], "-m needs an argument"),

@@ -1,6 +1,7 @@
 """memory: it understands all forms of the kernel's and gdb's lists of mappings, and it knows which process is local."""
 
 import os
+import struct
 import subprocess
 import sys
 
@@ -85,6 +86,23 @@ def test_private_memory_is_what_the_kernel_counts():
         assert kind == PrivateKind.RESIDENT
         sizes.append(size)
     assert 96 << 20 <= sizes[1] - sizes[0] < 104 << 20
+
+
+def test_resident_memory_is_what_the_kernel_counts():
+    code = "import sys; kept = bytearray(b'x') * (48 << 20); print(id(kept), flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        process = LocalProcess(child.pid)
+        assert 48 << 20 <= process.resident() < 96 << 20
+        (start, end), *_ = [
+            (start, end) for start, end, _, _ in process.regions() if 48 << 20 <= end - start < 64 << 20
+        ]
+        data = process.page_map(start, (end - start) >> 12)
+        words = struct.unpack("<%dQ" % (len(data) // 8), data)
+        assert (47 << 20) >> 12 <= sum(word >> 63 for word in words) <= (end - start) >> 12
+        child.stdin.close()
+    assert (process.resident(), process.page_map(start, 1)) == (0, b"")
 
 
 def test_a_process_says_its_own_id():

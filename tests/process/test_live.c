@@ -125,6 +125,43 @@ static void test_memory_and_mappings_are_the_processs_own(void **state)
     tm_live_close(live);
 }
 
+// Of four pages of a fork: one that both have still, one that the child has written to, one that is a page of a file, and one
+// that was never touched.
+static void test_each_page_is_what_the_kernel_says(void **state)
+{
+    enum { PAGE = 4096 };
+    struct tm_live *live = NULL;
+    uint64_t entry;
+    (void)state;
+    if (sysconf(_SC_PAGESIZE) != PAGE)
+        skip();
+    unsigned char *pages = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pages[0] = pages[PAGE] = 1;
+    pid_t child = start_child(false);
+    await(&counters->signals, 1);
+    assert_null(tm_live_open(child, &live));
+    const struct {
+        const void *address;
+        uint64_t present, of_file, exclusive;
+    } expected[] = {
+        {pages, 1, 0, 0},
+        {private_text, 1, 0, 1},
+        {(const void *)(uintptr_t)note_signal, 1, 1, 0},
+        {pages + 2 * PAGE, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        assert_int_equal(tm_live_callbacks.page_map(live, (uintptr_t)expected[i].address, &entry, 1), 0);
+        assert_int_equal(entry >> 63, expected[i].present);
+        assert_int_equal(entry >> 61 & 1, expected[i].of_file);
+        assert_true(expected[i].of_file || (entry >> 56 & 1) == expected[i].exclusive);
+    }
+    assert_in_range(tm_live_callbacks.resident(live), 16 * PAGE, UINT64_C(1) << 40);
+    end_child(child);
+    assert_int_equal(tm_live_callbacks.resident(live), 0);
+    munmap(pages, 3 * PAGE);
+    tm_live_close(live);
+}
+
 static void test_a_process_that_is_not_there_is_said_to_be_missing(void **state)
 {
     struct tm_live *live = NULL;
@@ -231,6 +268,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_and_mappings_are_the_processs_own),
+        cmocka_unit_test(test_each_page_is_what_the_kernel_says),
         cmocka_unit_test(test_a_process_that_is_not_there_is_said_to_be_missing),
         cmocka_unit_test(test_threads_are_still_while_held_and_go_on_afterwards),
         cmocka_unit_test(test_no_signal_is_lost_or_made_up),

@@ -8,6 +8,7 @@ import ctypes
 import functools
 import mmap
 import os
+import importlib.util
 import signal
 import sys
 import threading
@@ -16,6 +17,11 @@ import types
 
 # 16 cells for each thread: 1 the line of the operation, 2 that of a function it calls, 8 and 9 where the part was called.
 cells = memoryview(mmap.mmap(int(os.environ["TM_TORN_CELLS"]), 4096)).cast("H")
+
+if os.environ["TRACEMORTEM_DETAIL"] == "sampled":
+    # Then tracemalloc is CPython's own.
+    spec = importlib.util.spec_from_file_location("_tracer", os.environ["LD_PRELOAD"])
+    tracemalloc = importlib.util.module_from_spec(spec)
 
 # Without the interpreter's lock, and with it.
 free_running = ctypes.CDLL(None)

@@ -52,6 +52,9 @@ struct oracle {
     uint64_t lost;
 };
 
+/** Where blocks are picked, a new one need not be shown. The mean distance of picked bytes; 0: all are recorded. */
+extern uint64_t oracle_sample_period;
+
 /** Begin with what is seen now. */
 void oracle_adopt(struct oracle *oracle, const struct seen *seen);
 /** A child begins with its parent's blocks, and without a flight. */

@@ -31,10 +31,15 @@ FULL = [
     ("stop", "-f 5 -l 150000"),
     ("growth", "-f 5 -e 8"),
     ("tracked_growth", "-f 5 -e 15"),
+    ("sizes resizes giants objects nested leaf code_objects tracked tracked_core fork", "-f 5 -p 30"),
+    ("threads", "-f 5 -w 25 -p 30"),
+    ("clear", "-f 5 -l 150000 -p 100"),
+    ("stop", "-f 5 -l 150000 -p 100"),
 ]
 SAMPLE = [
     ("sizes resizes giants objects nested births leaf tracked tracked_core fork", "-f 5 -e 60 -s 7"),
     ("threads", "-f 5 -w 25 -l 4000"),
+    ("sizes resizes giants objects nested leaf tracked tracked_core fork", "-f 5 -e 40 -s 7 -p 30"),
 ]
 
 COUNTS = re.compile(

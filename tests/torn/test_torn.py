@@ -16,7 +16,7 @@ from selection import is_newest, light  # noqa: E402
 
 
 @light(lambda python: is_newest(python))
-@pytest.mark.parametrize("parts, options", run.SAMPLE, ids=["operations", "threads"])
+@pytest.mark.parametrize("parts, options", run.SAMPLE, ids=["operations", "threads", "samples"])
 @pytest.mark.parametrize("python", run.chosen_pythons(), ids=lambda python: "%d.%d.%d" % python.version)
 def test_every_instruction_shows_what_was_or_what_is(python, parts, options):
     counts, status, text = run.step(python.path, parts, options)

@@ -1,9 +1,9 @@
 // Steps a traced Python through corpus.py. After each instruction in the tracer the engine looks at the process.
 //
-//     torn [-f FRAMES] [-e EVERY] [-s SEED] [-w STEPS] [-l STOPS] TRACER PYTHON CORPUS [PART]...
+//     torn [-f FRAMES] [-e EVERY] [-s SEED] [-w STEPS] [-l STOPS] [-p PERIOD] TRACER PYTHON CORPUS [PART]...
 //
 // -e: look at one in EVERY calls into the tracer, chosen at random; -w: switch to another thread after about so many steps;
-// -l: end after so many stops. Exit status: 0 if all that was seen is right, 1 if not, 2 if the program did not begin.
+// -l: end after so many stops; -p: in the sampled profile, picking a byte in so many. Exit status: 0 if all that was seen is right, 1 if not, 2 if the program did not begin.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -274,7 +274,7 @@ static volatile uint16_t *make_cells(int *file)
 
 static bool start(struct torn *torn, char **words, int count)
 {
-    static char preload[4300], frames[64], cells[64], path[4200];
+    static char preload[4300], frames[64], cells[64], period[64], path[4200];
     int file;
     torn->cells = make_cells(&file);
     if (realpath(words[0], path) == NULL)
@@ -282,7 +282,17 @@ static bool start(struct torn *torn, char **words, int count)
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s", path);
     snprintf(frames, sizeof frames, "TRACEMORTEM=%s", torn->options.frames);
     snprintf(cells, sizeof cells, "TM_TORN_CELLS=%d", file);
-    char *environment[] = {preload, frames, cells, (char *)"LD_BIND_NOW=1", (char *)"PYTHONHASHSEED=0", NULL};
+    snprintf(period, sizeof period, "TRACEMORTEM_SAMPLE=%llu", (unsigned long long)oracle_sample_period);
+    const char *detail = oracle_sample_period != 0 ? "TRACEMORTEM_DETAIL=sampled" : "TRACEMORTEM_DETAIL=";
+    char *environment[] = {preload,
+                           frames,
+                           cells,
+                           (char *)detail,
+                           oracle_sample_period != 0 ? period : (char *)"TRACEMORTEM_SAMPLE=",
+                           (char *)"TRACEMORTEM_SEED=1",
+                           (char *)"LD_BIND_NOW=1",
+                           (char *)"PYTHONHASHSEED=0",
+                           NULL};
     char **arguments = calloc((size_t)count + 8, sizeof *arguments);
     int n = 0;
     arguments[n++] = words[1];
@@ -315,7 +325,7 @@ int main(int count, char **words)
     static struct torn torn;
     int option;
     torn.options = (struct options){.frames = "5", .every = 1, .seed = 1, .switch_every = 40};
-    while ((option = getopt(count, words, "f:e:s:w:l:")) >= 0) {
+    while ((option = getopt(count, words, "f:e:s:w:l:p:")) >= 0) {
         unsigned long number = optarg == NULL ? 0 : strtoul(optarg, NULL, 10);
         if (option == 'f')
             torn.options.frames = optarg;
@@ -327,11 +337,14 @@ int main(int count, char **words)
             torn.options.switch_every = (unsigned)number;
         else if (option == 'l')
             torn.options.limit = number;
+        else if (option == 'p')
+            oracle_sample_period = number;
         else
             return 2;
     }
     if (count - optind < 3 || torn.options.every == 0 || torn.options.switch_every == 0) {
-        fputs("usage: torn [-f FRAMES] [-e EVERY] [-s SEED] [-w STEPS] [-l STOPS] TRACER PYTHON CORPUS [PART]...\n",
+        fputs("usage: torn [-f FRAMES] [-e EVERY] [-s SEED] [-w STEPS] [-l STOPS] [-p PERIOD] TRACER PYTHON CORPUS "
+              "[PART]...\n",
               stderr);
         return 2;
     }

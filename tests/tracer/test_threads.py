@@ -25,8 +25,9 @@ SOURCES = [
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="ThreadSanitizer is built for x86-64 here")
 @thorough
+@pytest.mark.parametrize("profile", ["full", "lean", "sampled"])
 @pytest.mark.parametrize("build", [[], ["-DFREE_THREADED"]], ids=["3.12", "3.13t"])
-def test_threads_without_a_lock_write_an_exact_table_without_a_data_race(tmp_path, build):
+def test_threads_without_a_lock_write_an_exact_table_without_a_data_race(tmp_path, build, profile):
     program = str(tmp_path / "threads")
     include = sysconfig.get_path("include")
     flags = [
@@ -45,7 +46,7 @@ def test_threads_without_a_lock_write_an_exact_table_without_a_data_race(tmp_pat
     # ThreadSanitizer and the kernel may disagree about where a program's memory is, if that is random.
     words = [shutil.which("setarch"), "-R"] if shutil.which("setarch") else []
     run = subprocess.run(
-        words + [program],
+        words + [program, profile],
         env=dict(os.environ, TSAN_OPTIONS="halt_on_error=0 exitcode=66"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

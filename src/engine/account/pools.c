@@ -6,7 +6,7 @@
 
 #include "engine/base/grow.h"
 
-enum { HEAD = 48, NEW_MINOR = 10, OLD_MINOR = 9, BETWEEN_CHECKS = 4096 };
+enum { HEAD = 48, NEW_MINOR = 10, OLD_MINOR = 9, BETWEEN_CHECKS = 4096, FEW_POOLS = 4096 };
 #define MOST_POOLS ((size_t)UINT32_MAX - 1)
 
 uint64_t tm_pool_room(const struct tm_pools *pools, const struct tm_pool_use *pool)
@@ -44,13 +44,15 @@ struct tm_error *tm_pools_add_arena(struct tm_pools *pools, struct tm_memory_map
     uint64_t size = pools->pymalloc.pool_size;
     uint64_t first = (start + size - 1) & ~(size - 1);
     size_t cursor = 0;
-    if (pools->arena_count >= MOST_POOLS)
+    // (A damaged table may list more arenas than there is memory.)
+    bool resident = tm_residency_of(residency, &cursor, start, end).size > 0;
+    if (pools->arena_count >= MOST_POOLS || pools->count > residency->size / size * 4 + FEW_POOLS)
         return NULL;
     if (!TM_GROW(&pools->arenas, pools->arena_count + 1, &pools->arena_capacity))
         return tm_error_no_memory();
     pools->arenas[pools->arena_count++] = (struct tm_place_range){start, end, TM_PLACE_ARENA, (uint32_t)pools->count};
     struct tm_error *error = tm_memory_map_add(map, start, end, TM_PLACE_ARENA, (uint32_t)(pools->arena_count - 1));
-    for (uint64_t address = first; !error && address < end && end - address >= size; address += size)
+    for (uint64_t address = first; !error && resident && address < end && end - address >= size; address += size)
         error = add_pool(pools, residency, &cursor, address, address + size);
     return error ? error : tm_heap_cache_error(pools->pymalloc.heap);
 }

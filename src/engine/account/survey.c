@@ -47,22 +47,24 @@ static bool has_tracer(const struct tm_survey *survey)
 // ---------------------------------------------------------------------------------------------------------------
 // Python's frames
 
-static struct tm_error *add_chunk(void *context, uint64_t start, uint64_t top, uint64_t end)
-{
-    struct tm_survey *survey = context;
-    (void)top;
-    return tm_memory_map_add(&survey->map, start - CHUNK_HEAD, end, TM_PLACE_FRAMES, 0);
-}
-
 struct frames {
     struct tm_survey *survey;
     struct tm_objects *objects;
+    size_t chunks; // seen
 };
+
+static struct tm_error *add_chunk(void *context, uint64_t start, uint64_t top, uint64_t end)
+{
+    struct frames *frames = context;
+    (void)top;
+    frames->chunks++;
+    return tm_memory_map_add(&frames->survey->map, start - CHUNK_HEAD, end, TM_PLACE_FRAMES, 0);
+}
 
 static struct tm_error *add_thread(void *context, const struct tm_python_thread *thread)
 {
-    const struct frames *frames = context;
-    return tm_stack_chunks_visit(frames->objects, thread, MOST_CHUNKS, add_chunk, frames->survey);
+    struct frames *frames = context;
+    return tm_stack_chunks_visit(frames->objects, thread, MOST_CHUNKS - frames->chunks, add_chunk, frames);
 }
 
 static struct tm_error *stop_at_frame(void *context, const struct tm_python_frame *frame)
@@ -76,7 +78,7 @@ static struct tm_error *stop_at_frame(void *context, const struct tm_python_fram
 static struct tm_error *add_frames(struct tm_survey *survey)
 {
     struct tm_objects objects;
-    struct frames frames = {survey, &objects};
+    struct frames frames = {survey, &objects, 0};
     const struct tm_stack_visitor visitor = {add_thread, stop_at_frame, &frames};
     bool incomplete;
     if (!survey->source)

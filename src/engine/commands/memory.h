@@ -36,7 +36,12 @@ void tm_memory_write_growth(const struct tm_process_memory *old, const struct tm
 void tm_memory_write_growth_json(const struct tm_process_memory *old, const struct tm_process_memory *now,
                                  struct tm_json *json);
 
-/** For errors and hints: why nothing is traced, in the first line of the reason. */
+/** A line on memory that a core leaves out, if there is some. */
+void tm_memory_write_absent(const struct tm_process_memory *memory, struct tm_text *out);
+/** A line that says why nothing is traced, if that is so. */
 void tm_memory_write_untraced(const struct tm_process_memory *memory, struct tm_text *out);
+
+/** A line where only samples of the blocks are traced. */
+void tm_memory_write_samples(const struct tm_process_memory *memory, struct tm_text *out);
 
 #endif

@@ -83,9 +83,15 @@ static struct tm_error *add_behind_data(struct tm_glibc *glibc, const struct tm_
                                         const struct tm_range *data, size_t data_count)
 {
     struct tm_error *error = NULL;
-    for (size_t i = 0; !error && i < data_count; i++) {
-        if (data[i].end <= region->start || data[i].end >= region->end)
-            continue;
+    size_t low = 0, high = data_count;
+    while (low < high) { // the first that ends behind the beginning
+        size_t middle = low + (high - low) / 2;
+        if (data[middle].end > region->start)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    for (size_t i = low; !error && i < data_count && data[i].end < region->end; i++) {
         uint64_t near = (data[i].end + TM_CHUNK_ALIGNMENT - 1) & ~(uint64_t)(TM_CHUNK_ALIGNMENT - 1);
         uint64_t page = (data[i].end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
         error = add_main(glibc, page, region->end);

@@ -104,6 +104,7 @@ static struct tm_error *read_range(struct tm_residency *residency, struct tm_tar
         count = count < READ_PAGES ? count : READ_PAGES;
         error = read_pages(residency, target, page, count, shared, bytes);
         page += count * PAGE;
+        tm_host_progress(host, "reading memory", page < end ? page - start : end - start, end - start);
         if (!error)
             error = tm_host_check(host);
     }
@@ -153,7 +154,6 @@ static struct tm_error *look_at_all(struct tm_residency *residency, struct tm_ta
     residency->count = 0;
     residency->size = residency->swapped = 0;
     for (size_t i = 0; !error && i < count; i++) {
-        tm_host_progress(host, "reading memory", i, count);
         if ((regions[i].flags & (TM_REGION_READABLE | TM_REGION_ABSENT)) == TM_REGION_READABLE)
             error = read_range(residency, target, host, regions[i].start, regions[i].end, false, bytes);
     }

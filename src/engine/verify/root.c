@@ -31,10 +31,9 @@ static bool is_padded(const char *text, size_t size)
 static void check_reserved(struct tm_verifier *verifier)
 {
     const struct tm_root *root = verifier->root;
-    const uint32_t flags =
-        TM_ROOT_DEBUG_BUILD | TM_ROOT_FREE_THREADED | TM_ROOT_REUSE_EXACT | TM_ROOT_LEAN | TM_ROOT_REUSE_WAY;
-    if (root->_reserved0 || root->_reserved1 || root->_reserved2 ||
-        !all_zero(root->_reserved3, sizeof(root->_reserved3)) ||
+    const uint32_t flags = TM_ROOT_DEBUG_BUILD | TM_ROOT_FREE_THREADED | TM_ROOT_REUSE_EXACT | TM_ROOT_LEAN |
+                           TM_ROOT_REUSE_WAY | TM_ROOT_SAMPLED;
+    if (root->_reserved0 || root->_reserved1 || !all_zero(root->_reserved3, sizeof(root->_reserved3)) ||
         !all_zero(root->owned._reserved, sizeof(root->owned._reserved)) ||
         !all_zero(root->shared._reserved, sizeof(root->shared._reserved)))
         ROOT_DAMAGED(verifier, _reserved0, "a reserved field is not 0");
@@ -54,6 +53,9 @@ static void check_state(struct tm_verifier *verifier)
         ROOT_DAMAGED(verifier, state, "it is tracing but was never started");
     if ((root->state == TM_STATE_LOADED || root->state == TM_STATE_STOPPED) && root->started != 0)
         ROOT_DAMAGED(verifier, started, "it is not tracing but began at %" PRIu64, root->started);
+    if ((root->flags & TM_ROOT_SAMPLED) && (root->sample_period == 0 || !(root->flags & TM_ROOT_LEAN)))
+        ROOT_DAMAGED(verifier, sample_period, "blocks are picked, but %s",
+                     root->sample_period == 0 ? "the mean distance is 0" : "the profile is not lean");
     if (!is_padded(root->python_text, sizeof(root->python_text)))
         ROOT_DAMAGED(verifier, python_text, "CPython's version is no text");
     if (!is_padded(root->tracer_text, sizeof(root->tracer_text)))

@@ -52,8 +52,8 @@ def frames(text: str) -> int:
 
 def detail(text: str) -> str:
     """How much to record."""
-    if text not in ("lean", "full"):
-        fail("--detail %s: not lean or full" % text)
+    if text not in ("lean", "full", _launch.SAMPLED):
+        fail("--detail %s: not lean, full or sampled" % text)
     return text
 
 
@@ -95,7 +95,8 @@ OPTIONS = (
         frames,
         (
             "keep NFRAME frames for each traceback, 1 to 65535;",
-            "the default is 1, which costs least",
+            "the default is 1, which costs least, and 25 where",
+            "blocks are sampled",
         ),
     ),
     Option(
@@ -103,8 +104,11 @@ OPTIONS = (
         "DETAIL",
         detail,
         (
-            "lean, the default, costs least; full also counts",
-            "the frames that are not kept",
+            "lean, the default, records each block; full also",
+            "counts the frames that are not kept; sampled costs",
+            "least: it records a few blocks, picked by chance,",
+            "from which sizes are estimated",
+            "(TRACEMORTEM_SAMPLE=BYTES: one in so many bytes)",
         ),
     ),
     Option(
@@ -169,7 +173,7 @@ def find_option(word: str) -> Option:
 
 def parse(argv: List[str]) -> Tuple[Dict[str, Any], List[str]]:
     """(settings by name, the interpreter's remaining arguments) of a command line."""
-    settings: Dict[str, Any] = {"frames": 1, "detail": "", "output": "", "children": False}
+    settings: Dict[str, Any] = {"frames": 0, "detail": "", "output": "", "children": False}
     rest = list(argv)
     while rest and rest[0].startswith("-") and rest[0] != "-" and rest[0][:2] not in ("-m", "-c"):
         if rest[0] == "--":
@@ -231,6 +235,7 @@ def problem_of(tracer: str) -> "str | None":
 
 def main() -> None:
     settings, program = parse(sys.argv[1:])
+    limit = settings["frames"] or _launch.default_limit(settings["detail"])
     if settings["output"]:
         _launch.record_into(settings["output"], settings["children"])
     command = [sys.executable] + interpreter_options() + program
@@ -243,11 +248,11 @@ def main() -> None:
         problem = _launch.why_not_preloaded(sys.executable)
         try:
             if problem is None:
-                _launch.preload(command, settings["frames"], settings["detail"], settings["children"])
+                _launch.preload(command, limit, settings["detail"], settings["children"])
         except OSError as error:
             problem = str(error)
         _launch.say("%s; tracing begins later, inside the program" % problem)
-        _launch.start_inside(settings["frames"], settings["detail"], settings["children"])
+        _launch.start_inside(limit, settings["detail"], settings["children"])
     _launch.run_here(program)
 
 

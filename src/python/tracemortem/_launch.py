@@ -24,6 +24,7 @@ PT_HEADERS_MOST = 256
 PATH_MOST = 4096
 # LD_PRELOAD is split at spaces and colons (by musl at every blank), and `$` in it begins a variable.
 SPLIT = re.compile(r"[\s:;$]")
+SAMPLED = "sampled"  # the profile of this name
 LINK_FOLDER = "tracemortem-"  # environment.c knows this
 
 
@@ -169,6 +170,16 @@ def name_for_preload() -> str:
     return make_link(TRACER) if SPLIT.search(TRACER) else TRACER
 
 
+def chosen_detail(detail: str) -> str:
+    """That of the command line, or else of the environment."""
+    return detail or os.environ.get("TRACEMORTEM_DETAIL", "")
+
+
+def default_limit(detail: str) -> int:
+    """How many frames to keep if nobody says. A sample is rare: its whole stack costs hardly more than its newest frame."""
+    return 25 if chosen_detail(detail) == SAMPLED else 1
+
+
 def preload(command: List[str], limit: int, detail: str, children: bool) -> NoReturn:
     """Become `command` with the tracer preloaded. It removes its variables and the link, unless children need them."""
     environment = dict(os.environ)
@@ -200,7 +211,7 @@ def start(command: List[str], environment: Dict[str, str]) -> NoReturn:
 
 
 def start_inside(limit: int, detail: str, children: bool) -> None:
-    """Trace this process, and the children for which LD_PRELOAD is not ignored."""
+    """Trace this process, and the children for which LD_PRELOAD is not ignored. Samples leave its tracemalloc as it is."""
     from . import _tracer, install
 
     try:
@@ -208,7 +219,8 @@ def start_inside(limit: int, detail: str, children: bool) -> None:
     except RuntimeError as error:
         say("%s; continuing without tracing" % error)
     os.environ.pop(OWN_FILE, None)
-    install()
+    if chosen_detail(detail) != SAMPLED:
+        install()
     if children:
         try:
             os.environ["LD_PRELOAD"] = ":".join(filter(None, [name_for_preload(), os.environ.get("LD_PRELOAD")]))

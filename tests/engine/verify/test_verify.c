@@ -266,12 +266,15 @@ static void test_a_later_minor_version_may_use_what_was_reserved(void **state)
 static void test_a_damaged_root_is_named(void **state)
 {
     struct fixture *f = *state;
-    f->root->_reserved2 = 1;
     f->root->shared._reserved[0] = 1;
     assert_named(f, "root at 0x%llx: a reserved field is not 0", IMAGE_ROOT + offsetof(struct tm_root, _reserved0));
-    f->root->_reserved2 = f->root->shared._reserved[0] = 0;
-    f->root->flags = 0x80;
-    assert_named(f, "root at 0x%llx: unknown flags: 0x80", IMAGE_ROOT + offsetof(struct tm_root, flags));
+    f->root->shared._reserved[0] = 0;
+    f->root->flags = 0x100;
+    assert_named(f, "root at 0x%llx: unknown flags: 0x100", IMAGE_ROOT + offsetof(struct tm_root, flags));
+    f->root->flags = TM_ROOT_SAMPLED;
+    assert_named(f, "root at 0x%llx: blocks are picked, but the mean distance is 0", IMAGE_ROOT + 248);
+    f->root->sample_period = 1 << 19;
+    assert_named(f, "root at 0x%llx: blocks are picked, but the profile is not lean", IMAGE_ROOT + 248);
     f->root->flags = 0;
     f->root->recorder.state = 4;
     assert_named(f, "root at 0x%llx: its recorder's state is 4", IMAGE_ROOT + offsetof(struct tm_root, recorder.state));

@@ -30,10 +30,13 @@ is not known. Without a debugger: tracemortem start PID.
 Options:
   -f, --frames NFRAME
         Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,
-        which costs least.
+        which costs least, and 25 where blocks are sampled.
+  -o, --output FILE
+        Keep the trace table in this file, as with tracemortem run -o.
   --detail DETAIL
-        lean, the default, costs least; full also counts the frames that are not
-        kept, and what was allocated and freed at each site.
+        lean, the default, records each block; full also counts the frames that
+        are not kept, and what was allocated and freed at each site. sampled
+        costs least: it records a few blocks.
   --tracer FILE
         The tracer, _tracer.abi3.so, if the process sees it elsewhere.
   -h, --help
@@ -66,12 +69,13 @@ TRACER = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__)
 _FUNCTION = "tracemortem_switch"
 _MAGIC = 0x77734D54
 _ORDERS = {START: 1, STOP: 2}
-_REQUEST = struct.Struct("=4I16s32s")
+_REQUEST = struct.Struct("=4I16s512s")
 _SWITCH = struct.Struct("=4I240s")
 _WAITING, _WORKING, _DONE, _NOTHING = 2, 3, 4, 5
 
+_LONGEST_FILE = 512
 _LOAD = 2 | 0x1000  # RTLD_NOW | RTLD_NODELETE
-_MOST_FRAMES = 65535
+_MOST_FRAMES, _FRAMES_OF_SAMPLES = 65535, 25
 _PAUSES, _PAUSE = (
     100,
     2000,
@@ -138,8 +142,9 @@ def _parse(name: str, line: str) -> argparse.Namespace:
     parser = _Parser(prog=name, add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     if name == START:
-        parser.add_argument("-f", "--frames", type=int, default=1)
-        parser.add_argument("--detail", choices=("lean", "full"), default="")
+        parser.add_argument("-f", "--frames", type=int)
+        parser.add_argument("-o", "--output", default="")
+        parser.add_argument("--detail", choices=("lean", "full", "sampled"), default="")
         parser.add_argument("--tracer", default=TRACER)
     try:
         options = parser.parse_args(shlex.split(line))
@@ -147,9 +152,19 @@ def _parse(name: str, line: str) -> argparse.Namespace:
         raise CommandError("%s: %s" % (name, error)) from None
     if options.help:
         raise _Help
+    if name == START and options.frames is None:
+        options.frames = _FRAMES_OF_SAMPLES if options.detail == "sampled" else 1
     if name == START and not 1 <= options.frames <= _MOST_FRAMES:
         raise CommandError("%s: %d: not a number of frames from 1 to 65535" % (name, options.frames))
     return options
+
+
+def _file(options: argparse.Namespace) -> bytes:
+    name = getattr(options, "output", "")
+    path = os.fsencode(os.path.abspath(name)) if name else b""
+    if len(path) >= _LONGEST_FILE:
+        raise CommandError("%s: the name is too long" % name)
+    return path
 
 
 def run(caller: Caller | None, name: str, line: str) -> str:
@@ -161,7 +176,7 @@ def run(caller: Caller | None, name: str, line: str) -> str:
     if caller is None:
         raise CommandError("%s: no live process, and a core cannot be changed\nAttach to a process: attach PID" % name)
     request = _REQUEST.pack(
-        _MAGIC, _ORDERS[name], getattr(options, "frames", 1), 0, getattr(options, "detail", "").encode(), b""
+        _MAGIC, _ORDERS[name], getattr(options, "frames", 1), 0, getattr(options, "detail", "").encode(), _file(options)
     )
     function = caller.symbol(_FUNCTION)
     if name == STOP and not function:
@@ -365,4 +380,6 @@ def _answer(name: str, options: argparse.Namespace, outcome: _Outcome) -> str:
         )
     if outcome.state == _NOTHING:
         return "traced already, with %s\n" % _frames(outcome.frame_limit)
-    return "traced %s, with %s\n" % ("as soon as it goes on" if waits else "from now on", _frames(options.frames))
+    problem = "; %s" % outcome.message if outcome.message and not waits else ""
+    when = "as soon as it goes on" if waits else "from now on"
+    return "traced %s, with %s%s\n" % (when, _frames(options.frames), problem)

@@ -169,7 +169,7 @@ def test_it_is_asked_at_a_terminal(idle, answer, traced):
         (["start"], "no process id"),
         (["start", "x"], "x: not a process id"),
         (["start", "1", "-f", "0"], "0: not a number of frames from 1 to 65535"),
-        (["start", "1", "--detail", "some"], "some: not lean or full"),
+        (["start", "1", "--detail", "some"], "some: not lean, full or sampled"),
         (["start", "1", "--timeout", "soon"], "soon: not a time, such as 500ms, 10s or 1m"),
         (["start", "1", "--inside", "here"], "here: not an absolute path"),
         (["start", "1", "--tracer", "/nothing"], "/nothing: there is no such tracer"),
@@ -239,7 +239,7 @@ def test_a_process_of_another_user(idle, tmp_path_factory):
     assert b"It is of user 0, and you are 65534: become root (sudo) or that user" in outcome.stderr
 
 
-def test_a_tracer_that_is_none(idle):
+def test_a_file_that_is_no_tracer(idle):
     assert "cannot load the tracer: the tracer is no ELF file" in refused("start", idle.pid, "--tracer", "/etc/passwd")
     library = "/lib/x86_64-linux-gnu/libz.so.1"
     if os.path.exists(library):
@@ -252,7 +252,7 @@ def test_a_tracer_that_is_none(idle):
 @thorough
 @pytest.mark.parametrize("places", ["writable", "none"])
 def test_a_process_in_another_file_system(places):
-    """It gets a copy of the tracer, of which nothing remains; or is told of where to put it."""
+    """It gets a copy of the tracer, of which nothing remains; or the message says where to put it."""
     hide = "mount -t tmpfs none %s; " % os.path.dirname(debuggers.BUILD)
     if places == "none":
         hide += "for d in /tmp /var/tmp /dev/shm /run; do mount -t tmpfs -o noexec none $d; done; "
@@ -280,3 +280,29 @@ def test_what_never_gives_up_pythons_lock_is_left_as_it_was():
             process.ready()
             assert not is_traced(process.pid)
             assert switch("start", process.pid).status == 0
+
+
+def test_the_table_is_kept_in_a_file_that_outlives_the_process(tmp_path):
+    with program(SERVES) as process:
+        started = switch("start", process.pid, "-o", str(tmp_path) + "/", "-f", 3)
+        assert started.status == 0, started
+        process.tell("7")
+        process.ready()
+        process.popen.kill()
+        process.popen.wait()
+    (name,) = os.listdir(str(tmp_path))
+    traces = ask_json("traces", str(tmp_path / name), "-n", 1000)["traces"]
+    assert sum(10000 < trace["size"] < 11000 for trace in traces) == 7
+
+
+def test_a_file_that_cannot_be_made_is_said_and_tracing_begins(idle):
+    outcome = switch("start", idle.pid, "-o", "/nothing/there")
+    assert outcome.status == 1 and outcome.stdout.endswith(
+        "; the file could not be made; its standard error says why\n"
+    )
+    assert "TRACEMORTEM_FILE=/nothing/there: No such file or directory" in idle.stderr() and is_traced(idle.pid)
+    assert switch("stop", idle.pid).status == 0
+    assert (
+        "has its place already, from an earlier start: leave out the file"
+        in switch("start", idle.pid, "-o", "/x").stderr
+    )
