@@ -17,6 +17,7 @@ enum {
     LARGEST_SKIP = 1 << 20,
     WORD = 8,
     FRAME_OBJECT_FRAME = 24, // PyFrameObject.f_frame, from 3.11 on: not owned
+    GENERATOR_RUNNING = 24,  // PyGenObject.gi_running, up to 3.9
     DEQUE_COUNTED = 80,      // what a deque keeps behind it is unused blocks
     SET_WEAKREFS = 192,
     SET_SIZE = 200,
@@ -92,11 +93,23 @@ static void dict_keys(struct parts *parts, uint64_t owner)
     add(parts, first + WORD, end, dict.entry_size);
 }
 
+// Where the values of an instance begin that are apart: in 3.11 and 3.12.
+static uint64_t values_of_instance(struct parts *parts, uint64_t owner)
+{
+    uint64_t word, offset = parts->objects->cpython->attributes == TM_ATTRIBUTES_3_11 ? 32 : 24;
+    if (!tm_objects_word(parts->objects, owner - offset, &word))
+        return 0;
+    return word + (word & 1); // in 3.12 it is stored less 1
+}
+
+// Before the values is the order in which they came, in memory that may have had other uses.
 static void dict_values(struct parts *parts, uint64_t owner)
 {
     uint64_t values = 0;
-    if (parts->type->shape == TM_SHAPE_DICT && tm_objects_word(parts->objects, owner + TM_DICT_VALUES, &values) &&
-        parts->objects->cpython->attributes == TM_ATTRIBUTES_3_13)
+    if (parts->type->shape != TM_SHAPE_DICT)
+        values = values_of_instance(parts, owner);
+    else if (tm_objects_word(parts->objects, owner + TM_DICT_VALUES, &values) &&
+             parts->objects->cpython->attributes == TM_ATTRIBUTES_3_13)
         values += VALUES_HEAD;
     uint64_t start = values >= parts->node->address ? values - parts->node->address : 0;
     add(parts, start & ~(uint64_t)(WORD - 1), parts->node->size, WORD);
@@ -206,7 +219,12 @@ static void generator_words(struct parts *parts, uint64_t object, uint64_t weakl
     unsigned char state;
     uint64_t frame = object + cpython->generator_frame;
     if (cpython->minor < 11) {
-        add_without(parts, object + TM_OBJECT_TYPE, parts->node->size, weaklist);
+        uint64_t rest = object + TM_OBJECT_TYPE;
+        if (cpython->minor < 10) { // gi_running is one byte: the seven behind it are from before
+            add(parts, rest, object + GENERATOR_RUNNING, WORD);
+            rest = object + GENERATOR_RUNNING + WORD;
+        }
+        add_without(parts, rest, parts->node->size, weaklist);
         return;
     }
     add_without(parts, object + TM_OBJECT_TYPE, object + cpython->generator_state / WORD * WORD, weaklist);

@@ -1,6 +1,6 @@
 /**
  * Untraced blocks: pools of arenas that the source knows, and chunks of a heap of glibc. What does not have the shape of an
- * arena or of a pool is not believed, whoever says that it is one.
+ * arena or of a pool is not believed, even if the table says that it is one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
