@@ -37,42 +37,43 @@
     "        Do nothing if its threads cannot be held still within TIME\n"               \
     "        (default 200ms).\n"
 
-static const char start_help[] =
-    "Begin to trace a running process. This changes it.\n"
-    "\n"
-    "Usage: tracemortem start PID... [OPTION]...\n"
-    "\n"
-    "The process may be any CPython 3.8 or later that exports its symbols, or one\n"
-    "that runs with TRACEMORTEM=dormant. A thread of it is held still for some\n"
-    "milliseconds, and made to load the tracer. Python's lock is then waited for as\n"
-    "by any thread, and tracing begins. What was allocated before is not known. From\n"
-    "CPython 3.14 on the process itself is asked to do so (as by sys.remote_exec()).\n"
-    "\n"
-    "Options:\n"
-    "  -f, --frames NFRAME\n"
-    "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
-    "        which costs least.\n"
-    "  -o, --output FILE\n"
-    "        Keep the trace table in this file, as with tracemortem run -o. The name is\n"
-    "        that which the process sees.\n"
-    "      --detail DETAIL\n"
-    "        lean, the default, costs least; full also counts the frames that are not\n"
-    "        kept, and what was allocated and freed at each site.\n" HELP_OF_WAITING HELP_OF_PROCESSES
-    "      --tracer FILE\n"
-    "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
-    "        installed or built, nor beside it.\n"
-    "      --inside FILE\n"
-    "        The tracer's path as the process sees it, if it has another file system\n"
-    "        and you have put the tracer there. Otherwise it is copied there, and the\n"
-    "        copy is removed once it is loaded.\n"
-    "  -h, --help\n"
-    "        Show this help and do nothing else.\n"
-    "\n"
-    "Examples:\n"
-    "  tracemortem start 4711 -f 25\n"
-    "  tracemortem start --children 4711 -f 25 --yes\n"
-    "  tracemortem top 4711\n"
-    "  tracemortem stop 4711\n";
+static const char start_help[] = "Begin to trace a running process. This changes it.\n"
+                                 "\n"
+                                 "Usage: tracemortem start PID... [OPTION]...\n"
+                                 "\n"
+                                 "The process may be any CPython 3.8 or later that exports its symbols, or one\n"
+                                 "that runs with TRACEMORTEM=dormant. A thread of it is held still for some\n"
+                                 "milliseconds, and made to load the tracer. Python's lock is then waited for as\n"
+                                 "by any thread, and tracing begins. What was allocated before is not known. From\n"
+                                 "CPython 3.14 on the process itself is asked to do so (as by sys.remote_exec()).\n"
+                                 "\n"
+                                 "Options:\n"
+                                 "  -f, --frames NFRAME\n"
+                                 "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
+                                 "        which costs least, and 25 with --detail sampled.\n"
+                                 "  -o, --output FILE\n"
+                                 "        Keep the trace table in this file, as with tracemortem run -o. The name is\n"
+                                 "        that which the process sees.\n"
+                                 "      --detail DETAIL\n"
+                                 "        lean, the default, records each block; full also counts the frames that\n"
+                                 "        are not kept, and what was allocated and freed at each site. sampled\n"
+                                 "        costs least: it records a few blocks, picked by chance. A process that is\n"
+                                 "        sampled already is traced with all blocks from then on, if lean or full\n"
+                                 "        is asked for.\n" HELP_OF_WAITING HELP_OF_PROCESSES "      --tracer FILE\n"
+                                 "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
+                                 "        installed or built, nor beside it.\n"
+                                 "      --inside FILE\n"
+                                 "        The tracer's path as the process sees it, if it has another file system\n"
+                                 "        and you have put the tracer there. Otherwise it is copied there, and the\n"
+                                 "        copy is removed once it is loaded.\n"
+                                 "  -h, --help\n"
+                                 "        Show this help and do nothing else.\n"
+                                 "\n"
+                                 "Examples:\n"
+                                 "  tracemortem start 4711 -f 25\n"
+                                 "  tracemortem start --children 4711 -f 25 --yes\n"
+                                 "  tracemortem top 4711\n"
+                                 "  tracemortem stop 4711\n";
 
 static const char stop_help[] = "Stop tracing a running process, and forget its traces. This changes it.\n"
                                 "\n"
@@ -331,15 +332,13 @@ static int run_line(struct line *line)
 
 static int run_command(const char *command, const char *help, enum tm_switch_order order, int count, char **words)
 {
-    struct line line = {.command = command,
-                        .help = help,
-                        .wish = {.order = order,
-                                 .frame_limit = 1,
-                                 .detail = "",
-                                 .file = "",
-                                 .timeout = 10 * SECOND,
-                                 .max_stop = SECOND / 5}};
+    struct line line = {
+        .command = command,
+        .help = help,
+        .wish = {.order = order, .detail = "", .file = "", .timeout = 10 * SECOND, .max_stop = SECOND / 5}};
     int status = parse(&line, count, words);
+    if (!line.wish.frame_limit)
+        line.wish.frame_limit = strcmp(line.wish.detail, TM_SAMPLED) == 0 ? 25 : 1;
     if (status < 0)
         status = run_line(&line);
     tm_processes_deinit(&line.processes);

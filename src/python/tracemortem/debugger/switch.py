@@ -30,12 +30,15 @@ is not known. Without a debugger: tracemortem start PID.
 Options:
   -f, --frames NFRAME
         Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,
-        which costs least.
+        which costs least, and 25 with --detail sampled.
   -o, --output FILE
         Keep the trace table in this file, as with tracemortem run -o.
   --detail DETAIL
-        lean, the default, costs least; full also counts the frames that are not
-        kept, and what was allocated and freed at each site.
+        lean, the default, records each block; full also counts the frames that
+        are not kept, and what was allocated and freed at each site. sampled
+        costs least: it records a few blocks, picked by chance. A process that is
+        sampled already is traced with all blocks from then on, if lean or full
+        is asked for.
   --tracer FILE
         The tracer, _tracer.abi3.so, if the process sees it elsewhere.
   -h, --help
@@ -141,9 +144,9 @@ def _parse(name: str, line: str) -> argparse.Namespace:
     parser = _Parser(prog=name, add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     if name == START:
-        parser.add_argument("-f", "--frames", type=int, default=1)
+        parser.add_argument("-f", "--frames", type=int)
         parser.add_argument("-o", "--output", default="")
-        parser.add_argument("--detail", choices=("lean", "full"), default="")
+        parser.add_argument("--detail", choices=("lean", "full", "sampled"), default="")
         parser.add_argument("--tracer", default=TRACER)
     try:
         options = parser.parse_args(shlex.split(line))
@@ -151,6 +154,8 @@ def _parse(name: str, line: str) -> argparse.Namespace:
         raise CommandError("%s: %s" % (name, error)) from None
     if options.help:
         raise _Help
+    if name == START and options.frames is None:
+        options.frames = 25 if options.detail == "sampled" else 1
     if name == START and not 1 <= options.frames <= _MOST_FRAMES:
         raise CommandError("%s: %d: not a number of frames from 1 to 65535" % (name, options.frames))
     return options
