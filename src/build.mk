@@ -15,7 +15,7 @@ page_folder := src/engine/export/page
 page_libraries := src/packaging/npm/node_modules
 page_source := $(BUILD)/generated/page.c
 # Whatever is linked with the engine's files needs these.
-engine_libraries := -lz
+engine_libraries := -lz -lm
 process_sources := $(sort $(wildcard src/process/*.c))
 cli_sources := $(sort $(wildcard src/cli/*.c))
 # Of debug builds alone: the tracer then contains the engine, which checks its table.

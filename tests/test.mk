@@ -98,3 +98,6 @@ recorded: all
 	@TM_TEST_FULL=1 $(pytest) --all tests/recorder
 regrtest: all
 	@$(TEST_PYTHON) tests/regrtest/regrtest.py --logs $(BUILD)/regrtest $(REGRTEST_ARGS)
+.PHONY: estimates
+estimates: all
+	@$(TEST_PYTHON) tests/estimates/sampling.py $(ESTIMATES_ARGS)

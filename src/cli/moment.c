@@ -63,14 +63,25 @@ static void cut_private(struct tm_text *text)
     text->length -= (size_t)(end - begin);
 }
 
-// Appends what the engine knows of this process now.
-static struct tm_error *add_state(struct tm_cli_host *host, struct tm_cli_target *target, struct tm_text *state)
+// Whether the answer is about the tracer's table even where CPython's own tracemalloc is on.
+static bool wants_samples(const struct tm_command_line *line)
 {
+    bool wanted = strcmp(line->command, "tm-verify") == 0;
+    for (size_t i = 0; i < line->count; i++)
+        wanted = wanted || strcmp(line->words[i], "--samples") == 0;
+    return wanted;
+}
+
+// Appends what the engine knows of this process now.
+static struct tm_error *add_state(const struct tm_moment *moment, struct tm_cli_target *target, struct tm_text *state)
+{
+    struct tm_cli_host *host = moment->host;
     struct tm_request *request;
     struct tm_text answer = host->answer;
 
     host->answer = (struct tm_text)TM_TEXT_EMPTY;
-    struct tm_error *error = tm_request_create(host->session, "tm-info", "--json", &request);
+    struct tm_error *error = tm_request_create(host->session, "tm-info",
+                                               wants_samples(moment->line) ? "--json --samples" : "--json", &request);
     if (!error) {
         error = tm_request_run(request, target->target);
         tm_request_destroy(request);
@@ -90,7 +101,7 @@ static struct tm_error *add_states(const struct tm_moment *moment, struct tm_tex
     forget(moment);
     tm_text_clear(state);
     for (struct tm_cli_target *target; !error && (target = next_live(moment, &index));)
-        error = add_state(moment->host, target, state);
+        error = add_state(moment, target, state);
     return error ? error : tm_text_check(state);
 }
 
@@ -107,13 +118,14 @@ static bool has_stock_table(const struct tm_text *state)
 // ---------------------------------------------------------------------------------------------------------------
 // While it runs
 
-static struct tm_error *needs_stop(const struct tm_moment *moment)
+static struct tm_error *needs_stop(const struct tm_moment *moment, bool beside)
 {
     return tm_error_create(
         TM_ERROR_UNSUPPORTED,
         "the process runs under CPython's own tracemalloc, whose tables can be read only while it is "
-        "still\nAdd --stop: it is held for a moment, at most %" PRIu64 " ms (--max-stop)",
-        moment->line->own.max_stop / 1000000);
+        "still\nAdd --stop: it is held for a moment, at most %" PRIu64 " ms (--max-stop)%s",
+        moment->line->own.max_stop / 1000000,
+        beside ? "\nOr add --samples: the tracer has samples of it, which can be read while it runs" : "");
 }
 
 static struct tm_error *never_still(void)
@@ -174,7 +186,7 @@ static struct tm_error *run_moving(const struct tm_moment *moment)
 
     struct tm_error *error = add_states(moment, &before);
     if (!error && has_stock_table(&before)) {
-        error = needs_stop(moment);
+        error = needs_stop(moment, strstr(tm_text_string(&before), "\"samples_beside\": true"));
     } else if (!error) {
         error = try_still(moment, &before, &still);
     } else {

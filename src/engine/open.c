@@ -2,6 +2,8 @@
 
 #include "engine/open.h"
 
+#include <stdlib.h>
+
 #include "engine/model/source_ops.h"
 #include "engine/snapshot/source.h"
 #include "engine/stock/stock.h"
@@ -40,40 +42,102 @@ static bool ours_helps_more(enum tm_error_code ours, enum tm_error_code stock)
     }
 }
 
-// Where our tracer runs, CPython's own tracemalloc may be there too, with empty tables.
-static struct tm_error *open_memory(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+// What a target remembers.
+struct opened {
+    bool wants_samples;
+    bool has_samples_beside;
+    struct tm_source *source; // NULL: not asked yet
+};
+
+// Our table has samples only. The program's own tracemalloc, if it is on, has all blocks.
+static struct tm_error *open_beside(struct tm_target *target, const struct tm_host *host, struct opened *opened)
 {
-    struct tm_error *error = open_table(target, host, result);
+    struct tm_source *stock = NULL;
+    struct tm_error *error = tm_stock_open_beside(target, host, &stock);
+    if (error && tm_error_code(error) != TM_ERROR_INTERRUPTED && tm_error_code(error) != TM_ERROR_NO_MEMORY) {
+        tm_error_destroy(error);
+        return NULL;
+    }
+    if (error) {
+        tm_source_destroy(opened->source);
+        opened->source = NULL;
+        return error;
+    }
+    tm_source_destroy(opened->source);
+    opened->source = stock;
+    opened->has_samples_beside = true;
+    return NULL;
+}
+
+// Where our tracer runs, CPython's own tracemalloc may be there too, with empty tables.
+static struct tm_error *open_memory(struct tm_target *target, const struct tm_host *host, struct opened *opened)
+{
+    struct tm_error *error = open_table(target, host, &opened->source);
+    if (!error && tm_source_sample_period(opened->source) && !opened->wants_samples)
+        return open_beside(target, host, opened);
     if (!error || !ask_stock(tm_error_code(error)))
         return error;
     bool may_be_ours = tm_error_code(error) == TM_ERROR_INCOMPLETE;
-    struct tm_error *stock_error = tm_stock_open(target, host, may_be_ours, result);
+    struct tm_error *stock_error = tm_stock_open(target, host, may_be_ours, &opened->source);
     bool ours = stock_error && ours_helps_more(tm_error_code(error), tm_error_code(stock_error));
     tm_error_destroy(ours ? stock_error : error);
     return ours ? error : stock_error;
 }
 
-static void destroy(void *source)
+static void destroy(void *owned)
 {
-    tm_source_destroy(source);
+    struct opened *opened = owned;
+    if (opened->source)
+        tm_source_destroy(opened->source);
+    free(opened);
+}
+
+// What the target remembers; made if there is nothing. NULL: no memory.
+static struct opened *opened_of(struct tm_target *target)
+{
+    struct opened *opened = tm_target_owned(target);
+    if (!opened) {
+        opened = calloc(1, sizeof(*opened));
+        if (opened)
+            tm_target_own(target, opened, destroy);
+    }
+    return opened;
 }
 
 struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
 {
-    if (!tm_target_owned(target)) {
-        struct tm_source *source = NULL;
-        struct tm_error *error =
-            tm_target_is_file(target) ? tm_snapshot_file_open(target, &source) : open_memory(target, host, &source);
+    struct opened *opened = opened_of(target);
+    if (!opened)
+        return tm_error_no_memory();
+    if (!opened->source) {
+        struct tm_error *error = tm_target_is_file(target) ? tm_snapshot_file_open(target, &opened->source)
+                                                           : open_memory(target, host, opened);
         if (error)
             return error;
-        tm_target_own(target, source, destroy);
     }
-    *result = tm_target_owned(target);
+    *result = opened->source;
     return NULL;
+}
+
+void tm_source_want_samples(struct tm_target *target, bool wanted)
+{
+    struct opened *opened = tm_target_owned(target);
+    if (opened ? opened->wants_samples == wanted : !wanted)
+        return;
+    tm_target_own(target, NULL, NULL);
+    opened = opened_of(target);
+    if (opened) // else there is no memory, as opening will say
+        opened->wants_samples = wanted;
+}
+
+bool tm_source_has_samples_beside(const struct tm_target *target)
+{
+    const struct opened *opened = tm_target_owned(target);
+    return opened && opened->has_samples_beside;
 }
 
 uint64_t tm_target_started(const struct tm_target *target)
 {
-    const struct tm_source *source = tm_target_owned(target);
-    return source ? tm_source_started(source) : 0;
+    const struct opened *opened = tm_target_owned(target);
+    return opened && opened->source ? tm_source_started(opened->source) : 0;
 }

@@ -44,6 +44,15 @@ def output_of(*words):
     return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
 
 
+def switch_helps(package):
+    """The help of the debuggers' two commands that are not the engine's."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(package)))
+    sys.dont_write_bytecode = True
+    from tracemortem.debugger import switch
+
+    return switch.HELP
+
+
 def launcher_help(package):
     """What `python3 -m tracemortem --help` prints; the usage comes first there."""
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(package), PYTHONDONTWRITEBYTECODE="1")
@@ -103,6 +112,7 @@ def page(name, text, version, others):
 def main():
     engine, command, package, version, folder = sys.argv[1:]
     texts = dict(commands(engine))
+    texts.update(switch_helps(package))
     texts.update(command_helps(os.path.abspath(command), list(texts)))
     texts[COMMAND + "-module" if COMMAND in texts else COMMAND] = launcher_help(package)
     os.makedirs(folder, exist_ok=True)

@@ -186,7 +186,7 @@ PyThreadState *cpython_ask_current_thread(void);
  * The current thread state. The answer is that of CPython's own function, mostly without a call. NULL: there is none, or no
  * frames are known yet.
  */
-static inline PyThreadState *cpython_current_thread(void)
+static ALWAYS_INLINE PyThreadState *cpython_current_thread(void)
 {
     PyThreadState *const *variable = cpython_thread_variable;
     return LIKELY(variable != NULL) ? *variable : cpython_ask_current_thread();

@@ -33,6 +33,6 @@ static inline void moments_count(size_t size)
 void moments_begin(void);
 
 /** An allocator had no memory for the program. */
-__attribute__((cold)) void moments_allocation_failed(size_t size);
+void moments_allocation_failed(size_t size);
 
 #endif

@@ -17,7 +17,7 @@ extern __thread bool recording_inside;
 
 /** While the switch is negative: wait until it is not, or, in a forked child, take the table. Whether tracing is on then, in
  * the profile of this number; at 0, in any. */
-__attribute__((cold)) bool recording_pass(int number);
+bool recording_pass(int number);
 
 static ALWAYS_INLINE bool tracing_on(void)
 {

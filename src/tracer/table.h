@@ -63,7 +63,7 @@ enum { RECORDS_LEAST = 1 << 10, RECORDS_DEFAULT = 1 << 21, RECORDS_MOST = 400000
 _Static_assert(RECORDS_MOST < TM_SITE_LIMIT, "a few sites more are made when there is no room");
 
 /** The address of record `id` < count of an array of records of `size` bytes. */
-static inline void *table_record(const struct tm_array *array, uint64_t id, unsigned first_shift, size_t size)
+static ALWAYS_INLINE void *table_record(const struct tm_array *array, uint64_t id, unsigned first_shift, size_t size)
 {
     uint64_t index = id + (UINT64_C(1) << first_shift);
     unsigned log = 63 ^ (unsigned)__builtin_clzll(index);

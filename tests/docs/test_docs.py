@@ -126,14 +126,20 @@ def helps():
     return found
 
 
+# What changes the process is not the engine's (src/python/tracemortem/debugger/switch.py).
+SWITCH = ["tm-start", "tm-stop"]
+
+
 def test_the_readme_lists_the_commands_in_the_order_of_the_engine(helps):
-    assert re.findall(r"^\| `(tm-\w+)", read("README.md"), re.MULTILINE) == list(helps)
+    listed = re.findall(r"^\| `(tm-\w+)", read("README.md"), re.MULTILINE)
+    assert [name for name in listed if name not in SWITCH] == list(helps)
+    assert SWITCH[0] in listed
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_that_a_document_names_exist(document, helps):
     named = set(re.findall(r"(?<![\w.-])tm-[a-z]+\b", read(document)))
-    assert named - INVENTED.get(document, set()) - set(helps) == set()
+    assert named - INVENTED.get(document, set()) - set(helps) - set(SWITCH) == set()
 
 
 def test_the_readme_lists_options_only_for_commands_that_have_them(helps):

@@ -19,6 +19,7 @@ from selection import is_newest, light, thorough
 HERE = os.path.dirname(os.path.abspath(__file__))
 SYSTEM = "/usr/bin/python3"
 MIB = 1 << 20
+COUNTS = ("size", "shared", "untraced_blocks", "free_blocks")  # of a row, what is not a part of it
 # Of each program what its greatest row beside what is traced is, and the module that it needs.
 PROGRAMS = {
     "trees": ("heaps", "lxml"),
@@ -59,7 +60,7 @@ def check_sum(account):
     rows = account["rows"]
     assert sum(row["size"] for row in rows.values()) + account["not_accounted"] == account["size"]
     for name in ("traced", "pymalloc", "heaps", "large_blocks"):
-        parts = {key: size for key, size in rows[name].items() if key not in ("size", "shared", "untraced_blocks")}
+        parts = {key: size for key, size in rows[name].items() if key not in COUNTS}
         assert sum(parts.values()) == rows[name]["size"], name
     assert sum(domain["resident"] for domain in account["domains"]) == rows["traced"]["size"]
 
@@ -120,6 +121,7 @@ def test_blocks_of_c_and_free_memory_are_told_apart(any_python, tmp_path):
 def compare_with_glibc(account, said):
     """mallinfo2() counts what is cached as in use; and what is free whether it is resident or not."""
     rows = account["rows"]
+    assert said["ordblks"] == rows["heaps"]["free_blocks"] + account["heaps"]  # and the free end of each
     free = rows["heaps"]["free"] + rows["heaps"]["top"]
     assert 0 <= said["fordblks"] - free <= 2 * 135168  # of the free end a part was never touched
     assert said["hblks"] >= rows["large_blocks"]["untraced_blocks"]

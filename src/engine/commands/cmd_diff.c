@@ -2,17 +2,20 @@
 
 #include "engine/commands/columns.h"
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/memory.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
+#include "engine/commands/shared.h"
 #include "engine/model/diff.h"
 
-#define DIFF_OPTIONS(X)  \
-    TM_OPTIONS_LIMIT(X)  \
-    TM_OPTIONS_ORDER(X)  \
-    TM_OPTIONS_MEMORY(X) \
-    TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
+#define DIFF_OPTIONS(X)      \
+    TM_OPTIONS_LIMIT(X)      \
+    TM_OPTIONS_ORDER(X)      \
+    TM_OPTIONS_MEMORY(X)     \
+    TM_OPTIONS_CUMULATIVE(X) \
+    TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {DIFF_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -25,7 +28,9 @@ static const char help[] = TM_HELP(
     "and line. If a file has the name of a key, write its directory too (./lineno).\n"
     "No code in a snapshot file is run: a file that holds more than traces is\n"
     "refused.\n"
-    "\n" TM_HELP_COLUMNS "\n"
+    "\n" TM_HELP_COLUMNS "\n" TM_HELP_ESTIMATES
+    "Then rows whose change is within two standard errors come last, and say so.\n"
+    "\n"
     "Each row is str() of a tracemalloc.StatisticDiff, largest difference of sizes\n"
     "first. Below it is the source line, if the file can be read here. With key\n"
     "traceback, all frames are below it, with their functions. Then come the sum of\n"
@@ -45,7 +50,9 @@ static const char help[] = TM_HELP(
     "  unmatched_old the same for OLD\n"
     "  statistics    the rows: " TM_HELP_JSON_PLACES
     "                size, size_diff, count, count_diff;\n" TM_HELP_JSON_CHURN ",\n"
-    "                each with its _diff\n"
+    "                each with its _diff\n" TM_HELP_JSON_ESTIMATES
+    "                with their _diff; exceeds_noise: the change is more than two\n"
+    "                standard errors. sample_period_old is OLD's; null: all blocks\n"
     "  other         the rows not shown: statistics (how many), size, size_diff,\n"
     "                count, count_diff (null if cumulative: rows overlap)\n"
     "  total_size, total_size_diff, total_count, total_count_diff\n"
@@ -89,8 +96,16 @@ struct answer {
     struct tm_difference other;                  // these two have no place
     struct tm_difference unmatched;              // of --mine
     const struct tm_fits *fits;                  // of the patterns, in both
+    bool sampled;                                // one side is, or both
+    bool exact;                                  // NEW is not
+    size_t few;                                  // rows shown that rest on few samples
     struct tm_process_memory old_memory, memory; // with --memory
 };
+
+static bool rests_on_few(const struct tm_difference *difference)
+{
+    return difference->estimate.samples < TM_FEW_SAMPLES && difference->old_estimate.samples < TM_FEW_SAMPLES;
+}
 
 static void split(struct answer *answer, size_t limit)
 {
@@ -100,28 +115,48 @@ static void split(struct answer *answer, size_t limit)
     answer->shown = limit < differences->count ? limit : differences->count;
     for (size_t i = answer->shown; i < differences->count; i++) {
         const struct tm_difference *difference = differences->items[i];
-        other->size = tm_add_saturating(other->size, difference->size);
-        other->old_size = tm_add_saturating(other->old_size, difference->old_size);
-        other->count = tm_add_saturating(other->count, difference->count);
-        other->old_count = tm_add_saturating(other->old_count, difference->old_count);
+        tm_estimate_sum(&other->size, &other->count, &other->estimate, difference->size, difference->count,
+                        &difference->estimate);
+        tm_estimate_sum(&other->old_size, &other->old_count, &other->old_estimate, difference->old_size,
+                        difference->old_count, &difference->old_estimate);
+        other->variance.size += difference->variance.size;
+        other->variance.count += difference->variance.count;
     }
+    for (size_t i = 0; i < answer->shown; i++)
+        answer->few += rests_on_few(differences->items[i]);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Writing
 
-// "531.5 KiB (+12.3 KiB)"
-static void add_sum(struct tm_text *out, const struct tm_difference *sum)
+static bool shows_errors(const struct tm_request *request, const struct answer *answer)
 {
+    return answer->sampled && !request->settings.plain;
+}
+
+// "531.5 KiB (+12.3 KiB)"
+static void add_sum(struct tm_text *out, const struct tm_request *request, const struct answer *answer,
+                    const struct tm_difference *sum)
+{
+    if (shows_errors(request, answer)) {
+        tm_estimate_write_sum(out, sum, !answer->exact);
+        return;
+    }
     tm_format_kib(out, false, sum->size, false);
     tm_text_add(out, " (");
     tm_format_kib(out, sum->size < sum->old_size, tm_distance(sum->old_size, sum->size), true);
     tm_text_add(out, ")");
 }
 
-static void write_row(const struct tm_request *request, const struct tm_difference *difference, struct tm_text *out)
+static void write_row(const struct tm_request *request, const struct answer *answer,
+                      const struct tm_difference *difference, struct tm_text *out)
 {
-    tm_format_difference(out, difference);
+    if (shows_errors(request, answer)) {
+        tm_format_place(out, &difference->place);
+        tm_estimate_write_growth(out, difference, !answer->exact);
+    } else {
+        tm_format_difference(out, difference);
+    }
     if (!request->settings.plain && tm_request_wants_history(request))
         tm_format_churn_difference(out, &difference->old_churn, &difference->churn);
     tm_text_add(out, "\n");
@@ -136,7 +171,8 @@ static struct tm_error *write_rows(const struct tm_request *request, const struc
     bool in_columns = answer->shown > 0 && tm_columns_wanted(request, &screen);
 
     if (in_columns) {
-        tm_columns_init(&columns, request, &screen, differences->total.size, true);
+        tm_columns_init(&columns, request, &screen, differences->total.size, true, answer->sampled);
+        columns.exact = answer->exact;
         for (size_t i = 0; i < answer->shown; i++)
             tm_columns_measure(&columns, differences->items[i]);
         tm_columns_header(&columns, out);
@@ -147,7 +183,7 @@ static struct tm_error *write_rows(const struct tm_request *request, const struc
         if (error)
             return error;
         if (!in_columns) {
-            write_row(request, difference, out);
+            write_row(request, answer, difference, out);
         } else {
             tm_columns_row(&columns, difference, out);
             if (tm_key_place(request->key) == TM_KEY_TRACEBACK)
@@ -167,8 +203,21 @@ static void add_hints(const struct tm_request *request, const struct answer *ans
     tm_hint_frame_limit(hints, "NEW: ", &answer->after);
 }
 
+// A line for each side that is sampled.
+static void write_notes(const struct answer *answer, struct tm_text *out,
+                        void (*write)(struct tm_text *text, const char *who, uint64_t period, uint64_t samples))
+{
+    const struct tm_query *sides[] = {&answer->before, &answer->after};
+    for (unsigned i = 0; i < 2; i++)
+        if (sides[i]->sample_period)
+            write(out, i == 0 ? "OLD: " : "NEW: ", sides[i]->sample_period,
+                  sides[i]->statistics.total_estimate.samples);
+}
+
 static struct tm_error *write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
 {
+    if (request->settings.plain)
+        write_notes(answer, out, tm_estimate_write_plain_note);
     struct tm_error *error = write_rows(request, answer, out);
     if (error)
         return error;
@@ -176,19 +225,26 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         tm_text_printf(out, "%zu other", answer->differences.count - answer->shown);
         if (!request->settings.cumulative) { // whose rows overlap: their sum would mean nothing
             tm_text_add(out, ": ");
-            add_sum(out, &answer->other);
+            add_sum(out, request, answer, &answer->other);
         }
         tm_text_add(out, "\n");
     }
     if (answer->unmatched.count > 0 || answer->unmatched.old_count > 0) {
         tm_text_add(out, "no frame matches");
-        tm_format_growth(out, &answer->unmatched);
+        if (shows_errors(request, answer))
+            tm_estimate_write_growth(out, &answer->unmatched, !answer->exact);
+        else
+            tm_format_growth(out, &answer->unmatched);
         tm_text_add(out, "\n");
     }
     tm_text_add(out, "Total allocated size: ");
-    add_sum(out, &answer->differences.total);
+    add_sum(out, request, answer, &answer->differences.total);
     tm_report_overlap(out, request);
     tm_text_add(out, "\n");
+    if (shows_errors(request, answer)) {
+        write_notes(answer, out, tm_estimate_write_note);
+        tm_estimate_write_few(out, answer->few);
+    }
     if (!request->settings.plain)
         tm_report_footprints(out, &answer->before.footprint, &answer->after.footprint, request->settings.memory);
     if (request->settings.memory)
@@ -228,10 +284,14 @@ static void write_churn_json(struct tm_json *json, const struct tm_difference *r
     write_change_json(json, "frees", "frees_diff", old->frees, now->frees);
 }
 
-static void write_other_json(const struct tm_request *request, struct tm_json *json, const struct tm_difference *other)
+static void write_other_json(const struct tm_request *request, const struct answer *answer, struct tm_json *json)
 {
+    const struct tm_difference *other = &answer->other;
+
     if (!request->settings.cumulative) {
         write_row_json(json, other);
+        if (answer->sampled)
+            tm_estimate_write_change_json(json, "", other, NULL);
         return;
     }
     tm_json_null(json, "size");
@@ -248,6 +308,9 @@ static void write_rows_json(const struct tm_request *request, const struct answe
         tm_json_begin_object(json, NULL);
         tm_report_place_json(json, &difference->place, request->key, difference->mixed);
         write_row_json(json, difference);
+        bool exceeds = tm_difference_exceeds_noise(difference);
+        if (answer->sampled)
+            tm_estimate_write_change_json(json, "", difference, &exceeds);
         if (tm_request_wants_history(request))
             write_churn_json(json, difference);
         tm_report_row_lacks_json(json, &difference->not_recorded, &difference->shortened);
@@ -257,8 +320,24 @@ static void write_rows_json(const struct tm_request *request, const struct answe
 
     tm_json_begin_object(json, "other");
     tm_json_number(json, "statistics", answer->differences.count - answer->shown);
-    write_other_json(request, json, &answer->other);
+    write_other_json(request, answer, json);
     tm_json_end_object(json);
+}
+
+static void write_period_json(struct tm_json *json, const char *key, uint64_t period)
+{
+    if (period)
+        tm_json_number(json, key, period);
+    else
+        tm_json_null(json, key);
+}
+
+// Null: this side is exact.
+static void write_periods_json(const struct answer *answer, struct tm_json *json)
+{
+    tm_json_bool(json, "estimated", true);
+    write_period_json(json, "sample_period", answer->after.sample_period);
+    write_period_json(json, "sample_period_old", answer->before.sample_period);
 }
 
 static void write_json(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
@@ -273,6 +352,8 @@ static void write_json(const struct tm_request *request, const struct answer *an
     tm_json_bool(&json, "cumulative", request->settings.cumulative);
     tm_json_number(&json, "limit", tm_request_limit(request));
     tm_json_word(&json, "sort", tm_order_name(request->settings.order));
+    if (answer->sampled)
+        write_periods_json(answer, &json);
     tm_report_filters_json(&json, request);
     write_rows_json(request, answer, &json);
     if (tm_mine_count(&request->settings.mine) > 0) {
@@ -281,6 +362,9 @@ static void write_json(const struct tm_request *request, const struct answer *an
     }
     write_change_json(&json, "total_size", "total_size_diff", total->old_size, total->size);
     write_change_json(&json, "total_count", "total_count_diff", total->old_count, total->count);
+    bool exceeds = tm_difference_exceeds_noise(total);
+    if (answer->sampled)
+        tm_estimate_write_change_json(&json, "total_", total, &exceeds);
     tm_report_lacks_json(&json, &answer->after.statistics);
     tm_json_number(&json, "in_flight", answer->after.in_flight);
     tm_json_number(&json, "in_flight_old", answer->before.in_flight);
@@ -310,6 +394,9 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
         tm_query_name_operand(request, 0, tm_query_init(&answer->before, request, request->unresolved[0].target, pool));
     if (!error)
         error = tm_query_name_operand(request, 1, tm_query_init(&answer->after, request, after, pool));
+    const struct tm_side old = {request->unresolved[0].target, &answer->before}, now = {after, &answer->after};
+    if (!error)
+        error = tm_shared_find(request, pool, &old, &now);
     if (!error)
         error = tm_differences_init(&answer->differences, host, &answer->before.statistics, &answer->after.statistics);
     if (!error)
@@ -327,6 +414,11 @@ static struct tm_error *compare(struct tm_request *request, struct tm_target *cu
     answer->unmatched.count = answer->after.unmatched.count;
     answer->unmatched.old_size = answer->before.unmatched.size;
     answer->unmatched.old_count = answer->before.unmatched.count;
+    answer->unmatched.estimate = answer->after.unmatched.estimate;
+    answer->unmatched.old_estimate = answer->before.unmatched.estimate;
+    tm_difference_find_variance(&answer->unmatched, answer->before.sample_period, answer->after.sample_period);
+    answer->sampled = answer->before.sample_period || answer->after.sample_period;
+    answer->exact = !answer->after.sample_period;
     return error;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/export_heap.h"
 #include "engine/commands/export_rows.h"
 #include "engine/commands/hints.h"
@@ -17,7 +18,8 @@
 
 #define EXPORT_OPTIONS(X) \
     TM_OPTIONS_BASE(X)    \
-    TM_OPTIONS_FORCE(X) TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+    TM_OPTIONS_FORCE(X)   \
+    TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {EXPORT_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -51,6 +53,9 @@ static const char help[] =
             "A page has at most 1 MB. If there is more, it shows the largest, with the sums\n"
             "of the others, and says how much that is. An existing file is not replaced\n"
             "without --force.\n"
+            "\n"
+            "Of a program in the sampled profile all formats have estimates. json and csv\n"
+            "have their standard errors, and pprof has the period, as Go's profiles do.\n"
             "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS,
             EXPORT_OPTIONS,
             "Examples:\n"
@@ -68,7 +73,7 @@ static const char help[] =
             "  edges         heapsnapshot: how many references; rows then counts the nodes\n"
             "  whole_tracebacks\n"
             "                html: of how many all frames are in the page\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
-            "  total_size, total_count\n"
+                TM_HELP_JSON_ESTIMATES "  total_size, total_count\n"
             "                with --base also total_size_diff, total_count_diff\n" TM_HELP_JSON_HINTS
             "  missing       " TM_HELP_JSON_MISSING "  missing_old   with --base: the same for OLD\n");
 
@@ -204,10 +209,11 @@ static struct tm_lack sum(struct tm_query *query, const struct tm_snapshot *grou
 
     statistics->total_size = query->unmatched.size;
     statistics->total_count = query->unmatched.count;
+    statistics->total_estimate = query->unmatched.estimate;
     for (size_t i = 0; i < groups->count; i++) {
         const struct tm_group *group = &groups->groups[i];
-        statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
-        statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+        tm_estimate_sum(&statistics->total_size, &statistics->total_count, &statistics->total_estimate, group->size,
+                        group->count, group->estimate);
         if (group->traceback->lacks_record)
             add_lack(&statistics->not_recorded, group);
         if (group->shortened)
@@ -231,6 +237,10 @@ static struct tm_error *add_unmatched(struct tm_pool *pool, const struct tm_unma
     struct tm_error *error = tm_pool_name(pool, name, sizeof(name) - 1, &frame.file_name);
     if (!error)
         error = tm_pool_traceback(pool, &frame, 1, 1, &group.traceback);
+    if (!error && groups->sample_period) {
+        group.estimate = tm_snapshot_estimate(groups, &unmatched->estimate);
+        error = group.estimate ? NULL : tm_error_no_memory();
+    }
     return error ? error : tm_snapshot_add(groups, &group);
 }
 
@@ -295,6 +305,8 @@ static void add_hints(const struct answer *answer, struct tm_text *hints)
 
 static void note_side(struct answer *answer, const char *who, const struct tm_query *query, const char *meaning)
 {
+    if (query->sample_period)
+        tm_estimate_write_note(&answer->notes, who, query->sample_period, query->statistics.total_estimate.samples);
     tm_report_lacks(&answer->notes, who, &query->statistics, query->codes_full);
     tm_report_in_flight(&answer->notes, who, query->in_flight);
     tm_report_damage_of_side(&answer->notes, who, &query->damage, meaning);
@@ -307,6 +319,7 @@ static void note_frame_limit(struct answer *answer)
 
     if (answer->shallow.count == 0 || tm_mine_count(&answer->request->settings.mine) > 0) // which has its own hint
         return;
+    tm_text_add(&answer->notes, answer->sides.now.sample_period ? TM_ABOUT : "");
     tm_report_count(&answer->notes, answer->shallow.count, "block");
     tm_text_add(&answer->notes, " of ");
     tm_format_size(&answer->notes, false, answer->shallow.size, false);
@@ -392,10 +405,15 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
         tm_stacks_init(&answer->stacks, host, &answer->sides.now_groups, compared ? &answer->sides.old_groups : NULL);
     if (!error && (format_of(request) == FORMAT_HTML || format_of(request) == FORMAT_SPEEDSCOPE))
         error = find_facts(host, current, &answer->sides.now.footprint, &answer->facts[TM_SIDE_NEW], &answer->title);
+    if (answer->sides.now.sample_period || answer->sides.old.sample_period)
+        tm_text_add(&answer->title, ", estimated from samples");
     if (error)
         return error;
-    const struct tm_export export = {
-        .host = host, .stacks = &answer->stacks, .compared = compared, .title = tm_text_string(&answer->title)};
+    const struct tm_export export = {.host = host,
+                                     .stacks = &answer->stacks,
+                                     .compared = compared,
+                                     .sampled = answer->sides.now.sample_period || answer->sides.old.sample_period,
+                                     .title = tm_text_string(&answer->title)};
     answer->rows = answer->stacks.count;
     switch (format_of(request)) {
     case FORMAT_HTML:
@@ -461,7 +479,11 @@ static void write_text(const struct answer *answer, struct tm_text *out)
 
     tm_report_count(out, answer->rows, noun_of(request));
     tm_text_add(out, " of ");
-    tm_format_kib(out, false, answer->sides.now.statistics.total_size, false);
+    if (answer->sides.now.sample_period)
+        tm_estimate_write_kib(out, answer->sides.now.statistics.total_size,
+                              &answer->sides.now.statistics.total_estimate);
+    else
+        tm_format_kib(out, false, answer->sides.now.statistics.total_size, false);
     if (request->settings.base) {
         uint64_t old = answer->sides.old.statistics.total_size, now = answer->sides.now.statistics.total_size;
         tm_text_add(out, " (");
@@ -503,6 +525,10 @@ static void write_json(const struct answer *answer, struct tm_text *out)
         tm_report_unmatched_json(&json, "unmatched", &now->unmatched);
     tm_json_number(&json, "total_size", now->statistics.total_size);
     tm_json_number(&json, "total_count", now->statistics.total_count);
+    if (now->sample_period) {
+        tm_estimate_write_period_json(&json, now->sample_period);
+        tm_estimate_write_json(&json, "total_", &now->statistics.total_estimate);
+    }
     if (request->settings.base) {
         const struct tm_statistics *a = &old->statistics, *b = &now->statistics;
         tm_json_signed(&json, "total_size_diff", b->total_size < a->total_size,

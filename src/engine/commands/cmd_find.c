@@ -26,7 +26,8 @@ static const char help[] =
             "with that of its parts, and the line that allocated it. Rows are in the order of\n"
             "addresses. tm-object shows one of them, tm-holders what holds it.\n"
             "\n"
-            "Only traced blocks are looked at. \"tm-top type\" lists the names of types.\n"
+            "Only traced blocks are looked at: of a program in the sampled profile those that\n"
+            "were picked. \"tm-top type\" lists the names of types.\n"
             "\n" TM_HELP_FILTERS,
             FIND_OPTIONS,
             "Examples:\n"
@@ -42,6 +43,7 @@ static const char help[] =
             "  other         how many are not shown\n"
             "  total_count, total_size\n"
             "                of all, with their parts\n"
+            "  sample_period if blocks are sampled: the mean distance of picked bytes\n"
             "  blocks_unreadable\n"
             "                how many blocks could not be looked at\n"
             "  missing       " TM_HELP_JSON_MISSING);
@@ -241,6 +243,9 @@ static struct tm_error *write_text(struct answer *answer, struct tm_text *out)
     tm_text_add(out, ", ");
     tm_format_kib(out, false, answer->total_size, false);
     tm_text_add(out, " with their parts\n");
+    if (answer->look.nodes.traces.sample_period)
+        tm_text_add(out,
+                    "These are the samples among them, and others are not recorded: \"tm-top type\" estimates all\n");
     tm_report_filters(out, answer->request);
     tm_report_damage(out, &answer->look.nodes.traces.damage);
     return error;
@@ -300,6 +305,8 @@ static struct tm_error *write_json(struct answer *answer, struct tm_text *out)
     tm_json_number(&json, "other", answer->total_count - answer->count);
     tm_json_number(&json, "total_count", answer->total_count);
     tm_json_number(&json, "total_size", answer->total_size);
+    if (answer->look.nodes.traces.sample_period)
+        tm_json_number(&json, "sample_period", answer->look.nodes.traces.sample_period);
     tm_json_number(&json, "blocks_unreadable", answer->look.nodes.unreadable);
     tm_report_damage_json(&json, "missing", &answer->look.nodes.traces.damage);
     tm_json_end_object(&json);

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/info.h"
 #include "engine/commands/report.h"
 #include "engine/open.h"
 
-#define INFO_OPTIONS(X) TM_OPTIONS_JSON(X)
+#define INFO_OPTIONS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {INFO_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -45,7 +46,7 @@ static const char help[] =
             "  domains       distinct domains of live blocks\n"
             "  allocations, allocated\n"
             "                blocks and bytes since tracing began or traces were cleared;\n"
-            "                null where detail is lean\n"
+            "                null where detail is lean or sampled\n"
             "  strings, codes, nodes, table_bytes\n"
             "                records of the table; bytes that all its records take\n"
             "  bytes         bytes of names and line tables\n"
@@ -63,8 +64,13 @@ static const char help[] =
             "                latest traceback\n"
             "  reuse_by      if so, how the tracer sees it: \"events\", \"entry\", \"slots\",\n"
             "                \"table\" (docs/design.md)\n"
-            "  detail        \"lean\": only what is live is counted, and no frames beyond the\n"
-            "                limit; \"full\": these are counted, too; null: not tracing\n"
+            "  detail        \"sampled\": only some blocks are recorded; \"lean\": only what is\n"
+            "                live is counted, and no frames beyond the limit; \"full\": these\n"
+            "                are counted, too; null: not tracing\n"
+            "  estimated, sample_period, standard_error, samples\n"
+            "                only where detail is sampled: true; the mean distance of picked\n"
+            "                bytes; size and count, the errors of traced_memory and blocks;\n"
+            "                how many live blocks are recorded. Then the peak is not known\n"
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
             "  source        \"tracemortem\": the tracer's table; \"stock\": the tables of\n"
             "                CPython's own tracemalloc\n"
@@ -130,6 +136,21 @@ static const char *lock_text(enum tm_lock lock)
     return "unknown: a thread may have been changing the tables";
 }
 
+static void write_detail(const struct tm_info *info, struct tm_text *out)
+{
+    if (info->sample_period) {
+        tm_text_printf(out,
+                       "sampled: one byte in %" PRIu64 " is picked, and its block is recorded: ", info->sample_period);
+        tm_report_count(out, info->estimate.samples, "live block");
+        tm_text_add(out, " (TRACEMORTEM_DETAIL=lean records all)\n");
+    } else {
+        tm_text_add(
+            out, info->tracer.lean
+                     ? "lean: what was freed and older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n"
+                     : "full: what was freed and older frames are counted\n");
+    }
+}
+
 static void write_state(const struct tm_info *info, struct tm_text *out)
 {
     begin_fact(out, "tracing");
@@ -163,10 +184,7 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
     }
     if (info->has_tracer && is_tracing(info)) {
         begin_fact(out, "detail");
-        tm_text_add(
-            out, info->tracer.lean
-                     ? "lean: what was freed and older frames are not counted (TRACEMORTEM_DETAIL=full counts them)\n"
-                     : "full: what was freed and older frames are counted\n");
+        write_detail(info, out);
     }
     if (info->has_lock) {
         begin_fact(out, "lock");
@@ -177,8 +195,12 @@ static void write_state(const struct tm_info *info, struct tm_text *out)
 static void write_memory(const struct tm_info *info, const struct tm_footprint *footprint, struct tm_text *out)
 {
     const struct tm_tracer_info *tracer = &info->tracer;
+    struct tm_pair errors = tm_errors_of(&info->estimate.variance);
     begin_fact(out, "traced memory");
-    add_size(out, info->traced);
+    if (info->sample_period)
+        tm_estimate_write_size(out, info->traced, errors.size);
+    else
+        add_size(out, info->traced);
     tm_text_add(out, "\n");
     if (info->has_peak) {
         begin_fact(out, "peak");
@@ -186,7 +208,9 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
         tm_text_add(out, "\n");
     } else {
         begin_fact(out, "peak");
-        tm_text_add(out, "not known: no symbol leads to CPython's variable, and its place does not show it\n");
+        tm_text_add(out, info->sample_period
+                             ? "not known: the live samples say nothing of blocks that are freed\n"
+                             : "not known: no symbol leads to CPython's variable, and its place does not show it\n");
     }
 
     if (footprint->kind != TM_PRIVATE_UNKNOWN) {
@@ -195,7 +219,11 @@ static void write_memory(const struct tm_info *info, const struct tm_footprint *
         tm_text_add(out, "\n");
     }
     begin_fact(out, "blocks");
-    tm_text_printf(out, "%" PRIu64 " live", info->blocks);
+    if (info->sample_period)
+        tm_estimate_write_count(out, info->blocks, errors.count);
+    else
+        tm_text_printf(out, "%" PRIu64, info->blocks);
+    tm_text_add(out, " live");
     if (tracer->resizing)
         tm_text_printf(out, ", %" PRIu64 " of them being resized", tracer->resizing);
     tm_text_printf(out, ", in ");
@@ -289,7 +317,7 @@ static void write_tracer(const struct tm_info *info, struct tm_text *out)
     }
     if (info->tracer.shortened) {
         begin_fact(out, "shortened");
-        tm_report_count(out, info->tracer.shortened, "live block");
+        tm_report_count(out, info->tracer.shortened, info->sample_period ? "sample" : "live block");
         tm_text_add(out, " whose traceback lacks the oldest frames: the table had no room for them\n");
     }
     begin_fact(out, "free lists");
@@ -382,6 +410,10 @@ static void write_memory_json(const struct tm_info *info, struct tm_json *json)
     if (info->has_peak)
         tm_json_number(json, "peak_traced_memory", info->peak);
     write_numbers_json(numbers, sizeof(numbers) / sizeof(numbers[0]), json);
+    if (info->sample_period) {
+        tm_estimate_write_period_json(json, info->sample_period);
+        tm_estimate_write_json(json, "", &info->estimate);
+    }
     if (info->lock == TM_LOCK_FREE || info->lock == TM_LOCK_HELD)
         tm_json_bool(json, "locked", info->lock == TM_LOCK_HELD);
 }
@@ -423,7 +455,7 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
     if (tracer->reuse_exact)
         tm_json_word(json, "reuse_by", reuse_ways[tracer->reuse_way].word);
     if (is_tracing(info))
-        tm_json_word(json, "detail", tracer->lean ? "lean" : "full");
+        tm_json_word(json, "detail", info->sample_period ? "sampled" : tracer->lean ? "lean" : "full");
     else
         tm_json_null(json, "detail");
     tm_json_bool(json, "debug_build", tracer->debug_build);
@@ -472,6 +504,7 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
         error = tm_footprint_init(&footprint, current, info.traced, info.tracer.own_bytes);
     if (error)
         return error;
+    footprint.estimated = info.sample_period != 0;
     if (request->settings.json)
         write_json(request, &info, &footprint, out);
     else

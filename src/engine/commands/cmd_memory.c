@@ -59,10 +59,12 @@ static const char help[] =
             "  mapped, swapped, absent, absent_files\n"
             "                mapped in all; swapped out; not in the core: of memory, of files\n"
             "  is_traced     whether there is a table with traces\n"
+            "  sample_period if only samples are traced: the mean distance of picked bytes\n"
             "  rows          traced, pymalloc, heaps, large_blocks, allocator, stacks,\n"
             "                frames, data, files, tracer, shared_memory, other: each with\n"
             "                size, shared (with other processes since a fork), and its parts,\n"
-            "                if it has some\n"
+            "                if it has some; heaps and large_blocks also untraced_blocks,\n"
+            "                heaps also free_blocks (how many)\n"
             "  not_accounted what is in no row\n"
             "  domains       domain, size (live), resident, count; no byte is in two\n"
             "  arenas, pools, free_pools, pools_room, pools_used\n"
@@ -205,6 +207,7 @@ static void write_pools(const struct answer *answer, struct tm_text *out)
     }
     tm_report_filters(out, answer->request);
     tm_memory_write_untraced(&answer->memory, out);
+    tm_memory_write_samples(&answer->memory, out);
     tm_memory_write_absent(&answer->memory, out);
     tm_report_damage(out, &answer->query.damage);
 }

@@ -154,6 +154,8 @@ static void write_block(const struct tm_request *request, const struct tm_inspec
         tm_text_add(out, tm_objects_in_data(&inspection->objects, inspection->object.address) &&
                                  inspection->objects.data_count > 0
                              ? "not allocated: it is in the data of a program or library\n"
+                         : tm_source_sample_period(inspection->objects.source)
+                             ? "not sampled: only some blocks are recorded (TRACEMORTEM_DETAIL=lean records all)\n"
                              : "not traced: it was allocated before tracing began, or not by Python's allocators\n");
         return;
     }

@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 #include "engine/snapshot/dump.h"
 
-#define SAVE_OPTIONS(X) TM_OPTIONS_SAVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_JSON(X)
+#define SAVE_OPTIONS(X) TM_OPTIONS_SAVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {SAVE_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -24,6 +25,11 @@ static const char help[] =
             "CPython that has the target's form, or choose the form with --traces. An\n"
             "existing file is not replaced without --force, and a core is never replaced. A\n"
             "file that could not be written completely is removed.\n"
+            "\n"
+            "Of a program in the sampled profile the file has the samples, each with the\n"
+            "bytes that it stands for. So sizes are estimates in tracemalloc, and counts are\n"
+            "those of the samples. tm-diff reads both, and their errors, from two attributes\n"
+            "of the snapshot: sample_period and sample_sizes.\n"
             "\n" TM_HELP_FILTERS,
             SAVE_OPTIONS,
             "Examples:\n"
@@ -36,6 +42,8 @@ static const char help[] =
             "  bytes         the file's size\n"
             "  traceback_limit\n"
             "                frames kept for each block\n" TM_HELP_JSON_FILTERS "  total_size, total_count\n"
+            "  sample_period, estimate\n"
+            "                only where blocks are sampled: as in tm-traces --json\n"
             "  missing       " TM_HELP_JSON_MISSING);
 
 // From this version on, traces have four parts.
@@ -60,6 +68,7 @@ struct saver {
     bool started;
     uint64_t total_size;
     uint64_t total_count;
+    struct tm_estimate estimate; // of all blocks, where these are samples
     uint64_t bytes;
 };
 
@@ -74,7 +83,8 @@ static void start(struct saver *saver)
     if (form == TM_FORM_OF_TARGET)
         form = version != 0 && version < PYTHON_3_9 ? TM_FORM_3_8 : TM_FORM_3_9;
     saver->started = true;
-    tm_dump_start(&saver->dump, form == TM_FORM_3_8 ? TM_DUMP_3_8 : TM_DUMP_3_9, file->output, file->output_context);
+    tm_dump_start(&saver->dump, form == TM_FORM_3_8 ? TM_DUMP_3_8 : TM_DUMP_3_9, saver->traces.sample_period,
+                  file->output, file->output_context);
 }
 
 static struct tm_error *visit(void *context, const struct tm_trace *trace)
@@ -83,6 +93,10 @@ static struct tm_error *visit(void *context, const struct tm_trace *trace)
     start(saver);
     saver->total_size = tm_add_saturating(saver->total_size, trace->size);
     saver->total_count++;
+    if (saver->traces.sample_period) {
+        const struct tm_estimate estimate = tm_estimate_of(saver->traces.sample_period, trace->size);
+        tm_estimate_add(&saver->estimate, &estimate);
+    }
     return tm_dump_trace(&saver->dump, trace->origin->domain, trace->size, trace->origin->traceback);
 }
 
@@ -109,14 +123,23 @@ static void write_text(const struct saver *saver, struct tm_text *out)
 {
     const char *file = saver->request->unresolved[0].text;
 
-    tm_report_count(out, saver->total_count, "trace");
-    tm_text_add(out, " of ");
-    tm_format_kib(out, false, saver->total_size, false);
-    tm_text_add(out, " saved in ");
+    bool sampled = saver->traces.sample_period;
+
+    tm_report_count(out, saver->total_count, sampled ? "sample" : "trace");
+    tm_text_add(out, sampled ? ", which stand for " : " of ");
+    if (sampled)
+        tm_estimate_write_kib(out, tm_estimate_size(&saver->estimate), &saver->estimate);
+    else
+        tm_format_kib(out, false, saver->total_size, false);
+    tm_text_add(out, sampled ? ", saved in " : " saved in ");
     tm_text_escape(out, file, strlen(file));
     tm_text_add(out, " (");
     tm_format_size(out, false, saver->bytes, false);
     tm_text_add(out, ")\n");
+    if (sampled)
+        tm_text_add(out,
+                    "tracemalloc takes each sample for one block: its sizes are estimates, its counts and averages "
+                    "are wrong. tm-diff knows\n");
     tm_report_filters(out, saver->request);
     tm_report_damage(out, &saver->traces.damage);
 }
@@ -135,6 +158,8 @@ static void write_json(const struct saver *saver, struct tm_text *out)
     tm_report_filters_json(&json, saver->request);
     tm_json_number(&json, "total_size", saver->total_size);
     tm_json_number(&json, "total_count", saver->total_count);
+    if (saver->traces.sample_period)
+        tm_estimate_write_samples_json(&json, saver->traces.sample_period, &saver->estimate);
     tm_report_damage_json(&json, "missing", &saver->traces.damage);
     tm_json_end_object(&json);
     tm_text_add(out, "\n");

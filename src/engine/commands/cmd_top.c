@@ -4,22 +4,24 @@
 
 #include "engine/commands/columns.h"
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 #include "engine/commands/retained_rows.h"
 
-#define TOP_OPTIONS(X)     \
-    TM_OPTIONS_LIMIT(X)    \
-    TM_OPTIONS_ORDER(X)    \
-    TM_OPTIONS_RETAINED(X) \
-    TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
+#define TOP_OPTIONS(X)       \
+    TM_OPTIONS_LIMIT(X)      \
+    TM_OPTIONS_ORDER(X)      \
+    TM_OPTIONS_RETAINED(X)   \
+    TM_OPTIONS_CUMULATIVE(X) \
+    TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TOP_OPTIONS(TM_OPTION_AS_ENTRY)};
 
 static const char help[] = TM_HELP(
     "Show the places that hold the most traced memory.", "tm-top [KEY] [OPTION]...",
-    TM_HELP_COLUMNS "\n"
+    TM_HELP_COLUMNS "\n" TM_HELP_ESTIMATES "\n"
                     "Each row is str() of a tracemalloc.Statistic, largest size first. Below it is\n"
                     "the source line, if the file can be read here. With key traceback, all frames\n"
                     "are below it, with their functions. Then come the sum of the other rows and the\n"
@@ -46,8 +48,7 @@ static const char help[] = TM_HELP(
     "                with --retained retained_size, retained_count (what would be\n"
     "                freed if all blocks of the row went)\n"
     "  other         the rows not shown: statistics (how many), size, count (null if\n"
-    "                cumulative: rows overlap)\n"
-    "  total_size, total_count\n"
+    "                cumulative: rows overlap)\n" TM_HELP_JSON_ESTIMATES "  total_size, total_count\n"
     "                each block once; with --sort allocated or freed also\n"
     "                total_allocated and so on\n" TM_HELP_JSON_TYPES TM_HELP_JSON_LACKS
     "  suspect       with --retained: whether memory is missing that may hold\n"
@@ -72,6 +73,8 @@ struct top {
     size_t shown;
     uint64_t other_size;
     uint64_t other_count;
+    struct tm_estimate other_estimate;
+    size_t few; // rows shown that rest on few samples
 };
 
 static struct top split(const struct tm_statistics *statistics, size_t limit)
@@ -79,9 +82,11 @@ static struct top split(const struct tm_statistics *statistics, size_t limit)
     struct top top = {.shown = limit < statistics->count ? limit : statistics->count};
     for (size_t i = top.shown; i < statistics->count; i++) {
         const struct tm_statistic *statistic = statistics->items[i];
-        top.other_size = tm_add_saturating(top.other_size, statistic->size);
-        top.other_count = tm_add_saturating(top.other_count, statistic->count);
+        tm_estimate_sum(&top.other_size, &top.other_count, &top.other_estimate, statistic->size, statistic->count,
+                        &statistic->estimate);
     }
+    for (size_t i = 0; i < top.shown; i++)
+        top.few += ((const struct tm_statistic *)statistics->items[i])->estimate.samples < TM_FEW_SAMPLES;
     return top;
 }
 
@@ -91,13 +96,19 @@ static struct tm_difference row_of(const struct tm_statistic *statistic)
     return (struct tm_difference){.place = statistic->place,
                                   .size = statistic->size,
                                   .count = statistic->count,
+                                  .estimate = statistic->estimate,
                                   .churn = statistic->churn,
                                   .mixed = statistic->mixed};
 }
 
 static void write_row(const struct tm_request *request, const struct tm_statistic *statistic, struct tm_text *out)
 {
-    tm_format_statistic(out, statistic);
+    if (request->settings.plain || !statistic->estimate.samples) {
+        tm_format_statistic(out, statistic);
+    } else {
+        tm_format_place(out, &statistic->place);
+        tm_estimate_write_amount(out, statistic->size, statistic->count, &statistic->estimate);
+    }
     if (!request->settings.plain && tm_request_wants_history(request))
         tm_format_churn(out, &statistic->churn);
     tm_text_add(out, "\n");
@@ -121,7 +132,7 @@ static struct tm_error *write_rows(const struct tm_request *request, const struc
     bool in_columns = shown > 0 && tm_columns_wanted(request, &screen);
 
     if (in_columns) {
-        tm_columns_init(&columns, request, &screen, statistics->total_size, false);
+        tm_columns_init(&columns, request, &screen, statistics->total_size, false, statistics->sample_period);
         for (size_t i = 0; i < shown; i++) {
             const struct tm_difference row = row_of(statistics->items[i]);
             tm_columns_measure(&columns, &row);
@@ -156,12 +167,35 @@ static void write_history(const struct tm_request *request, const struct tm_chur
     tm_text_printf(out, " in %" PRIu64 " blocks\n", churn->frees);
 }
 
+static void write_kib(struct tm_text *out, uint64_t size, const struct tm_estimate *estimate, bool estimated)
+{
+    if (estimated)
+        tm_estimate_write_kib(out, size, estimate);
+    else
+        tm_format_kib(out, false, size, false);
+}
+
+static void write_unmatched(const struct tm_unmatched *unmatched, bool estimated, struct tm_text *out)
+{
+    if (unmatched->count == 0)
+        return;
+    tm_text_add(out, "no frame matches");
+    if (estimated)
+        tm_estimate_write_amount(out, unmatched->size, unmatched->count, &unmatched->estimate);
+    else
+        tm_format_amount(out, unmatched->size, unmatched->count);
+    tm_text_add(out, "\n");
+}
+
 static struct tm_error *write_text(const struct tm_request *request, const struct tm_query *query,
                                    const struct tm_retained_rows *retained, struct tm_text *out)
 {
     const struct tm_statistics *statistics = &query->statistics;
     struct top top = split(statistics, tm_request_limit(request));
+    bool sampled = query->sample_period, estimated = sampled && !request->settings.plain;
 
+    if (sampled && request->settings.plain)
+        tm_estimate_write_plain_note(out, "", query->sample_period, statistics->total_estimate.samples);
     struct tm_error *error = write_rows(request, statistics, top.shown, retained, out);
     if (error)
         return error;
@@ -169,22 +203,22 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         tm_text_printf(out, "%zu other", statistics->count - top.shown);
         if (!request->settings.cumulative) { // whose rows overlap: their sum would mean nothing
             tm_text_add(out, ": ");
-            tm_format_kib(out, false, top.other_size, false);
+            write_kib(out, top.other_size, &top.other_estimate, estimated);
         }
         tm_text_add(out, "\n");
     }
-    if (query->unmatched.count > 0) {
-        tm_text_add(out, "no frame matches");
-        tm_format_amount(out, query->unmatched.size, query->unmatched.count);
-        tm_text_add(out, "\n");
-    }
+    write_unmatched(&query->unmatched, estimated, out);
     if (tm_key_has_type(request->key))
         tm_report_census(out, &query->census);
     tm_text_add(out, "Total allocated size: ");
-    tm_format_kib(out, false, statistics->total_size, false);
+    write_kib(out, statistics->total_size, &statistics->total_estimate, estimated);
     tm_report_overlap(out, request);
     tm_text_add(out, "\n");
     write_history(request, &statistics->total_churn, out);
+    if (estimated) {
+        tm_estimate_write_note(out, "", query->sample_period, statistics->total_estimate.samples);
+        tm_estimate_write_few(out, top.few);
+    }
     if (retained->suspect)
         tm_text_add(out, "memory that may hold references cannot be read: less may be freed than is shown\n");
     if (!request->settings.plain)
@@ -208,6 +242,8 @@ static void write_rows_json(const struct tm_request *request, const struct tm_st
         tm_report_place_json(json, &statistic->place, request->key, statistic->mixed);
         tm_json_number(json, "size", statistic->size);
         tm_json_number(json, "count", statistic->count);
+        if (statistics->sample_period)
+            tm_estimate_write_json(json, "", &statistic->estimate);
         if (tm_request_wants_history(request))
             tm_report_churn_json(json, "", &statistic->churn);
         tm_report_row_lacks_json(json, &statistic->not_recorded, &statistic->shortened);
@@ -224,6 +260,8 @@ static void write_rows_json(const struct tm_request *request, const struct tm_st
     } else {
         tm_json_number(json, "size", top->other_size);
         tm_json_number(json, "count", top->other_count);
+        if (statistics->sample_period)
+            tm_estimate_write_json(json, "", &top->other_estimate);
     }
     tm_json_end_object(json);
 }
@@ -242,6 +280,8 @@ static void write_json(const struct tm_request *request, const struct tm_query *
     tm_json_number(&json, "limit", tm_request_limit(request));
     tm_json_word(&json, "sort", tm_order_name(request->settings.order));
     tm_json_number(&json, "traceback_limit", query->frame_limit);
+    if (query->sample_period)
+        tm_estimate_write_period_json(&json, query->sample_period);
     tm_report_filters_json(&json, request);
     write_rows_json(request, &query->statistics, &top, retained, &json);
     if (request->settings.retained)
@@ -252,6 +292,8 @@ static void write_json(const struct tm_request *request, const struct tm_query *
         tm_report_census_json(&json, &query->census);
     tm_json_number(&json, "total_size", query->statistics.total_size);
     tm_json_number(&json, "total_count", query->statistics.total_count);
+    if (query->sample_period)
+        tm_estimate_write_json(&json, "total_", &query->statistics.total_estimate);
     if (tm_request_wants_history(request))
         tm_report_churn_json(&json, "total_", &query->statistics.total_churn);
     tm_report_lacks_json(&json, &query->statistics);

@@ -10,7 +10,7 @@
 
 enum { MOST_BLOCKS = 64 };
 
-#define TRACEBACK_OPTIONS(X) TM_OPTIONS_FRAMES(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
+#define TRACEBACK_OPTIONS(X) TM_OPTIONS_FRAMES(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TRACEBACK_OPTIONS(TM_OPTION_AS_ENTRY)};
 
@@ -157,6 +157,45 @@ static struct tm_error *null_pointer(uint64_t address)
                            address, address);
 }
 
+static void add_unreadable(struct tm_text *text, const struct answer *answer)
+{
+    const struct tm_damage *damage = &answer->damage;
+    if (!damage->unreadable_records && !damage->corrupt_records && !damage->torn_records)
+        return;
+    tm_text_add(text, ", or its record cannot be read: ");
+    tm_report_damage_facts(text, damage);
+}
+
+static void not_traced(struct tm_text *text, uint64_t started, const struct answer *answer)
+{
+    tm_text_printf(text, "no traced block contains 0x%" PRIx64 "; ", answer->address);
+    tm_text_add(text, started ? "tracing began at " : "when tracing began is unknown");
+    if (started)
+        tm_report_time(text, started);
+    tm_text_add(text,
+                ".\nThe memory was allocated before tracing began, or not by Python's allocators, or has been freed");
+    add_unreadable(text, answer);
+    tm_text_add(text, ".\nType \"tm-info\" for what is traced, or try the address of another part of the object.");
+}
+
+// In the sampled profile the usual case.
+static void not_sampled(struct tm_text *text, const struct tm_source *source, const struct answer *answer)
+{
+    tm_text_printf(text,
+                   "no sample contains 0x%" PRIx64 ": this program runs in the sampled profile, which records a "
+                   "block for every ",
+                   answer->address);
+    tm_format_size(text, false, tm_source_sample_period(source), false);
+    tm_text_add(text, "\nof allocated memory. Most blocks are not recorded; or this one has been freed, is not from "
+                      "Python's\nallocators, or begins far before this address");
+    add_unreadable(text, answer);
+    tm_text_printf(
+        text,
+        ".\nTo record every block, run the program with TRACEMORTEM_DETAIL=lean. Here \"tm-traces\" lists the "
+        "samples,\nand \"tm-object 0x%" PRIx64 "\" says what is at this address.",
+        answer->address);
+}
+
 static struct tm_error *not_found(const struct tm_source *source, const struct answer *answer)
 {
     struct tm_text text = TM_TEXT_EMPTY;
@@ -164,18 +203,11 @@ static struct tm_error *not_found(const struct tm_source *source, const struct a
 
     if (answer->address < FIRST_PAGE)
         return null_pointer(answer->address);
-    tm_text_printf(&text, "no traced block contains 0x%" PRIx64 "; ", answer->address);
-    tm_text_add(&text, started ? "tracing began at " : "when tracing began is unknown");
-    if (started)
-        tm_report_time(&text, started);
-    tm_text_add(&text,
-                ".\nThe memory was allocated before tracing began, or not by Python's allocators, or has been freed");
-    if (answer->damage.unreadable_records || answer->damage.corrupt_records || answer->damage.torn_records) {
-        tm_text_add(&text, ", or its record cannot be read: ");
-        tm_report_damage_facts(&text, &answer->damage);
+    if (tm_source_sample_period(source)) {
+        not_sampled(&text, source, answer);
+    } else {
+        not_traced(&text, started, answer);
     }
-    tm_text_add(&text, ".\nType \"tm-info\" for what is traced, or try the address of another part of the object.");
-
     struct tm_error *error = tm_text_check(&text);
     if (!error)
         error = tm_error_create(TM_ERROR_NOT_FOUND, "%s", tm_text_string(&text));

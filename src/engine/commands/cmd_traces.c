@@ -6,47 +6,56 @@
 
 #include "engine/base/grow.h"
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
 
-#define TRACES_OPTIONS(X) \
-    TM_OPTIONS_LIMIT(X)   \
-    TM_OPTIONS_SORT(X)    \
-    TM_OPTIONS_TRACEBACK(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
+#define TRACES_OPTIONS(X)   \
+    TM_OPTIONS_LIMIT(X)     \
+    TM_OPTIONS_SORT(X)      \
+    TM_OPTIONS_TRACEBACK(X) \
+    TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
 static const struct tm_option options[] = {TRACES_OPTIONS(TM_OPTION_AS_ENTRY)};
 
-static const char help[] =
-    TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
-            "Each row is a block: its address, its size, its domain, and the line and\n"
-            "function that allocated it (the most recent frame). Then come the sum of the\n"
-            "other blocks and the total. To see the whole traceback of a block, give its\n"
-            "address to tm-traceback, or use --traceback.\n"
-            "\n"
-            "With --sort site, blocks with the same traceback are listed together, largest\n"
-            "first. The sites are in the order of tm-top traceback.\n"
-            "\n"
-            "With --mine, a row names the most recent frame that matches, and blocks\n"
-            "without one are left out and counted in one row at the end.\n"
-            "\n" TM_HELP_FILTERS,
-            TRACES_OPTIONS,
-            "Examples:\n"
-            "  tm-traces\n"
-            "  tm-traces -n 3 --traceback\n"
-            "  tm-traces --sort address --include '*/views.py:120'\n"
-            "  tm-traces --domain 389047\n"
-            "\n"
-            "The JSON object has:\n"
-            "  command, sort, limit\n"
-            "  traceback_limit\n"
-            "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
-            "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
-            "                row is the block before it),\n"
-            "                " TM_HELP_JSON_TOTAL TM_HELP_JSON_FRAMES ";\n"
-            "                with --mine also filename, lineno and name\n"
-            "  other         the blocks not shown: traces (how many), size\n"
-            "  total_size, total_count\n" TM_HELP_JSON_HINTS "  missing       " TM_HELP_JSON_MISSING);
+static const char help[] = TM_HELP("List single traced blocks.", "tm-traces [OPTION]...",
+                                   "Each row is a block: its address, its size, its domain, and the line and\n"
+                                   "function that allocated it (the most recent frame). Then come the sum of the\n"
+                                   "other blocks and the total. To see the whole traceback of a block, give its\n"
+                                   "address to tm-traceback, or use --traceback.\n"
+                                   "\n"
+                                   "With --sort site, blocks with the same traceback are listed together, largest\n"
+                                   "first. The sites are in the order of tm-top traceback.\n"
+                                   "\n"
+                                   "With --mine, a row names the most recent frame that matches, and blocks\n"
+                                   "without one are left out and counted in one row at the end.\n"
+                                   "\n"
+                                   "Of a program in the sampled profile the rows are the blocks that were picked,\n"
+                                   "and all sums but the total are theirs.\n"
+                                   "\n" TM_HELP_FILTERS,
+                                   TRACES_OPTIONS,
+                                   "Examples:\n"
+                                   "  tm-traces\n"
+                                   "  tm-traces -n 3 --traceback\n"
+                                   "  tm-traces --sort address --include '*/views.py:120'\n"
+                                   "  tm-traces --domain 389047\n"
+                                   "\n"
+                                   "The JSON object has:\n"
+                                   "  command, sort, limit\n"
+                                   "  traceback_limit\n"
+                                   "                frames kept for each block\n" TM_HELP_JSON_FILTERS TM_HELP_JSON_MINE
+                                   "  traces        the rows: address, size, domain, resizing (inside realloc(): the\n"
+                                   "                row is the block before it),\n"
+                                   "                " TM_HELP_JSON_TOTAL TM_HELP_JSON_FRAMES ";\n"
+                                   "                with --mine also filename, lineno and name\n"
+                                   "  other         the blocks not shown: traces (how many), size\n"
+                                   "  total_size, total_count\n"
+                                   "  sample_period, estimate\n"
+                                   "                only where blocks are sampled: the mean distance of picked\n"
+                                   "                bytes; size, count, standard_error and samples of all blocks.\n"
+                                   "                All else is about the recorded ones\n" TM_HELP_JSON_HINTS
+                                   "  missing       " TM_HELP_JSON_MISSING);
 
 static struct tm_error *prepare(struct tm_request *request)
 {
@@ -78,6 +87,7 @@ struct answer {
     uint64_t total_count;
     uint64_t unmatched_size;
     uint64_t unmatched_count;
+    struct tm_estimate estimate; // of all blocks, where these are samples
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -189,6 +199,25 @@ static uint64_t other_count(const struct answer *answer)
     return answer->total_count - answer->unmatched_count - answer->count;
 }
 
+static void write_total(const struct answer *answer, struct tm_text *out)
+{
+    uint64_t period = answer->traces.sample_period;
+    tm_text_add(out, "Total allocated size: ");
+    if (!period) {
+        tm_format_kib(out, false, answer->total_size, false);
+        tm_text_add(out, "\n");
+        return;
+    }
+    tm_estimate_write_kib(out, tm_estimate_size(&answer->estimate), &answer->estimate);
+    tm_text_add(out, "\nThese blocks are the samples, and others are not recorded: ");
+    tm_report_count(out, answer->total_count, "sample");
+    tm_text_add(out, " of ");
+    tm_format_kib(out, false, answer->total_size, false);
+    tm_text_add(out, ", one in ");
+    tm_format_size(out, false, period, false);
+    tm_text_add(out, ". TRACEMORTEM_DETAIL=lean records every block\n");
+}
+
 static struct tm_error *write_text(const struct tm_request *request, const struct answer *answer, struct tm_text *out)
 {
     const struct tm_host *host = &request->session->host;
@@ -203,7 +232,8 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
             tm_format_frames(out, host, traceback, 0, traceback->count, request->settings.plain);
     }
     if (other_count(answer) > 0) {
-        tm_text_printf(out, "%" PRIu64 " other: ", other_count(answer));
+        tm_text_printf(out, answer->traces.sample_period ? "%" PRIu64 " other samples: " : "%" PRIu64 " other: ",
+                       other_count(answer));
         tm_format_kib(out, false, other_size(answer), false);
         tm_text_add(out, "\n");
     }
@@ -212,9 +242,7 @@ static struct tm_error *write_text(const struct tm_request *request, const struc
         tm_format_amount(out, answer->unmatched_size, answer->unmatched_count);
         tm_text_add(out, "\n");
     }
-    tm_text_add(out, "Total allocated size: ");
-    tm_format_kib(out, false, answer->total_size, false);
-    tm_text_add(out, "\n");
+    write_total(answer, out);
     tm_report_filters(out, request);
     tm_hint(out, request, &answer->sites);
     tm_report_damage(out, &answer->traces.damage);
@@ -264,6 +292,8 @@ static struct tm_error *write_json(const struct tm_request *request, const struc
         tm_report_unmatched_json(&json, "unmatched", &answer->sites.unmatched);
     tm_json_number(&json, "total_size", answer->total_size);
     tm_json_number(&json, "total_count", answer->total_count);
+    if (answer->traces.sample_period)
+        tm_estimate_write_samples_json(&json, answer->traces.sample_period, &answer->estimate);
     tm_hint(&hints, request, &answer->sites);
     tm_hints_write_json(&json, &hints);
     tm_text_deinit(&hints);
@@ -296,6 +326,10 @@ static struct tm_error *visit(void *context, const struct tm_trace *trace)
 
     answer->total_size = tm_add_saturating(answer->total_size, trace->size);
     answer->total_count++;
+    if (answer->traces.sample_period) {
+        const struct tm_estimate estimate = tm_estimate_of(answer->traces.sample_period, trace->size);
+        tm_estimate_add(&answer->estimate, &estimate);
+    }
     if (answer->by_mine && !origin->mine) {
         answer->unmatched_size = tm_add_saturating(answer->unmatched_size, trace->size);
         answer->unmatched_count++;

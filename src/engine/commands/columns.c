@@ -1,5 +1,5 @@
 // Columns: each number's text is made twice, to be measured and to be written. Output is ASCII but for what the target
-// says, since a debugger may run in a locale that has nothing else.
+// says, since a debugger may run in a locale that has nothing else, and for the signs of estimates.
 
 #include "engine/commands/columns.h"
 
@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "engine/base/utf8.h"
-#include "engine/commands/format.h"
+#include "engine/commands/estimates.h"
 #include "engine/model/source_line.h"
 
-enum kind { SIZE, SIZE_CHANGE, SHARE, COUNT, COUNT_CHANGE, AVERAGE, ALLOCATED, ALLOCATIONS, FREED, FREES };
-static const char *const headings[] = {"size",    "+/-",       "%",           "count", "+/-",
-                                       "average", "allocated", "allocations", "freed", "frees"};
+enum kind { SIZE, SIZE_CHANGE, SHARE, COUNT, COUNT_CHANGE, AVERAGE, ALLOCATED, ALLOCATIONS, FREED, FREES, SAMPLES };
+static const char *const headings[] = {"size",      "+/-",         "%",     "count", "+/-",    "average",
+                                       "allocated", "allocations", "freed", "frees", "samples"};
 
 enum { GAP = 2, LEAST_PLACE = 16, LEAST_FUNCTION = 12, DOTS = 3 };
 
@@ -30,17 +30,24 @@ bool tm_columns_wanted(const struct tm_request *request, struct tm_screen *scree
 }
 
 void tm_columns_init(struct tm_columns *columns, const struct tm_request *request, const struct tm_screen *screen,
-                     uint64_t total, bool difference)
+                     uint64_t total, bool difference, bool sampled)
 {
     static const enum kind live[] = {SIZE, SHARE, COUNT, AVERAGE}, ever[] = {SIZE, SHARE, COUNT},
                            changes[] = {SIZE, SIZE_CHANGE, SHARE, COUNT, COUNT_CHANGE, AVERAGE},
                            ever_changes[] = {SIZE, SIZE_CHANGE, COUNT, COUNT_CHANGE},
-                           churn[] = {ALLOCATED, ALLOCATIONS, FREED, FREES};
+                           churn[] = {ALLOCATED, ALLOCATIONS, FREED, FREES},
+                           samples[] = {SIZE, SHARE, COUNT, AVERAGE, SAMPLES},
+                           sampled_changes[] = {SIZE, SIZE_CHANGE, SHARE, COUNT, COUNT_CHANGE, SAMPLES};
     bool has_churn = tm_request_wants_history(request);
     const enum kind *kinds = difference ? (has_churn ? ever_changes : changes) : (has_churn ? ever : live);
     unsigned count = difference ? (has_churn ? 4 : 6) : (has_churn ? 3 : 4);
+    if (sampled) { // which has no churn; an error beside each number would leave no room for the place
+        kinds = difference ? sampled_changes : samples;
+        count = difference ? 6 : 5;
+    }
 
-    *columns = (struct tm_columns){.request = request, .screen = *screen, .total = total};
+    *columns = (struct tm_columns){
+        .request = request, .screen = *screen, .total = total, .sampled = sampled, .difference = difference};
     for (unsigned i = 0; i < count; i++)
         columns->kinds[columns->count++] = kinds[i];
     for (unsigned i = 0; has_churn && i < 4; i++)
@@ -156,10 +163,55 @@ static void add_churn(const struct tm_columns *columns, enum kind kind, const st
         tm_text_printf(text, "%" PRIu64, after);
 }
 
+// Of a difference the changes have their errors. What is within the noise is in parentheses.
+static void add_estimate(const struct tm_columns *columns, enum kind kind, const struct tm_difference *row,
+                         struct tm_text *text)
+{
+    struct tm_pair errors = tm_errors_of(&row->estimate.variance), changes = tm_errors_of(&row->variance);
+    bool noise = columns->difference && row->size != row->old_size && !tm_difference_exceeds_noise(row);
+    switch (kind) {
+    case SIZE:
+        if (columns->exact)
+            tm_format_size(text, false, row->size, false);
+        else
+            tm_estimate_write_size(text, row->size, columns->difference ? 0 : errors.size);
+        break;
+    case SIZE_CHANGE:
+        tm_text_add(text, noise ? "(" : "");
+        tm_estimate_write_size_change(text, row->old_size, row->size, changes.size);
+        tm_text_add(text, noise ? ")" : "");
+        break;
+    case SHARE:
+        add_share(text, row->size, columns->total);
+        break;
+    case COUNT:
+        if (columns->exact)
+            tm_text_printf(text, "%" PRIu64, row->count);
+        else
+            tm_estimate_write_count(text, row->count, columns->difference ? 0 : errors.count);
+        break;
+    case COUNT_CHANGE:
+        tm_estimate_write_count_change(text, row->old_count, row->count, 0);
+        break;
+    case AVERAGE:
+        tm_format_average(text, row->size, row->count);
+        break;
+    case SAMPLES:
+        tm_text_printf(text, "%" PRIu64, row->estimate.samples);
+        break;
+    default: // what was allocated and freed is not counted
+        break;
+    }
+}
+
 static void add_number(const struct tm_columns *columns, unsigned column, const struct tm_difference *row,
                        struct tm_text *text)
 {
     enum kind kind = columns->kinds[column];
+    if (columns->sampled) {
+        add_estimate(columns, kind, row, text);
+        return;
+    }
     switch (kind) {
     case SIZE:
         tm_format_size(text, false, row->size, false);
@@ -184,6 +236,8 @@ static void add_number(const struct tm_columns *columns, unsigned column, const 
     case FREED:
     case FREES:
         add_churn(columns, kind, row, text);
+        break;
+    case SAMPLES:
         break;
     }
 }
@@ -303,9 +357,10 @@ void tm_columns_header(struct tm_columns *columns, struct tm_text *out)
     tm_text_add(out, "\n");
 }
 
-static const char *style_of_change(const struct tm_difference *row, unsigned kind)
+static const char *style_of_change(const struct tm_columns *columns, const struct tm_difference *row, unsigned kind)
 {
     bool grown = kind == SIZE_CHANGE ? row->size > row->old_size : row->count > row->old_count;
+    grown = grown && (!columns->sampled || tm_difference_exceeds_noise(row));
     return (kind == SIZE_CHANGE || kind == COUNT_CHANGE) && grown ? STYLE_GROWN : NULL;
 }
 
@@ -313,7 +368,7 @@ static void write_numbers(const struct tm_columns *columns, const struct tm_diff
                           struct tm_text *out)
 {
     for (unsigned i = 0; i < columns->count; i++) {
-        const char *style = style_of_change(row, columns->kinds[i]);
+        const char *style = style_of_change(columns, row, columns->kinds[i]);
         add_number(columns, i, row, scratch);
         pad(out, text_width(tm_text_string(scratch), scratch->length), columns->widths[i]);
         if (style)

@@ -14,6 +14,8 @@ struct tm_columns {
     const struct tm_request *request;
     struct tm_screen screen;
     uint64_t total; // bytes which are 100 %
+    bool difference, sampled;
+    bool exact; // of what is sampled only the old side is: the caller sets it
     unsigned kinds[TM_COLUMNS_MOST];
     unsigned widths[TM_COLUMNS_MOST];
     unsigned count;          // of the columns with numbers, which come first
@@ -24,9 +26,12 @@ struct tm_columns {
 /** Whether the answer of this request goes to a terminal and is to be in columns. */
 bool tm_columns_wanted(const struct tm_request *request, struct tm_screen *screen);
 
-/** `difference`: with columns for what has changed. A statistic is a difference whose old side is all zero. */
+/**
+ * `difference`: with columns for what has changed. A statistic is a difference whose old side is all zero. `sampled`:
+ * numbers are estimates, and have their errors.
+ */
 void tm_columns_init(struct tm_columns *columns, const struct tm_request *request, const struct tm_screen *screen,
-                     uint64_t total, bool difference);
+                     uint64_t total, bool difference, bool sampled);
 void tm_columns_measure(struct tm_columns *columns, const struct tm_difference *row);
 /** The header, after all rows are measured. */
 void tm_columns_header(struct tm_columns *columns, struct tm_text *out);

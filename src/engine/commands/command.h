@@ -89,6 +89,15 @@ void tm_complete_key_first(const struct tm_session *session, const struct tm_wor
     "On a terminal the rows are aligned columns, cut to its width, and \"%\" is the\n" \
     "share of the total. Elsewhere, and with --plain, they have tracemalloc's form.\n" \
     "The lines below the rows are the same everywhere.\n"
+#define TM_HELP_ESTIMATES                                                                \
+    "Of a program in the sampled profile the numbers are estimates: \"≈\" is before\n" \
+    "them and one standard error after \"±\". samples=N says how many samples a row\n"  \
+    "rests on. If these are fewer than 10, it may be off by more.\n"
+#define TM_HELP_JSON_ESTIMATES                                                         \
+    "  estimated, sample_period\n"                                                     \
+    "                only where blocks are sampled: true, and the mean distance of\n"  \
+    "                picked bytes. Then rows, sums and totals (total_...) also have\n" \
+    "                standard_error (size, count) and samples\n"
 #define TM_HELP_JSON_CHURN                                                          \
     "                with --sort allocated or freed also allocated, allocations,\n" \
     "                freed, frees (bytes and blocks, ever)"

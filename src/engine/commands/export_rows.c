@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/hints.h"
 #include "engine/commands/report.h"
 #include "engine/export/frame_texts.h"
@@ -21,8 +22,9 @@ struct row_writer {
     const struct tm_request *request;
     struct tm_sink *sink;
     struct tm_json json;
-    bool compared;
-    uint64_t rows; // written so far
+    bool compared, sampled;
+    uint64_t period, old_period; // of the samples
+    uint64_t rows;               // written so far
     void (*write)(struct row_writer *writer, const struct tm_difference *row);
 };
 
@@ -66,25 +68,40 @@ static struct tm_error *write_places(struct row_writer *writer, const struct tm_
     return error;
 }
 
+static struct tm_csv_cells cells_of(const struct row_writer *writer)
+{
+    return (struct tm_csv_cells){tm_key_has_type(writer->request->key), writer->compared, writer->sampled};
+}
+
+static bool is_sampled(const struct tm_export_sides *sides)
+{
+    return sides->now.sample_period || sides->old.sample_period;
+}
+
 // Of a traceback the newest frame.
 static void write_csv_row(struct row_writer *writer, const struct tm_difference *row)
 {
     const struct tm_amount amount = amount_of(row);
-    bool typed = tm_key_has_type(writer->request->key);
+    const struct tm_estimate estimates[TM_SIDES] = {row->estimate, row->old_estimate};
+    const struct tm_csv_cells cells = cells_of(writer);
     const struct tm_frame *frame = NULL;
 
     if (!tm_place_is_type(&row->place))
         frame = tm_place_newest(&row->place);
-    tm_csv_place(&writer->sink->text, typed, row->place.type, frame, &amount, writer->compared);
+    tm_csv_place(&writer->sink->text, &cells, row->place.type, frame, &amount, estimates);
 }
 
 struct tm_error *tm_export_places_csv(const struct tm_request *request, const struct tm_export_sides *sides,
                                       struct tm_sink *sink, uint64_t *rows)
 {
-    struct row_writer writer = {
-        .request = request, .sink = sink, .compared = request->settings.base, .write = write_csv_row};
+    struct row_writer writer = {.request = request,
+                                .sink = sink,
+                                .compared = request->settings.base,
+                                .sampled = is_sampled(sides),
+                                .write = write_csv_row};
+    const struct tm_csv_cells cells = cells_of(&writer);
 
-    tm_csv_places_head(&sink->text, tm_key_has_type(request->key), writer.compared);
+    tm_csv_places_head(&sink->text, &cells);
     struct tm_error *error = write_places(&writer, sides);
     *rows = writer.rows;
     return error;
@@ -108,6 +125,15 @@ static void write_amount(struct tm_json *json, bool compared, const struct tm_am
     write_change(json, compared, "count", "count_diff", amount->count);
 }
 
+static void write_errors(struct row_writer *writer, const struct tm_difference *row)
+{
+    bool exceeds = tm_difference_exceeds_noise(row);
+    if (writer->sampled && writer->compared)
+        tm_estimate_write_change_json(&writer->json, "", row, &exceeds);
+    else if (writer->sampled)
+        tm_estimate_write_json(&writer->json, "", &row->estimate);
+}
+
 static void write_json_row(struct row_writer *writer, const struct tm_difference *row)
 {
     const struct tm_amount amount = amount_of(row);
@@ -115,6 +141,7 @@ static void write_json_row(struct row_writer *writer, const struct tm_difference
     tm_json_begin_object(&writer->json, NULL);
     tm_report_place_json(&writer->json, &row->place, writer->request->key, row->mixed);
     write_amount(&writer->json, writer->compared, &amount);
+    write_errors(writer, row);
     tm_report_row_lacks_json(&writer->json, &row->not_recorded, &row->shortened);
     tm_json_end_object(&writer->json);
 }
@@ -128,13 +155,30 @@ static void write_frame(struct tm_text *text, const struct tm_frame *frame)
     tm_json_end_object(&json);
 }
 
+// A stack as a row; it has no place.
+static struct tm_difference difference_of(const struct tm_stack *stack)
+{
+    const struct tm_amount *amount = &stack->amount;
+    struct tm_difference row = {.size = amount->size[TM_SIDE_NEW],
+                                .old_size = amount->size[TM_SIDE_OLD],
+                                .count = amount->count[TM_SIDE_NEW],
+                                .old_count = amount->count[TM_SIDE_OLD]};
+    if (stack->estimates) {
+        row.estimate = stack->estimates[TM_SIDE_NEW];
+        row.old_estimate = stack->estimates[TM_SIDE_OLD];
+    }
+    return row;
+}
+
 static void write_stack(struct row_writer *writer, const struct tm_export *export, const struct tm_stack *stack,
                         struct tm_frame_texts *texts)
 {
     struct tm_text *text = &writer->sink->text;
+    struct tm_difference row = difference_of(stack);
     uint32_t depth;
     const uint32_t *frames = tm_stack_frames(export->stacks, stack, &depth);
 
+    tm_difference_find_variance(&row, writer->old_period, writer->period);
     tm_json_begin_object(&writer->json, NULL);
     tm_json_begin_array(&writer->json, "traceback");
     for (uint32_t i = 0; i < depth; i++) {
@@ -144,6 +188,7 @@ static void write_stack(struct row_writer *writer, const struct tm_export *expor
     tm_json_end_array(&writer->json);
     tm_json_number(&writer->json, "domain", stack->domain);
     write_amount(&writer->json, export->compared, &stack->amount);
+    write_errors(writer, &row);
     tm_json_end_object(&writer->json);
 }
 
@@ -189,6 +234,8 @@ static void write_end(struct row_writer *writer, const struct tm_export_sides *s
     }
     write_change(json, writer->compared, "total_size", "total_size_diff", sizes);
     write_change(json, writer->compared, "total_count", "total_count_diff", counts);
+    if (now->sample_period)
+        tm_estimate_write_json(json, "total_", &now->statistics.total_estimate);
     tm_report_lacks_json(json, &now->statistics);
     write_side(json, now, false);
     if (writer->compared)
@@ -202,6 +249,9 @@ struct tm_error *tm_export_json(const struct tm_request *request, const struct t
                                 .sink = sink,
                                 .json = {&sink->text, false},
                                 .compared = request->settings.base,
+                                .sampled = is_sampled(sides),
+                                .period = sides->now.sample_period,
+                                .old_period = sides->old.sample_period,
                                 .write = write_json_row};
     struct tm_json *json = &writer.json;
 
@@ -211,6 +261,8 @@ struct tm_error *tm_export_json(const struct tm_request *request, const struct t
     tm_json_word(json, "key", tm_key_name(request->key));
     tm_json_bool(json, "cumulative", request->settings.cumulative);
     tm_json_number(json, "traceback_limit", sides->now.frame_limit);
+    if (writer.sampled)
+        tm_estimate_write_period_json(json, writer.period ? writer.period : writer.old_period);
     tm_report_filters_json(json, request);
     tm_json_begin_array(json, "statistics");
     struct tm_error *error =

@@ -73,18 +73,42 @@ static void append_sign(struct tm_text *text, bool negative, bool sign)
         tm_text_add(text, negative ? "-" : "+");
 }
 
-// The loop of tracemalloc's _format_size(), for a size that is not negative.
-static void append_scaled(struct tm_text *text, double size)
+static void append_in_unit(struct tm_text *text, double size, unsigned unit)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    unsigned unit = 0;
-
-    while (!(size < 100 && unit > 0) && !(size < 10 * 1024 || unit == 4)) {
-        size /= 1024;
-        unit++;
-    }
     append_decimal(text, size, size < 100 && unit > 0);
     tm_text_printf(text, " %s", units[unit]);
+}
+
+// The loop of tracemalloc's _format_size(), for a size that is not negative: its unit. *size is then counted in it.
+static unsigned scale(double *size)
+{
+    unsigned unit = 0;
+
+    while (!(*size < 100 && unit > 0) && !(*size < 10 * 1024 || unit == 4)) {
+        *size /= 1024;
+        unit++;
+    }
+    return unit;
+}
+
+static void append_scaled(struct tm_text *text, double size)
+{
+    unsigned unit = scale(&size);
+    append_in_unit(text, size, unit);
+}
+
+void tm_format_size_like(struct tm_text *text, uint64_t size, uint64_t other)
+{
+    double own = (double)size, others = (double)other, shown = own;
+    unsigned own_unit = scale(&own), unit = scale(&others);
+
+    for (unsigned i = 0; i < unit; i++)
+        shown /= 1024;
+    if (unit > own_unit && shown < 0.05) // which would be 0.0
+        append_in_unit(text, own, own_unit);
+    else
+        append_in_unit(text, unit < own_unit ? own : shown, unit < own_unit ? own_unit : unit);
 }
 
 void tm_format_size(struct tm_text *text, bool negative, uint64_t magnitude, bool sign)

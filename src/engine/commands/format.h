@@ -14,6 +14,8 @@ double tm_divide(uint64_t a, uint64_t b);
 
 /** tracemalloc's _format_size(-magnitude or magnitude, sign). */
 void tm_format_size(struct tm_text *text, bool negative, uint64_t magnitude, bool sign);
+/** A size in the unit that tm_format_size() chooses for `other`, or in its own if that says more. */
+void tm_format_size_like(struct tm_text *text, uint64_t size, uint64_t other);
 /** "%.1f KiB" of the same value; "%+.1f KiB" with `sign`. */
 void tm_format_kib(struct tm_text *text, bool negative, uint64_t magnitude, bool sign);
 

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/commands/format.h"
+#include "engine/commands/estimates.h"
 #include "engine/commands/report.h"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -78,6 +78,7 @@ void tm_hint_frame_limit(struct tm_text *hints, const char *who, const struct tm
     if (unmatched->cut_count == 0)
         return;
     tm_text_add(hints, who);
+    tm_text_add(hints, query->sample_period ? TM_ABOUT : "");
     tm_report_count(hints, unmatched->cut_count, "block");
     tm_text_add(hints, " (");
     tm_format_size(hints, false, unmatched->cut_size, false);

@@ -45,6 +45,13 @@ struct tm_error *tm_look_init_graph(struct tm_look *look, const struct tm_reques
                                "what holds a block cannot be told here: CPython's own tracemalloc keeps the address of "
                                "every block, and its tables would seem to hold them all\nRun the program under "
                                "tracemortem's tracer. \"tm-top type\" and \"tm-object\" work here too");
+    // Blocks that no table knows hold others, too; without them nearly all would seem to be held by nothing.
+    if (info.sample_period)
+        return tm_error_create(
+            TM_ERROR_UNSUPPORTED,
+            "what holds a block cannot be told here: the program runs in the sampled profile, and "
+            "most of its blocks are not recorded\nRun it with TRACEMORTEM_DETAIL=lean. \"tm-object\" "
+            "works here too, and \"tm-top type\" estimates");
     return tm_graph_init(&look->graph, &look->objects, &look->nodes);
 }
 

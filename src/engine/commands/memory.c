@@ -244,7 +244,7 @@ static bool is_notable(const struct tm_account *account, uint64_t size)
 }
 
 // What to do about what is much.
-static void write_advice(const struct tm_account *account, struct tm_text *out)
+static void write_advice(const struct tm_account *account, bool sampled, struct tm_text *out)
 {
     const struct tm_amount *amounts = account->amounts;
     uint64_t free_pools = amounts[TM_ACCOUNT_POOLS_FREE].size + amounts[TM_ACCOUNT_POOLS_UNUSED].size;
@@ -257,7 +257,7 @@ static void write_advice(const struct tm_account *account, struct tm_text *out)
                     "given back\n");
     if (is_notable(account, free_heaps))
         tm_text_add(out, "C heaps keep much free memory: it was freed and not given back to the system\n");
-    if (is_notable(account, c))
+    if (is_notable(account, c) && !sampled)
         tm_text_add(out,
                     "C code allocated much by malloc(), of which Python's allocators and the tracer know nothing\n");
     if (is_notable(account, amounts[TM_ACCOUNT_SHARED].size))
@@ -319,6 +319,18 @@ void tm_memory_write_untraced(const struct tm_process_memory *memory, struct tm_
     tm_text_add(out, "\n");
 }
 
+static bool is_sampled(const struct tm_process_memory *memory)
+{
+    return memory->survey.source && tm_source_sample_period(memory->survey.source);
+}
+
+void tm_memory_write_samples(const struct tm_process_memory *memory, struct tm_text *out)
+{
+    if (is_sampled(memory))
+        tm_text_add(out, "only samples are traced, and what Python allocated beside them is in the other rows: tm-top "
+                         "estimates it\n");
+}
+
 void tm_memory_write(const struct tm_process_memory *memory, struct tm_text *out)
 {
     const struct tm_account *account = &memory->account;
@@ -338,8 +350,9 @@ void tm_memory_write(const struct tm_process_memory *memory, struct tm_text *out
         write_row(account, order[i].index, out);
     add_column(out, false, account->not_accounted, false);
     tm_text_add(out, "  not accounted for\n");
-    write_advice(account, out);
+    write_advice(account, is_sampled(memory), out);
     tm_memory_write_untraced(memory, out);
+    tm_memory_write_samples(memory, out);
     write_lacks(account, out);
     tm_memory_write_absent(memory, out);
     tm_report_damage(out, &account->damage);
@@ -359,6 +372,8 @@ static void write_row_json(const struct tm_account *account, size_t index, struc
         tm_json_number(json, row->parts[i].key, account->amounts[row->parts[i].kind].size);
     if (index == HEAPS || index == LARGE)
         tm_json_number(json, "untraced_blocks", account->amounts[row->parts[0].kind].count);
+    if (index == HEAPS)
+        tm_json_number(json, "free_blocks", account->amounts[TM_ACCOUNT_HEAPS_FREE].count);
     if (index == ALLOCATOR)
         tm_json_word(json, "name", account->allocator);
     tm_json_end_object(json);
@@ -388,6 +403,8 @@ void tm_memory_write_json(const struct tm_process_memory *memory, struct tm_json
     tm_json_number(json, "absent", account->absent);
     tm_json_number(json, "absent_files", account->absent_files);
     tm_json_bool(json, "is_traced", !memory->untraced);
+    if (is_sampled(memory))
+        tm_json_number(json, "sample_period", tm_source_sample_period(memory->survey.source));
     tm_json_begin_object(json, "rows");
     for (size_t i = 0; i < ROWS; i++)
         write_row_json(account, i, json);

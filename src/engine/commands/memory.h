@@ -41,4 +41,7 @@ void tm_memory_write_absent(const struct tm_process_memory *memory, struct tm_te
 /** A line that says why nothing is traced, if that is so. */
 void tm_memory_write_untraced(const struct tm_process_memory *memory, struct tm_text *out);
 
+/** A line where only samples of the blocks are traced. */
+void tm_memory_write_samples(const struct tm_process_memory *memory, struct tm_text *out);
+
 #endif

@@ -117,6 +117,14 @@ bool tm_option_is(const char *word)
     return word[0] == '-' && word[1] != '\0';
 }
 
+bool tm_option_is_in(const struct tm_option_table *table, enum tm_option_id id)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->items[i].id == id)
+            return true;
+    return false;
+}
+
 bool tm_option_is_domain(const struct tm_option *option)
 {
     return option->id == TM_OPTION_DOMAIN || option->id == TM_OPTION_FILTER_DOMAIN;
@@ -452,6 +460,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
         return parse_form(command, option, value, &settings->form);
     case TM_OPTION_TRACEBACK:
         settings->traceback = true;
+        return NULL;
+    case TM_OPTION_SAMPLES:
+        settings->samples = true;
         return NULL;
     case TM_OPTION_STRICT:
         settings->strict = true;

@@ -39,6 +39,7 @@ enum tm_option_id {
     TM_OPTION_FORM,
     TM_OPTION_STRICT,
     TM_OPTION_BASE,
+    TM_OPTION_SAMPLES,
     TM_OPTION_MEMORY,
 };
 
@@ -75,6 +76,11 @@ enum tm_option_id {
       "Group by the most recent frame in a file that matches PATTERN, as if\n"       \
       "        that line had allocated what the libraries allocate that it calls.\n" \
       "        PATTERN may be a folder. May be repeated.")
+// Of commands that read traces.
+#define TM_OPTIONS_SAMPLES(X)                                                    \
+    X(TM_OPTION_SAMPLES, 0, "    ", "--samples", "",                             \
+      "Read the tracer's samples even if the program's own tracemalloc is on.\n" \
+      "        Without this, its tables are read then.")
 // Every command has these.
 #define TM_OPTIONS_JSON(X)                                                            \
     X(TM_OPTION_JSON, 0, "    ", "--json", "", "Print one JSON object, on one line.") \
@@ -195,6 +201,7 @@ struct tm_settings {
     bool force;
     enum tm_form form;
     bool strict;
+    bool samples;
     bool locals;
     bool direct;
     uint32_t paths; // 0: not given
@@ -211,6 +218,8 @@ void tm_settings_deinit(struct tm_settings *settings);
 
 /** Whether a word can only be an option: a hyphen with something after it. */
 bool tm_option_is(const char *word);
+/** Whether the table has the option. */
+bool tm_option_is_in(const struct tm_option_table *table, enum tm_option_id id);
 /** Whether the option's value is a domain. */
 bool tm_option_is_domain(const struct tm_option *option);
 /** The option whose value is the word after this option's word, or NULL. */

@@ -57,6 +57,12 @@ static struct tm_error *require_facts(const struct tm_request *request, const st
                                "what was allocated and freed is counted by line only, and not by type\n"
                                "Type \"%s --sort size\", or leave out the type",
                                request->command->name);
+    if (tm_request_wants_history(request) && snapshot->sample_period)
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "what was allocated and freed is not counted here: the process was traced in the "
+                               "sampled profile, which records a few live blocks only\n"
+                               "Type \"%s --sort size\", or run the program with TRACEMORTEM_DETAIL=full",
+                               request->command->name);
     if (tm_request_wants_history(request) && snapshot->lean)
         return tm_error_create(TM_ERROR_UNSUPPORTED,
                                "what was allocated and freed is not counted here: the process was traced in the lean "
@@ -116,14 +122,16 @@ static struct tm_error *measure(struct tm_query *query, const struct tm_target *
 
     for (size_t i = 0; i < snapshot->count; i++)
         traced = tm_add_saturating(traced, snapshot->groups[i].size);
-    return tm_footprint_init(&query->footprint, target, traced, snapshot->table_bytes);
+    struct tm_error *error = tm_footprint_init(&query->footprint, target, traced, snapshot->table_bytes);
+    query->footprint.estimated = snapshot->sample_period != 0;
+    return error;
 }
 
 static void add_unmatched(struct tm_query *query)
 {
     struct tm_statistics *statistics = &query->statistics;
-    statistics->total_size = tm_add_saturating(statistics->total_size, query->unmatched.size);
-    statistics->total_count = tm_add_saturating(statistics->total_count, query->unmatched.count);
+    tm_estimate_sum(&statistics->total_size, &statistics->total_count, &statistics->total_estimate,
+                    query->unmatched.size, query->unmatched.count, &query->unmatched.estimate);
 }
 
 // What the filters keep, and what the answer says of the whole.
@@ -135,6 +143,7 @@ static struct tm_error *filter_groups(struct tm_query *query, const struct tm_re
         error = select_groups(query, request, pool, groups);
     query->damage = groups->damage;
     query->in_flight = groups->in_flight;
+    query->sample_period = groups->sample_period;
     query->frame_limit = groups->frame_limit;
     query->has_churn = groups->has_churn;
     query->codes_full = groups->codes_full;

@@ -16,7 +16,8 @@ struct tm_query {
     struct tm_footprint footprint;   // of the process, whatever the filters are
     struct tm_census census;         // of the objects, where the request is about types
     struct tm_damage damage;
-    uint64_t in_flight; // tm_snapshot's
+    uint64_t in_flight;     // tm_snapshot's
+    uint64_t sample_period; // tm_snapshot's
     uint32_t frame_limit;
     bool has_churn; // tm_snapshot's
     bool codes_full;

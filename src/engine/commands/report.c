@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "engine/commands/estimates.h"
 #include "engine/model/source_line.h"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -232,8 +233,9 @@ static const char *private_kind(enum tm_private_kind kind)
 }
 
 // "143 MiB (+5 MiB) traced"; `old` is NULL where there is nothing to compare with.
-static void add_part(struct tm_text *text, uint64_t size, const uint64_t *old, const char *what)
+static void add_part(struct tm_text *text, bool estimated, uint64_t size, const uint64_t *old, const char *what)
 {
+    tm_text_add(text, estimated ? TM_ABOUT : "");
     tm_format_size(text, false, size, false);
     if (old) {
         tm_text_add(text, " (");
@@ -252,14 +254,16 @@ static void add_way_on(struct tm_text *text, const struct tm_footprint *footprin
 
 static void add_parts(struct tm_text *text, const struct tm_footprint *old, const struct tm_footprint *now)
 {
-    add_part(text, now->size, old ? &old->size : NULL, " ");
+    add_part(text, false, now->size, old ? &old->size : NULL, " ");
     tm_text_add(text, private_kind(now->kind));
     tm_text_add(text, ": ");
-    add_part(text, now->traced, old ? &old->traced : NULL, " traced, ");
+    add_part(text, now->estimated, now->traced, old ? &old->traced : NULL, " traced, ");
     if (now->tracer || (old && old->tracer))
-        add_part(text, now->tracer, old ? &old->tracer : NULL, " the tracer's, ");
+        add_part(text, false, now->tracer, old ? &old->tracer : NULL, " the tracer's, ");
     if (now->has_other)
-        add_part(text, now->other, old && old->has_other ? &old->other : NULL, " other");
+        add_part(text, now->estimated, now->other, old && old->has_other ? &old->other : NULL, " other");
+    else if (now->estimated)
+        tm_text_add(text, "other not known (parts of these are not in memory, or the estimate is too high)");
     else
         tm_text_printf(text, "other not known (parts of these are not %s)", private_kind(now->kind));
 }
@@ -304,6 +308,8 @@ void tm_report_footprint_json(struct tm_json *json, const char *key, const struc
     tm_json_word(json, "kind", private_kind(footprint->kind));
     tm_json_number(json, "size", footprint->size);
     tm_json_number(json, "traced", footprint->traced);
+    if (footprint->estimated)
+        tm_json_bool(json, "estimated", true);
     tm_json_number(json, "tracer", footprint->tracer);
     if (footprint->has_other)
         tm_json_number(json, "other", footprint->other);
@@ -387,13 +393,8 @@ void tm_report_place_json(struct tm_json *json, const struct tm_place *place, en
     tm_report_frame_json(json, &place->frame);
 }
 
-void tm_report_census(struct tm_text *text, const struct tm_census *census)
+static void report_unknown(struct tm_text *text, const struct tm_census *census)
 {
-    tm_text_add(text, "no objects: ");
-    tm_format_kib(text, false, census->not_objects.size, false);
-    tm_text_printf(text, " in %" PRIu64 " blocks; free lists of CPython: ", census->not_objects.count);
-    tm_format_kib(text, false, census->free_lists.size, false);
-    tm_text_printf(text, " in %" PRIu64 "\n", census->free_lists.count);
     if (census->unnamed > 0) {
         tm_report_count(text, census->unnamed, "type");
         tm_text_add(text, " without a name: it is in a file that the core leaves out and that is not here\n");
@@ -402,6 +403,22 @@ void tm_report_census(struct tm_text *text, const struct tm_census *census)
         tm_report_count(text, census->unreadable, "block");
         tm_text_add(text, " could not be read: what they are is not known\n");
     }
+}
+
+void tm_report_census(struct tm_text *text, const struct tm_census *census)
+{
+    if (census->sampled) {
+        tm_text_add(text, "Each row counts the objects' own blocks: what belongs to them (items, keys, buffers) is in "
+                          "" TM_NO_OBJECT "\n");
+        report_unknown(text, census);
+        return;
+    }
+    tm_text_add(text, "no objects: ");
+    tm_format_kib(text, false, census->not_objects.size, false);
+    tm_text_printf(text, " in %" PRIu64 " blocks; free lists of CPython: ", census->not_objects.count);
+    tm_format_kib(text, false, census->free_lists.size, false);
+    tm_text_printf(text, " in %" PRIu64 "\n", census->free_lists.count);
+    report_unknown(text, census);
 }
 
 static void write_lack_json(struct tm_json *json, const char *key, const struct tm_lack *lack)
@@ -414,8 +431,10 @@ static void write_lack_json(struct tm_json *json, const char *key, const struct 
 
 void tm_report_census_json(struct tm_json *json, const struct tm_census *census)
 {
-    write_lack_json(json, "not_objects", &census->not_objects);
-    write_lack_json(json, "free_lists", &census->free_lists);
+    if (!census->sampled) {
+        write_lack_json(json, "not_objects", &census->not_objects);
+        write_lack_json(json, "free_lists", &census->free_lists);
+    }
     tm_json_number(json, "types_unnamed", census->unnamed);
     tm_json_number(json, "blocks_unreadable", census->unreadable);
 }
@@ -504,5 +523,7 @@ void tm_report_unmatched_json(struct tm_json *json, const char *key, const struc
     tm_json_number(json, "count", unmatched->count);
     tm_json_number(json, "cut_size", unmatched->cut_size);
     tm_json_number(json, "cut_count", unmatched->cut_count);
+    if (unmatched->estimate.samples)
+        tm_estimate_write_json(json, "", &unmatched->estimate);
     tm_json_end_object(json);
 }

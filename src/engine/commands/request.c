@@ -9,6 +9,7 @@
 #include "engine/base/grow.h"
 #include "engine/commands/command.h"
 #include "engine/commands/words.h"
+#include "engine/open.h"
 #include "engine/target/target.h"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -344,15 +345,46 @@ static bool is_moving(const struct tm_request *request, const struct tm_target *
     return moving;
 }
 
-// Says in the answer that the process ran. JSON is one object and a newline.
-static void add_moving(const struct tm_request *request, struct tm_text *out)
+// Adds a line to the answer, or a member that is true. JSON is one object and a newline.
+static void add_fact(const struct tm_request *request, const char *line, const char *member, struct tm_text *out)
 {
     if (!request->settings.json) {
-        tm_text_add(out, "Read while the process ran: what it allocated or freed meanwhile may be missing or wrong\n");
+        tm_text_add(out, line);
     } else if (!out->failed && out->length > 2) {
         out->length -= 2;
-        tm_text_add(out, ", \"read_while_running\": true}\n");
+        tm_text_printf(out, ", \"%s\": true}\n", member);
     }
+}
+
+// Says which source the answer is from, where there are two.
+static bool has_samples_beside(const struct tm_request *request, const struct tm_target *current)
+{
+    bool beside = request->needs_target && tm_source_has_samples_beside(current);
+    if (!tm_option_is_in(&request->command->options, TM_OPTION_SAMPLES))
+        return false;
+    for (size_t i = 0; i < request->unresolved_count && !beside; i++)
+        beside = request->unresolved[i].target && tm_source_has_samples_beside(request->unresolved[i].target);
+    return beside;
+}
+
+static void add_facts(const struct tm_request *request, const struct tm_target *current, struct tm_text *out)
+{
+    if (has_samples_beside(request, current))
+        add_fact(request,
+                 "Read from the program's own tracemalloc, which is on; --samples reads the tracer's samples instead\n",
+                 "samples_beside", out);
+    if (is_moving(request, current))
+        add_fact(request, "Read while the process ran: what it allocated or freed meanwhile may be missing or wrong\n",
+                 "read_while_running", out);
+}
+
+static void want_samples(const struct tm_request *request, struct tm_target *current)
+{
+    if (request->needs_target)
+        tm_source_want_samples(current, request->settings.samples);
+    for (size_t i = 0; i < request->unresolved_count; i++)
+        if (request->unresolved[i].target)
+            tm_source_want_samples(request->unresolved[i].target, request->settings.samples);
 }
 
 struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *current)
@@ -363,9 +395,11 @@ struct tm_error *tm_request_run(struct tm_request *request, struct tm_target *cu
     if (!error && request->settings.help)
         tm_text_add(&out, request->command->help);
     else if (!error)
+        want_samples(request, current);
+    if (!error && !request->settings.help)
         error = request->command->run(request, current, &out);
-    if (!error && !request->settings.help && is_moving(request, current))
-        add_moving(request, &out);
+    if (!error && !request->settings.help)
+        add_facts(request, current, &out);
     if (!error)
         error = tm_text_check(&out);
     // All or nothing: an interrupted command prints no partial answer.

@@ -67,22 +67,47 @@ static void add_place(struct tm_text *text, const struct tm_frame *frame)
     add_name(text, frame->function);
 }
 
-static void add_head(struct tm_text *text, bool compared)
+static void add_head(struct tm_text *text, bool compared, bool sampled)
 {
     tm_text_add(text, compared ? "size,size_diff,count,count_diff" : "size,count");
+    if (sampled)
+        tm_text_add(text, compared ? ",size_error,size_diff_error,count_error,count_diff_error,samples,samples_diff"
+                                   : ",size_error,count_error,samples");
 }
 
-void tm_csv_places_head(struct tm_text *text, bool typed, bool compared)
+// The standard errors.
+static void add_errors(struct tm_text *text, const struct tm_estimate *estimates, bool compared)
 {
-    add_head(text, compared);
-    tm_text_add(text, typed ? ",type,filename,lineno,name\r\n" : ",filename,lineno,name\r\n");
+    static const struct tm_estimate none[TM_SIDES];
+    estimates = estimates ? estimates : none;
+    const struct tm_estimate *now = &estimates[TM_SIDE_NEW], *old = &estimates[TM_SIDE_OLD];
+    struct tm_pair change = tm_estimate_change_variance(old, now);
+    struct tm_pair errors = tm_errors_of(&now->variance), changes = tm_errors_of(&change);
+
+    add_number(text, tm_estimate_round_error(errors.size));
+    if (compared)
+        add_number(text, tm_estimate_round_error(changes.size));
+    add_number(text, tm_estimate_round_error(errors.count));
+    if (compared)
+        add_number(text, tm_estimate_round_error(changes.count));
+    add_number(text, now->samples);
+    if (compared)
+        add_difference(text, old->samples, now->samples);
 }
 
-void tm_csv_place(struct tm_text *text, bool typed, const struct tm_name *type, const struct tm_frame *frame,
-                  const struct tm_amount *amount, bool compared)
+void tm_csv_places_head(struct tm_text *text, const struct tm_csv_cells *cells)
 {
-    add_amount(text, amount, compared);
-    if (typed)
+    add_head(text, cells->compared, cells->sampled);
+    tm_text_add(text, cells->typed ? ",type,filename,lineno,name\r\n" : ",filename,lineno,name\r\n");
+}
+
+void tm_csv_place(struct tm_text *text, const struct tm_csv_cells *cells, const struct tm_name *type,
+                  const struct tm_frame *frame, const struct tm_amount *amount, const struct tm_estimate *estimates)
+{
+    add_amount(text, amount, cells->compared);
+    if (cells->sampled)
+        add_errors(text, estimates, cells->compared);
+    if (cells->typed)
         add_name(text, type);
     if (frame)
         add_place(text, frame);
@@ -99,6 +124,8 @@ static void add_stack(struct tm_text *text, const struct tm_export *export, cons
     const uint32_t *frames = tm_stack_frames(export->stacks, stack, &depth);
 
     add_amount(text, &stack->amount, export->compared);
+    if (export->sampled)
+        add_errors(text, stack->estimates, export->compared);
     add_number(text, stack->domain);
     add_place(text, export->stacks->frames.items[tm_stack_newest(export->stacks, stack)]);
     tm_text_clear(buffer);
@@ -121,7 +148,7 @@ struct tm_error *tm_export_csv(const struct tm_export *export, struct tm_sink *s
     if (error)
         return error;
     error = tm_frame_texts_init(&texts, &export->stacks->frames, tm_export_frame_text);
-    add_head(&sink->text, export->compared);
+    add_head(&sink->text, export->compared, export->sampled);
     tm_text_add(&sink->text, ",domain,filename,lineno,name,traceback\r\n");
     for (size_t i = 0; i < export->stacks->count && !error; i++) {
         add_stack(&sink->text, export, &export->stacks->items[order[i]], &texts, &buffer);

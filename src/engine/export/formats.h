@@ -14,6 +14,7 @@ struct tm_export {
     const struct tm_host *host;
     const struct tm_stacks *stacks;
     bool compared;
+    bool sampled;      // sizes and counts are estimates, and tables have their errors
     const char *title; // such as "process 4711", escaped
 };
 
@@ -28,10 +29,17 @@ struct tm_error *tm_export_speedscope(const struct tm_export *export, struct tm_
 
 /** A table with a head, largest first: RFC 4180, but that a cell which a spreadsheet would compute begins with "'". */
 struct tm_error *tm_export_csv(const struct tm_export *export, struct tm_sink *sink);
-/** The same for places: the head, then a row for each. `typed`: with a cell for a type. Without a frame its cells are empty. */
-void tm_csv_places_head(struct tm_text *text, bool typed, bool compared);
-void tm_csv_place(struct tm_text *text, bool typed, const struct tm_name *type, const struct tm_frame *frame,
-                  const struct tm_amount *amount, bool compared);
+/** Which cells of places there are beside those of the place. */
+struct tm_csv_cells {
+    bool typed, compared, sampled;
+};
+/**
+ * The same for places: the head, then a row for each. `typed`: with a cell for a type. Without a frame its cells are empty.
+ * `estimates` are of both sides, if `sampled`.
+ */
+void tm_csv_places_head(struct tm_text *text, const struct tm_csv_cells *cells);
+void tm_csv_place(struct tm_text *text, const struct tm_csv_cells *cells, const struct tm_name *type,
+                  const struct tm_frame *frame, const struct tm_amount *amount, const struct tm_estimate *estimates);
 
 /**
  * The protocol buffer of pprof, which the sink compresses: live blocks and bytes, and what was ever allocated where the

@@ -50,6 +50,7 @@ struct writer {
     struct tm_text buffer, message, inner;
     uint64_t next_string, next_function;
     bool has_churn;
+    uint64_t period; // mean distance of samples, in bytes; 1: all blocks are there
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -312,7 +313,8 @@ static struct tm_error *put_value_type(struct writer *writer, unsigned field, co
     return NULL;
 }
 
-// The types that heap profiles of Go have, in their order.
+// The types that heap profiles of Go have, in their order. Their values are estimates of all blocks, too, and the period
+// says how fine the samples are.
 static struct tm_error *put_types(struct writer *writer)
 {
     uint64_t first;
@@ -329,7 +331,7 @@ static struct tm_error *put_types(struct writer *writer)
         error = put_value_type(writer, PROFILE_PERIOD_TYPE, "space", "bytes");
     if (error)
         return error;
-    put_number(&writer->sink->text, PROFILE_PERIOD, 1);
+    put_number(&writer->sink->text, PROFILE_PERIOD, writer->period);
     error = put_word(writer, "inuse_space", &first);
     if (!error)
         put_number(&writer->sink->text, PROFILE_DEFAULT_SAMPLE_TYPE, first);
@@ -356,6 +358,7 @@ struct tm_error *tm_export_pprof(const struct tm_host *host, const struct tm_sna
     struct writer writer = {.host = host, .sink = sink};
 
     writer.has_churn = now->has_churn && (!old || old->has_churn);
+    writer.period = now->sample_period ? now->sample_period : old && old->sample_period ? old->sample_period : 1;
     struct tm_error *error = put_types(&writer);
     if (!error)
         error = put_notes(&writer, notes);

@@ -170,11 +170,27 @@ static struct tm_error *add_path(struct collector *collector, const struct tm_tr
     return NULL;
 }
 
+static struct tm_error *add_estimate(struct tm_stacks *stacks, struct tm_stack *stack, const struct tm_group *group,
+                                     unsigned side)
+{
+    if (!group->estimate)
+        return NULL;
+    stack->estimates = tm_arena_allocate(&stacks->arena, TM_SIDES * sizeof(*stack->estimates));
+    if (!stack->estimates)
+        return tm_error_no_memory();
+    memset(stack->estimates, 0, TM_SIDES * sizeof(*stack->estimates));
+    stack->estimates[side] = *group->estimate;
+    return NULL;
+}
+
 static struct tm_error *add_group(struct collector *collector, const struct tm_group *group, unsigned side)
 {
     struct tm_stacks *stacks = collector->stacks;
     struct tm_stack *stack = &stacks->items[stacks->count];
     *stack = (struct tm_stack){.domain = group->domain};
+    struct tm_error *error = add_estimate(stacks, stack, group, side);
+    if (error)
+        return error;
     stack->amount.size[side] = group->size;
     stack->amount.count[side] = group->count;
     tm_amount_add(&stacks->total, &stack->amount);
@@ -361,6 +377,17 @@ static struct tm_error *sort_stacks(struct tm_stacks *stacks, const struct tm_ho
     return error;
 }
 
+static void merge(struct tm_stack *stack, const struct tm_stack *more)
+{
+    tm_amount_add(&stack->amount, &more->amount);
+    if (!stack->estimates) {
+        stack->estimates = more->estimates;
+    } else if (more->estimates) {
+        for (unsigned side = 0; side < TM_SIDES; side++)
+            tm_estimate_add(&stack->estimates[side], &more->estimates[side]);
+    }
+}
+
 static void merge_equal(struct tm_stacks *stacks)
 {
     size_t kept = 0;
@@ -368,7 +395,7 @@ static void merge_equal(struct tm_stacks *stacks)
     for (size_t i = 0; i < stacks->count; i++) {
         struct tm_stack *stack = &stacks->items[i], *before = kept > 0 ? &stacks->items[kept - 1] : NULL;
         if (before && before->domain == stack->domain && before->node == stack->node)
-            tm_amount_add(&before->amount, &stack->amount);
+            merge(before, stack);
         else
             stacks->items[kept++] = *stack;
     }
@@ -402,6 +429,7 @@ void tm_stacks_deinit(struct tm_stacks *stacks)
     free(stacks->nodes);
     free(stacks->path);
     tm_frames_deinit(&stacks->frames);
+    tm_arena_deinit(&stacks->arena);
     memset(stacks, 0, sizeof(*stacks));
 }
 

@@ -44,6 +44,7 @@ struct tm_stack {
     uint32_t node;
     uint32_t domain;
     struct tm_amount amount;
+    struct tm_estimate *estimates; // of both sides, where blocks are sampled; else NULL
 };
 
 struct tm_stacks {
@@ -55,6 +56,7 @@ struct tm_stacks {
     struct tm_stack *items; // in the order of their nodes: stacks with the same oldest frames are together
     size_t count;
     struct tm_amount total;
+    struct tm_arena arena; // of the stacks' estimates
 };
 
 /**

@@ -6,6 +6,9 @@
 
 #include "engine/base/order.h"
 
+// A change of so many standard errors is no chance: of unchanged rows one in twenty seems to change as much.
+#define NOISE 2
+
 // `before` or `after` may be NULL, but not both.
 static struct tm_error *add(struct tm_differences *differences, const struct tm_statistic *before,
                             const struct tm_statistic *after)
@@ -22,11 +25,14 @@ static struct tm_error *add(struct tm_differences *differences, const struct tm_
                                          .old_size = old->size,
                                          .count = now->count,
                                          .old_count = old->count,
+                                         .estimate = now->estimate,
+                                         .old_estimate = old->estimate,
                                          .churn = now->churn,
                                          .old_churn = old->churn,
                                          .not_recorded = now->not_recorded,
                                          .shortened = now->shortened,
                                          .mixed = mixed || now->mixed || old->mixed};
+    tm_difference_find_variance(difference, differences->old_period, differences->period);
     differences->items[differences->count++] = difference;
     return NULL;
 }
@@ -60,10 +66,16 @@ struct tm_error *tm_differences_init(struct tm_differences *differences, const s
     differences->total.count = after->total_count;
     differences->total.old_size = before->total_size;
     differences->total.old_count = before->total_count;
+    differences->total.estimate = after->total_estimate;
+    differences->total.old_estimate = before->total_estimate;
     differences->total.churn = after->total_churn;
     differences->total.old_churn = before->total_churn;
     differences->total.not_recorded = after->not_recorded;
     differences->total.shortened = after->shortened;
+    differences->old_period = before->sample_period;
+    differences->period = after->sample_period;
+    differences->total.variance =
+        tm_estimate_change_variance(&differences->total.old_estimate, &differences->total.estimate);
 
     differences->items = calloc(before->count + after->count + 1, sizeof(*differences->items));
     struct tm_error *error = differences->items ? add_all(differences, host, before, after) : tm_error_no_memory();
@@ -79,11 +91,46 @@ void tm_differences_deinit(struct tm_differences *differences)
     memset(differences, 0, sizeof(*differences));
 }
 
+static double greater(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+void tm_difference_find_variance(struct tm_difference *difference, uint64_t old_period, uint64_t period)
+{
+    struct tm_pair *variance = &difference->variance, unchanged = {0, 0};
+    *variance = tm_estimate_change_variance(&difference->old_estimate, &difference->estimate);
+    if (old_period && !period)
+        unchanged = tm_estimate_variance_of(old_period, difference->size, difference->count);
+    else if (period && !old_period)
+        unchanged = tm_estimate_variance_of(period, difference->old_size, difference->old_count);
+    variance->size = greater(variance->size, unchanged.size);
+    variance->count = greater(variance->count, unchanged.count);
+}
+
+// A change that is there at all exceeds the noise of exact numbers, which have none.
+static bool exceeds(uint64_t distance, double variance)
+{
+    return (double)distance * (double)distance > NOISE * NOISE * variance;
+}
+
+static bool count_exceeds_noise(const struct tm_difference *difference)
+{
+    return exceeds(tm_distance(difference->old_count, difference->count), difference->variance.count);
+}
+
+bool tm_difference_exceeds_noise(const struct tm_difference *difference)
+{
+    return exceeds(tm_distance(difference->old_size, difference->size), difference->variance.size);
+}
+
 static int compare(const void *left, const void *right)
 {
     const struct tm_difference *a = left, *b = right;
 
-    int order = tm_compare_numbers(tm_distance(a->old_size, a->size), tm_distance(b->old_size, b->size));
+    int order = tm_difference_exceeds_noise(a) - tm_difference_exceeds_noise(b);
+    if (order == 0)
+        order = tm_compare_numbers(tm_distance(a->old_size, a->size), tm_distance(b->old_size, b->size));
     if (order == 0)
         order = tm_compare_numbers(a->size, b->size);
     if (order == 0)
@@ -98,7 +145,9 @@ static int compare(const void *left, const void *right)
 static int compare_counts(const void *left, const void *right)
 {
     const struct tm_difference *a = left, *b = right;
-    int order = tm_compare_numbers(tm_distance(a->old_count, a->count), tm_distance(b->old_count, b->count));
+    int order = count_exceeds_noise(a) - count_exceeds_noise(b);
+    if (order == 0)
+        order = tm_compare_numbers(tm_distance(a->old_count, a->count), tm_distance(b->old_count, b->count));
     return order == 0 ? compare(a, b) : order;
 }
 

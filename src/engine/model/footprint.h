@@ -11,6 +11,7 @@ struct tm_footprint {
     enum tm_private_kind kind;
     uint64_t size;   // private memory of the process
     uint64_t traced; // live traced blocks
+    bool estimated;  // `traced`, and so `other`, is an estimate
     uint64_t tracer; // the table itself, at most; 0: not known
     bool has_other;
     uint64_t other; // if has_other, the rest: other allocators' memory, free memory that allocators keep, stacks

@@ -111,8 +111,8 @@ static bool totals_are_known(const struct tm_snapshot *snapshot)
 
 static void count_unmatched(struct tm_unmatched *unmatched, const struct tm_group *group, bool cut)
 {
-    unmatched->size = tm_add_saturating(unmatched->size, group->size);
-    unmatched->count = tm_add_saturating(unmatched->count, group->count);
+    tm_estimate_sum(&unmatched->size, &unmatched->count, &unmatched->estimate, group->size, group->count,
+                    group->estimate);
     if (!cut)
         return;
     unmatched->cut_size = tm_add_saturating(unmatched->cut_size, group->size);

@@ -22,6 +22,7 @@ const struct tm_filter *tm_mine_get(const struct tm_mine *mine, size_t index);
 /** Blocks whose traceback has no own frame. All zero: none. */
 struct tm_unmatched {
     uint64_t size, count;
+    struct tm_estimate estimate;  // of these two, where blocks are sampled
     uint64_t cut_size, cut_count; // of these, the ones whose traceback lacks its oldest frames: one of them may match
 };
 

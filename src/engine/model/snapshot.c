@@ -30,6 +30,14 @@ const struct tm_churn *tm_snapshot_churn(struct tm_snapshot *snapshot, const str
     return copy;
 }
 
+struct tm_estimate *tm_snapshot_estimate(struct tm_snapshot *snapshot, const struct tm_estimate *estimate)
+{
+    struct tm_estimate *copy = tm_arena_allocate(&snapshot->arena, sizeof(*copy));
+    if (copy)
+        *copy = estimate ? *estimate : (struct tm_estimate){0};
+    return copy;
+}
+
 struct tm_error *tm_snapshot_add(struct tm_snapshot *snapshot, const struct tm_group *group)
 {
     if (!TM_GROW(&snapshot->groups, snapshot->count + 1, &snapshot->capacity))

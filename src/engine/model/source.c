@@ -80,6 +80,11 @@ uint64_t tm_source_started(const struct tm_source *source)
     return source->ops->started(source);
 }
 
+uint64_t tm_source_sample_period(const struct tm_source *source)
+{
+    return source->ops->sample_period ? source->ops->sample_period(source) : 0;
+}
+
 uint32_t tm_source_python(const struct tm_source *source, bool *free_threaded)
 {
     *free_threaded = false;

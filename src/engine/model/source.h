@@ -52,6 +52,7 @@ typedef struct tm_error *(*tm_trace_visitor)(void *context, const struct tm_trac
 struct tm_traces {
     uint32_t frame_limit;
     uint32_t python_version; // PY_VERSION_HEX of the target's interpreter; 0: not known
+    uint64_t sample_period;  // only samples are visited (model/estimate.h); 0: all blocks
     struct tm_damage damage;
 };
 
@@ -121,7 +122,9 @@ struct tm_info {
     enum tm_tracing state;
     bool has_frame_limit;
     uint32_t frame_limit;
-    uint64_t traced; // bytes
+    uint64_t traced;             // bytes
+    uint64_t sample_period;      // blocks are sampled: `traced` and `blocks` are estimates; 0: all are recorded
+    struct tm_estimate estimate; // if so, of these two
     bool has_peak;
     uint64_t peak;
     uint64_t blocks;     // live
@@ -180,6 +183,8 @@ struct tm_error *tm_source_memory(struct tm_source *source, const struct tm_host
                                   void *context);
 /** When tracing began, for "not traced, tracing began at …": nanoseconds since 1970, 0 if unknown. */
 uint64_t tm_source_started(const struct tm_source *source);
+/** Where only samples of the blocks are recorded, the mean distance of picked bytes (model/estimate.h); 0: all are. */
+uint64_t tm_source_sample_period(const struct tm_source *source);
 /** PY_VERSION_HEX of the target's interpreter, or of the oldest that it may be; 0: not known. */
 uint32_t tm_source_python(const struct tm_source *source, bool *free_threaded);
 

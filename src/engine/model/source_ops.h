@@ -22,6 +22,7 @@ struct tm_source_ops {
     struct tm_error *(*memory)(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
                                void *context); // NULL: not known
     uint64_t (*started)(const struct tm_source *source);
+    uint64_t (*sample_period)(const struct tm_source *source);               // NULL: 0
     uint32_t (*python)(const struct tm_source *source, bool *free_threaded); // NULL: not known
 };
 

@@ -121,6 +121,21 @@ static void add_lack(struct tm_lack *lack, const struct tm_group *group)
     lack->count = tm_add_saturating(lack->count, group->count);
 }
 
+// A group counts once for each of its frames. Its error is then the same each time, so k times the blocks have k times the
+// error, and k * k times the variance.
+static const struct tm_estimate *estimate_again(struct tm_statistic *statistic, const struct tm_group *group,
+                                                struct tm_estimate *again)
+{
+    *again = *group->estimate;
+    statistic->times = statistic->last == group ? statistic->times + 1 : 1;
+    statistic->last = group;
+    if (statistic->times > 1)
+        again->samples = 0;
+    again->variance.size *= 2.0 * statistic->times - 1;
+    again->variance.count *= 2.0 * statistic->times - 1;
+    return again;
+}
+
 static struct tm_error *add(struct tm_statistics *statistics, const struct tm_place *place,
                             const struct tm_group *group)
 {
@@ -143,8 +158,11 @@ static struct tm_error *add(struct tm_statistics *statistics, const struct tm_pl
         statistic->largest = group->size;
         statistic->place = *place;
     }
-    statistic->size = tm_add_saturating(statistic->size, group->size);
-    statistic->count = tm_add_saturating(statistic->count, group->count);
+    const struct tm_estimate *estimate = group->estimate;
+    struct tm_estimate again;
+    if (estimate)
+        estimate = estimate_again(statistic, group, &again);
+    tm_estimate_sum(&statistic->size, &statistic->count, &statistic->estimate, group->size, group->count, estimate);
     if (group->churn)
         tm_churn_add(&statistic->churn, group->churn);
     if (lacks_record(place))
@@ -188,8 +206,8 @@ static void add_total(struct tm_statistics *statistics, const struct tm_group *g
     const struct tm_place newest = {.frame = *traceback->newest}, all = {.traceback = traceback};
     bool whole = cumulative || tm_key_place(key) == TM_KEY_TRACEBACK;
 
-    statistics->total_size = tm_add_saturating(statistics->total_size, group->size);
-    statistics->total_count = tm_add_saturating(statistics->total_count, group->count);
+    tm_estimate_sum(&statistics->total_size, &statistics->total_count, &statistics->total_estimate, group->size,
+                    group->count, group->estimate);
     if (group->churn)
         tm_churn_add(&statistics->total_churn, group->churn);
     if (lacks_record(whole ? &all : &newest))
@@ -253,6 +271,28 @@ const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statis
     return find_entry(&statistics->set, place, tm_place_hash(place))->item;
 }
 
+static void share(struct tm_estimate *estimate, const struct tm_pair *variance)
+{
+    estimate->shared.size += variance->size;
+    estimate->shared.count += variance->count;
+}
+
+void tm_statistics_share(struct tm_statistics *statistics, const struct tm_traceback *traceback, enum tm_key key,
+                         bool cumulative, const struct tm_pair *variance)
+{
+    share(&statistics->total_estimate, variance);
+    if (!traceback || statistics->set.count == 0)
+        return;
+    for (; traceback; traceback = cumulative ? traceback->older : NULL) {
+        struct tm_place place = {.traceback = traceback};
+        if (key != TM_KEY_TRACEBACK)
+            place = frame_place(traceback->newest, key);
+        struct tm_set_entry *entry = find_entry(&statistics->set, &place, tm_place_hash(&place));
+        if (entry->item)
+            share(&((struct tm_statistic *)entry->item)->estimate, variance);
+    }
+}
+
 static struct tm_error *list_items(struct tm_statistics *statistics)
 {
     statistics->items = calloc(statistics->set.count + 1, sizeof(*statistics->items));
@@ -268,6 +308,7 @@ struct tm_error *tm_statistics_init(struct tm_statistics *statistics, const stru
                                     const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative)
 {
     memset(statistics, 0, sizeof(*statistics));
+    statistics->sample_period = snapshot->sample_period;
     struct tm_error *error = add_groups(statistics, host, snapshot, key, cumulative);
     if (!error)
         error = list_items(statistics);

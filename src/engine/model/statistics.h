@@ -75,6 +75,9 @@ struct tm_statistic {
     struct tm_place place;
     uint64_t size;
     uint64_t count;
+    struct tm_estimate estimate; // of these two, where blocks are sampled
+    const struct tm_group *last; // the group that was added last, and how often: once for each of its frames
+    uint32_t times;
     uint64_t largest; // bytes of the greatest group in it: the place has this group's functions
     bool mixed;       // its groups have different functions at the same lines
     struct tm_churn churn;
@@ -89,6 +92,8 @@ struct tm_statistics {
     size_t count;
     uint64_t total_size; // of all groups. With `cumulative` the items overlap, and here each block counts once
     uint64_t total_count;
+    uint64_t sample_period; // the snapshot's
+    struct tm_estimate total_estimate;
     struct tm_churn total_churn;
     struct tm_lack not_recorded; // of blocks with a place that is not known, each block once
     struct tm_lack shortened;    // of blocks whose traceback matters for the key and lacks frames
@@ -98,6 +103,13 @@ struct tm_statistics {
 struct tm_error *tm_statistics_init(struct tm_statistics *statistics, const struct tm_host *host,
                                     const struct tm_snapshot *snapshot, enum tm_key key, bool cumulative);
 void tm_statistics_deinit(struct tm_statistics *statistics);
+
+/**
+ * Note that a block with this traceback (NULL: one that no row counts) is a sample of the other side of a comparison, too:
+ * so much variance of its places is shared. Key and `cumulative` are those of the statistics; a key without types.
+ */
+void tm_statistics_share(struct tm_statistics *statistics, const struct tm_traceback *traceback, enum tm_key key,
+                         bool cumulative, const struct tm_pair *variance);
 
 /** The statistic of a place, or NULL. */
 const struct tm_statistic *tm_statistics_find(const struct tm_statistics *statistics, const struct tm_place *place);

@@ -107,8 +107,18 @@ struct tm_error *tm_census_groups_add(struct tm_census_groups *groups, const str
         tm_set_put_number(&groups->numbers, entry, key, (void *)(uintptr_t)groups->snapshot->count);
     }
     struct tm_group *group = &groups->snapshot->groups[(uintptr_t)entry->item - 1];
-    group->size = tm_add_saturating(group->size, size);
-    group->count += count;
+    uint64_t period = groups->nodes->traces.sample_period;
+    if (!period) {
+        group->size = tm_add_saturating(group->size, size);
+        group->count += count;
+        return NULL;
+    }
+    const struct tm_estimate estimate = tm_estimate_of(period, size);
+    if (!group->estimate)
+        group->estimate = tm_snapshot_estimate(groups->snapshot, NULL);
+    if (!group->estimate)
+        return tm_error_no_memory();
+    tm_estimate_sum(&group->size, &group->count, group->estimate, size, count, &estimate);
     return NULL;
 }
 
@@ -127,11 +137,13 @@ static struct tm_error *count_all(struct tm_census_groups *groups, const struct 
                                   struct tm_census *census)
 {
     struct tm_error *error = NULL;
+    bool sampled = groups->nodes->traces.sample_period;
     for (size_t i = 0; !error && i < groups->nodes->count; i++) {
         const struct tm_heap_node *node = &groups->nodes->items[i];
-        const struct tm_heap_node *owner = tm_node_owner(groups->nodes, node);
+        const struct tm_heap_node *owner = sampled ? node : tm_node_owner(groups->nodes, node);
         const struct tm_name *name = tm_census_name(names, owner);
-        count_lack(census, owner, node->size);
+        if (!sampled)
+            count_lack(census, owner, node->size);
         if (name)
             error = tm_census_groups_add(groups, owner, name, node->size, owner == node);
         if (!error && i % BETWEEN_CHECKS == 0)
@@ -148,6 +160,7 @@ struct tm_error *tm_census_take(struct tm_objects *objects, const struct tm_node
     struct tm_census_names names;
 
     *result = (struct tm_census){.taken = true,
+                                 .sampled = nodes->traces.sample_period,
                                  .unnamed = objects->unnamed,
                                  .unreadable = nodes->unreadable,
                                  .data_unknown = objects->data_count == 0};

@@ -16,6 +16,7 @@
 
 struct tm_census {
     bool taken;
+    bool sampled;               // then these two are not known
     struct tm_lack not_objects; // blocks that are neither objects nor parts of some
     struct tm_lack free_lists;  // dead objects that CPython keeps for reuse
     uint64_t unnamed;           // types whose name cannot be read
@@ -24,7 +25,8 @@ struct tm_census {
 };
 
 /**
- * Replace the groups of a snapshot by those of the nodes; each has a type. `pattern`: only objects of types whose name
+ * Replace the groups of a snapshot by those of the nodes (of samples by their estimates, without what belongs to an object:
+ * mostly one of the two is no sample); each has a type. `pattern`: only objects of types whose name
  * matches; NULL: all.
  */
 struct tm_error *tm_census_take(struct tm_objects *objects, const struct tm_nodes *nodes,
@@ -39,7 +41,7 @@ struct tm_census_groups {
 };
 void tm_census_groups_init(struct tm_census_groups *groups, const struct tm_nodes *nodes, struct tm_snapshot *snapshot);
 void tm_census_groups_deinit(struct tm_census_groups *groups);
-/** Add bytes, and so many objects, to the group of a traced node. */
+/** Add bytes, and so many objects, to the group of a traced node. Of a sample it adds what the sample stands for. */
 struct tm_error *tm_census_groups_add(struct tm_census_groups *groups, const struct tm_heap_node *owner,
                                       const struct tm_name *name, uint64_t size, uint64_t count);
 

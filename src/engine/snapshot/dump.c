@@ -4,6 +4,9 @@
 
 #include "engine/snapshot/dump.h"
 
+#include "engine/base/grow.h"
+#include "engine/model/estimate.h"
+
 // As pickle does, a list is filled in batches.
 #define BATCH 1000u
 
@@ -24,9 +27,10 @@ static void put_object(struct tm_pickler *pickler, const char *class_name)
     tm_pickle_opcode(pickler, TM_PICKLE_NEWOBJ);
 }
 
-void tm_dump_start(struct tm_dump *dump, enum tm_dump_form form, tm_output_callback output, void *context)
+void tm_dump_start(struct tm_dump *dump, enum tm_dump_form form, uint64_t sample_period, tm_output_callback output,
+                   void *context)
 {
-    *dump = (struct tm_dump){.form = form};
+    *dump = (struct tm_dump){.form = form, .sample_period = sample_period};
     struct tm_pickler *pickler = &dump->pickler;
     tm_pickle_start(pickler, output, context);
     put_object(pickler, "Snapshot");
@@ -36,6 +40,24 @@ void tm_dump_start(struct tm_dump *dump, enum tm_dump_form form, tm_output_callb
     tm_pickle_opcode(pickler, TM_PICKLE_EMPTY_DICT);
     tm_pickle_word(pickler, "_traces");
     tm_pickle_opcode(pickler, TM_PICKLE_EMPTY_LIST);
+}
+
+static void put_samples(struct tm_dump *dump)
+{
+    struct tm_pickler *pickler = &dump->pickler;
+    tm_pickle_word(pickler, "sample_period");
+    tm_pickle_number(pickler, dump->sample_period);
+    tm_pickle_opcode(pickler, TM_PICKLE_SETITEM);
+    tm_pickle_word(pickler, "sample_sizes");
+    tm_pickle_opcode(pickler, TM_PICKLE_EMPTY_LIST);
+    for (size_t i = 0; i < dump->size_count; i++) {
+        if (i % BATCH == 0)
+            tm_pickle_opcode(pickler, TM_PICKLE_MARK);
+        tm_pickle_number(pickler, dump->sizes[i]);
+        if (i % BATCH == BATCH - 1 || i + 1 == dump->size_count)
+            tm_pickle_opcode(pickler, TM_PICKLE_APPENDS);
+    }
+    tm_pickle_opcode(pickler, TM_PICKLE_SETITEM);
 }
 
 static void put_end(struct tm_dump *dump, uint32_t frame_limit)
@@ -49,6 +71,8 @@ static void put_end(struct tm_dump *dump, uint32_t frame_limit)
     tm_pickle_word(pickler, "traceback_limit");
     tm_pickle_number(pickler, frame_limit);
     tm_pickle_opcode(pickler, TM_PICKLE_SETITEM);
+    if (dump->sample_period)
+        put_samples(dump);
     tm_pickle_opcode(pickler, TM_PICKLE_BUILD);
 }
 
@@ -62,6 +86,7 @@ struct tm_error *tm_dump_finish(struct tm_dump *dump, struct tm_error *error, ui
     tm_set_deinit(&dump->frames);
     tm_set_deinit(&dump->tracebacks);
     tm_arena_deinit(&dump->arena);
+    free(dump->sizes);
     if (!error)
         return own;
     tm_error_destroy(own);
@@ -154,6 +179,13 @@ struct tm_error *tm_dump_trace(struct tm_dump *dump, uint32_t domain, uint64_t s
                                const struct tm_traceback *traceback)
 {
     struct tm_pickler *pickler = &dump->pickler;
+    if (dump->sample_period) {
+        const struct tm_estimate estimate = tm_estimate_of(dump->sample_period, size);
+        if (!TM_GROW(&dump->sizes, dump->size_count + 1, &dump->size_capacity))
+            return tm_error_no_memory();
+        dump->sizes[dump->size_count++] = size;
+        size = tm_estimate_size(&estimate);
+    }
     if (dump->batched == 0)
         tm_pickle_opcode(pickler, TM_PICKLE_MARK);
     if (dump->form == TM_DUMP_3_9)

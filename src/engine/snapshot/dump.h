@@ -24,9 +24,19 @@ struct tm_dump {
     struct tm_set frames;     //
     struct tm_set tracebacks; //
     unsigned batched;         // traces since the last mark
+    uint64_t sample_period;   // 0: all blocks are there
+    uint64_t *sizes;          // of the samples
+    size_t size_count;
+    size_t size_capacity;
 };
 
-void tm_dump_start(struct tm_dump *dump, enum tm_dump_form form, tm_output_callback output, void *context);
+/**
+ * `sample_period`: traces are samples, or 0. Then each is written with the bytes that it stands for, so that sums are
+ * right; tracemalloc still counts one block for it. The snapshot gets two attributes, which tracemalloc ignores:
+ * `sample_period`, and the list `sample_sizes`, of what the samples' own sizes are.
+ */
+void tm_dump_start(struct tm_dump *dump, enum tm_dump_form form, uint64_t sample_period, tm_output_callback output,
+                   void *context);
 /** The pool's tracebacks must live as long as the dump. */
 struct tm_error *tm_dump_trace(struct tm_dump *dump, uint32_t domain, uint64_t size,
                                const struct tm_traceback *traceback);

@@ -43,8 +43,9 @@ struct collector {
     struct tm_arena arena;
     struct tm_frame *frames; // of the tuple being made into a traceback
     size_t frame_capacity;
-    uint64_t frames_left; // in tracebacks that may still be made
-    uint64_t number;      // of the trace
+    uint64_t frames_left;           // in tracebacks that may still be made
+    uint64_t number;                // of the trace
+    const tm_pickled *sample_sizes; // by the number of the trace; NULL: traces are no samples
 };
 
 static struct tm_error *bad_trace(const struct collector *collector, const char *what, tm_pickled value)
@@ -150,6 +151,25 @@ static struct tm_error *get_total(const struct collector *collector, const tm_pi
     return error;
 }
 
+// Of a sample the file has two sizes: what it stands for, for tracemalloc, and its own.
+static struct tm_error *count_trace(const struct collector *collector, struct tm_group *group, uint64_t size)
+{
+    if (!collector->sample_sizes) {
+        group->size = tm_add_saturating(group->size, size);
+        group->count++;
+        return NULL;
+    }
+    if (!tm_pickled_number(collector->sample_sizes[collector->number], &size))
+        return bad_trace(collector, "sample's size", collector->sample_sizes[collector->number]);
+    const struct tm_estimate estimate = tm_estimate_of(collector->snapshot->sample_period, size);
+    if (!group->estimate)
+        group->estimate = tm_snapshot_estimate(collector->snapshot, NULL);
+    if (!group->estimate)
+        return tm_error_no_memory();
+    tm_estimate_sum(&group->size, &group->count, group->estimate, size, 1, &estimate);
+    return NULL;
+}
+
 // (domain, size, frames) of CPython 3.8, (domain, size, frames, total) since.
 static struct tm_error *add_trace(struct collector *collector, tm_pickled trace)
 {
@@ -176,9 +196,7 @@ static struct tm_error *add_trace(struct collector *collector, tm_pickled trace)
         error = get_group(collector, &key, frame_count, &group);
     if (error)
         return error;
-    group->size = tm_add_saturating(group->size, size);
-    group->count++;
-    return NULL;
+    return count_trace(collector, group, size);
 }
 
 static struct tm_error *add_traces(struct collector *collector, const tm_pickled *traces, uint64_t count)
@@ -201,6 +219,26 @@ static struct tm_error *missing_attribute(const char *what)
     return tm_not_a_snapshot("it contains no %s", what);
 }
 
+// What tm-save adds where blocks are sampled.
+static struct tm_error *find_samples(struct collector *collector, tm_pickled snapshot, uint64_t count)
+{
+    tm_pickled period, sizes;
+    const tm_pickled *items;
+    uint64_t number, size_count;
+    if (!tm_pickled_attribute(snapshot, TM_CLASS_SNAPSHOT, "sample_period", &period))
+        return NULL;
+    if (!tm_pickled_number(period, &number) || number == 0)
+        return tm_not_a_snapshot("its sample_period is %s, and must be a number above 0", tm_pickled_describe(period));
+    if (!tm_pickled_attribute(snapshot, TM_CLASS_SNAPSHOT, "sample_sizes", &sizes) ||
+        (!tm_pickled_list(sizes, &items, &size_count) && !tm_pickled_tuple(sizes, &items, &size_count)))
+        return missing_attribute("list of the samples' sizes");
+    if (size_count != count)
+        return tm_not_a_snapshot("it has %" PRIu64 " traces, and sizes of %" PRIu64 " samples", count, size_count);
+    collector->snapshot->sample_period = number;
+    collector->sample_sizes = items;
+    return NULL;
+}
+
 static struct tm_error *collect(struct collector *collector, tm_pickled snapshot)
 {
     tm_pickled traces, list, limit;
@@ -216,7 +254,8 @@ static struct tm_error *collect(struct collector *collector, tm_pickled snapshot
         !tm_pickled_number(limit, &number) || number > UINT32_MAX)
         return missing_attribute("frame limit");
     collector->snapshot->frame_limit = (uint32_t)number;
-    return add_traces(collector, items, count);
+    struct tm_error *error = find_samples(collector, snapshot, count);
+    return error ? error : add_traces(collector, items, count);
 }
 
 static struct tm_error *file_snapshot(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,

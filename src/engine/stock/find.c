@@ -783,23 +783,43 @@ static struct tm_error *explain_ours(const struct tm_stock_place *place)
         place->version_text);
 }
 
-struct tm_error *tm_stock_find(struct tm_target *target, const struct tm_host *host, struct tm_stock_place *result)
+// What is called with a search that has found nothing yet.
+typedef struct tm_error *(*finder)(struct search *search);
+
+static struct tm_error *find_anywhere(struct search *search)
+{
+    look_at_static(search);
+    if (!search->found)
+        look_in_runtime(search);
+    return search->found || search->refusal ? NULL : search_memory(search);
+}
+
+// Up to 3.11 an exported variable says whether tracemalloc records, and where its tables are may be left to a search. From
+// 3.12 on _PyRuntime has both.
+static struct tm_error *find_beside(struct search *search)
+{
+    uint32_t config[3];
+    look_in_runtime(search);
+    if (!search->found && read_symbol(search, "_Py_tracemalloc_config", config, sizeof(config)) &&
+        is_config((const unsigned char *)config) && config[1] == 1)
+        return find_anywhere(search);
+    return NULL;
+}
+
+static struct tm_error *find(struct tm_target *target, const struct tm_host *host, finder look,
+                             struct tm_stock_place *result)
 {
     struct search *search = calloc(1, sizeof(*search));
     if (!search)
         return tm_error_no_memory();
     *search = (struct search){.target = target, .host = host, .result = result, .piece = malloc(PIECE + PIECE_OVERLAP)};
     memset(result, 0, sizeof(*result));
-    struct tm_error *error = search->piece ? NULL : tm_error_no_memory();
-    if (!error)
-        look_at_static(search);
-    if (!error && !search->found)
-        look_in_runtime(search);
-    if (!error && !search->found && !search->refusal)
-        error = search_memory(search);
+    struct tm_error *error = search->piece ? look(search) : tm_error_no_memory();
     if (!error && search->refusal) {
         error = search->refusal;
         search->refusal = NULL;
+    } else if (!error && !search->found && look == find_beside) {
+        error = tm_error_create(TM_ERROR_NO_TABLE, "tracemalloc records nothing");
     } else if (!error && !search->found) {
         error = explain(search);
     } else if (!error && search->is_ours) {
@@ -810,4 +830,15 @@ struct tm_error *tm_stock_find(struct tm_target *target, const struct tm_host *h
     tm_error_destroy(search->refusal);
     free(search);
     return error;
+}
+
+struct tm_error *tm_stock_find(struct tm_target *target, const struct tm_host *host, struct tm_stock_place *result)
+{
+    return find(target, host, find_anywhere, result);
+}
+
+struct tm_error *tm_stock_find_beside(struct tm_target *target, const struct tm_host *host,
+                                      struct tm_stock_place *result)
+{
+    return find(target, host, find_beside, result);
 }

@@ -32,6 +32,13 @@ struct tm_stock_place {
  */
 struct tm_error *tm_stock_find(struct tm_target *target, const struct tm_host *host, struct tm_stock_place *result);
 
+/**
+ * The same, where our tracer's table is there too: only where symbols say that tracemalloc records now, so that nothing is
+ * searched in vain. Fails with TM_ERROR_NO_TABLE where it does not, or nothing says so.
+ */
+struct tm_error *tm_stock_find_beside(struct tm_target *target, const struct tm_host *host,
+                                      struct tm_stock_place *result);
+
 /** Tracemalloc was never started; `version` may be "". */
 struct tm_error *tm_stock_never_started(const char *version);
 

@@ -98,15 +98,16 @@ static bool has_traces(const struct tm_stock_place *place)
     return state_of(place) == TM_TRACING_ON && place->traces.entries > 0;
 }
 
-struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
-                               struct tm_source **result)
+static struct tm_error *open_tables(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
+                                    bool beside, struct tm_source **result)
 {
     struct stock *stock = calloc(1, sizeof(*stock));
     if (!stock)
         return tm_error_no_memory();
     stock->source.ops = &stock_ops;
     stock->target = target;
-    struct tm_error *error = tm_stock_find(target, host, &stock->place);
+    struct tm_error *error =
+        beside ? tm_stock_find_beside(target, host, &stock->place) : tm_stock_find(target, host, &stock->place);
     if (!error && only_with_traces && !has_traces(&stock->place))
         error = tm_error_create(TM_ERROR_NO_TABLE, "no traces of tracemalloc");
     if (error) {
@@ -115,6 +116,17 @@ struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *h
     }
     *result = &stock->source;
     return NULL;
+}
+
+struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
+                               struct tm_source **result)
+{
+    return open_tables(target, host, only_with_traces, false, result);
+}
+
+struct tm_error *tm_stock_open_beside(struct tm_target *target, const struct tm_host *host, struct tm_source **result)
+{
+    return open_tables(target, host, true, true, result);
 }
 
 static struct tm_error *stock_require_tracing(const struct tm_source *source)

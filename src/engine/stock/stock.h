@@ -12,5 +12,7 @@
  */
 struct tm_error *tm_stock_open(struct tm_target *target, const struct tm_host *host, bool only_with_traces,
                                struct tm_source **result);
+/** The same beside our tracer's table: with TM_ERROR_NO_TABLE also where no symbol says that there are traces. */
+struct tm_error *tm_stock_open_beside(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
 
 #endif

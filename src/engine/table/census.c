@@ -16,6 +16,23 @@ static void count_block(struct tm_census *census, const struct tm_recorded_block
     struct tm_count *count = tm_counts_of(&census->counts, block->site);
     count->blocks++;
     count->bytes = tm_add_saturating(count->bytes, block->size);
+    if (census->estimates) {
+        const struct tm_estimate estimate = tm_estimate_of(census->sample_period, block->size);
+        tm_estimate_add(&census->estimates[count - census->counts.of], &estimate);
+    }
+}
+
+// Of samples each block counts for itself; there are few.
+static struct tm_error *count_samples(struct tm_census *census, struct tm_walk *walk)
+{
+    for (;;) {
+        struct tm_recorded_block block;
+        bool found;
+        struct tm_error *error = tm_walk_next(walk, &found, &block);
+        if (error || !found)
+            return error;
+        count_block(census, &block);
+    }
 }
 
 static struct tm_error *count_map(struct tm_census *census, const struct tm_table *table, const struct tm_host *host)
@@ -23,7 +40,7 @@ static struct tm_error *count_map(struct tm_census *census, const struct tm_tabl
     struct tm_walk walk;
     struct tm_error *error = tm_walk_init(&walk, &table->map, host, &census->damage);
     if (!error)
-        error = tm_walk_count(&walk, &census->counts);
+        error = census->estimates ? count_samples(census, &walk) : tm_walk_count(&walk, &census->counts);
     for (uint32_t id = 0; !error && id <= census->counts.read; id++)
         census->bytes = tm_add_saturating(census->bytes, census->counts.of[id].bytes);
     census->map_bytes = walk.gather.bytes;
@@ -109,13 +126,18 @@ struct tm_error *tm_census_init(struct tm_census *census, const struct tm_table 
     // No more memory than there are records, whatever the root says.
     *census = (struct tm_census){
         .counts = {.read = (uint32_t)tm_records_end(&table->sites), .limit = (uint32_t)table->sites.count}};
+    struct tm_error *error = tm_table_sample_period(table, &census->sample_period);
+    if (error)
+        return error;
     census->counts.of = calloc(census->counts.read + 1, sizeof(*census->counts.of));
-    if (!census->counts.of)
+    if (census->sample_period)
+        census->estimates = calloc(census->counts.read + 1, sizeof(*census->estimates));
+    if (!census->counts.of || (census->sample_period && !census->estimates))
         return tm_error_no_memory();
     census->damage = table->leaves.damage;
     tm_damage_merge(&census->damage, &table->map.damage);
     tm_damage_merge(&census->damage, &table->tracked.damage);
-    struct tm_error *error = count_map(census, table, host);
+    error = count_map(census, table, host);
     if (!error)
         error = count_tracked(census, table, host);
     for (unsigned i = 0; i < TM_RESIZES && !error; i++) {
@@ -131,5 +153,7 @@ struct tm_error *tm_census_init(struct tm_census *census, const struct tm_table 
 void tm_census_deinit(struct tm_census *census)
 {
     free(census->counts.of);
+    free(census->estimates);
     census->counts.of = NULL;
+    census->estimates = NULL;
 }

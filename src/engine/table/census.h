@@ -7,15 +7,18 @@
 #ifndef TRACEMORTEM_ENGINE_TABLE_CENSUS_H
 #define TRACEMORTEM_ENGINE_TABLE_CENSUS_H
 
+#include "engine/model/estimate.h"
 #include "engine/table/walk.h"
 
 struct tm_table;
 
 struct tm_census {
     struct tm_counts counts;
-    uint64_t bytes;          // of all blocks but those inside realloc(), which the root does not count
-    uint64_t map_bytes;      // that grids and lists take
-    struct tm_damage damage; // what of the map is not in it
+    uint64_t sample_period;        // 0: all blocks are recorded
+    struct tm_estimate *estimates; // if they are sampled: by site, as `counts`
+    uint64_t bytes;                // of all blocks but those inside realloc(), which the root does not count
+    uint64_t map_bytes;            // that grids and lists take
+    struct tm_damage damage;       // what of the map is not in it
 };
 
 /** Leaves and tracked blocks must be loaded. The caller calls tm_census_deinit(), even if this fails. */

@@ -99,7 +99,8 @@ static struct tm_error *find_all(struct finder *finder)
         error = add_block(finder, &resizing);
     if (finder->count == 0) // it may be inside realloc()
         tm_damage_merge(finder->damage, &table->place.damage);
-    if (!error && answer.gave_up && finder->count == 0)
+    // Of samples most blocks are missing, and the next one is far away: then there is nothing more to find.
+    if (!error && answer.gave_up && finder->count == 0 && !(table->place.root.flags & TM_ROOT_SAMPLED))
         error =
             tm_error_create(TM_ERROR_NOT_FOUND,
                             "0x%" PRIx64 ": no block begins in a long range before it, and the search stopped there; "

@@ -63,7 +63,7 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
     info->tracer.started = root->started;
     info->tracer.cleared = root->cleared;
     info->traced = tm_root_traced(root);
-    info->has_peak = true;
+    info->has_peak = !(root->flags & TM_ROOT_SAMPLED); // that of the samples says nothing
     info->peak = root->owned.peak > root->shared.peak ? root->owned.peak : root->shared.peak;
     info->tracer.lean = root->flags & TM_ROOT_LEAN;
     info->tracer.mapped = root->mapped;
@@ -154,10 +154,15 @@ static struct tm_error *info_of_sites(struct tm_table *table, const struct tm_ho
             continue;
         info->sites_live++;
         info->blocks = tm_add_saturating(info->blocks, cursor.count);
+        tm_estimate_add(&info->estimate, &cursor.estimate);
         if (site->flags & TM_SITE_SHORTENED)
             info->tracer.shortened = tm_add_saturating(info->tracer.shortened, cursor.count);
         if (!tm_set_add_number(&domains, site->domain))
             cursor.error = tm_error_no_memory();
+    }
+    if (info->sample_period) {
+        info->traced = tm_estimate_size(&info->estimate);
+        info->blocks = tm_estimate_count(&info->estimate);
     }
     info->domains = domains.count;
     info->tracer.in_flight = tm_flight_end(table, &flight, &info->damage);
@@ -169,7 +174,9 @@ struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *h
 {
     struct tm_table *table = tm_table_of(source);
     info_of_root(table, result);
-    struct tm_error *error = tm_sites_load(table, host, &result->damage);
+    struct tm_error *error = tm_table_sample_period(table, &result->sample_period);
+    if (!error)
+        error = tm_sites_load(table, host, &result->damage);
     if (!error)
         error = tm_table_own_bytes(table, host, &result->tracer.own_bytes);
     if (error)

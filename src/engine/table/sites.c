@@ -149,10 +149,13 @@ static void count_current(struct tm_site_cursor *cursor)
         memcpy(&cursor->counters, bytes, sizeof(cursor->counters));
     cursor->count = cursor->counters.allocations - cursor->counters.frees;
     cursor->size = cursor->counters.allocated - cursor->counters.freed;
+    cursor->estimate = (struct tm_estimate){0};
     cursor->counters_lost = cursor->count > TM_COUNTER_LIMIT || cursor->size > TM_COUNTER_LIMIT;
     if (table->census) {
         cursor->count = table->census->counts.of[cursor->id].blocks;
         cursor->size = table->census->counts.of[cursor->id].bytes;
+        if (table->census->estimates)
+            cursor->estimate = table->census->estimates[cursor->id];
     }
     cursor->liveness = liveness_of(cursor);
 }

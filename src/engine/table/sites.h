@@ -47,8 +47,9 @@ struct tm_site_cursor {
     struct tm_counters counters; // all 0 where there are none
     bool counters_lost;          // they are damaged
     enum tm_liveness liveness;
-    uint64_t count, size;   // live
-    struct tm_error *error; // of the host: it ends the loop, and the caller owns it
+    uint64_t count, size;        // live, as recorded
+    struct tm_estimate estimate; // of all live blocks, where these are samples
+    struct tm_error *error;      // of the host: it ends the loop, and the caller owns it
 };
 
 /** Go on to the next site. False: that was the last one, or the cursor has an error. */

@@ -32,9 +32,17 @@ static struct tm_error *make_group(struct tm_tracebacks *tracebacks, const struc
     }
 }
 
-static struct tm_error *add_group(struct tm_snapshot *snapshot, const struct tm_counters *counters, bool ever,
+static struct tm_error *add_group(struct tm_snapshot *snapshot, const struct tm_site_cursor *cursor, bool ever,
                                   struct tm_group *group)
 {
+    const struct tm_counters *counters = &cursor->counters;
+    if (cursor->estimate.samples) {
+        group->estimate = tm_snapshot_estimate(snapshot, &cursor->estimate);
+        if (!group->estimate)
+            return tm_error_no_memory();
+        group->size = tm_estimate_size(&cursor->estimate);
+        group->count = tm_estimate_count(&cursor->estimate);
+    }
     const struct tm_churn churn = {counters->allocated, counters->allocations, counters->freed, counters->frees};
     if (ever && (counters->allocations || counters->frees)) {
         group->churn = tm_snapshot_churn(snapshot, &churn);
@@ -56,7 +64,7 @@ static struct tm_error *collect_groups(struct tm_table *table, const struct tm_h
         cursor.error = make_group(tracebacks, &cursor, ever, &group, &flaw);
         tm_damage_add_traceback(&snapshot->damage, &flaw, group.traceback);
         if (!cursor.error && group.traceback)
-            cursor.error = add_group(snapshot, &cursor.counters, ever, &group);
+            cursor.error = add_group(snapshot, &cursor, ever, &group);
     }
     snapshot->in_flight = tm_flight_end(table, &flight, &snapshot->damage);
     return cursor.error;
@@ -68,7 +76,9 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
     struct tm_table *table = tm_table_of(source);
     struct tm_tracebacks tracebacks;
     // What is missing from the other arrays matters only where a site needs it, and is counted with the site.
-    struct tm_error *error = tm_sites_load(table, host, &result->damage);
+    struct tm_error *error = tm_table_sample_period(table, &result->sample_period);
+    if (!error)
+        error = tm_sites_load(table, host, &result->damage);
     if (!error)
         error = tm_table_load_texts(table, host);
     if (!error)

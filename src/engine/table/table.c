@@ -127,6 +127,19 @@ struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *h
     return NULL;
 }
 
+struct tm_error *tm_table_sample_period(const struct tm_table *table, uint64_t *result)
+{
+    const struct tm_root *root = &table->place.root;
+    *result = root->flags & TM_ROOT_SAMPLED ? root->sample_period : 0;
+    if (!(root->flags & TM_ROOT_SAMPLED) || root->sample_period)
+        return NULL;
+    return tm_error_create(TM_ERROR_CORRUPT,
+                           "the trace table at 0x%" PRIx64
+                           " is damaged: it has samples of the blocks, and does not say "
+                           "how many blocks one stands for\nType \"tm-verify\" for what else is damaged",
+                           table->place.address);
+}
+
 static const struct tm_root *root_of(const struct tm_source *source)
 {
     return &((const struct tm_table *)source)->place.root;
@@ -152,6 +165,11 @@ static uint32_t table_python(const struct tm_source *source, bool *free_threaded
 {
     *free_threaded = root_of(source)->flags & TM_ROOT_FREE_THREADED;
     return root_of(source)->python_version;
+}
+
+static uint64_t table_sample_period(const struct tm_source *source)
+{
+    return root_of(source)->flags & TM_ROOT_SAMPLED ? root_of(source)->sample_period : 0;
 }
 
 static uint64_t table_started(const struct tm_source *source)
@@ -249,5 +267,6 @@ static const struct tm_source_ops table_ops = {
     .traces = tm_table_traces,
     .memory = tm_table_memory,
     .started = table_started,
+    .sample_period = table_sample_period,
     .python = table_python,
 };

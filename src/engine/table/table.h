@@ -46,6 +46,9 @@ static inline bool tm_table_is_lean(const struct tm_table *table)
     return table->place.root.flags & TM_ROOT_LEAN;
 }
 
+/** Where only some blocks are recorded (TM_ROOT_SAMPLED), the mean distance of picked bytes; else 0. */
+struct tm_error *tm_table_sample_period(const struct tm_table *table, uint64_t *result);
+
 /** Finds the table and checks its root; the errors are those of tm_source_open(). */
 struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *host, struct tm_source **result);
 

@@ -208,6 +208,8 @@ struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host 
 {
     const struct tm_table *table;
     struct tm_error *error = tm_table_load(source, host, &table);
+    if (!error)
+        error = tm_table_sample_period(table, &result->sample_period);
     if (error)
         return error;
     result->frame_limit = table->place.root.frame_limit;

@@ -33,15 +33,15 @@ static void test_options(void **state)
     check(harness, "tm-top", "-",
           "--limit\n--sort\n--retained\n--cumulative\n--mine\n--include\n--exclude\n--all-frames\n--domain\n--type\n--"
           "plain\n--no-"
-          "plain\n--"
+          "plain\n--samples\n--"
           "json\n--"
           "output\n--"
           "help\n-n\n-s\n-r\n-c\n-h\n");
     check(harness, "tm-top", "lineno --c", "--cumulative\n");
     check(harness, "tm-top", "--limit", "--limit\n");
-    check(harness, "tm-traceback", "-", "--limit\n--plain\n--no-plain\n--json\n--output\n--help\n-n\n-h\n");
+    check(harness, "tm-traceback", "-", "--limit\n--plain\n--no-plain\n--samples\n--json\n--output\n--help\n-n\n-h\n");
     check(harness, "tm-traceback", "a -", ""); // inside an expression
-    check(harness, "tm-traces", "--s", "--sort\n");
+    check(harness, "tm-traces", "--s", "--sort\n--samples\n");
     check(harness, "tm-traces", "--t", "--traceback\n--type\n");
     check(harness, "tm-save", "file --f", "--force\n");
     check(harness, "tm-save", "--t", "--traces\n--type\n");

@@ -2,6 +2,7 @@
  * Snapshot files: what dump.h writes is read back, the opcodes of all protocols mean what pickle says, and anything
  * else is refused with a reason; nothing is run, read past its end, or made larger than the file allows.
  */
+#define _GNU_SOURCE // for memmem()
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -140,7 +141,7 @@ static const struct tm_traceback *one_frame(struct fixture *f, const char *name,
 static void start_dump(struct fixture *f, struct tm_dump *dump, enum tm_dump_form form)
 {
     tm_text_clear(&f->file);
-    tm_dump_start(dump, form, keep, &f->file);
+    tm_dump_start(dump, form, 0, keep, &f->file);
 }
 
 static void finish_dump(struct fixture *f, struct tm_dump *dump, uint32_t frame_limit)
@@ -216,6 +217,82 @@ static void test_round_trip_of_3_8(void **state)
     assert_group(f, 0, make_traceback(f, 2, 2, names, lines), 3, 10, 1); // the file has no total
 }
 
+// tracemalloc sees what samples stand for, and we see the samples: estimates of a file are those of its process.
+static void test_round_trip_of_samples(void **state)
+{
+    struct fixture *f = *state;
+    const struct tm_traceback *first = one_frame(f, "a.py", 1), *second = one_frame(f, "b.py", 2);
+    struct tm_estimate sum = {0};
+    struct tm_dump dump;
+    tm_dump_start(&dump, TM_DUMP_3_9, 524288, keep, &f->file);
+    for (uint32_t i = 0; i < 2500; i++) { // more than two batches
+        struct tm_estimate one = tm_estimate_of(524288, i);
+        tm_estimate_add(&sum, &one);
+        assert_null(tm_dump_trace(&dump, 0, i, first));
+    }
+    assert_null(tm_dump_trace(&dump, 0, UINT64_C(1) << 30, second));
+    finish_dump(f, &dump, 25);
+    assert_int_equal(load(f), 0);
+    assert_int_equal(f->snapshot.sample_period, 524288);
+    assert_group(f, 0, first, 0, tm_estimate_size(&sum), tm_estimate_count(&sum));
+    assert_int_equal(f->snapshot.groups[0].estimate->samples, 2500);
+    assert_true(f->snapshot.groups[0].estimate->variance.size == sum.variance.size);
+    assert_group(f, 1, second, 0, UINT64_C(1) << 30, 1);
+}
+
+static void test_no_samples(void **state)
+{
+    struct fixture *f = *state;
+    struct tm_dump dump;
+    tm_dump_start(&dump, TM_DUMP_3_8, 524288, keep, &f->file);
+    finish_dump(f, &dump, 25);
+    assert_int_equal(load(f), 0);
+    assert_int_equal(f->snapshot.count, 0);
+    assert_int_equal(f->snapshot.sample_period, 524288);
+}
+
+// Replaces bytes of the file. The pickle's frames have lengths, so the new ones are as many.
+static void replace(struct fixture *f, const char *old, const char *new, size_t length)
+{
+    char *found = memmem(f->file.bytes, f->file.length, old, length);
+    assert_non_null(found);
+    memcpy(found, new, length);
+}
+
+static void test_samples_that_make_no_sense(void **state)
+{
+    static const struct {
+        const char *old, *new;
+        size_t length;
+        const char *part;
+    } changes[] = {
+        // A number of one byte is after "K". "N" is None, "\x85" makes a tuple of what was last.
+        {"sample_periodK\x08", "sample_periodK\x00", 15, "its sample_period is a number, and must be"},
+        {"sample_sizes", "sample_sizez", 12, "it contains no list of the samples' sizes"},
+        {"K\x05K\x06"
+         "e",
+         "K\x05\x85\x85"
+         "e",
+         5, "it has 2 traces, and sizes of 1 samples"},
+        {"K\x05K\x06"
+         "e",
+         "K\x05N\x85"
+         "e",
+         5, "sample's size"},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        struct tm_dump dump;
+        tm_text_clear(&f->file);
+        tm_dump_start(&dump, TM_DUMP_3_9, 8, keep, &f->file);
+        assert_null(tm_dump_trace(&dump, 0, 5, one_frame(f, "a.py", 1)));
+        assert_null(tm_dump_trace(&dump, 0, 6, one_frame(f, "a.py", 1)));
+        finish_dump(f, &dump, 25);
+        replace(f, changes[i].old, changes[i].new, changes[i].length);
+        assert_refused(f, TM_ERROR_CORRUPT, changes[i].part);
+    }
+}
+
 static void test_nothing_traced(void **state)
 {
     struct fixture *f = *state;
@@ -284,7 +361,7 @@ static void test_an_output_which_fails_ends_the_dump(void **state)
         struct tm_error *error = NULL;
         uint64_t written;
         size_t left = limit;
-        tm_dump_start(&dump, TM_DUMP_3_9, refuse_bytes, &left);
+        tm_dump_start(&dump, TM_DUMP_3_9, 0, refuse_bytes, &left);
         for (uint32_t i = 0; i < 60000 && !error; i++)
             error = tm_dump_trace(&dump, 0, i, one_frame(f, "a.py", i));
         error = tm_dump_finish(&dump, error, 1, &written);
@@ -748,6 +825,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FILE_TEST(test_round_trip),
         FILE_TEST(test_round_trip_of_3_8),
+        FILE_TEST(test_round_trip_of_samples),
+        FILE_TEST(test_no_samples),
+        FILE_TEST(test_samples_that_make_no_sense),
         FILE_TEST(test_nothing_traced),
         FILE_TEST(test_large_round_trip),
         FILE_TEST(test_stray_bytes_are_made_surrogates),

@@ -21,6 +21,7 @@ struct fake_group {
     uint32_t frame_count, total_frames;
     uint32_t domain;
     uint64_t size, count;
+    struct tm_estimate estimate; // if there are samples, size and count are its
     struct tm_churn churn;
     bool not_recorded, shortened;
 };
@@ -47,6 +48,7 @@ struct fake {
     struct tm_private private;
     bool moving;
     uint64_t table_bytes;
+    uint64_t sample_period;
 };
 
 // Room for one more item: the capacity of a list that is not empty doubles when it is full.
@@ -165,6 +167,26 @@ void fake_set_open_error(struct fake *fake, int code, const char *message)
     fake->open_message = strdup(message);
 }
 
+void fake_set_sample_period(struct fake *fake, uint64_t period)
+{
+    fake->sample_period = period;
+    fake->info.sample_period = period;
+}
+
+void fake_add_samples(struct fake *fake, uint64_t size, uint64_t count)
+{
+    struct fake_group *group = &fake->groups[fake->group_count - 1];
+    const struct tm_estimate one = tm_estimate_of(fake->sample_period, size);
+    for (uint64_t i = 0; i < count; i++) {
+        tm_estimate_add(&group->estimate, &one);
+        tm_estimate_add(&fake->info.estimate, &one);
+    }
+    group->size = tm_estimate_size(&group->estimate);
+    group->count = tm_estimate_count(&group->estimate);
+    fake->info.traced = tm_estimate_size(&fake->info.estimate);
+    fake->info.blocks = tm_estimate_count(&fake->info.estimate);
+}
+
 void fake_set_tracing(struct fake *fake, bool tracing)
 {
     fake->tracing = tracing;
@@ -208,6 +230,17 @@ struct tm_error *tm_source_open(struct tm_target *target, const struct tm_host *
         return tm_error_create((enum tm_error_code)fake->open_error, "%s", fake->open_message);
     *result = (struct tm_source *)fake;
     return NULL;
+}
+
+void tm_source_want_samples(struct tm_target *target, bool wanted)
+{
+    (void)target, (void)wanted;
+}
+
+bool tm_source_has_samples_beside(const struct tm_target *target)
+{
+    (void)target;
+    return false;
 }
 
 void fake_set_moving(struct fake *fake, bool moving)
@@ -321,6 +354,7 @@ static struct tm_error *take_snapshot(struct tm_source *source, struct tm_pool *
                                    .codes_full = fake->codes_full,
                                    .frame_limit = fake->frame_limit,
                                    .table_bytes = fake->table_bytes,
+                                   .sample_period = fake->sample_period,
                                    .in_flight = fake->info.tracer.in_flight,
                                    .damage = fake->damage};
     for (size_t i = 0; i < fake->group_count; i++) {
@@ -332,6 +366,8 @@ static struct tm_error *take_snapshot(struct tm_source *source, struct tm_pool *
                                   .shortened = group->shortened,
                                   .size = group->size,
                                   .count = group->count,
+                                  .estimate =
+                                      tm_snapshot_estimate(result, group->estimate.samples ? &group->estimate : NULL),
                                   .churn = tm_snapshot_churn(result, &group->churn)};
         struct tm_error *error = intern(group, pool, &made->traceback);
         if (error) {
@@ -404,7 +440,7 @@ struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host
 
     (void)host;
     memset(origins, 0, (fake->group_count + 1) * sizeof(*origins));
-    *result = (struct tm_traces){fake->frame_limit, fake->python_version, fake->damage};
+    *result = (struct tm_traces){fake->frame_limit, fake->python_version, fake->sample_period, fake->damage};
     for (const struct fake_block *block = next_block(fake, NULL); block && !error; block = next_block(fake, block)) {
         struct tm_origin *origin = &origins[block->group];
         origin->domain = block->block.domain;
@@ -423,6 +459,11 @@ struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host
 {
     (void)source, (void)host, (void)request, (void)result;
     return tm_error_create(TM_ERROR_UNSUPPORTED, "a fake has nothing to verify");
+}
+
+uint64_t tm_source_sample_period(const struct tm_source *source)
+{
+    return ((const struct fake *)source)->sample_period;
 }
 
 uint64_t tm_source_started(const struct tm_source *source)

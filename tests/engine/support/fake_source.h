@@ -28,6 +28,10 @@ void fake_set_first_lines(struct fake *fake, const uint32_t *lines);
 void fake_set_churn(struct fake *fake, uint64_t allocated, uint64_t allocations, uint64_t freed, uint64_t frees);
 /** The group added last: the code object of its newest frame is not recorded, or its oldest frames are missing. */
 void fake_set_lacks(struct fake *fake, bool not_recorded, bool shortened);
+/** Its blocks are sampled: call this before any group is added, and give each group samples instead of sizes. */
+void fake_set_sample_period(struct fake *fake, uint64_t period);
+/** So many samples of this size, of the group added last. They are no blocks that are visited. */
+void fake_add_samples(struct fake *fake, uint64_t size, uint64_t count);
 /** A block with the traceback of the group added last. Any address inside it finds it, and it is visited. */
 void fake_add_block(struct fake *fake, uint64_t address, uint64_t size, uint32_t domain, bool resizing);
 
