@@ -169,7 +169,7 @@ def test_it_is_asked_at_a_terminal(idle, answer, traced):
         (["start"], "no process id"),
         (["start", "x"], "x: not a process id"),
         (["start", "1", "-f", "0"], "0: not a number of frames from 1 to 65535"),
-        (["start", "1", "--detail", "some"], "some: not lean or full"),
+        (["start", "1", "--detail", "some"], "some: not lean, full or sampled"),
         (["start", "1", "--timeout", "soon"], "soon: not a time, such as 500ms, 10s or 1m"),
         (["start", "1", "--inside", "here"], "here: not an absolute path"),
         (["start", "1", "--tracer", "/nothing"], "/nothing: there is no such tracer"),
