@@ -58,9 +58,8 @@ static const char start_help[] =
     "      --detail DETAIL\n"
     "        lean, the default, records each block; full also counts the frames that\n"
     "        are not kept, and what was allocated and freed at each site. sampled\n"
-    "        costs least: it records a few blocks, picked by chance. A process that is\n"
-    "        sampled already is traced with all blocks from then on, if lean or full\n"
-    "        is asked for.\n" HELP_OF_WAITING HELP_OF_PROCESSES
+    "        costs least: it records a few blocks, picked by chance. If a process is\n"
+    "        sampled already, lean and full trace all its blocks from then on.\n" HELP_OF_WAITING HELP_OF_PROCESSES
     "      --tracer FILE\n"
     "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
     "        installed or built, nor beside it.\n"

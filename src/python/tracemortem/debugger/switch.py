@@ -36,9 +36,8 @@ Options:
   --detail DETAIL
         lean, the default, records each block; full also counts the frames that
         are not kept, and what was allocated and freed at each site. sampled
-        costs least: it records a few blocks, picked by chance. A process that is
-        sampled already is traced with all blocks from then on, if lean or full
-        is asked for.
+        costs least: it records a few blocks, picked by chance. If a process is
+        sampled already, lean and full trace all its blocks from then on.
   --tracer FILE
         The tracer, _tracer.abi3.so, if the process sees it elsewhere.
   -h, --help
