@@ -51,14 +51,16 @@ static const char start_help[] =
     "Options:\n"
     "  -f, --frames NFRAME\n"
     "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
-    "        which costs least, and 25 where blocks are sampled.\n"
+    "        which costs least, and 25 with --detail sampled.\n"
     "  -o, --output FILE\n"
     "        Keep the trace table in this file, as run -o does. The process must see\n"
     "        it under this name.\n"
     "      --detail DETAIL\n"
     "        lean, the default, records each block; full also counts the frames that\n"
     "        are not kept, and what was allocated and freed at each site. sampled\n"
-    "        costs least: it records a few blocks.\n" HELP_OF_WAITING HELP_OF_PROCESSES "      --tracer FILE\n"
+    "        costs least: it records a few blocks, picked by chance. If a process is\n"
+    "        sampled already, lean and full trace all its blocks from then on.\n" HELP_OF_WAITING HELP_OF_PROCESSES
+    "      --tracer FILE\n"
     "        The tracer, _tracer.abi3.so, if it is not where this command was\n"
     "        installed or built, nor beside it.\n"
     "      --inside FILE\n"
@@ -333,15 +335,13 @@ static int run_line(struct line *line)
 
 static int run_command(const char *command, const char *help, enum tm_switch_order order, int count, char **words)
 {
-    struct line line = {.command = command,
-                        .help = help,
-                        .wish = {.order = order,
-                                 .frame_limit = 0,
-                                 .detail = "",
-                                 .file = "",
-                                 .timeout = 10 * SECOND,
-                                 .max_stop = SECOND / 5}};
+    struct line line = {
+        .command = command,
+        .help = help,
+        .wish = {.order = order, .detail = "", .file = "", .timeout = 10 * SECOND, .max_stop = SECOND / 5}};
     int status = parse(&line, count, words);
+    if (!line.wish.frame_limit)
+        line.wish.frame_limit = strcmp(line.wish.detail, TM_SAMPLED) == 0 ? 25 : 1;
     if (status < 0)
         status = run_line(&line);
     tm_processes_deinit(&line.processes);

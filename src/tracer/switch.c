@@ -71,7 +71,9 @@ const char *switch_start(unsigned frame_limit, profile_t profile)
 static void obey_start(void)
 {
     profile_t profile = profile_called(wanted.detail);
-    if (tracing_on()) {
+    if (profile == NULL)
+        profile = environment_profile(&profile_lean);
+    if (!tracing_would_start(profile)) {
         shown.frame_limit = table->frame_limit;
         store_state(TM_SWITCH_NOTHING);
         return;
@@ -84,8 +86,7 @@ static void obey_start(void)
         fail("its trace table has its place already, from an earlier start: leave out the file");
         return;
     }
-    const char *problem =
-        switch_start(wanted.frame_limit, profile == NULL ? environment_profile(&profile_lean) : profile);
+    const char *problem = switch_start(wanted.frame_limit, profile);
     if (problem != NULL) {
         fail(problem);
         return;

@@ -114,10 +114,15 @@ static const char *start(unsigned frame_limit, profile_t profile)
     return NULL;
 }
 
+bool tracing_would_start(profile_t profile)
+{
+    return !tracing_on() || (tracing_in(&profile_sampled) && !profile->picks);
+}
+
 const char *tracing_start(unsigned frame_limit, profile_t profile)
 {
     // Samples give way to a trace of all blocks, which begins here.
-    if (tracing_in(&profile_sampled) && !profile->picks)
+    if (tracing_on() && tracing_would_start(profile))
         tracing_stop();
     bool was_on = tracing_on();
     writers_lock();

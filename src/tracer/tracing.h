@@ -5,6 +5,7 @@
 #ifndef TRACEMORTEM_TRACER_TRACING_H
 #define TRACEMORTEM_TRACER_TRACING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "profile.h"
@@ -14,6 +15,8 @@ enum { FRAME_LIMIT_MAX = 65535, FRAME_LIMIT_SAMPLED = 25 }; // the second: where
 /** Begin to trace, with up to `frame_limit` frames for each block. While tracing: nothing, but a trace of samples ends where all
  * blocks are wanted. NULL, or why not. */
 const char *tracing_start(unsigned frame_limit, profile_t profile);
+/** Whether tracing_start() would begin a trace in this profile: nothing is traced, or samples are and all blocks are wanted. */
+bool tracing_would_start(profile_t profile);
 /** Forget all traces, and stop. */
 void tracing_stop(void);
 /** Forget all traces, and go on. */

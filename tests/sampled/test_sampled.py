@@ -295,6 +295,32 @@ def wait_until_asleep(pid):
         time.sleep(0.01)
 
 
+@light(lambda any_python: is_newest(any_python))
+def test_a_sampled_process_is_traced_with_all_blocks_when_asked(any_python):
+    if pythons.is_free_threaded(any_python):
+        pytest.skip("the switch is tested in tests/switch")
+    code = WAITING + "more = [bytes(1100) for n in range(500)]" + WAITING.replace("1000", "1200")
+    command = os.path.join(debuggers.BUILD, "bin", "tracemortem")
+    with debuggers.start_process([any_python, "-c", code], environment=sampled(3000, 25)) as process:
+        wait_until_asleep(process.pid)
+        for detail, said in ("sampled", "traced already, with 25 frames"), (
+            "lean",
+            "traced from now on, with 3 frames",
+        ):
+            words = [command, "start", "--yes", "--detail", detail, "-f", "3", str(process.pid)]
+            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=debuggers.PATIENCE)
+            assert said in done.stdout.decode(), done.stdout
+        process.tell()
+        process.ready()
+        wait_until_asleep(process.pid)
+        info = looking.answer("tm-info", pid=process.pid)
+        sizes = [trace["size"] for trace in looking.answer("tm-traces -n 100000", pid=process.pid)["traces"]]
+    assert info["detail"] == "lean" and info["traceback_limit"] == 3
+    header = int(print_of(any_python, "import sys; print(sys.getsizeof(b''))"))
+    counts = [sizes.count(header + size) for size in (1000, 1100, 1200)]
+    assert counts == [0, 500, 5000], "what was there before is not exact, and is gone; the rest is whole"
+
+
 def test_the_table_is_consistent(any_python):
     with debuggers.start_process([any_python, "-c", WAITING], environment=sampled(700, 25)) as process:
         wait_until_asleep(process.pid)  # after it has said that it waits, it allocates a buffer

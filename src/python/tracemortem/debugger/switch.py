@@ -30,13 +30,14 @@ is not known. Without a debugger: tracemortem start PID.
 Options:
   -f, --frames NFRAME
         Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,
-        which costs least, and 25 where blocks are sampled.
+        which costs least, and 25 with --detail sampled.
   -o, --output FILE
         Keep the trace table in this file, as with tracemortem run -o.
   --detail DETAIL
         lean, the default, records each block; full also counts the frames that
         are not kept, and what was allocated and freed at each site. sampled
-        costs least: it records a few blocks.
+        costs least: it records a few blocks, picked by chance. If a process is
+        sampled already, lean and full trace all its blocks from then on.
   --tracer FILE
         The tracer, _tracer.abi3.so, if the process sees it elsewhere.
   -h, --help
