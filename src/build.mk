@@ -127,12 +127,15 @@ $(COMMAND): $(command_parts)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) -pie -Wl,-z,relro -Wl,-z,now $(LDFLAGS) -o $@ $^ -ldw -lelf $(engine_libraries)
+# What is in the static file in place of libcurl.
+$(BUILD)/obj/cli/post-static.o: src/cli/post.c $(prepared)
+	$(compile) $(engine_flags) -DTRACEMORTEM_STATIC -c -o $@ $<
 # One file that runs where there is nothing else, such as in a container without libraries. libdw.a can ask a server for
 # debug information with a library that it loads; we never let it.
-$(COMMAND)-static: $(command_parts)
+$(COMMAND)-static: $(command_parts:$(BUILD)/obj/cli/post.o=$(BUILD)/obj/cli/post-static.o)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(CFLAGS) -static $(LDFLAGS) -o $@ $^ -ldw -lelf -lbz2 -llzma -lz
+	@$(CC) $(CFLAGS) -static $(LDFLAGS) -o $@ $^ -ldw -lelf -lbz2 -llzma $(engine_libraries)
 
 $(BUILD)/obj/tracer/%.o: src/tracer/%.c $(prepared)
 	$(compile) $(tracer_flags) -c -o $@ $<

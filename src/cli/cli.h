@@ -8,6 +8,10 @@
  *   ask.c         one of the engine's commands on its targets: the whole of `tracemortem top 4711`
  *   many.c        the same command on many processes; select.c knows which ones
  *   every.c       snapshots again and again
+ *   report.c      `tracemortem report`: a page, by one word
+ *   metrics.c     `tracemortem metrics`: OpenMetrics of many processes
+ *   push.c        `tracemortem push`: profiles to a server; post.c sends
+ *   fleet.c       what both share: their words, and an export of each target
  *   moment.c      a moment in which a running process is read: tried again until it is still, or held still
  *   targets.c     what a TARGET on the command line is, and opening it
  *   output.c      files that an answer is written to, whole or not at all
@@ -43,6 +47,17 @@ int tm_cli_start(int count, char **words);
 int tm_cli_stop(int count, char **words);
 int tm_cli_complete(int count, char **words);
 int tm_cli_completion(int count, char **words);
+int tm_cli_report(int count, char **words);
+int tm_cli_metrics(int count, char **words);
+int tm_cli_push(int count, char **words);
+extern const char tm_report_help[], tm_metrics_help[], tm_push_help[];
+/** Those that ask targets by the engine's tm-export, ended by a name of NULL. */
+struct tm_own_command {
+    const char *name;
+    int (*run)(int count, char **words);
+    const char *help;
+};
+extern const struct tm_own_command tm_own_commands[];
 /** One of the engine's commands, by its name in the engine. */
 int tm_cli_ask(const char *command, int count, char **words);
 

@@ -72,6 +72,8 @@ static void offer_commands(const char *begun)
     for (size_t i = 0; (name = tm_help_name(i, &skip)); i++)
         if (!skip)
             offer(name, begun);
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        offer(tm_own_commands[i].name, begun);
     static const char *const own[] = {"run", "start", "stop", "completion", "help", "--help", "--version"};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         offer(own[i], begun);
@@ -152,6 +154,22 @@ static int join_equals(int count, char **words, struct tm_text *joined)
     return joined->failed ? count : option + 1;
 }
 
+// The options are those that the help lists.
+static void offer_own_command(const char *word, const char *begun)
+{
+    for (size_t i = 0; tm_own_commands[i].name; i++) {
+        if (strcmp(word, tm_own_commands[i].name) != 0)
+            continue;
+        for (const char *at = tm_own_commands[i].help; begun[0] == '-' && (at = strstr(at, " --")); at++) {
+            char option[32];
+            snprintf(option, sizeof(option), "%.*s", (int)strspn(at + 1, "-abcdefghijklmnopqrstuvwxyz"), at + 1);
+            offer(option, begun);
+        }
+        if (begun[0] != '-')
+            offer_processes(begun);
+    }
+}
+
 int tm_cli_complete(int count, char **words)
 {
     struct tm_text joined = TM_TEXT_EMPTY;
@@ -164,7 +182,9 @@ int tm_cli_complete(int count, char **words)
         offer_commands(last);
     } else if (is_switch(words[0])) {
         offer_switch_options(words[0], last);
-    } else if (command) {
+    } else if (!command) {
+        offer_own_command(words[0], last);
+    } else {
         bool takes_target = tm_help_takes_target(command);
         struct tm_error *error = tm_command_line_parse(command, takes_target, count - 1, words + 1, &line);
         bool is_target = !error && line.target == last;

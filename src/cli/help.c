@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "cli/many.h"
 #include "cli/words.h"
 
@@ -399,6 +400,9 @@ void tm_help_add_overview(struct tm_text *result)
                       "  start      Begin to trace a running process. This changes it.\n"
                       "  stop       Stop tracing a running process. This changes it.\n");
     add_commands(text);
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        tm_text_printf(text, "  %-9s  %.*s\n", tm_own_commands[i].name, (int)strcspn(tm_own_commands[i].help, "\n"),
+                       tm_own_commands[i].help);
     tm_text_add(text, "  completion SHELL\n"
                       "             Print the completion for bash, zsh or fish.\n"
                       "\n"

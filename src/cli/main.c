@@ -64,6 +64,11 @@ int tm_cli_fail(struct tm_error *error)
     return status;
 }
 
+const struct tm_own_command tm_own_commands[] = {{"report", tm_cli_report, tm_report_help},
+                                                 {"metrics", tm_cli_metrics, tm_metrics_help},
+                                                 {"push", tm_cli_push, tm_push_help},
+                                                 {NULL, NULL, NULL}};
+
 static int unknown_command(const char *word)
 {
     struct tm_text text = TM_TEXT_EMPTY;
@@ -76,6 +81,8 @@ static int unknown_command(const char *word)
     for (size_t i = 0; (name = tm_help_name(i, &skip)); i++)
         if (!skip)
             tm_text_printf(&text, " %s", name);
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        tm_text_printf(&text, " %s", tm_own_commands[i].name);
     tm_text_add(&text, "\nType \"tracemortem --help\" for what they do.");
     tm_cli_say(tm_text_string(&text));
     tm_text_deinit(&text);
@@ -87,17 +94,21 @@ static bool is_one_of(const char *word, const char *one, const char *other)
     return strcmp(word, one) == 0 || strcmp(word, other) == 0;
 }
 
-// Commands that are not the engine's.
-static const struct own_command {
-    const char *name;
-    int (*run)(int count, char **words);
-} own_commands[] = {{"run", tm_cli_run}, {"start", tm_cli_start}, {"stop", tm_cli_stop}};
-
-static const struct own_command *own_command(const char *word)
+// Commands that are not the engine's: what runs them, or NULL.
+typedef int (*runner)(int count, char **words);
+static runner own_command(const char *word)
 {
-    for (size_t i = 0; i < sizeof(own_commands) / sizeof(own_commands[0]); i++)
-        if (strcmp(own_commands[i].name, word) == 0)
-            return &own_commands[i];
+    static const struct {
+        const char *name;
+        runner run;
+    } others[] = {{"run", tm_cli_run}, {"start", tm_cli_start}, {"stop", tm_cli_stop}};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(others[i].name, word) == 0)
+            return others[i].run;
+    for (size_t i = 0; tm_own_commands[i].name; i++)
+        if (strcmp(word, tm_own_commands[i].name) == 0)
+            return tm_own_commands[i].run;
     return NULL;
 }
 
@@ -114,9 +125,8 @@ int main(int count, char **words)
         tm_text_deinit(&text);
         return TM_STATUS_USAGE;
     }
-    const struct own_command *own = own_command(word);
-    if (own)
-        return own->run(count, words);
+    if (own_command(word))
+        return own_command(word)(count, words);
     if (strcmp(word, "completion") == 0)
         return tm_cli_completion(count, words);
     if (strcmp(word, "--complete") == 0)
@@ -131,7 +141,7 @@ int main(int count, char **words)
         return tm_cli_fail(tm_help_print(tm_help_engine_name(words[0])));
     if (strcmp(word, "help") == 0 && own_command(words[0])) {
         char *help[] = {"--help", NULL};
-        return own_command(words[0])->run(1, help);
+        return own_command(words[0])(1, help);
     }
     const char *command = tm_help_engine_name(strcmp(word, "help") == 0 ? words[0] : word);
     return command ? tm_cli_ask(command, count, words) : unknown_command(strcmp(word, "help") == 0 ? words[0] : word);

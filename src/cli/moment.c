@@ -27,10 +27,21 @@ static struct tm_cli_target *next_live(const struct tm_moment *moment, size_t *i
     return NULL;
 }
 
+// What may run while it is read: processes, and recorder's files of processes that live.
+static struct tm_cli_target *next_running(const struct tm_moment *moment, size_t *index)
+{
+    while (*index < moment->target_count) {
+        struct tm_cli_target *target = moment->targets[(*index)++];
+        if (target->process && target->process->may_run)
+            return target;
+    }
+    return NULL;
+}
+
 static void forget(const struct tm_moment *moment)
 {
     size_t index = 0;
-    for (struct tm_cli_target *target; (target = next_live(moment, &index));)
+    for (struct tm_cli_target *target; (target = next_running(moment, &index));)
         tm_target_changed(target->target);
 }
 
@@ -100,7 +111,7 @@ static struct tm_error *add_states(const struct tm_moment *moment, struct tm_tex
 
     forget(moment);
     tm_text_clear(state);
-    for (struct tm_cli_target *target; !error && (target = next_live(moment, &index));)
+    for (struct tm_cli_target *target; !error && (target = next_running(moment, &index));)
         error = add_state(moment, target, state);
     return error ? error : tm_text_check(state);
 }
@@ -108,6 +119,14 @@ static struct tm_error *add_states(const struct tm_moment *moment, struct tm_tex
 static bool is_same(const struct tm_text *one, const struct tm_text *other)
 {
     return one->length == other->length && strcmp(tm_text_string(one), tm_text_string(other)) == 0;
+}
+
+static bool saves_core(const struct tm_command_line *line)
+{
+    bool found = false;
+    for (size_t i = 0; i < line->count && strcmp(line->command, "tm-save") == 0; i++)
+        found = found || strcmp(line->words[i], "--core") == 0;
+    return found;
 }
 
 static bool has_stock_table(const struct tm_text *state)
@@ -128,18 +147,33 @@ static struct tm_error *needs_stop(const struct tm_moment *moment, bool beside)
         beside ? "\nOr add --samples: the tracer has samples of it, which can be read while it runs" : "");
 }
 
-static struct tm_error *never_still(void)
+// A check of the table, and a copy of it, are of no use if it changed meanwhile.
+static bool needs_still_moment(const struct tm_command_line *line)
+{
+    return strcmp(line->command, "tm-verify") == 0 || saves_core(line);
+}
+
+static struct tm_error *never_still(const struct tm_command_line *line)
 {
     return tm_error_create(TM_ERROR_UNSUPPORTED,
-                           "the process changed its table during each of %d tries, so nothing can be said of the "
-                           "table's consistency\nAdd --stop: it is held for a moment",
-                           TRIES);
+                           "the process changed its table during each of %d tries, so %s\n"
+                           "Add --stop: it is held for a moment",
+                           TRIES,
+                           saves_core(line) ? "a copy would be of no one moment"
+                                            : "nothing can be said of the table's consistency");
+}
+
+static void set_running(const struct tm_moment *moment, bool running)
+{
+    size_t index = 0;
+    for (struct tm_cli_target *target; (target = next_running(moment, &index));)
+        tm_target_set_running(target->target, running);
 }
 
 static void set_moving(const struct tm_moment *moment)
 {
     size_t index = 0;
-    for (struct tm_cli_target *target; (target = next_live(moment, &index));)
+    for (struct tm_cli_target *target; (target = next_running(moment, &index));)
         tm_target_set_moving(target->target, true);
 }
 
@@ -157,7 +191,8 @@ static struct tm_error *try_still(const struct tm_moment *moment, struct tm_text
         if (error && tm_error_code(error) == TM_ERROR_INTERRUPTED)
             break;
         struct tm_error *ended = add_states(moment, &after);
-        *still = !ended && is_same(before, &after);
+        // A copy was compared with the table itself.
+        *still = !ended && (saves_core(moment->line) ? !error : is_same(before, &after));
         const struct tm_text last = *before;
         *before = after;
         after = last;
@@ -184,6 +219,7 @@ static struct tm_error *run_moving(const struct tm_moment *moment)
     struct tm_text before = TM_TEXT_EMPTY;
     bool still = false, no_table = false;
 
+    set_running(moment, true);
     struct tm_error *error = add_states(moment, &before);
     if (!error && has_stock_table(&before)) {
         error = needs_stop(moment, strstr(tm_text_string(&before), "\"samples_beside\": true"));
@@ -197,9 +233,9 @@ static struct tm_error *run_moving(const struct tm_moment *moment)
     if (still || (error && !no_table && tm_error_code(error) != TM_ERROR_CORRUPT))
         return error;
     tm_error_destroy(error);
-    if (strcmp(moment->line->command, "tm-verify") == 0) {
+    if (needs_still_moment(moment->line)) {
         restart(moment);
-        return never_still();
+        return never_still(moment->line);
     }
     set_moving(moment);
     return run_once(moment);
@@ -355,10 +391,27 @@ static struct tm_error *explain(const struct tm_moment *moment, struct tm_error 
     return error;
 }
 
+// A file cannot be held still.
+static struct tm_error *needs_process(const struct tm_moment *moment)
+{
+    size_t index = 0;
+    for (struct tm_cli_target *target; (target = next_running(moment, &index));)
+        if (!is_live(target))
+            return tm_error_create(
+                TM_ERROR_USAGE,
+                "--stop: %s is the recorder's file of a process that runs, and a file cannot be held "
+                "still\nGive the process id instead, or leave --stop out: no row is wrong without it",
+                tm_printable(target->text).text);
+    return NULL;
+}
+
 struct tm_error *tm_moment_run(const struct tm_moment *moment)
 {
     size_t index = 0;
-    if (!next_live(moment, &index))
+    if (!next_running(moment, &index))
         return run_once(moment);
+    struct tm_error *error = moment->line->own.stop ? needs_process(moment) : NULL;
+    if (error)
+        return error;
     return explain(moment, moment->line->own.stop ? run_still(moment) : run_moving(moment));
 }

@@ -96,6 +96,28 @@ struct tm_error *tm_output_open(const char *path, enum tm_operand kind, struct t
     return error;
 }
 
+struct tm_error *tm_output_open_beside(const char *path, struct tm_output *result)
+{
+    struct stat status;
+    char *real = realpath(path, NULL);
+    mode_t mask = umask(0);
+
+    umask(mask);
+    *result = (struct tm_output){.path = real ? real : strdup(path), .file = -1};
+    if (!result->path)
+        return tm_error_no_memory();
+    struct tm_error *error = NULL;
+    if (real && stat(real, &status) == 0)
+        error = check_existing(real, TM_OPERAND_ANSWER, &status);
+    else
+        status.st_mode = 0666 & ~mask;
+    if (!error)
+        error = open_beside(result, &status);
+    if (error)
+        tm_output_close(result);
+    return error;
+}
+
 int tm_output_write(void *context, const void *bytes, size_t length)
 {
     struct tm_output *output = context;

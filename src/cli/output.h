@@ -18,6 +18,8 @@ struct tm_output {
 
 /** `kind` is one of the three kinds of output. */
 struct tm_error *tm_output_open(const char *path, enum tm_operand kind, struct tm_output *result);
+/** The same for a file that is always written beside its name, whether or not there is one: it appears at once. */
+struct tm_error *tm_output_open_beside(const char *path, struct tm_output *result);
 /** For tm_request_set_output(); the context is the output. */
 int tm_output_write(void *context, const void *bytes, size_t length);
 /** Empty again. */

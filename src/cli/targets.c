@@ -85,8 +85,10 @@ static void warn_if_cut(const struct tm_core *core)
     struct tm_text text = TM_TEXT_EMPTY;
     if (!core->missing)
         return;
-    tm_text_printf(&text, "the core file %s is truncated: %" PRIu64 " bytes of memory are missing from its end",
-                   tm_printable(core->path).text, core->missing);
+    struct tm_recorder_note note;
+    tm_text_printf(&text, "the %s %s is truncated: %" PRIu64 " bytes of memory are missing from its end",
+                   tm_core_is_recorder(core, &note) ? "recorder's file" : "core file", tm_printable(core->path).text,
+                   core->missing);
     tm_cli_warn(tm_text_string(&text));
     tm_text_deinit(&text);
 }

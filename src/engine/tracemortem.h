@@ -105,6 +105,33 @@ struct tm_module {
     char path[256]; // the end of it, if it is longer
 };
 
+/** What a target is, where that says more than its memory does. */
+enum tm_backing_kind {
+    TM_BACKING_UNKNOWN = 0,
+    TM_BACKING_PROCESS = 1,
+    TM_BACKING_CORE = 2,     // of a whole process
+    TM_BACKING_RECORDER = 3, // a recorder's file: it has the trace table, and nothing else of the process
+    TM_BACKING_SAVED = 4,    // a small core that tm-save --core wrote: the same
+};
+enum tm_life {
+    TM_LIFE_UNKNOWN = 0,
+    TM_LIFE_LIVES = 1,
+    TM_LIFE_ENDED = 2, // it has ended, or has become another program
+};
+#define TM_BACKING_NOTE 256
+struct tm_backing {
+    uint32_t kind;         // enum tm_backing_kind
+    uint32_t life;         // enum tm_life: of the process that has a recorder's file
+    uint64_t now;          // nanoseconds since 1970, as all times here; 0: not known
+    uint64_t moment;       // after which the process did not run: when a core was last written; 0: not known
+    uint64_t file_changed; // when `file` was last written to; 0: not known
+    char file[256];        // the recorder's file: the target itself, or what a core's table is read from; "": none
+    char why[256];         // why a core's table cannot be read from `file`; "": it can
+    uint32_t note_length;
+    uint32_t crashed;                    // not 0: a signal ended the process, and so the core was made
+    unsigned char note[TM_BACKING_NOTE]; // our own note in that file, or in the small core; its type depends on that
+};
+
 /** How the engine sees a stopped process or a core. `context` belongs to the front end. */
 struct tm_target_callbacks {
     /**
@@ -138,6 +165,8 @@ struct tm_target_callbacks {
     size_t (*threads)(void *context, struct tm_thread *threads, size_t capacity);
     /** As `regions`: what is mapped from files, in ascending order. Return 0 if it is unknown. */
     size_t (*modules)(void *context, struct tm_module *modules, size_t capacity);
+    /** Fill in what is known; all is 0 before the call. */
+    void (*backing)(void *context, struct tm_backing *backing);
     /**
      * What the system says of each of `count` pages of 4096 bytes from `address` on: the words of Linux's /proc/PID/pagemap,
      * at most 65536 of them. Return 0 for success, anything else if it is not known, as of a core.
@@ -195,8 +224,13 @@ TM_API void tm_target_destroy(struct tm_target *target);
 TM_API struct tm_error *tm_target_create_file(const struct tm_target_callbacks *callbacks, void *context, uint64_t size,
                                               struct tm_target **result);
 /**
- * The process runs while it is read, which only a front end that has no debugger does. Answers then say so: what the
- * program allocates or frees meanwhile may be missing or counted half. A stopped process and a core need no call.
+ * The process may run while it is read. What is read of the trace table is then read again, so that no row is wrong; that
+ * takes longer. A stopped process and a core need no call.
+ */
+TM_API void tm_target_set_running(struct tm_target *target, bool running);
+/**
+ * The process did run while it is read, as far as the front end can find out. Answers then say so: what the program
+ * allocates or frees meanwhile may be missing or counted half.
  */
 TM_API void tm_target_set_moving(struct tm_target *target, bool moving);
 /** Bytes requested from `read` since the target was created. */

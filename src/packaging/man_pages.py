@@ -33,7 +33,7 @@ def command_helps(command, names):
     if not os.path.exists(command):
         return
     yield COMMAND, output_of(command, "--help")
-    for name in ["run"] + [name[3:] for name in names]:
+    for name in ["run", "report", "metrics", "push"] + [name[3:] for name in names]:
         text = output_of(command, name, "--help")
         if text:
             yield "%s-%s" % (COMMAND, name), text

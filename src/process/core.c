@@ -7,9 +7,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/error.h"
@@ -299,6 +301,59 @@ struct tm_error *tm_core_open(const char *path, struct tm_core **result)
     return file < 0 ? cannot_open(path) : tm_core_open_file(file, path, result);
 }
 
+bool tm_core_is_recorder(const struct tm_core *core, struct tm_recorder_note *note)
+{
+    return tm_recorder_note(&core->notes, note);
+}
+
+bool tm_core_is_saved(const struct tm_core *core, struct tm_saved_note *note)
+{
+    const struct tm_own_note *own = &core->notes.own;
+    if (own->type != TM_SAVED_NOTE_TYPE || own->length < sizeof(*note))
+        return false;
+    memcpy(note, own->bytes, sizeof(*note));
+    return note->version == TM_SAVED_VERSION;
+}
+
+static struct tm_error *check_own_note(const struct tm_core *core)
+{
+    struct tm_recorder_note recorder;
+    struct tm_saved_note saved;
+    if (core->notes.own.type == 0 || tm_core_is_recorder(core, &recorder) || tm_core_is_saved(core, &saved))
+        return NULL;
+    return tm_error_create(TM_ERROR_NO_TARGET,
+                           "%s has the trace table of a process in a form that this tracemortem does not know\n"
+                           "Read it with the tracemortem whose tracer wrote it",
+                           tm_printable(core->path).text);
+}
+
+bool tm_core_refresh(struct tm_core *core)
+{
+    struct stat now;
+    if (fstat(core->file, &now) != 0 || now.st_size == core->status.st_size)
+        return false;
+    struct tm_core fresh = {.file = core->file, .status = now, .path = core->path};
+    struct tm_error *error = read_headers(&fresh, &fresh.notes);
+    if (error) {
+        tm_error_destroy(error);
+        tm_notes_deinit(&fresh.notes);
+        free(fresh.segments);
+        return false;
+    }
+    learn(&fresh, &fresh.notes);
+    tm_constants_deinit(&core->constants);
+    tm_notes_deinit(&core->notes);
+    free(core->segments);
+    core->status = now;
+    core->segments = fresh.segments;
+    core->count = fresh.count;
+    core->capacity = fresh.capacity;
+    core->missing = fresh.missing;
+    core->notes = fresh.notes;
+    core->process = fresh.process;
+    return true;
+}
+
 struct tm_error *tm_core_open_file(int file, const char *path, struct tm_core **result)
 {
     struct tm_core *core = calloc(1, sizeof(*core));
@@ -313,6 +368,8 @@ struct tm_error *tm_core_open_file(int file, const char *path, struct tm_core **
     struct tm_error *error = fstat(file, &core->status) != 0 ? cannot_open(path) : read_headers(core, &core->notes);
     if (!error)
         learn(core, &core->notes);
+    if (!error)
+        error = check_own_note(core);
     if (error)
         tm_core_close(core);
     else
@@ -324,6 +381,7 @@ void tm_core_close(struct tm_core *core)
 {
     if (!core)
         return;
+    tm_core_close(core->table);
     close(core->file);
     tm_constants_deinit(&core->constants);
     tm_notes_deinit(&core->notes);
@@ -385,6 +443,29 @@ static size_t read_constant(struct tm_core *core, uint64_t address, void *buffer
                             (size_t)(next_segment(core, address, address + length) - address));
 }
 
+// From the recorder's file that the core names: what the core lacks of the table.
+static size_t read_named(const struct tm_core *core, uint64_t address, void *buffer, size_t length)
+{
+    size_t most = (size_t)(next_segment(core, address, address + length) - address);
+    size_t done = core->table ? read_held(core->table, address, buffer, most) : 0;
+    return done == 0 && core->table && tm_core_refresh(core->table) ? read_held(core->table, address, buffer, most)
+                                                                    : done;
+}
+
+size_t tm_core_read_held(const struct tm_core *core, uint64_t address, void *buffer, size_t length)
+{
+    return read_held((void *)core, address, buffer, length);
+}
+
+static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length);
+
+// A recorder's file grows while its process lives.
+static int read_grown(struct tm_core *core, uint64_t address, void *buffer, uint64_t length)
+{
+    struct tm_recorder_note note;
+    return tm_core_is_recorder(core, &note) && tm_core_refresh(core) ? read_memory(core, address, buffer, length) : -1;
+}
+
 static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
 {
     struct tm_core *core = context;
@@ -395,9 +476,11 @@ static int read_memory(void *context, uint64_t address, void *buffer, uint64_t l
     while (length) {
         size_t done = read_held(core, address, to, (size_t)length);
         if (done == 0)
+            done = read_named(core, address, to, (size_t)length);
+        if (done == 0)
             done = read_constant(core, address, to, (size_t)length);
         if (done == 0)
-            return -1;
+            return read_grown(core, address, to, length);
         address += done;
         to += done;
         length -= done;
@@ -467,9 +550,9 @@ static const char *why_missing(void *context, uint64_t address)
     if (!segment || address >= segment->end)
         return "the core file has no such memory, it was not mapped or is left out";
     if (segment->held_end < segment->file_end && address < segment->file_end) {
-        snprintf(core->why, sizeof(core->why),
-                 "the core file is cut short, %llu bytes of memory are missing from its end",
-                 (unsigned long long)core->missing);
+        struct tm_recorder_note note;
+        snprintf(core->why, sizeof(core->why), "the %s is cut short, %llu bytes of memory are missing from its end",
+                 tm_core_is_recorder(core, &note) ? "recorder's file" : "core file", (unsigned long long)core->missing);
         return core->why;
     }
     return "left out when the core was written, perhaps by coredump_filter";
@@ -483,8 +566,16 @@ static uint32_t process_id(void *context)
 static uint64_t private_memory(void *context, uint32_t *kind)
 {
     struct tm_core *core = context;
+    struct tm_recorder_note recorder;
+    struct tm_saved_note saved;
     unsigned steps = 0;
 
+    if (tm_core_is_recorder(core, &recorder))
+        return 0;
+    if (tm_core_is_saved(core, &saved)) {
+        *kind = saved.private_kind;
+        return saved.private_bytes;
+    }
     *kind = TM_PRIVATE_IN_CORE;
     for (size_t i = 0; i < core->count && !core->counted; i++) {
         const struct tm_segment *segment = &core->segments[i];
@@ -516,6 +607,83 @@ static size_t list_modules(void *context, struct tm_module *modules, size_t capa
     return notes->count;
 }
 
+static uint64_t nanoseconds(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec;
+}
+
+// What the recorder's file says of itself now.
+static void tell_recorder(struct tm_core *file, struct tm_backing *backing)
+{
+    struct tm_recorder_note note;
+    struct stat now;
+    unsigned char page[2 * TM_RECORDER_NOTES];
+    struct tm_notes notes = {.process = 0};
+
+    if (!tm_core_is_recorder(file, &note))
+        return;
+    // The note changes when the process ends.
+    size_t length = read_at(file->file, TM_RECORDER_NOTES, page, sizeof(page));
+    if (tm_notes_read(&notes, 0, page, length) && notes.own.type == TM_RECORDER_NOTE_TYPE)
+        file->notes.own = notes.own;
+    tm_notes_deinit(&notes);
+    if (!tm_core_is_recorder(file, &note))
+        return;
+    backing->life = tm_recorder_life(file->file, &note);
+    if (fstat(file->file, &now) == 0)
+        backing->file_changed = nanoseconds(&now.st_mtim);
+    backing->note_length = file->notes.own.length;
+    memcpy(backing->note, file->notes.own.bytes, file->notes.own.length);
+    tm_escape_into(backing->file, sizeof(backing->file), file->path, strlen(file->path));
+}
+
+// The signals by which the kernel makes a core. (SIGTRAP may be a debugger's.)
+static bool ends_with_core(uint32_t signal)
+{
+    switch (signal) {
+    case SIGQUIT:
+    case SIGILL:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGSEGV:
+    case SIGXCPU:
+    case SIGXFSZ:
+    case SIGSYS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void tell_backing(void *context, struct tm_backing *backing)
+{
+    struct tm_core *core = context;
+    struct tm_recorder_note recorder;
+    struct tm_saved_note saved;
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_REALTIME, &now) == 0)
+        backing->now = nanoseconds(&now);
+    backing->moment = nanoseconds(&core->status.st_mtim);
+    backing->kind = TM_BACKING_CORE;
+    backing->crashed = ends_with_core(core->notes.signal);
+    if (tm_core_is_recorder(core, &recorder)) {
+        backing->kind = TM_BACKING_RECORDER;
+        tell_recorder(core, backing);
+    } else if (tm_core_is_saved(core, &saved)) {
+        backing->kind = TM_BACKING_SAVED;
+        backing->moment = saved.moment;
+        backing->note_length = core->notes.own.length;
+        memcpy(backing->note, core->notes.own.bytes, core->notes.own.length);
+    } else if (core->table) {
+        tell_recorder(core->table, backing);
+    } else {
+        tm_escape_into(backing->file, sizeof(backing->file), core->table_path, strlen(core->table_path));
+        snprintf(backing->why, sizeof(backing->why), "%s", core->table_why);
+    }
+}
+
 const struct tm_target_callbacks tm_core_callbacks = {
     .read = read_memory,
     .regions = list_regions,
@@ -524,4 +692,5 @@ const struct tm_target_callbacks tm_core_callbacks = {
     .private_memory = private_memory,
     .threads = list_threads,
     .modules = list_modules,
+    .backing = tell_backing,
 };

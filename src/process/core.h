@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 
 #include "engine/tracemortem.h"
+#include "layout/saved_core.h"
 #include "process/constant.h"
+#include "process/recorder.h"
 
 /**
  * A range [start, end) of the dumped process. The file holds [start, held_end) of it, from `offset` on. It would hold up
@@ -33,8 +35,11 @@ struct tm_core {
     uint64_t missing; // bytes of memory that a truncated file lacks
     struct tm_notes notes;
     struct tm_constants constants;
-    uint32_t process; // its id as it saw itself; 0: not known
-    bool counted;     // `private_bytes` is known
+    uint32_t process;      // its id as it saw itself; 0: not known
+    struct tm_core *table; // the recorder's file that it names: the table's memory, which it lacks; NULL: none
+    char table_path[256];  // what it calls that file; "": it names none
+    char table_why[128];   // why that file cannot be used
+    bool counted;          // `private_bytes` is known
     uint64_t private_bytes;
     char why[96]; // the last answer of why_missing
 };
@@ -44,6 +49,14 @@ struct tm_error *tm_core_open(const char *path, struct tm_core **result);
 /** The same for a file that is open; the core closes it. `path` is only for messages. */
 struct tm_error *tm_core_open_file(int file, const char *path, struct tm_core **result);
 void tm_core_close(struct tm_core *core);
+
+/** Whether it is the file of a recorder, or a table saved by tm-save --core: the table alone. */
+bool tm_core_is_recorder(const struct tm_core *core, struct tm_recorder_note *note);
+bool tm_core_is_saved(const struct tm_core *core, struct tm_saved_note *note);
+/** How many bytes from this address on the file itself holds, of one segment, and copies them; 0: none. */
+size_t tm_core_read_held(const struct tm_core *core, uint64_t address, void *buffer, size_t length);
+/** Reads the headers again if the file has grown, as a recorder's does. False: it has not, or cannot be read. */
+bool tm_core_refresh(struct tm_core *core);
 
 /** The engine's callbacks, whose context is the core; `symbol` is NULL. */
 extern const struct tm_target_callbacks tm_core_callbacks;

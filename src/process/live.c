@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/error.h"
@@ -282,6 +283,16 @@ static uint64_t private_memory(void *context, uint32_t *kind)
     return known ? sum : 0;
 }
 
+static void tell_backing(void *context, struct tm_backing *backing)
+{
+    struct timespec now;
+    (void)context;
+    backing->kind = TM_BACKING_PROCESS;
+    if (clock_gettime(CLOCK_REALTIME, &now) == 0)
+        backing->now = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+    backing->moment = backing->now;
+}
+
 static int page_map(void *context, uint64_t address, uint64_t *entries, uint64_t count)
 {
     enum { PAGE = 4096 };
@@ -327,6 +338,7 @@ const struct tm_target_callbacks tm_live_callbacks = {
     .process = process_id,
     .private_memory = private_memory,
     .modules = list_modules,
+    .backing = tell_backing,
     .page_map = page_map,
     .resident = resident,
 };

@@ -9,6 +9,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "layout/recorder_file.h"
 
 // NT_FILE: the number of rows and the unit of the offsets, the rows (start, end, offset), then the names.
 enum { FILES_HEAD = 16, FILES_ROW = 24 };
@@ -50,19 +51,37 @@ static bool read_files(struct tm_notes *notes, const unsigned char *bytes, size_
 // struct elf_prstatus: the thread's number and its general registers. How many there are depends on the machine.
 static bool read_thread(struct tm_notes *notes, unsigned machine, const unsigned char *bytes, size_t length)
 {
-    enum { NUMBER = 32, REGISTERS = 112 };
+    enum { SIGNAL = 12, NUMBER = 32, REGISTERS = 112 };
     uint32_t count = machine == EM_X86_64 ? 27 : machine == EM_AARCH64 ? 34 : 0;
     uint32_t stack_pointer = machine == EM_X86_64 ? 19 : 31;
     if (count == 0 || length < REGISTERS + 8 * (size_t)count)
         return true;
     if (!TM_GROW(&notes->threads, notes->thread_count + 1, &notes->thread_capacity))
         return false;
+    if (notes->thread_count == 0)
+        notes->signal = bytes[SIGNAL] | (uint32_t)bytes[SIGNAL + 1] << 8;
     struct tm_thread *thread = &notes->threads[notes->thread_count++];
     *thread = (struct tm_thread){.id = tm_load_u32(bytes + NUMBER), .register_count = count};
     for (uint32_t i = 0; i < count; i++)
         thread->registers[i] = tm_load_u64(bytes + REGISTERS + 8 * (size_t)i);
     thread->stack_pointer = thread->registers[stack_pointer];
     return true;
+}
+
+static bool is_own(const Elf64_Nhdr *head, const unsigned char *name)
+{
+    return head->n_namesz == sizeof(TM_RECORDER_NOTE) && memcmp(name, TM_RECORDER_NOTE, sizeof(TM_RECORDER_NOTE)) == 0;
+}
+
+// The first one counts.
+static void read_own(struct tm_notes *notes, uint32_t type, const unsigned char *bytes, size_t length)
+{
+    struct tm_own_note *own = &notes->own;
+    if (own->type != 0 || type == 0)
+        return;
+    own->type = type;
+    own->length = (uint32_t)(length < sizeof(own->bytes) ? length : sizeof(own->bytes));
+    memcpy(own->bytes, bytes, own->length);
 }
 
 bool tm_notes_read(struct tm_notes *notes, unsigned machine, const unsigned char *bytes, size_t length)
@@ -77,7 +96,10 @@ bool tm_notes_read(struct tm_notes *notes, unsigned machine, const unsigned char
             break;
         const unsigned char *data = bytes + sizeof(head) + name_size;
         uint32_t process;
-        if (head.n_type == NT_PRPSINFO && head.n_descsz >= offsetof(struct elf_prpsinfo, pr_pid) + sizeof(process)) {
+        if (is_own(&head, bytes + sizeof(head))) {
+            read_own(notes, head.n_type, data, head.n_descsz);
+        } else if (head.n_type == NT_PRPSINFO &&
+                   head.n_descsz >= offsetof(struct elf_prpsinfo, pr_pid) + sizeof(process)) {
             memcpy(&process, data + offsetof(struct elf_prpsinfo, pr_pid), sizeof(process));
             notes->process = process;
         } else if ((head.n_type == NT_FILE && !read_files(notes, data, head.n_descsz)) ||

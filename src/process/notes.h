@@ -18,9 +18,18 @@ struct tm_mapped_file {
     bool is_memory;  // a file that only memory has: shared anonymous memory, memfd_create(), shm_open(), shmget()
 };
 
+/** A note of tracemortem's own: of a recorder's file (recorder_file.h) or of a saved table (saved_core.h). */
+struct tm_own_note {
+    uint32_t type; // 0: there is none
+    uint32_t length;
+    unsigned char bytes[TM_BACKING_NOTE]; // the beginning, if it is longer
+};
+
 /** All zero: nothing was read. */
 struct tm_notes {
+    struct tm_own_note own;
     uint32_t process; // 0: no note says it
+    uint32_t signal;  // that stopped the first thread; 0: none, or not known
     struct tm_mapped_file *files;
     size_t count, capacity;
     struct tm_thread *threads;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/base/error.h"
+#include "process/table_file.h"
 
 static struct tm_error *finish(struct tm_process *process, struct tm_error *error, struct tm_process **result)
 {
@@ -20,6 +21,13 @@ static uint64_t time_of(const struct timespec *time)
     return (uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec;
 }
 
+// Whether it is the recorder's file of a process that lives.
+static bool may_run(const struct tm_core *core)
+{
+    struct tm_recorder_note note;
+    return tm_core_is_recorder(core, &note) && tm_recorder_life(core->file, &note) != TM_LIFE_ENDED;
+}
+
 struct tm_error *tm_process_open_core(const char *path, struct tm_process **result)
 {
     struct tm_process *process = calloc(1, sizeof(*process));
@@ -28,7 +36,11 @@ struct tm_error *tm_process_open_core(const char *path, struct tm_process **resu
     struct tm_error *error = tm_core_open(path, &process->core);
     if (!error) {
         process->symbols.file = process->core->file;
-        process->files.latest = time_of(&process->core->status.st_mtim);
+        struct tm_saved_note saved;
+        bool is_saved = tm_core_is_saved(process->core, &saved);
+        process->files.latest = is_saved ? saved.moment : time_of(&process->core->status.st_mtim);
+        tm_core_find_table(process->core);
+        process->may_run = may_run(process->core);
     }
     return finish(process, error, result);
 }
@@ -40,6 +52,7 @@ struct tm_error *tm_process_open_live(pid_t pid, struct tm_process **result)
         return tm_error_no_memory();
     struct tm_error *error = tm_live_open(pid, &process->live);
     if (!error) {
+        process->may_run = true;
         process->symbols.pid = pid;
         process->symbols.file = process->live->folder;
         error = tm_files_of_process(pid, &process->files);
@@ -124,6 +137,11 @@ static size_t list_modules(void *context, struct tm_module *modules, size_t capa
     return callbacks_of(context)->modules(context_of(context), modules, capacity);
 }
 
+static void tell_backing(void *context, struct tm_backing *backing)
+{
+    callbacks_of(context)->backing(context_of(context), backing);
+}
+
 static int page_map(void *context, uint64_t address, uint64_t *entries, uint64_t count)
 {
     const struct tm_target_callbacks *callbacks = callbacks_of(context);
@@ -145,6 +163,7 @@ const struct tm_target_callbacks tm_process_callbacks = {
     .private_memory = private_memory,
     .threads = list_threads,
     .modules = list_modules,
+    .backing = tell_backing,
     .page_map = page_map,
     .resident = resident,
 };

@@ -9,7 +9,7 @@
  *     …                                                    // requests
  *     tm_target_destroy(target), tm_process_close(process)
  *
- * Lower files first: proc, notes < core, live < symbols; encoding < files < lines; stop < copy; process. None of them knows a
+ * Lower files first: proc, notes < recorder < core, live < table_file, symbols; encoding < files < lines; stop < copy; process. None of them knows a
  * trace table or a command.
  */
 #ifndef TRACEMORTEM_PROCESS_PROCESS_H
@@ -25,6 +25,7 @@
 struct tm_process {
     struct tm_core *core; // one of these two is NULL
     struct tm_live *live;
+    bool may_run; // while it is read: it is a process, or the recorder's file of one that lives
     struct tm_symbols symbols;
     struct tm_files files; // where its source files are
     enum tm_reading {

@@ -337,14 +337,14 @@ unsigned environment_dormant_frames(void)
 
 static const char signal_variable[] = "TRACEMORTEM_SIGNAL";
 
-/** A small number in decimal; -1: it is none. */
+/** A small number in decimal; -1: something else. */
 static int small_number(const char *text)
 {
     size_t length = strlen(text);
     return length >= 1 && length <= 2 && strspn(text, "0123456789") == length ? atoi(text) : -1;
 }
 
-/** A signal that is the user's, by its name or number. 0: it is none. */
+/** A signal that is the user's, by its name or number. 0: something else. */
 static int signal_called(const char *text)
 {
     int number = small_number(text);

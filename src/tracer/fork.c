@@ -8,6 +8,7 @@
 #include "blocks.h"
 #include "caller.h"
 #include "handoff.h"
+#include "moments.h"
 #include "sample.h"
 #include "stack.h"
 #include "writers.h"
@@ -113,6 +114,7 @@ void fork_repair(bool others)
 
 static void after_fork_in_child(void)
 {
+    moments_after_fork();
     // A table in a file becomes the child's only when the child records.
     if (!handoff_is_due())
         fork_repair(false);

@@ -6,7 +6,7 @@
  * they would record. A child that calls exec, or ends, ends the wait at once, and pays nothing. For a child that does none of
  * this, the parent makes the copy after a while, and goes on.
  *
- * While this lasts, `recording_switch` is negative. So each hook comes to handoff_pass() first, and the hooks of a process
+ * While this lasts, `recording_switch` is negative. So each hook comes to recording_pass() first, and the hooks of a process
  * that does not fork pay nothing.
  */
 #ifndef TRACEMORTEM_TRACER_HANDOFF_H
@@ -14,7 +14,7 @@
 
 #include <stdbool.h>
 
-/** Around fork(), holding the table's lock. `forking`: this thread is inside another fork() already. */
+/** Around fork(), holding the table's lock. */
 void handoff_before_fork(void);
 void handoff_after_fork_in_parent(void);
 void handoff_after_fork_in_child(void);

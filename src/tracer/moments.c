@@ -233,6 +233,11 @@ void moments_look(void)
     __atomic_store_n(&moments.looking, false, __ATOMIC_RELEASE);
 }
 
+void moments_after_fork(void)
+{
+    __atomic_store_n(&moments.looking, false, __ATOMIC_RELEASE);
+}
+
 void moments_allocation_failed(size_t size)
 {
     int saved = errno;

@@ -32,6 +32,9 @@ static inline void moments_count(size_t size)
 /** Find out what the environment asks for. Once a process. */
 void moments_begin(void);
 
+/** In a forked child: no other thread is looking. */
+void moments_after_fork(void);
+
 /** An allocator had no memory for the program. */
 void moments_allocation_failed(size_t size);
 

@@ -48,8 +48,8 @@ void recorder_copy(char *to);
 
 /**
  * In a forked child, whose memory shows the parent's file: have a file of its own with the same contents, or else private
- * memory. `copy`: the bytes as recorder_copy() made them; NULL: take them from where they are. `fit`: take what is there; if
- * not, the child gets an empty table, and nothing may be recorded.
+ * memory. `copy`: the bytes as recorder_copy() made them; NULL: take them from where they are. Where there is no memory either,
+ * this ends in recorder_give_up().
  */
 void recorder_renew(const char *copy);
 /** The child gives the table up: nothing is recorded any more, and nothing shows the parent's file. */

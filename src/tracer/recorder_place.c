@@ -177,18 +177,23 @@ int recorder_descriptor(struct recorder_file *file)
     if (is_file(file, file->descriptor))
         return file->descriptor;
     file->descriptor = -1;
-    errno = ESTALE;
-    if (!has_name(file) || chmod(file->path, 0600) != 0)
+    int found = open(file->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), opened = -1;
+    if (found < 0)
         return -1;
-    int opened = open(file->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    errno = ESTALE;
+    if (is_file(file, found)) {
+        // Not by the name, which may be another file's a moment later.
+        char path[32];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", found);
+        chmod(path, 0600);
+        opened = open(path, O_RDWR | O_CLOEXEC);
+    }
+    int saved = errno;
+    close(found);
+    errno = saved;
     if (opened < 0)
         return -1;
     fchmod(opened, 0400);
-    if (!is_file(file, opened)) {
-        close(opened);
-        errno = ESTALE;
-        return -1;
-    }
     file->descriptor = recorder_raise(opened);
     recorder_lock(file);
     return file->descriptor;

@@ -19,8 +19,6 @@
 #include "table.h"
 #include "tracing.h"
 
-enum { STACK_BYTES = 1 << 20 };
-
 static struct tm_switch shown = {.magic = TM_SWITCH_MAGIC};
 static struct tm_switch_request wanted; // while `shown.state` is TM_SWITCH_SETTING, only its setter touches it
 static pid_t waiting_in;                // the process whose thread waits; a forked child has no such thread
@@ -155,7 +153,6 @@ static bool start_thread(void)
     sigset_t every, before;
     if (pthread_attr_init(&attributes) != 0)
         return false;
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before);

@@ -24,7 +24,7 @@ NAMES = [name[3:] for name in ENGINE.commands() if name not in ("tm-filter", "tm
         (["top"], 2, "missing target: give a process id, a core or a snapshot file"),
         (["diff"], 2, "missing file name"),
         (["diff", "{core}"], 2, "give OLD and NEW"),
-        (["nothing"], 2, 'unknown command "nothing"; the commands are: run info top'),
+        (["nothing"], 2, 'unknown command "nothing"; the commands are: run start stop info top'),
         (["filter", "list"], 2, "unknown command"),
         (["top", "{core}", "--jsn"], 2, 'unknown option "--jsn"; did you mean --json?'),
         (["top", "{core}", "--max-stop", "5"], 2, '"5" is not a time, such as 200ms or 2s'),

@@ -33,7 +33,10 @@ while True:
         break
 """
 WAITING = "import os, sys\nkept = [bytes(999) for _ in range(77)]\nos.write(int(os.environ['TM_READY']), b'x\\n')\nsys.stdin.readline()\n"
-MOVING = "Read while the process ran: what it allocated or freed meanwhile may be missing or wrong\n"
+MOVING = (
+    "Read while the process ran: lines and sizes are right, but counts and totals may be off by what it allocated or "
+    "freed meanwhile\n"
+)
 HELD = r"tracemortem: the process %d was held still for (\d+\.\d) ms\n"
 
 

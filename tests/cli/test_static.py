@@ -24,6 +24,7 @@ def static():
 def test_it_answers_as_the_other_one(static, service, core):
     for target in (service.pid, core):
         assert run("top", target, program=static) == run("top", target)
+    assert "the static file, which cannot send" in run("push", "http://localhost", service.pid, program=static).stderr
     assert "linked statically" not in run("run", service.python, "-c", "", program=static).stderr
 
 

@@ -57,6 +57,7 @@ QUESTIONS = (
     "tm-save {folder}/snapshot",
     "tm-export csv {folder}/csv --mine '*/shop.py' --exclude '*x'",
     "tm-export collapsed {folder}/collapsed --base {old} --mine nothing",
+    "tm-save --core {folder}/saved.core",
     "tm-export heapsnapshot {folder}/heapsnapshot",
     "tm-filter add '*.py:3' --domain 3 --all-frames",
     "tm-filter add --domain 0",

@@ -5,6 +5,7 @@ import json
 import os
 import re
 
+import debuggers
 import pytest
 from exporting import has_page
 from selection import thorough
@@ -142,6 +143,21 @@ def test_a_difference_shows_what_grew(seen_difference, exported):
     assert "Basket.make" in seen["rows"][0] and seen["rows"][0].startswith("+%.0f KiB" % (grown / 1024))
     total = exported.diff["total_size_diff"]
     assert seen["tiles"][0].startswith("+%.1f KiB" % (total / 1024) if total < 102400 else "+")
+
+
+def test_on_a_narrow_screen_places_and_tracebacks_are_seen_and_types_are_no_places(exported, browser, tmp_path):
+    page = tmp_path / "types.html"
+    debuggers.answers("gdb", ["tm-export html %s type,traceback" % page], core=exported.path("new.core"))
+    folder = os.environ.get("TM_PICTURES")
+    seen = browser("narrow_probe.js", page, *([folder] if folder else []))
+    assert seen["wrong"] == [] and not seen["too_wide"] and seen["at_begin"] == 0
+    assert "bytearray" in seen["bars"] and "type" in seen["legend"]
+    assert "Basket.make" in seen["rows"][0] and seen["place_in_view"]
+    assert not any("<type>" in row for row in seen["rows"])
+    assert seen["panel_in_view"] and "objects of type bytearray" not in seen["panel"]
+    size = sum(row["size"] for row in exported.functions["statistics"] if row.get("name") == "Basket.make")
+    assert "Basket.make" in seen["panel"] and "%.0f KiB in " % (size / 1024) in seen["panel"]
+    assert seen["back"]
 
 
 # -- without a browser

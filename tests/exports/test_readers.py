@@ -223,3 +223,23 @@ def test_both_debuggers_write_the_same_bytes(exported, tmp_path):
         assert by_gdb == by_lldb
     by_gdb, by_lldb = (json.loads((tmp_path / ("json." + debugger)).read_text()) for debugger in debuggers.DEBUGGERS)
     assert by_gdb["statistics"] == by_lldb["statistics"]
+
+
+# -- types
+
+
+def test_types_are_a_level_of_pictures_and_a_label_of_pprof(exported, pprof, tmp_path):
+    core = exported.path("new.core")
+    formats = ("collapsed", "speedscope", "pprof")
+    asked = ["tm-export %s %s/%s type,traceback" % (name, tmp_path, name) for name in formats]
+    said = debuggers.answers("gdb", asked + ["tm-top type -n 100000 --json"], core=core)
+    sums = {row["type"]: row["size"] for row in json.loads(said[-1])["statistics"]}
+    by_type = collections.Counter()
+    for frames, (size,) in collapsed((tmp_path / "collapsed").read_text(), 1).items():
+        by_type[re.fullmatch(r"(.*) \(<type>:0\)", frames[-1]).group(1)] += size
+    assert by_type == {name: size for name, size in sums.items() if size}
+    assert sums["bytearray"] >= 20 * 100000
+    profile = json.loads((tmp_path / "speedscope").read_text())
+    assert {"name": "bytearray", "file": "<type>"} in profile["shared"]["frames"]
+    rows, _ = pprof(str(tmp_path / "pprof"), "-tagfocus=type=^bytearray$")
+    assert sum(flat for flat, _ in rows.values()) == sums["bytearray"]

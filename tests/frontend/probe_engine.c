@@ -118,6 +118,11 @@ void tm_target_destroy(struct tm_target *target)
     free(target);
 }
 
+void tm_target_set_running(struct tm_target *target, bool running)
+{
+    (void)target, (void)running;
+}
+
 void tm_target_set_moving(struct tm_target *target, bool moving)
 {
     (void)target, (void)moving;

@@ -20,12 +20,15 @@ ENUMS = {
     "tm_operand": header.Operand,
     "tm_word_kind": header.WordKind,
     "tm_private_kind": header.PrivateKind,
+    "tm_backing_kind": header.BackingKind,
+    "tm_life": header.Life,
 }
 STRUCTS = {
     "tm_region": header.Region,
     "tm_thread": header.Thread,
     "tm_module": header.Module,
     "tm_screen": header.Screen,
+    "tm_backing": header.Backing,
     "tm_target_callbacks": header.TargetCallbacks,
     "tm_host_callbacks": header.HostCallbacks,
 }
@@ -140,6 +143,7 @@ def test_enums_have_the_same_values(declared, compiled):
 def test_macros_have_the_same_values(declared, compiled):
     ours = {"TM_" + name: getattr(header, name) for name in dir(header) if name.startswith("REGION_")}
     ours.update(TM_READ_LIMIT=header.READ_LIMIT, TM_THREAD_REGISTERS=header.THREAD_REGISTERS)
+    ours.update(TM_BACKING_NOTE=header.BACKING_NOTE)
     assert ours == {name: compiled[name] for name in declared.macros if name != "TM_API"}
 
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "process/core.h"
+#include "process/table_file.h"
 
 enum { REGIONS = 64 };
 
@@ -47,6 +47,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     uint32_t kind;
+    tm_core_find_table(core);
+    struct tm_backing backing = {.kind = TM_BACKING_UNKNOWN};
+    tm_core_callbacks.backing(core, &backing);
+    fuzz_require(backing.note_length <= TM_BACKING_NOTE && memchr(backing.file, 0, sizeof(backing.file)));
     check_regions(core);
     fuzz_require(tm_core_callbacks.private_memory(core, &kind) == tm_core_callbacks.private_memory(core, &kind));
 
@@ -54,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tm_session *session = fuzz_session_create();
     fuzz_require(tm_target_create(&tm_core_callbacks, core, &target) == NULL);
     fuzz_run(session, "tm-info", "", target, target, 0);
+    fuzz_run(session, "tm-save", "file --core", target, target, 0);
     tm_target_destroy(target);
     tm_session_destroy(session);
     tm_core_close(core);

@@ -229,10 +229,15 @@ static void make_objects_3_13(struct memory *memory)
     make_objects(memory, 0x030d00f0);
 }
 
+static void make_objects_3_14(struct memory *memory)
+{
+    make_objects(memory, 0x030e02f0);
+}
+
 // Append a new one: the first bytes of the inputs in the corpus are indices below the old number of images.
 static void (*const images[])(struct memory *memory) = {
     make_table,       make_hidden_table, make_empty_table,  make_stock_3_8,    make_stock_3_11, make_stock_3_13,
-    make_stock_3_14t, make_objects_3_8,  make_objects_3_11, make_objects_3_13, make_lean_table};
+    make_stock_3_14t, make_objects_3_8,  make_objects_3_11, make_objects_3_13, make_lean_table, make_objects_3_14};
 enum { IMAGES = sizeof(images) / sizeof(images[0]) };
 
 static struct memory *get_memory(uint8_t choice)
@@ -359,6 +364,7 @@ static const char *const lines[] = {
     "--paths 5 --depth 2 expression",
     "type --retained -n 100",
     "--type * --depth 3 -n 100",
+    "file --core --force",
 };
 
 static const char *pick_command(uint8_t choice)
@@ -398,9 +404,12 @@ static uint64_t pick_address(const struct memory *memory, uint8_t choice)
 static void ask(struct memory *memory, const uint8_t *choices)
 {
     struct tm_session *session = fuzz_session_create();
-    const char *command = pick_command(choices[1]), *line = lines[choices[2] % (sizeof(lines) / sizeof(lines[0]))];
+    const char *command = pick_command(choices[1] & 0x7f),
+               *line = lines[choices[2] % (sizeof(lines) / sizeof(lines[0]))];
     struct tm_target *target = image_new_target(memory->image), *other = image_new_target(memory->image);
     uint64_t address = pick_address(memory, choices[3]);
+    tm_target_set_running(target, choices[1] & 0x80); // and then nothing changes
+    tm_target_set_moving(target, choices[1] >> 6 == 3);
     uint64_t bytes = image_bytes_read(memory->image), reads = image_reads(memory->image);
     fuzz_run(session, command, line, target, other, address);
     if (choices[2] & 0x80) // what was remembered of the target must be as good

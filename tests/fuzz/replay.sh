@@ -10,6 +10,7 @@ for program; do
     case $name in
         match) runs=20000 ;;
         memory) runs=2000 ;;
+        heaps) runs=1000 ;;
         *) runs=4000 ;;
     esac
     echo "fuzz: $name, $runs executions"

@@ -96,6 +96,30 @@ def test_extra_references_are_found(leaking):
     assert leaking.paths["extra"]["refcount"] == 2 and leaking.paths["extra"]["found"] in (1, 2)
 
 
+def test_leaks_are_found_behind_the_debug_hooks(leaking, tmp_path):
+    """Their words before and behind each block are no blocks of their own, and hold nothing."""
+    hooks = {"PYTHONMALLOC": "debug"}
+    with debuggers.start_traced_process(leaking.python, SCRIPT, frames=5, environment=hooks, preload=True) as process:
+        core = debuggers.gcore(process.pid, tmp_path / "core")
+    leaks = json.loads(command_line(core, "tm-leaks -n 1000 --json"))
+    counts = {
+        kind: {
+            (row["type"], row["lineno"]): row["count"] for row in leaks[kind]["statistics"] if row["filename"] == SCRIPT
+        }
+        for kind in ("lost", "raw", "garbage", "extra")
+    }
+    for kind, type_, line in (
+        ("lost", "dict", "lost dict"),
+        ("lost", "__main__.Plain", "lost plain"),
+        ("raw", "<block>", "raw block"),
+        ("raw", "<block>", "mem block"),
+        ("garbage", "list", "cycle"),
+        ("garbage", "__main__.Slotted", "weakly known"),
+        ("extra", "dict", "extra dict"),
+    ):
+        assert counts[kind].get((type_, LINES[line]), 0) >= 0.98 * COUNT, (kind, line, counts)
+
+
 def test_nothing_is_suspect_in_a_whole_core(leaking):
     assert not leaking.leaks["suspect"] and not leaking.leaks["threads_unknown"] and not leaking.leaks["frames_unknown"]
 

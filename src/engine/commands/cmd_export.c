@@ -16,8 +16,12 @@
 #include "engine/export/html.h"
 #include "engine/open.h"
 
+#define EXPORT_LIMIT(X)                              \
+    X(TM_OPTION_LIMIT, 'n', "-n, ", "--limit", " N", \
+      "openmetrics: have the N largest places (default 10; 0: only the totals).")
 #define EXPORT_OPTIONS(X) \
     TM_OPTIONS_BASE(X)    \
+    EXPORT_LIMIT(X)       \
     TM_OPTIONS_FORCE(X)   \
     TM_OPTIONS_CUMULATIVE(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
@@ -35,6 +39,7 @@ static const char help[] =
             "  collapsed   for flamegraph.pl: a traceback and its bytes on each line\n"
             "  json        all rows, in the form of tm-top --json\n"
             "  csv         all rows, for a spreadsheet\n"
+            "  openmetrics totals and the largest lines, for Prometheus\n"
             "  heapsnapshot\n"
             "              all objects with the references between them, for the memory\n"
             "              panel of Chromium's developer tools, memlab and others. Filters\n"
@@ -48,7 +53,9 @@ static const char help[] =
             "KEY is for json and csv: traceback (the default: a row for each traceback and\n"
             "domain), or another key of tm-top. --cumulative is for them too; the page\n"
             "of html then begins with cumulative sizes. The pictures of the other formats\n"
-            "are cumulative always.\n"
+            "are cumulative always. With KEY type,traceback a picture and pprof have the\n"
+            "type of the objects below the newest frame. The places of openmetrics are\n"
+            "lines, or those of KEY.\n"
             "\n"
             "A page has at most 1 MB. If there is more, it shows the largest, with the sums\n"
             "of the others, and says how much that is. An existing file is not replaced\n"
@@ -84,14 +91,22 @@ enum format {
     FORMAT_COLLAPSED,
     FORMAT_JSON,
     FORMAT_CSV,
-    FORMAT_HEAPSNAPSHOT
+    FORMAT_HEAPSNAPSHOT,
+    FORMAT_OPENMETRICS
 };
-static const char *const format_names[] = {"html", "speedscope", "pprof", "collapsed", "json", "csv", "heapsnapshot"};
+static const char *const format_names[] = {"html", "speedscope", "pprof",        "collapsed",
+                                           "json", "csv",        "heapsnapshot", "openmetrics"};
+enum { METRICS = 10 }; // places of openmetrics
 enum { FORMATS = sizeof(format_names) / sizeof(format_names[0]) };
 
 static bool has_rows(enum format format)
 {
     return format == FORMAT_JSON || format == FORMAT_CSV;
+}
+
+static bool has_stacks(enum format format)
+{
+    return !has_rows(format) && format != FORMAT_OPENMETRICS && format != FORMAT_HEAPSNAPSHOT;
 }
 
 static enum format format_of(const struct tm_request *request)
@@ -107,9 +122,9 @@ static struct tm_error *unknown_format(const struct tm_request *request, const c
     char after[160];
     const char *nearest = tm_nearest(word, format_names, FORMATS);
 
-    snprintf(after, sizeof(after), "\": the formats are %s, %s, %s, %s, %s, %s, %s%s%s%s", format_names[0],
+    snprintf(after, sizeof(after), "\": the formats are %s, %s, %s, %s, %s, %s, %s, %s%s%s%s", format_names[0],
              format_names[1], format_names[2], format_names[3], format_names[4], format_names[5], format_names[6],
-             nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+             format_names[7], nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     return tm_usage_error(request->command->name, "unknown format \"", word, after);
 }
 
@@ -128,13 +143,22 @@ static struct tm_error *set_key(struct tm_request *request)
 {
     const struct tm_words *words = &request->words;
 
-    request->key = TM_KEY_TRACEBACK;
+    request->key = format_of(request) == FORMAT_OPENMETRICS ? TM_KEY_LINENO : TM_KEY_TRACEBACK;
     if (words->count < 3)
         return NULL;
-    if (!has_rows(format_of(request)))
+    struct tm_error *error = tm_request_set_key(request, words->items[2]);
+    if (error || has_rows(format_of(request)))
+        return error;
+    bool has_tracebacks = tm_key_place(request->key) == TM_KEY_TRACEBACK;
+    if (format_of(request) == FORMAT_HEAPSNAPSHOT || (has_stacks(format_of(request)) && !has_tracebacks))
         return tm_usage_error(request->command->name, "unexpected operand \"", words->items[2],
-                              "\": a key is for json and csv; the other formats have whole tracebacks");
-    return tm_request_set_key(request, words->items[2]);
+                              "\": a key is for json, csv and openmetrics; the other formats have whole tracebacks, or "
+                              "type,traceback");
+    if (format_of(request) == FORMAT_OPENMETRICS && has_tracebacks)
+        return tm_usage_error(request->command->name, "unexpected operand \"", words->items[2],
+                              "\": openmetrics has no tracebacks; its keys are lineno, filename, function, type and "
+                              "type,lineno");
+    return NULL;
 }
 
 static struct tm_error *check_cumulative(const struct tm_request *request)
@@ -143,10 +167,23 @@ static struct tm_error *check_cumulative(const struct tm_request *request)
 
     if (!request->settings.cumulative || format == FORMAT_HTML || format == FORMAT_HEAPSNAPSHOT) // it has its own check
         return NULL;
-    if (!has_rows(format))
+    if (has_stacks(format))
         return tm_usage_error(request->command->name, "cumulative mode is not for the format ", format_names[format],
                               ": its pictures are cumulative always");
     return tm_request_check_cumulative(request);
+}
+
+static struct tm_error *check_metrics(const struct tm_request *request)
+{
+    bool is_metrics = format_of(request) == FORMAT_OPENMETRICS;
+
+    if (is_metrics && request->settings.base)
+        return tm_usage_error(request->command->name, "--base is not for the format ", "openmetrics",
+                              ": what reads metrics compares them itself");
+    if (!is_metrics && request->settings.has_limit)
+        return tm_usage_error(request->command->name, "--limit is not for the format ",
+                              format_names[format_of(request)], ", which has all");
+    return NULL;
 }
 
 static struct tm_error *prepare(struct tm_request *request)
@@ -162,11 +199,13 @@ static struct tm_error *prepare(struct tm_request *request)
                            words->count == 0 ? "missing format and file name. Usage: " : "missing file name. Usage: ",
                            "tm-export FORMAT FILE",
                            ", where FORMAT is html, speedscope, pprof, collapsed, json, "
-                           "csv or heapsnapshot");
+                           "csv, heapsnapshot or openmetrics");
     if (!error)
         error = set_key(request);
     if (!error)
         error = check_cumulative(request);
+    if (!error)
+        error = check_metrics(request);
     if (!error && format_of(request) == FORMAT_HEAPSNAPSHOT)
         error = tm_export_heap_check(request);
     if (error)
@@ -185,7 +224,8 @@ struct answer {
     struct tm_request *request;
     struct tm_pool *pool;
     struct tm_export_sides sides;
-    struct tm_stacks stacks; // of the formats that have them
+    struct tm_stacks stacks;     // of the formats that have them
+    const struct tm_name *types; // the file name of their frames that are types; NULL: none
     struct tm_html_cut cut;
     struct tm_text notes; // filters, hints, what is missing
     struct tm_text title;
@@ -244,6 +284,32 @@ static struct tm_error *add_unmatched(struct tm_pool *pool, const struct tm_unma
     return error ? error : tm_snapshot_add(groups, &group);
 }
 
+// The type of the objects as a frame below the newest one.
+static struct tm_error *add_type(struct tm_pool *pool, const struct tm_name *file_name, struct tm_group *group)
+{
+    const struct tm_traceback *traceback = group->traceback, *older;
+    const struct tm_frame typed = {.file_name = file_name, .function = group->type};
+    const struct tm_frame *frame;
+    uint32_t total = traceback->total_frames == TM_TOTAL_UNKNOWN ? TM_TOTAL_UNKNOWN : traceback->total_frames + 1u;
+
+    struct tm_error *error = tm_pool_older(pool, traceback->older, traceback->newest, &older);
+    if (!error)
+        error = tm_pool_frame(pool, &typed, &frame);
+    return error ? error : tm_pool_newest(pool, older, frame, total, traceback->older_missing, &group->traceback);
+}
+
+static struct tm_error *add_types(const struct tm_host *host, struct tm_pool *pool, struct tm_snapshot *groups,
+                                  const struct tm_name **file_name)
+{
+    struct tm_error *error = tm_pool_name(pool, "<type>", strlen("<type>"), file_name);
+    for (size_t i = 0; i < groups->count && !error; i++) {
+        error = i % 1024 == 0 ? tm_host_check(host) : NULL;
+        if (!error && groups->groups[i].type)
+            error = add_type(pool, *file_name, &groups->groups[i]);
+    }
+    return error;
+}
+
 static struct tm_error *collect_side(struct answer *answer, struct tm_target *target, struct tm_query *query,
                                      struct tm_snapshot *groups)
 {
@@ -254,6 +320,11 @@ static struct tm_error *collect_side(struct answer *answer, struct tm_target *ta
     if (error)
         return error;
     answer->shallow = sum(query, groups);
+    // pprof has types as labels.
+    if (has_stacks(format) && format != FORMAT_PPROF && tm_key_has_type(answer->request->key))
+        error = add_types(&answer->request->session->host, answer->pool, groups, &answer->types);
+    if (error)
+        return error;
     return format == FORMAT_JSON ? NULL : add_unmatched(answer->pool, &query->unmatched, groups);
 }
 
@@ -347,22 +418,31 @@ static struct tm_error *take_notes(struct answer *answer)
 
 // What tm-info says, and the process that it is about. Of a snapshot file neither is known. Tracebacks that can be read are
 // exported whether or not the rest can be.
-static struct tm_error *find_facts(const struct tm_host *host, struct tm_target *target,
-                                   const struct tm_footprint *footprint, struct tm_text *facts, struct tm_text *title)
+static struct tm_error *find_info(const struct tm_host *host, struct tm_target *target, struct tm_info *info,
+                                  bool *is_known)
 {
     struct tm_source *source;
-    struct tm_info info = {0};
 
     struct tm_error *error = tm_source_open(target, host, &source);
     if (!error)
-        error = tm_source_info(source, host, &info);
-    if (!error) {
+        error = tm_source_info(source, host, info);
+    *is_known = !error;
+    if (!error || tm_error_code(error) == TM_ERROR_INTERRUPTED || tm_error_code(error) == TM_ERROR_NO_MEMORY)
+        return error;
+    tm_error_destroy(error);
+    *info = (struct tm_info){0};
+    return NULL;
+}
+
+static struct tm_error *find_facts(const struct tm_host *host, struct tm_target *target,
+                                   const struct tm_footprint *footprint, struct tm_text *facts, struct tm_text *title)
+{
+    struct tm_info info = {0};
+    bool is_known;
+
+    struct tm_error *error = find_info(host, target, &info, &is_known);
+    if (is_known)
         tm_info_write_text(&info, footprint, facts);
-    } else if (tm_error_code(error) != TM_ERROR_INTERRUPTED && tm_error_code(error) != TM_ERROR_NO_MEMORY) {
-        tm_error_destroy(error);
-        error = NULL;
-        info.tracer.pid = 0;
-    }
     if (info.tracer.pid)
         tm_text_printf(title, "process %" PRIu32, info.tracer.pid);
     else
@@ -409,6 +489,7 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
         tm_text_add(&answer->title, ", estimated from samples");
     if (error)
         return error;
+    answer->stacks.types = answer->types;
     const struct tm_export export = {.host = host,
                                      .stacks = &answer->stacks,
                                      .compared = compared,
@@ -427,10 +508,50 @@ static struct tm_error *write_stacks(struct answer *answer, struct tm_target *cu
     case FORMAT_JSON:
         return tm_export_json(request, &answer->sides, &export, sink, &answer->rows);
     case FORMAT_PPROF:
+    case FORMAT_OPENMETRICS:
     case FORMAT_HEAPSNAPSHOT:
         break;
     }
     return NULL;
+}
+
+static uint64_t count_missing(const struct tm_damage *damage)
+{
+    uint64_t count = tm_add_saturating(damage->unreadable_records, damage->corrupt_records);
+    return tm_add_saturating(count, damage->torn_records);
+}
+
+static struct tm_error *write_metrics(struct answer *answer, struct tm_target *current, struct tm_sink *sink)
+{
+    const struct tm_request *request = answer->request;
+    const struct tm_host *host = &request->session->host;
+    const struct tm_query *now = &answer->sides.now;
+    size_t limit = request->settings.has_limit ? (size_t)request->settings.limit : METRICS;
+    struct tm_info info = {0};
+    struct tm_statistics statistics;
+    bool is_known;
+
+    struct tm_error *error = find_info(host, current, &info, &is_known);
+    if (error)
+        return error;
+    error =
+        tm_statistics_init(&statistics, host, &answer->sides.now_groups, request->key, request->settings.cumulative);
+    if (error)
+        return error;
+    error = tm_statistics_sort(&statistics, host, TM_ORDER_SIZE, limit);
+    const struct tm_metrics metrics = {.info = is_known ? &info : NULL,
+                                       .traced = is_known ? info.traced : now->statistics.total_size,
+                                       .blocks = is_known ? info.blocks : now->statistics.total_count,
+                                       .in_flight = now->in_flight,
+                                       .missing = count_missing(&now->damage),
+                                       .statistics = &statistics,
+                                       .limit = limit,
+                                       .by_line = tm_key_place(request->key) == TM_KEY_LINENO};
+    answer->rows = limit < statistics.count ? limit : statistics.count;
+    if (!error)
+        tm_export_openmetrics(&metrics, sink);
+    tm_statistics_deinit(&statistics);
+    return error;
 }
 
 static struct tm_error *write_format(struct answer *answer, struct tm_target *current, struct tm_sink *sink)
@@ -444,7 +565,9 @@ static struct tm_error *write_format(struct answer *answer, struct tm_target *cu
         return tm_export_pprof(&request->session->host, &sides->now_groups,
                                request->settings.base ? &sides->old_groups : NULL, tm_text_string(&answer->notes),
                                sink);
-    if (request->key == TM_KEY_TRACEBACK)
+    if (format == FORMAT_OPENMETRICS)
+        return write_metrics(answer, current, sink);
+    if (request->key == TM_KEY_TRACEBACK || has_stacks(format))
         return write_stacks(answer, current, sink);
     return format == FORMAT_CSV ? tm_export_places_csv(request, sides, sink, &answer->rows)
                                 : tm_export_json(request, sides, NULL, sink, &answer->rows);
@@ -468,7 +591,9 @@ static const char *noun_of(const struct tm_request *request)
 {
     if (format_of(request) == FORMAT_PPROF)
         return "sample";
-    return request->key == TM_KEY_TRACEBACK ? "traceback" : "row";
+    if (format_of(request) == FORMAT_OPENMETRICS)
+        return "place";
+    return request->key == TM_KEY_TRACEBACK || has_stacks(format_of(request)) ? "traceback" : "row";
 }
 
 static void write_text(const struct answer *answer, struct tm_text *out)
@@ -574,7 +699,8 @@ static void complete(const struct tm_session *session, const struct tm_words *be
     if (before->count == 0)
         for (unsigned i = 0; i < FORMATS; i++)
             tm_text_printf(candidates, "%s\n", format_names[i]);
-    if (before->count == 2 && (strcmp(before->items[0], "json") == 0 || strcmp(before->items[0], "csv") == 0))
+    if (before->count == 2 && (strcmp(before->items[0], "json") == 0 || strcmp(before->items[0], "csv") == 0 ||
+                               strcmp(before->items[0], "openmetrics") == 0))
         tm_complete_keys(candidates);
 }
 

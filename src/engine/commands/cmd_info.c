@@ -6,6 +6,7 @@
 #include "engine/commands/command.h"
 #include "engine/commands/estimates.h"
 #include "engine/commands/info.h"
+#include "engine/commands/recorder_facts.h"
 #include "engine/commands/report.h"
 #include "engine/open.h"
 
@@ -19,7 +20,8 @@ static const char help[] =
             "and in bytes; times are in UTC. \"not recorded\" counts allocations and frames\n"
             "that the tracer had no room for. \"room used\" shows how near the table is to its\n"
             "bounds (TRACEMORTEM_RECORDS), \"full\" which bounds it has reached. \"unreadable\"\n"
-            "counts what could not be read of the table.\n"
+            "counts what could not be read of the table. Of a recorder's file it says\n"
+            "whether the process lives, and the last moment that is known.\n"
             "\n"
             "If the program runs under CPython's own tracemalloc instead of the tracer, the\n"
             "command reads tracemalloc's tables and leaves out what they do not hold.\n"
@@ -74,8 +76,16 @@ static const char help[] =
             "  python_version, debug_build, free_threaded, tracer_version, pid\n"
             "  source        \"tracemortem\": the tracer's table; \"stock\": the tables of\n"
             "                CPython's own tracemalloc\n"
-            "  found_by, table_address, layout_major, layout_minor\n" TM_HELP_JSON_PRIVATE
-            "  missing       " TM_HELP_JSON_MISSING "\n"
+            "  found_by, table_address, layout_major, layout_minor\n"
+            "  recorder      where the table is in a file (TRACEMORTEM_FILE), or should be:\n"
+            "                state (\"file\", \"private\", \"cut\", \"none\"), file, error (errno),\n"
+            "                refused (it could not be made longer), limit, reached,\n"
+            "                reached_traced (TRACEMORTEM_AT), failed, failed_at,\n"
+            "                failed_size (allocations without memory); from the file itself:\n"
+            "                made, last (the last moment that is known), process (\"lives\",\n"
+            "                \"exited\", \"exec\", \"died\", \"unknown\"), ended, status\n"
+            "  saved         of a table saved by tm-save --core: moment, saved, missing\n"
+            "                (bytes)\n" TM_HELP_JSON_PRIVATE "  missing       " TM_HELP_JSON_MISSING "\n"
             "If the source is \"stock\", there are only: command, json_version, state,\n"
             "tracing, traced_memory, blocks, sites_live, domains, python_version,\n"
             "free_threaded, source, found_by, table_address, missing; where known,\n"
@@ -463,7 +473,8 @@ static void write_tracer_json(const struct tm_info *info, struct tm_json *json)
 }
 
 static void write_json(const struct tm_request *request, const struct tm_info *info,
-                       const struct tm_footprint *footprint, struct tm_text *out)
+                       const struct tm_footprint *footprint, const struct tm_recorder_facts *recorder,
+                       struct tm_text *out)
 {
     struct tm_json json = {out, false};
 
@@ -484,6 +495,7 @@ static void write_json(const struct tm_request *request, const struct tm_info *i
     tm_json_word(&json, "source", info->source);
     tm_json_word(&json, "found_by", info->found_by);
     tm_json_number(&json, "table_address", info->table_address);
+    tm_recorder_write_json(recorder, &json);
     tm_report_footprint_json(&json, "private", footprint);
     tm_report_damage_json(&json, "missing", &info->damage);
     tm_json_end_object(&json);
@@ -496,19 +508,24 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
     struct tm_source *source;
     struct tm_footprint footprint;
     struct tm_info info = {0};
+    struct tm_recorder_facts recorder;
 
     struct tm_error *error = tm_source_open(current, host, &source);
     if (!error)
         error = tm_source_info(source, host, &info);
     if (!error)
         error = tm_footprint_init(&footprint, current, info.traced, info.tracer.own_bytes);
+    if (!error)
+        error = tm_recorder_facts_init(&recorder, current, &info);
     if (error)
         return error;
     footprint.estimated = info.sample_period != 0;
-    if (request->settings.json)
-        write_json(request, &info, &footprint, out);
-    else
+    if (request->settings.json) {
+        write_json(request, &info, &footprint, &recorder, out);
+    } else {
         tm_info_write_text(&info, &footprint, out);
+        tm_recorder_write_text(&recorder, out);
+    }
     return NULL;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/commands/memory.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
+#include "engine/target/backing.h"
 
 #define MEMORY_OPTIONS(X) \
     TM_OPTIONS_LIMIT(X) TM_OPTIONS_MINE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_PLAIN(X) TM_OPTIONS_JSON(X)
@@ -325,7 +326,9 @@ static struct tm_error *run(struct tm_request *request, struct tm_target *curren
 {
     struct answer answer = {.request = request};
     struct tm_pool *pool;
-    struct tm_error *error = tm_pool_create(&pool);
+    struct tm_error *error = tm_backing_require_program(current);
+    if (!error)
+        error = tm_pool_create(&pool);
     if (error)
         return error;
     error = ask(&answer, current, pool);

@@ -6,7 +6,10 @@
 #include "engine/commands/estimates.h"
 #include "engine/commands/query.h"
 #include "engine/commands/report.h"
+#include "engine/open.h"
 #include "engine/snapshot/dump.h"
+#include "engine/target/backing.h"
+#include "engine/target/private.h"
 
 #define SAVE_OPTIONS(X) TM_OPTIONS_SAVE(X) TM_OPTIONS_FILTERS(X) TM_OPTIONS_SAMPLES(X) TM_OPTIONS_JSON(X)
 
@@ -30,11 +33,17 @@ static const char help[] =
             "bytes that it stands for. So sizes are estimates in tracemalloc, and counts are\n"
             "those of the samples. tm-diff reads both, and their errors, from two attributes\n"
             "of the snapshot: sample_period and sample_sizes.\n"
+            "\n"
+            "With --core the file is a core of the trace table alone: gigabytes become\n"
+            "megabytes, and every command answers of it as of the target, but those that\n"
+            "need objects, threads or registers. It has addresses, sizes, and names of\n"
+            "files and functions, and no data of the program.\n"
             "\n" TM_HELP_FILTERS,
             SAVE_OPTIONS,
             "Examples:\n"
             "  tm-save now.snapshot\n"
             "  tm-save --force --include '*/views.py' --all-frames views.snapshot\n"
+            "  tm-save --core table.core\n"
             "\n"
             "The JSON object has:\n"
             "  command, file\n"
@@ -44,7 +53,10 @@ static const char help[] =
             "                frames kept for each block\n" TM_HELP_JSON_FILTERS "  total_size, total_count\n"
             "  sample_period, estimate\n"
             "                only where blocks are sampled: as in tm-traces --json\n"
-            "  missing       " TM_HELP_JSON_MISSING);
+            "  missing       " TM_HELP_JSON_MISSING "\n"
+            "With --core there are only: command, file, bytes, table_bytes (of the table's\n"
+            "memory), missing_bytes (of these, what could not be read), bad_mappings\n"
+            "(damaged records of the list that says what memory the table has)");
 
 // From this version on, traces have four parts.
 #define PYTHON_3_9 0x03090000u
@@ -54,6 +66,9 @@ static struct tm_error *prepare(struct tm_request *request)
     struct tm_error *error = tm_request_check_words(request, 1);
     if (error)
         return error;
+    if (request->settings.core && (request->settings.filters.count || request->settings.form != TM_FORM_OF_TARGET))
+        return tm_usage_error(request->command->name, "--core saves the whole table: it takes no filters and no ",
+                              "--traces", "");
     if (request->words.count == 0 || request->words.items[0][0] == '\0')
         return tm_usage_error(request->command->name, "missing file name. Usage: ", "tm-save FILE", "");
     tm_request_add_unresolved(request, request->settings.force ? TM_OPERAND_REPLACE : TM_OPERAND_OUTPUT,
@@ -165,10 +180,81 @@ static void write_json(const struct saver *saver, struct tm_text *out)
     tm_text_add(out, "\n");
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// The table itself
+
+static void write_core_text(const struct tm_request *request, const struct tm_saved *saved, struct tm_text *out)
+{
+    const char *file = request->unresolved[0].text;
+    tm_text_add(out, "the trace table saved in ");
+    tm_text_escape(out, file, strlen(file));
+    tm_text_add(out, " (");
+    tm_format_size(out, false, saved->size, false);
+    tm_text_add(out, ")\n");
+    if (saved->bad_mappings) {
+        tm_report_count(out, saved->bad_mappings, "record");
+        tm_text_add(out,
+                    " of the list of the table's mappings are damaged: what is in these mappings may be missing\n");
+    }
+    if (saved->missing) {
+        tm_report_count(out, saved->missing, "byte");
+        tm_text_add(out, " of the table's memory could not be read, and are missing\n");
+    }
+}
+
+static void write_core_json(const struct tm_request *request, const struct tm_saved *saved, struct tm_text *out)
+{
+    const char *file = request->unresolved[0].text;
+    struct tm_json json = {out, false};
+    tm_json_begin_object(&json, NULL);
+    tm_json_word(&json, "command", request->command->name);
+    tm_json_string(&json, "file", file, strlen(file));
+    tm_json_number(&json, "bytes", saved->size);
+    tm_json_number(&json, "table_bytes", saved->bytes);
+    tm_json_number(&json, "missing_bytes", saved->missing);
+    tm_json_number(&json, "bad_mappings", saved->bad_mappings);
+    tm_json_end_object(&json);
+    tm_text_add(out, "\n");
+}
+
+static struct tm_error *save_core(struct tm_request *request, struct tm_target *current, struct tm_text *out)
+{
+    const struct tm_unresolved *file = &request->unresolved[0];
+    const struct tm_host *host = &request->session->host;
+    struct tm_source *source;
+    struct tm_saved saved;
+    struct tm_backing backing;
+    struct tm_private private;
+
+    tm_target_backing(current, &backing);
+    struct tm_error *error = tm_source_open(current, host, &source);
+    if (!error)
+        error = tm_target_private(current, &private);
+    if (error)
+        return error;
+    const struct tm_save save = {.process = tm_target_process(current),
+                                 .private_kind = private.kind,
+                                 .private_bytes = private.size,
+                                 .moment = backing.moment ? backing.moment : backing.now,
+                                 .now = backing.now,
+                                 .output = file->output,
+                                 .context = file->output_context};
+    error = tm_source_save(source, host, &save, &saved);
+    if (error)
+        return error;
+    if (request->settings.json)
+        write_core_json(request, &saved, out);
+    else
+        write_core_text(request, &saved, out);
+    return NULL;
+}
+
 static struct tm_error *run(struct tm_request *request, struct tm_target *current, struct tm_text *out)
 {
     struct saver saver = {.request = request};
 
+    if (request->settings.core)
+        return save_core(request, current, out);
     struct tm_error *error = save(&saver, current);
     if (error)
         return error;

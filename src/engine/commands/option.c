@@ -488,6 +488,9 @@ static struct tm_error *apply(const char *command, const struct tm_option *optio
     case TM_OPTION_FORCE:
         settings->force = true;
         return NULL;
+    case TM_OPTION_CORE:
+        settings->core = true;
+        return NULL;
     }
     return NULL;
 }

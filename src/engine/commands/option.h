@@ -36,6 +36,7 @@ enum tm_option_id {
     TM_OPTION_ORDER,
     TM_OPTION_TRACEBACK,
     TM_OPTION_FORCE,
+    TM_OPTION_CORE,
     TM_OPTION_FORM,
     TM_OPTION_STRICT,
     TM_OPTION_BASE,
@@ -113,6 +114,9 @@ enum tm_option_id {
 #define TM_OPTIONS_FORCE(X) X(TM_OPTION_FORCE, 'f', "-f, ", "--force", "", "Replace FILE if it exists.")
 #define TM_OPTIONS_SAVE(X)                                                              \
     TM_OPTIONS_FORCE(X)                                                                 \
+    X(TM_OPTION_CORE, 0, "    ", "--core", "",                                          \
+      "Save the trace table itself, as a small core that all commands and\n"            \
+      "        debuggers open.")                                                        \
     X(TM_OPTION_FORM, 0, "    ", "--traces", " VERSION",                                \
       "3.8: write traces in the form of CPython 3.8, which later versions\n"            \
       "        cannot use. 3.9: write the form of all later versions. The default is\n" \
@@ -199,6 +203,7 @@ struct tm_settings {
     enum tm_order order; // TM_OPTION_ORDER
     bool traceback;
     bool force;
+    bool core; // tm-save: the table as a core
     enum tm_form form;
     bool strict;
     bool samples;

@@ -10,7 +10,7 @@
 #include "engine/commands/command.h"
 #include "engine/commands/words.h"
 #include "engine/open.h"
-#include "engine/target/target.h"
+#include "engine/target/backing.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Words
@@ -336,13 +336,27 @@ static struct tm_error *write_answer(const struct tm_request *request, const str
     return NULL;
 }
 
-// Whether one of the processes ran while it was read.
-static bool is_moving(const struct tm_request *request, const struct tm_target *current)
+struct motion {
+    bool moving;  // one of the processes ran while it was read
+    bool program; // and not only its trace table was read
+};
+
+static void add_motion(const struct tm_target *target, struct motion *motion)
 {
-    bool moving = request->needs_target && tm_target_is_moving(current);
-    for (size_t i = 0; i < request->unresolved_count && !moving; i++)
-        moving = request->unresolved[i].target && tm_target_is_moving(request->unresolved[i].target);
-    return moving;
+    if (!target || !tm_target_is_moving(target))
+        return;
+    motion->moving = true;
+    motion->program = motion->program || tm_target_program_was_read(target);
+}
+
+static struct motion motion_of(const struct tm_request *request, const struct tm_target *current)
+{
+    struct motion motion = {false, false};
+    if (request->needs_target)
+        add_motion(current, &motion);
+    for (size_t i = 0; i < request->unresolved_count; i++)
+        add_motion(request->unresolved[i].target, &motion);
+    return motion;
 }
 
 // Adds a line to the answer, or a member that is true. JSON is one object and a newline.
@@ -354,6 +368,31 @@ static void add_fact(const struct tm_request *request, const char *line, const c
         out->length -= 2;
         tm_text_printf(out, ", \"%s\": true}\n", member);
     }
+}
+
+static bool may_be_newer(const struct tm_target *target, struct tm_backing *backing)
+{
+    if (!target)
+        return false;
+    tm_target_backing(target, backing);
+    return tm_backing_may_be_newer(backing);
+}
+
+// Says of a core whose table is in a recorder's file that this went on.
+static void add_newer(const struct tm_request *request, const struct tm_target *current, struct tm_text *out)
+{
+    struct tm_backing backing;
+    bool newer = request->needs_target && may_be_newer(current, &backing);
+    for (size_t i = 0; i < request->unresolved_count && !newer; i++)
+        newer = may_be_newer(request->unresolved[i].target, &backing);
+    if (!newer)
+        return;
+    struct tm_text line = TM_TEXT_EMPTY;
+    tm_text_printf(&line, "The table may be newer than the core: it comes from %s, and the process may have gone on\n",
+                   backing.file);
+    add_fact(request, tm_text_string(&line), "table_may_be_newer", out);
+    out->failed = out->failed || line.failed;
+    tm_text_deinit(&line);
 }
 
 // Says which source the answer is from, where there are two.
@@ -373,9 +412,15 @@ static void add_facts(const struct tm_request *request, const struct tm_target *
         add_fact(request,
                  "Read from the program's own tracemalloc, which is on; --samples reads the tracer's samples instead\n",
                  "samples_beside", out);
-    if (is_moving(request, current))
-        add_fact(request, "Read while the process ran: what it allocated or freed meanwhile may be missing or wrong\n",
+    const struct motion motion = motion_of(request, current);
+    if (motion.moving)
+        add_fact(request,
+                 motion.program
+                     ? "Read while the process ran: what it allocated or freed meanwhile may be missing or wrong\n"
+                     : "Read while the process ran: lines and sizes are right, but counts and totals may be off by "
+                       "what it allocated or freed meanwhile\n",
                  "read_while_running", out);
+    add_newer(request, current, out);
 }
 
 static void want_samples(const struct tm_request *request, struct tm_target *current)

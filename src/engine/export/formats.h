@@ -8,6 +8,8 @@
 
 #include "engine/export/sink.h"
 #include "engine/export/stacks.h"
+#include "engine/model/source.h"
+#include "engine/model/statistics.h"
 
 /** What all formats write: stacks, and whether they are a comparison. */
 struct tm_export {
@@ -48,6 +50,19 @@ void tm_csv_place(struct tm_text *text, const struct tm_csv_cells *cells, const 
  */
 struct tm_error *tm_export_pprof(const struct tm_host *host, const struct tm_snapshot *now,
                                  const struct tm_snapshot *old, const char *notes, struct tm_sink *sink);
+
+/** What OpenMetrics has of a process. */
+struct tm_metrics {
+    const struct tm_info *info; // NULL: not known, as of a snapshot file
+    uint64_t traced, blocks;    // live
+    uint64_t in_flight;         // bytes
+    uint64_t missing;           // records
+    const struct tm_statistics *statistics;
+    size_t limit; // so many of its places, which are sorted as far
+    bool by_line; // places are lines
+};
+/** Without labels that say which process it is. */
+void tm_export_openmetrics(const struct tm_metrics *metrics, struct tm_sink *sink);
 
 /** "FUNCTION (FILE:LINE)", or "FILE:LINE" where the function is not known; each ';' is "\x3b". */
 void tm_export_frame_text(struct tm_text *text, const struct tm_frame *frame);

@@ -57,8 +57,11 @@ static struct tm_error *find_places(struct summer *summer, const struct tm_frame
 
 static void add_stack(struct summer *summer, const struct tm_stacks *stacks, const struct tm_stack *stack, size_t mark)
 {
-    tm_amount_add(&summer->spots[summer->spot_of[tm_stack_newest(stacks, stack)]].own, &stack->amount);
-    for (uint32_t node = stack->node; node; node = stacks->nodes[node].older) {
+    uint32_t newest = stack->node;
+    if (tm_stacks_is_type(stacks, stacks->nodes[newest].frame) && stacks->nodes[newest].older)
+        newest = stacks->nodes[newest].older;
+    tm_amount_add(&summer->spots[summer->spot_of[stacks->nodes[newest].frame]].own, &stack->amount);
+    for (uint32_t node = newest; node; node = stacks->nodes[node].older) {
         uint32_t at = summer->spot_of[stacks->nodes[node].frame];
         if (summer->seen[at] == mark)
             continue;
@@ -76,6 +79,17 @@ static struct tm_error *sum(struct summer *summer, const struct tm_host *host, c
         add_stack(summer, stacks, &stacks->items[i], i + 1);
     }
     return NULL;
+}
+
+// A type is no place: what it has is at the frame above it.
+static void leave_types_out(struct summer *summer, const struct tm_stacks *stacks)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < summer->count; i++)
+        if (!tm_stacks_is_type(stacks, summer->spots[i].frame))
+            summer->spots[kept++] = summer->spots[i];
+    summer->count = kept;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -122,6 +136,7 @@ struct tm_error *tm_spots_init(struct tm_spots *spots, const struct tm_host *hos
     if (!error)
         error = sum(&summer, host, stacks);
     if (!error) {
+        leave_types_out(&summer, stacks);
         spots->items = summer.spots;
         spots->all = summer.count;
         summer.spots = NULL;

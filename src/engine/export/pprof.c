@@ -232,6 +232,18 @@ static struct tm_error *put_label(struct writer *writer, struct tm_text *sample,
     return NULL;
 }
 
+static struct tm_error *put_type(struct writer *writer, struct tm_text *sample, const struct tm_name *type)
+{
+    struct tm_text name = TM_TEXT_EMPTY;
+
+    tm_text_escape(&name, type->bytes, type->length);
+    struct tm_error *error = tm_text_check(&name);
+    if (!error)
+        error = put_label(writer, sample, "type", tm_text_string(&name));
+    tm_text_deinit(&name);
+    return error;
+}
+
 // Values are signed 64-bit numbers; those of the base of a comparison are negative.
 static void put_value(struct tm_text *text, uint64_t value, bool negative)
 {
@@ -270,6 +282,8 @@ static struct tm_error *put_sample(struct writer *writer, const struct tm_group 
     put_values(writer, sample, group, base);
     snprintf(domain, sizeof(domain), "%u", (unsigned)group->domain);
     struct tm_error *error = put_label(writer, sample, "domain", domain);
+    if (!error && group->type)
+        error = put_type(writer, sample, group->type);
     if (!error && base)
         error = put_label(writer, sample, "pprof::base", "true");
     if (!error)

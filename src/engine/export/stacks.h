@@ -56,8 +56,16 @@ struct tm_stacks {
     struct tm_stack *items; // in the order of their nodes: stacks with the same oldest frames are together
     size_t count;
     struct tm_amount total;
-    struct tm_arena arena; // of the stacks' estimates
+    const struct tm_name *types; // the file name of frames that are types, which the caller sets; NULL: there are none
+    struct tm_arena arena;       // of the stacks' estimates
 };
+
+/** Whether the frame is the type of the objects, below the frame that allocated them. */
+static inline bool tm_stacks_is_type(const struct tm_stacks *stacks, uint32_t frame)
+{
+    const struct tm_frame *found = stacks->frames.items[frame];
+    return stacks->types && found->file_name == stacks->types && found->line == 0;
+}
 
 /**
  * `old` may be NULL. The groups of both snapshots are freed on the way, so that they and the stacks are never in memory

@@ -69,6 +69,18 @@ struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host
     return source->verify(source, host, request, result);
 }
 
+struct tm_error *tm_source_save(struct tm_source *source, const struct tm_host *host, const struct tm_save *save,
+                                struct tm_saved *result)
+{
+    memset(result, 0, sizeof(*result));
+    if (!source->ops->save)
+        return tm_error_create(TM_ERROR_UNSUPPORTED,
+                               "only the trace table of tracemortem's tracer can be saved as a core: CPython's own "
+                               "tracemalloc has its tables all over the heap, and a snapshot has no memory\nSave a "
+                               "snapshot (tm-save FILE), or make a core of the whole process: gcore PID");
+    return source->ops->save(source, host, save, result);
+}
+
 struct tm_error *tm_source_memory(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
                                   void *context)
 {

@@ -10,6 +10,7 @@
 #include "engine/model/pool.h"
 #include "engine/model/snapshot.h"
 #include "engine/model/verification.h"
+#include "layout/trace_table.h"
 
 /** A live block with its traceback: the answer to a question about an address. */
 struct tm_block {
@@ -109,7 +110,8 @@ struct tm_tracer_info {
     uint64_t record_limit; // sites which the tracer makes at most
     uint64_t resizing;     // blocks inside realloc()
     uint64_t reuses;       // how often dead records were collected
-    uint64_t in_flight;    // bytes of blocks which are being stored, freed or moved: `traced` does not count them
+    struct tm_recorder recorder;
+    uint64_t in_flight; // bytes of blocks which are being stored, freed or moved: `traced` does not count them
 };
 
 /** Facts for tm-info. A fact which a source cannot give has its `has_` false. */
@@ -172,6 +174,29 @@ struct tm_error *tm_source_traces(struct tm_source *source, const struct tm_host
 /** Check the whole table. Fails with TM_ERROR_UNSUPPORTED where the table is not our tracer's. */
 struct tm_error *tm_source_verify(struct tm_source *source, const struct tm_host *host,
                                   const struct tm_verify_request *request, struct tm_verification *result);
+/** What a saved table says of its target beside the table's memory, and where it is written to. */
+struct tm_save {
+    uint32_t process; // 0: not known
+    uint32_t private_kind;
+    uint64_t private_bytes;
+    uint64_t moment; // after which the process did not run
+    uint64_t now;
+    tm_output_callback output;
+    void *context;
+};
+struct tm_saved {
+    uint64_t size;         // of the file
+    uint64_t bytes;        // of the table's memory
+    uint64_t missing;      // of these, what could not be read
+    uint64_t bad_mappings; // records of the table's list of mappings that cannot be used
+};
+/**
+ * Write the table's memory as a small core, which reads as the target does. Fails with TM_ERROR_UNSUPPORTED where it is not
+ * known what memory the table has; with TM_ERROR_CORRUPT where it changed meanwhile.
+ */
+struct tm_error *tm_source_save(struct tm_source *source, const struct tm_host *host, const struct tm_save *save,
+                                struct tm_saved *result);
+
 /** What a source knows of memory beside blocks. */
 enum tm_memory_kind {
     TM_MEMORY_TRACER, // the tracer has it for itself

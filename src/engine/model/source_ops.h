@@ -19,6 +19,8 @@ struct tm_source_ops {
                              struct tm_damage *damage);
     struct tm_error *(*traces)(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                tm_trace_visitor visit, void *context, struct tm_traces *result);
+    struct tm_error *(*save)(struct tm_source *source, const struct tm_host *host, const struct tm_save *save,
+                             struct tm_saved *result); // NULL: its memory is not known
     struct tm_error *(*memory)(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
                                void *context); // NULL: not known
     uint64_t (*started)(const struct tm_source *source);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/base/number.h"
+#include "engine/target/backing.h"
 #include "engine/target/module_data.h"
 
 bool tm_objects_word(struct tm_objects *objects, uint64_t address, uint64_t *result)
@@ -110,7 +111,11 @@ struct tm_error *tm_objects_init(struct tm_objects *objects, struct tm_target *t
     if (tm_target_is_file(target))
         return tm_error_create(TM_ERROR_UNSUPPORTED, "a snapshot file has no objects: only a process and a core have "
                                                      "them\nOpen the core, or group by lineno");
-    struct tm_error *error = tm_heap_cache_create(target, host, &objects->heap);
+    struct tm_error *error = tm_backing_require_program(target);
+    if (error)
+        return error;
+    tm_target_note_program(target);
+    error = tm_heap_cache_create(target, host, &objects->heap);
     if (!error)
         error = choose(objects);
     if (!error)

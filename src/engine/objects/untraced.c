@@ -113,17 +113,20 @@ static size_t first_from(const struct search *search, uint64_t address)
     return low;
 }
 
-static bool is_traced(const struct search *search, uint64_t address)
+// Whether memory has a traced block. It need not begin with it: other hooks may keep data of their own there, as those of
+// PYTHONMALLOC=debug do.
+static bool has_traced(const struct search *search, uint64_t address, uint64_t size)
 {
     size_t at = first_from(search, address);
-    return at < search->traced && search->nodes->items[at].address == address;
+    return (at < search->traced && search->nodes->items[at].address - address < size) ||
+           (at > 0 && address - search->nodes->items[at - 1].address < search->nodes->items[at - 1].size);
 }
 
 static struct tm_error *add_block(void *context, uint64_t block, uint64_t size)
 {
     struct search *search = context;
     struct tm_nodes *nodes = search->nodes;
-    if (is_traced(search, block) || nodes->count >= UINT32_MAX - 1)
+    if (has_traced(search, block, size) || nodes->count >= UINT32_MAX - 1)
         return NULL;
     if (!TM_GROW(&nodes->items, nodes->count + 1, &nodes->capacity))
         return tm_error_no_memory();
@@ -152,19 +155,12 @@ static struct tm_error *add_blocks(struct search *search, const struct tm_host *
 // ---------------------------------------------------------------------------------------------------------------
 // Blocks of C
 
-// Whether a traced block is in the memory of a chunk. Those are in ascending order.
-static bool has_traced(const struct search *search, const struct tm_glibc_chunk *chunk)
-{
-    size_t at = first_from(search, chunk->address);
-    return (at < search->traced && search->nodes->items[at].address - chunk->address < chunk->size) ||
-           (at > 0 && chunk->address - search->nodes->items[at - 1].address < search->nodes->items[at - 1].size);
-}
-
 static struct tm_error *add_chunk(void *context, const struct tm_glibc_chunk *chunk)
 {
     struct search *search = context;
     struct tm_nodes *nodes = search->nodes;
-    if (chunk->state != TM_GLIBC_IN_USE || nodes->count >= UINT32_MAX - 1 || has_traced(search, chunk))
+    if (chunk->state != TM_GLIBC_IN_USE || nodes->count >= UINT32_MAX - 1 ||
+        has_traced(search, chunk->address, chunk->size))
         return NULL;
     if (!TM_GROW(&nodes->items, nodes->count + 1, &nodes->capacity))
         return tm_error_no_memory();

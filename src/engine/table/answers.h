@@ -17,6 +17,8 @@ struct tm_error *tm_table_find(struct tm_source *source, const struct tm_host *h
 struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                  tm_trace_visitor visit, void *context, struct tm_traces *result);
 
+struct tm_error *tm_table_save(struct tm_source *source, const struct tm_host *host, const struct tm_save *save,
+                               struct tm_saved *result);
 struct tm_error *tm_table_memory(struct tm_source *source, const struct tm_host *host, tm_memory_visitor visit,
                                  void *context);
 

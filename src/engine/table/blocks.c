@@ -10,7 +10,7 @@
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
 #include "engine/table/census.h"
-#include "engine/table/table.h"
+#include "engine/table/sites.h"
 #include "layout/hash.h"
 
 // Records sorted at once: this takes a few milliseconds, during which the user cannot interrupt.
@@ -172,16 +172,29 @@ static struct tm_error *list_resizes(struct tm_blocks *blocks, const struct tm_t
     return NULL;
 }
 
-struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_table *table, const struct tm_host *host,
+// Of a running process: whether the sites are still those which the slots mean.
+static struct tm_error *confirm(void *context)
+{
+    const struct tm_blocks *blocks = context;
+    return tm_sites_confirm(blocks->table, blocks->walk.host);
+}
+
+struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_table *table, const struct tm_host *host,
                                 struct tm_damage *damage)
 {
     memset(blocks, 0, sizeof(*blocks));
+    blocks->table = table;
     blocks->tracked = &table->tracked;
     struct tm_error *error = list_resizes(blocks, table, host);
     if (!error)
         error = make_runs(blocks, host, damage);
     if (!error)
         error = tm_walk_init(&blocks->walk, &table->map, host, damage);
+    blocks->walk.running = table->running;
+    blocks->walk.leaf_read = table->running ? confirm : NULL;
+    blocks->walk.context = blocks;
+    if (!error && table->running) // where there is no leaf, or only what was read before the first one
+        error = tm_sites_confirm(table, host);
     if (!error)
         error = tm_walk_next(&blocks->walk, &blocks->has_mapped, &blocks->mapped);
     return error;

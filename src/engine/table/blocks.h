@@ -11,6 +11,7 @@ struct tm_table;
 struct tm_tracked_run;
 
 struct tm_blocks {
+    struct tm_table *table;
     const struct tm_records *tracked;
     struct tm_walk walk;
     bool has_mapped; // `mapped` is the next block of the walk
@@ -25,9 +26,9 @@ struct tm_blocks {
 
 /**
  * Tracked blocks and the map must be loaded. Everything passed must outlive the blocks. Damage is counted as blocks are
- * read.
+ * read. If the process runs, sites that changed meanwhile are forgotten: tm_sites_confirm().
  */
-struct tm_error *tm_blocks_init(struct tm_blocks *blocks, const struct tm_table *table, const struct tm_host *host,
+struct tm_error *tm_blocks_init(struct tm_blocks *blocks, struct tm_table *table, const struct tm_host *host,
                                 struct tm_damage *damage);
 void tm_blocks_deinit(struct tm_blocks *blocks);
 

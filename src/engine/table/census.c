@@ -39,6 +39,7 @@ static struct tm_error *count_map(struct tm_census *census, const struct tm_tabl
 {
     struct tm_walk walk;
     struct tm_error *error = tm_walk_init(&walk, &table->map, host, &census->damage);
+    walk.running = table->running;
     if (!error)
         error = census->estimates ? count_samples(census, &walk) : tm_walk_count(&walk, &census->counts);
     for (uint32_t id = 0; !error && id <= census->counts.read; id++)

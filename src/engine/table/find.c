@@ -2,7 +2,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "engine/base/number.h"
 #include "engine/table/answers.h"
 #include "engine/table/census.h"
 #include "engine/table/sites.h"
@@ -16,8 +18,18 @@ struct finder {
     struct tm_block *blocks;
     size_t capacity;
     size_t count;
+    uint32_t moved; // of a running process: blocks whose site was another one when it was read again
     struct tm_damage *damage;
 };
+
+// Of a running process: whether the site is still the one that was read, so that all it led to was its own.
+static bool is_still(const struct finder *finder, uint32_t id, const struct tm_site *site)
+{
+    struct tm_site now;
+    struct tm_flaw ignored = {.kind = TM_FLAW_NONE};
+    return !finder->table->running ||
+           (tm_site_get(&finder->table->sites, id, &now, &ignored) && memcmp(&now, site, sizeof(now)) == 0);
+}
 
 // Adds a recorded block with the traceback of its site; leaves it out, as damage, if that cannot be read.
 static struct tm_error *add_block(struct finder *finder, const struct tm_recorded_block *found)
@@ -33,6 +45,10 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_recorde
         good = tm_flaw_corrupt(&flaw, tm_records_address(sites, found->site));
     if (good)
         error = tm_site_traceback(&finder->tracebacks, &site, &block.traceback, &flaw);
+    if (good && !is_still(finder, found->site, &site)) {
+        finder->moved++;
+        return error;
+    }
     tm_damage_add_traceback(finder->damage, &flaw, block.traceback);
     if (!error && block.traceback && finder->count < finder->capacity)
         finder->blocks[finder->count++] = block;
@@ -109,6 +125,80 @@ static struct tm_error *find_all(struct finder *finder)
     return error;
 }
 
+static struct tm_error *find_once(struct finder *finder, struct tm_pool *pool)
+{
+    struct tm_error *error = tm_table_tracebacks(finder->table, pool, finder->host, &finder->tracebacks);
+    if (!error)
+        error = find_all(finder);
+    tm_tracebacks_deinit(&finder->tracebacks);
+    return error;
+}
+
+static bool is_same_block(const struct tm_block *a, const struct tm_block *b)
+{
+    return a->address == b->address && a->size == b->size && a->domain == b->domain && a->traceback == b->traceback;
+}
+
+// One of several answers to the same question.
+struct attempt {
+    struct tm_block *blocks;
+    size_t count;
+    uint32_t moved;
+    struct tm_damage damage;
+};
+
+static bool is_same_answer(const struct attempt *a, const struct attempt *b)
+{
+    bool same = a->count == b->count && a->moved == 0 && b->moved == 0 &&
+                a->damage.corrupt_records == b->damage.corrupt_records &&
+                a->damage.unreadable_records == b->damage.unreadable_records &&
+                a->damage.partial_tracebacks == b->damage.partial_tracebacks;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = is_same_block(&a->blocks[i], &b->blocks[i]);
+    return same;
+}
+
+static struct tm_error *attempt(struct finder *finder, struct tm_pool *pool, struct attempt *result)
+{
+    struct tm_damage *given = finder->damage;
+    result->damage = (struct tm_damage){0};
+    finder->count = finder->moved = 0;
+    finder->damage = &result->damage;
+    tm_table_refresh(finder->table);
+    struct tm_error *error = find_once(finder, pool);
+    finder->damage = given;
+    result->count = finder->count;
+    result->moved = finder->moved;
+    if (finder->count)
+        memcpy(result->blocks, finder->blocks, finder->count * sizeof(*result->blocks));
+    return error;
+}
+
+// Asks until two answers in a row are the same: the slot, the site and what it leads to, then the slot and the site again.
+// (Tracebacks are interned in the pool, so equal ones are the same.)
+static struct tm_error *find_moving(struct finder *finder, struct tm_pool *pool)
+{
+    enum { TRIES = 16 };
+    size_t room = finder->capacity ? finder->capacity : 1;
+    struct tm_block *blocks = calloc(2 * room, sizeof(*blocks));
+    struct attempt attempts[2] = {{.blocks = blocks}, {.blocks = blocks + room}};
+    bool same = false;
+    if (!blocks)
+        return tm_error_no_memory();
+    struct tm_error *error = attempt(finder, pool, &attempts[0]);
+    for (unsigned i = 1; i < TRIES && !same && !error; i++) {
+        error = attempt(finder, pool, &attempts[i % 2]);
+        same = !error && is_same_answer(&attempts[0], &attempts[1]);
+    }
+    tm_damage_merge(finder->damage, &attempts[0].damage);
+    if (!error && !same) {
+        finder->damage->torn_records = tm_add_saturating(finder->damage->torn_records, 1);
+        finder->count = 0;
+    }
+    free(blocks);
+    return error;
+}
+
 struct tm_error *tm_table_find(struct tm_source *source, const struct tm_host *host, struct tm_pool *pool,
                                uint64_t address, struct tm_block *blocks, size_t capacity, size_t *count,
                                struct tm_damage *damage)
@@ -116,11 +206,9 @@ struct tm_error *tm_table_find(struct tm_source *source, const struct tm_host *h
     struct tm_table *table = tm_table_of(source);
     struct finder finder = {
         .table = table, .host = host, .address = address, .blocks = blocks, .capacity = capacity, .damage = damage};
-    struct tm_error *error = tm_table_tracebacks(table, pool, host, &finder.tracebacks);
-    if (!error)
-        error = find_all(&finder);
+    struct tm_error *error = table->running ? find_moving(&finder, pool) : find_once(&finder, pool);
+    tm_table_excuse(table, damage);
     tm_damage_explain(damage, table->target);
-    tm_tracebacks_deinit(&finder.tracebacks);
     if (!error)
         *count = finder.count;
     return error;

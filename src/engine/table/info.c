@@ -71,6 +71,7 @@ static void info_of_root(const struct tm_table *table, struct tm_info *info)
     info->tracer.lost_blocks = root->lost_blocks;
     info->tracer.lost_frames = root->lost_frames;
     info->tracer.record_limit = root->record_limit;
+    info->tracer.recorder = root->recorder;
     for (size_t i = 0; i < TM_RESIZES; i++)
         info->tracer.resizing += root->resize[i].state == TM_RESIZE_BUSY;
 }
@@ -179,6 +180,8 @@ struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *h
         error = tm_sites_load(table, host, &result->damage);
     if (!error)
         error = tm_table_own_bytes(table, host, &result->tracer.own_bytes);
+    if (!error)
+        error = tm_sites_confirm(table, host);
     if (error)
         return error;
     if (!table->census) // which has this in it
@@ -187,6 +190,7 @@ struct tm_error *tm_table_info(struct tm_source *source, const struct tm_host *h
         tm_damage_merge(&result->damage, &table->counters.damage);
     info_of_arrays(table, result);
     error = info_of_sites(table, host, result);
+    tm_table_excuse(table, &result->damage);
     tm_damage_explain(&result->damage, table->target);
     return error;
 }

@@ -440,6 +440,89 @@ struct tm_error *tm_records_load(struct tm_records *records, const struct tm_hos
     return NULL;
 }
 
+// ---------------------------------------------------------------------------------------------------------------
+// Reading again
+
+// What to do with a record that is not what it was.
+typedef void (*change_handler)(const struct tm_records *records, uint64_t id, unsigned char *record);
+
+static void forget_record(const struct tm_records *records, uint64_t id, unsigned char *record)
+{
+    (void)id;
+    memset(record, 0, records->array.record_size);
+}
+
+// Both readings were equal: as no field ever shrinks, none changed in between.
+static void read_until_equal(const struct tm_records *records, uint64_t id, unsigned char *record)
+{
+    enum { TRIES = 16 };
+    unsigned char next[RECORD_SIZE_LIMIT];
+    uint64_t address = tm_records_address(records, id), size = records->array.record_size;
+    for (unsigned i = 0; i < TRIES && tm_target_try_read(records->target, address, next, size); i++) {
+        bool equal = memcmp(record, next, (size_t)size) == 0;
+        memcpy(record, next, (size_t)size);
+        if (equal)
+            return;
+    }
+}
+
+// Compares a piece with what is there now.
+static struct tm_error *compare_piece(struct loader *loader, struct piece *piece, unsigned chunk, uint64_t done,
+                                      uint64_t count, change_handler handler, uint64_t *changed)
+{
+    struct tm_records *records = loader->records;
+    uint64_t size = records->array.record_size, offset = done * size, first = chunk_first(records, chunk) + done;
+    uint64_t address, copy, length, lost;
+    struct piece now = {NULL, NULL};
+    if (!piece->bytes || !tm_records_extent(records, chunk, &address, &length))
+        return NULL;
+    bool has_copy = tm_records_copy_extent(records, chunk, &copy, &length);
+    struct tm_error *error = load_piece(loader, address + offset, has_copy ? copy + offset : 0, count, &now, &lost);
+    if (!error)
+        error = repair_piece(loader, &now, first, count, &lost);
+    for (uint64_t i = first == 0; !error && i < count; i++) {
+        unsigned char *record = piece->bytes + i * size;
+        bool is_there = now.bytes && is_whole(&now, i);
+        if (!is_whole(piece, i) || (is_there && memcmp(record, now.bytes + i * size, (size_t)size) == 0))
+            continue;
+        ++*changed;
+        handler(records, first + i, record);
+    }
+    free(now.bytes);
+    free(now.whole);
+    return error;
+}
+
+static struct tm_error *read_again(struct tm_records *records, const struct tm_host *host, change_handler handler,
+                                   uint64_t *changed)
+{
+    struct loader loader = {.records = records, .host = host};
+    struct tm_error *error = NULL;
+    *changed = 0;
+    for (unsigned chunk = 0; records->loaded && chunk < TM_ARRAY_CHUNKS; chunk++) {
+        uint64_t used = chunk_used(records, chunk);
+        for (uint64_t j = 0; j < records->chunks[chunk].count && !error; j++) {
+            uint64_t done = j << records->piece_shift, count = UINT64_C(1) << records->piece_shift;
+            error = tm_host_check(host);
+            if (!error)
+                error = compare_piece(&loader, &records->chunks[chunk].pieces[j], chunk, done,
+                                      count < used - done ? count : used - done, handler, changed);
+        }
+    }
+    return error;
+}
+
+struct tm_error *tm_records_confirm(struct tm_records *records, const struct tm_host *host, uint64_t *changed)
+{
+    return read_again(records, host, forget_record, changed);
+}
+
+struct tm_error *tm_records_settle(struct tm_records *records, const struct tm_host *host)
+{
+    uint64_t changed;
+    return read_again(records, host, read_until_equal, &changed);
+}
+
 void tm_records_deinit(struct tm_records *records)
 {
     free_chunks(records);

@@ -67,6 +67,18 @@ const char *tm_array_check(const struct tm_array *array, uint32_t size);
  */
 struct tm_error *tm_records_load(struct tm_records *records, const struct tm_host *host, const char *what);
 
+/**
+ * Of a running process: read a loaded array again. Records that are not what they were, or have gone, become zeros: what was
+ * read meanwhile of what they lead to may be another record's. *changed: how many.
+ */
+struct tm_error *tm_records_confirm(struct tm_records *records, const struct tm_host *host, uint64_t *changed);
+
+/**
+ * Of a running process, where the fields of a record only grow: each record becomes one that was read twice with the same
+ * bytes, so that its fields are of one moment. Records that never pause stay as they are; there are few.
+ */
+struct tm_error *tm_records_settle(struct tm_records *records, const struct tm_host *host);
+
 /** Copy the first `size` bytes of record `id`, which is 0 < id < count. False with `flaw` set: it cannot be used. */
 bool tm_records_get(const struct tm_records *records, uint64_t id, void *record, size_t size, struct tm_flaw *flaw);
 

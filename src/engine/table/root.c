@@ -17,7 +17,7 @@
 #include "engine/base/advice.h"
 #include "engine/base/text.h"
 #include "engine/table/records.h"
-#include "engine/target/target.h"
+#include "engine/target/backing.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tables are read as they are: little-endian hosts only");
 
@@ -227,6 +227,14 @@ static void look_at_symbol(struct search *search)
     consider(search, address, "symbol", true);
 }
 
+// The note of a recorder's file or of a saved table says where the root is.
+static void look_at_note(struct search *search)
+{
+    struct tm_backing backing;
+    tm_target_backing(search->target, &backing);
+    consider(search, tm_backing_root(&backing), "note", true);
+}
+
 static bool has_our_name(const struct tm_region *region)
 {
     return strcmp(region->name, "[anon:" TM_MAPPING_NAME "]") == 0 || strcmp(region->name, TM_MAPPING_NAME) == 0;
@@ -236,6 +244,12 @@ static bool may_hold_root(const struct tm_region *region)
 {
     uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
     return (region->flags & (wanted | TM_REGION_FILE | TM_REGION_ABSENT)) == wanted;
+}
+
+static bool may_be_file(const struct tm_region *region)
+{
+    uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE | TM_REGION_FILE;
+    return (region->flags & (wanted | TM_REGION_ABSENT)) == wanted;
 }
 
 // The part of a region that belongs to a pass, in candidates [*first, *last), as multiples of TM_ROOT_ALIGN.
@@ -338,6 +352,18 @@ static bool searched_nothing(const struct search *search)
     return search->region_count > 0;
 }
 
+// The core names a recorder's file, which cannot be used.
+static struct tm_error *explain_file(const struct tm_backing *backing)
+{
+    return tm_error_create(
+        TM_ERROR_INCOMPLETE,
+        "the trace table of this process was in its recorder's file %s, which %s\nThe core lacks it, "
+        "because coredump_filter leaves out files that are mapped shared.\nPut the file back to where "
+        "it was, or beside the core. Or have the table in the next core (bit 3):\n"
+        "    echo 0x3b > /proc/PID/coredump_filter",
+        backing->file, backing->why);
+}
+
 // The tracer makes its table as soon as it meets an interpreter that it knows. So it does not help to preload it.
 static struct tm_error *explain_no_table(const struct search *search)
 {
@@ -358,11 +384,15 @@ static struct tm_error *explain_no_table(const struct search *search)
 static struct tm_error *explain(struct search *search)
 {
     uint64_t first = 0, absent = tm_regions_absent(search->regions, search->region_count, &first);
+    struct tm_backing backing;
+    tm_target_backing(search->target, &backing);
     if (search->refusal) {
         struct tm_error *error = search->refusal;
         search->refusal = NULL;
         return error;
     }
+    if (backing.why[0])
+        return explain_file(&backing);
     if (search->missing || absent || searched_nothing(search) || search->symbol_missing)
         return explain_missing(search, absent, first);
     if (search->no_table_yet)
@@ -428,16 +458,40 @@ struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *ho
 {
     struct search search = {.target = target, .host = host};
     struct tm_error *error = NULL;
-    look_at_symbol(&search);
+    look_at_note(&search);
+    if (!search.found)
+        look_at_symbol(&search);
     if (!search.found)
         error = tm_target_regions(target, &search.regions, &search.region_count);
     if (!error && !search.found)
         error = look_in_all(&search, has_our_name, "mapping name", true);
     if (!error && !search.found)
         error = look_in_all(&search, may_hold_root, "search", false);
+    if (!error && !search.found) // a recorder's file, mapped
+        error = look_in_all(&search, may_be_file, "search", false);
     if (!error)
         error = search.found ? choose(&search, result) : explain(&search);
     free(search.regions);
     tm_error_destroy(search.refusal);
     return error;
+}
+
+bool tm_root_read_again(struct tm_target *target, struct tm_root_place *place)
+{
+    struct tm_root_place now = {.address = place->address, .found_by = place->found_by};
+    struct head head;
+    if (!read_root(target, &now) || now.root.self != place->address ||
+        memcmp(now.root.magic, TM_MAGIC, TM_MAGIC_SIZE) != 0 || now.root.record_limit != place->root.record_limit)
+        return false;
+    memcpy(&head, &now.root, sizeof(head));
+    struct tm_error *wrong = check_head(&head, place->address);
+    tm_error_destroy(wrong);
+    if (wrong || check_root(&now.root))
+        return false;
+    for (size_t i = 0; i < TM_RESIZES; i++) {
+        if (memcmp(&now.root.resize[i], &place->root.resize[i], sizeof(now.root.resize[i])) != 0)
+            now.root.resize[i] = (struct tm_resize){.state = TM_RESIZE_FREE};
+    }
+    *place = now;
+    return true;
 }

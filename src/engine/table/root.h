@@ -25,4 +25,10 @@ struct tm_root_place {
  */
 struct tm_error *tm_root_find(struct tm_target *target, const struct tm_host *host, struct tm_root_place *result);
 
+/**
+ * Of a running process: read the root again. False: it cannot be read, or is no root any more; then nothing is changed. Records
+ * of blocks inside realloc() that are not what they were become zeros: their fields may be those of two blocks.
+ */
+bool tm_root_read_again(struct tm_target *target, struct tm_root_place *place);
+
 #endif

@@ -8,6 +8,7 @@
 #include "engine/base/host.h"
 #include "engine/base/number.h"
 #include "engine/table/census.h"
+#include "engine/target/target.h"
 #include "layout/hash.h"
 
 #define SITES_BETWEEN_CHECKS 4096u
@@ -110,9 +111,12 @@ static struct tm_error *take_census(struct tm_table *table, const struct tm_host
 struct tm_error *tm_sites_load(struct tm_table *table, const struct tm_host *host, struct tm_damage *damage)
 {
     struct tm_error *error = tm_records_load(&table->sites, host, "reading allocation sites");
+    tm_table_refresh(table);
     bool has_counters = !tm_table_is_lean(table);
     if (!error && has_counters)
         error = tm_records_load(&table->counters, host, "reading counters");
+    if (!error && has_counters && table->running)
+        error = tm_records_settle(&table->counters, host);
     if (!error && !(has_counters && counters_are_sound(table)))
         error = take_census(table, host);
     if (error)
@@ -124,6 +128,27 @@ struct tm_error *tm_sites_load(struct tm_table *table, const struct tm_host *hos
     tm_damage_merge(damage, &table->census->damage);
     struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = table->sites.array_address};
     tm_damage_add(damage, &flaw, table->census->counts.of[0].blocks); // which have no site
+    return NULL;
+}
+
+// A generation has 8 bits, and each collection makes another one: more collections than that, and it may be the same again.
+#define COLLECTIONS_MOST 250u
+
+struct tm_error *tm_sites_confirm(struct tm_table *table, const struct tm_host *host)
+{
+    struct tm_root_place now = table->place;
+    uint64_t changed;
+    if (!table->running)
+        return NULL;
+    struct tm_error *error = tm_records_confirm(&table->sites, host, &changed);
+    if (error)
+        return error;
+    if (!tm_root_read_again(table->target, &now))
+        return tm_error_create(TM_ERROR_FAULT, "the trace table cannot be read any more");
+    if (now.root.reuses - table->reuses > COLLECTIONS_MOST)
+        return tm_error_create(TM_ERROR_CORRUPT,
+                               "the process used its records again so often while they were read that they cannot be "
+                               "told apart\nHold it still: --stop");
     return NULL;
 }
 
@@ -201,8 +226,10 @@ uint64_t tm_flight_end(const struct tm_table *table, const struct tm_flight *fli
 {
     const struct tm_root *root = &table->place.root;
     uint64_t all = table->census ? table->census->bytes : flight->bytes, bytes = all - tm_root_traced(root);
-    // While traces are cleared, or where sites or blocks are missing, the two counts cannot be compared.
-    if (root->state != TM_STATE_TRACING || damage->unreadable_records || damage->corrupt_records)
+    // While traces are cleared, or where sites or blocks are missing, the two counts cannot be compared. Nor can they where
+    // they are of two moments.
+    if (tm_target_is_moving(table->target) || root->state != TM_STATE_TRACING || damage->unreadable_records ||
+        damage->corrupt_records)
         return 0;
     bool possible = agrees(root, all);
     if (!possible || (flight->torn && bytes < flight->torn_bytes)) {

@@ -37,6 +37,13 @@ void tm_damage_add_traceback(struct tm_damage *damage, const struct tm_flaw *fla
  */
 struct tm_error *tm_sites_load(struct tm_table *table, const struct tm_host *host, struct tm_damage *damage);
 
+/**
+ * Of a running process: read the sites again, after all that they led to was read. Those that are not what they were are
+ * forgotten. A site that is the same, with its generation, was so all the time: then so was all that it leads to, and a
+ * slot that was read meanwhile and has its id means this site. For any other process nothing is done.
+ */
+struct tm_error *tm_sites_confirm(struct tm_table *table, const struct tm_host *host);
+
 /** A loop over all sites in use, once loaded. The damage of tm_sites_load() counts those that cannot be read. */
 struct tm_site_cursor {
     const struct tm_table *table;

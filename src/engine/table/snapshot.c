@@ -85,6 +85,9 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
         error = tm_table_own_bytes(table, host, &result->table_bytes);
     if (error)
         return error;
+    error = tm_sites_confirm(table, host);
+    if (error)
+        return error;
     result->frame_limit = table->place.root.frame_limit;
     result->has_functions = true;
     result->has_churn = !tm_table_is_lean(table);
@@ -95,6 +98,7 @@ struct tm_error *tm_table_snapshot(struct tm_source *source, const struct tm_hos
     error = tm_table_tracebacks(table, pool, host, &tracebacks);
     if (!error)
         error = collect_groups(table, host, &tracebacks, ever, result);
+    tm_table_excuse(table, &result->damage);
     tm_damage_explain(&result->damage, table->target);
     tm_tracebacks_deinit(&tracebacks);
     return error;

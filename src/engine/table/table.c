@@ -37,7 +37,9 @@ JUDGE(tracked, site)
 JUDGE(python_arena, size)
 JUDGE(own, size)
 
+// Arrays that are loaded stay as they are.
 #define INIT_RECORDS(table, name, limit, judge)                                 \
+    if (!(table)->name.loaded)                                                  \
     tm_records_init(&(table)->name, (table)->target, &(table)->place.root.name, \
                     (table)->place.address + offsetof(struct tm_root, name), (limit), (judge))
 
@@ -114,8 +116,10 @@ struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *h
         return tm_error_no_memory();
     table->source.ops = &table_ops;
     table->target = target;
+    table->running = tm_target_is_running(target);
     struct tm_error *error = tm_root_find(target, host, &table->place);
     if (!error) {
+        table->reuses = table->place.root.reuses;
         init_records(table);
         error = check_overlaps(table);
     }
@@ -125,6 +129,22 @@ struct tm_error *tm_table_open(struct tm_target *target, const struct tm_host *h
     }
     *result = &table->source;
     return NULL;
+}
+
+void tm_table_refresh(struct tm_table *table)
+{
+    if (table->running && tm_root_read_again(table->target, &table->place))
+        init_records(table);
+}
+
+void tm_table_excuse(const struct tm_table *table, struct tm_damage *damage)
+{
+    if (!tm_target_is_moving(table->target))
+        return;
+    damage->torn_records = tm_add_saturating(damage->torn_records, damage->corrupt_records);
+    damage->corrupt_records = 0;
+    if (!damage->unreadable_records && !damage->partial_tracebacks)
+        damage->first_address = 0;
 }
 
 struct tm_error *tm_table_sample_period(const struct tm_table *table, uint64_t *result)
@@ -232,9 +252,10 @@ uint32_t tm_table_full(const struct tm_table *table)
 struct tm_error *tm_table_load(struct tm_source *source, const struct tm_host *host, const struct tm_table **result)
 {
     struct tm_table *table = tm_table_of(source);
-    struct tm_error *error = tm_table_load_texts(table, host);
+    struct tm_error *error = tm_records_load(&table->sites, host, "reading allocation sites");
+    tm_table_refresh(table);
     if (!error)
-        error = tm_records_load(&table->sites, host, "reading allocation sites");
+        error = tm_table_load_texts(table, host);
     if (!error && !tm_table_is_lean(table))
         error = tm_records_load(&table->counters, host, "reading counters");
     if (!error)
@@ -265,6 +286,7 @@ static const struct tm_source_ops table_ops = {
     .snapshot = tm_table_snapshot,
     .find = tm_table_find,
     .traces = tm_table_traces,
+    .save = tm_table_save,
     .memory = tm_table_memory,
     .started = table_started,
     .sample_period = table_sample_period,

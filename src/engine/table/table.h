@@ -16,6 +16,8 @@ struct tm_census;
 struct tm_table {
     struct tm_source source; // first
     struct tm_target *target;
+    bool running;    // the process may run meanwhile
+    uint64_t reuses; // root.reuses, before anything else was read
     struct tm_root_place place;
     struct tm_records bytes;
     struct tm_records strings;
@@ -58,6 +60,14 @@ uint64_t tm_table_record_limit(const struct tm_table *table);
 uint64_t tm_table_in_use(const struct tm_records *records, uint64_t free);
 /** Which arrays have no more room: TM_FULL_*. */
 uint32_t tm_table_full(const struct tm_table *table);
+
+/**
+ * Of a running process, after its sites were loaded: read the root again. What sites lead to is then below the counts of the
+ * arrays that are not loaded yet.
+ */
+void tm_table_refresh(struct tm_table *table);
+/** Of a process that moved while it was read: what contradicts the layout was probably read in the middle of a change. */
+void tm_table_excuse(const struct tm_table *table, struct tm_damage *damage);
 
 /** Load the leaves, so that `map` can be used. */
 struct tm_error *tm_table_load_map(struct tm_table *table, const struct tm_host *host);

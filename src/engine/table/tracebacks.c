@@ -480,8 +480,8 @@ static struct tm_error *spend_frames(struct tm_tracebacks *tracebacks, uint64_t 
 {
     if (count > tracebacks->frames_left)
         return tm_error_create(TM_ERROR_NO_MEMORY,
-                               "the tracebacks of this table have more than %llu million frames together: too many for "
-                               "the debugger's memory",
+                               "the tracebacks of this table have more than %llu million frames together: too many to "
+                               "follow",
                                (unsigned long long)(FRAMES_LIMIT >> 20));
     uint64_t left = tracebacks->frames_left - count;
     bool check = left / FRAMES_BETWEEN_CHECKS != tracebacks->frames_left / FRAMES_BETWEEN_CHECKS;

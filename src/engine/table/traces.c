@@ -7,6 +7,7 @@
 #include "engine/table/answers.h"
 #include "engine/table/blocks.h"
 #include "engine/table/sites.h"
+#include "engine/target/target.h"
 
 #define PAGE_ORIGINS 4096u
 
@@ -19,7 +20,7 @@ struct known_site {
 };
 
 struct visit {
-    const struct tm_table *table;
+    struct tm_table *table;
     struct tm_tracebacks tracebacks;
     struct tm_arena arena;
     struct known_site **pages[TM_SITE_LIMIT / PAGE_ORIGINS]; // by site id
@@ -65,7 +66,15 @@ static struct tm_error *get_site(struct visit *visit, uint32_t id, struct known_
 {
     *result = NULL;
     struct known_site **page = visit->pages[id / PAGE_ORIGINS];
-    if (page && page[id % PAGE_ORIGINS]) {
+    bool known = page && page[id % PAGE_ORIGINS];
+    // Of a running process a site may have been forgotten since.
+    if (known && visit->table->running) {
+        struct tm_site now;
+        known = tm_site_get(&visit->table->sites, id, &now, flaw);
+        if (!known)
+            return NULL;
+    }
+    if (known) {
         *result = page[id % PAGE_ORIGINS];
         return NULL;
     }
@@ -125,7 +134,7 @@ static struct tm_error *visit_block(struct visit *visit, const struct tm_recorde
 
 static struct tm_error *visit_blocks(struct visit *visit, const struct tm_host *host)
 {
-    const struct tm_table *table = visit->table;
+    struct tm_table *table = visit->table;
     struct tm_blocks blocks;
     struct tm_recorded_block block;
     bool found = true;
@@ -185,7 +194,7 @@ static struct tm_error *check_found(const struct visit *visit, const struct tm_h
     const struct tm_root *root = &visit->table->place.root;
     uint64_t traced = tm_root_traced(root), counted = 0;
     bool said = visit->damage->unreadable_records || visit->damage->corrupt_records;
-    if (said || root->state != TM_STATE_TRACING || (int64_t)traced < 0)
+    if (tm_target_is_moving(visit->table->target) || said || root->state != TM_STATE_TRACING || (int64_t)traced < 0)
         return NULL;
     struct tm_site_cursor cursor = {.table = visit->table, .host = host};
     struct balance balance = {0};
@@ -223,7 +232,7 @@ struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host 
     struct visit *visit = calloc(1, sizeof(*visit));
     if (!visit)
         return tm_error_no_memory();
-    visit->table = table;
+    visit->table = tm_table_of(source);
     visit->visitor = visitor;
     visit->context = context;
     visit->damage = &result->damage;
@@ -232,6 +241,7 @@ struct tm_error *tm_table_traces(struct tm_source *source, const struct tm_host 
         error = visit_blocks(visit, host);
     if (!error)
         error = check_found(visit, host);
+    tm_table_excuse(table, &result->damage);
     tm_damage_explain(&result->damage, table->target);
     visit_deinit(visit);
     return error;

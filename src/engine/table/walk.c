@@ -27,6 +27,8 @@ struct tm_walk_leaf {
     uint64_t number;
     struct tm_unit units[2 * TM_LEAF_UNITS];   // the second half: their copies
     const unsigned char *slots[TM_LEAF_UNITS]; // of the unit's grid; NULL: it has none
+    bool wanted[TM_LEAF_UNITS];                // the unit's grid is to be read
+    struct tm_unit now[2 * TM_LEAF_UNITS];     // of a running process: the units as they were afterwards
     struct entry *entries;                     // sorted by address
     size_t entry_count, entry_capacity;
     struct tm_piece *pieces; // what is to be read at once
@@ -61,6 +63,8 @@ void tm_walk_deinit(struct tm_walk *walk)
     }
     free(walk->leaf);
     walk->leaf = NULL;
+    for (unsigned i = 0; i < TM_WALK_ROUNDS; i++)
+        tm_gather_deinit(&walk->again[i]);
     tm_gather_deinit(&walk->gather);
 }
 
@@ -154,15 +158,15 @@ static struct tm_error *read_units(struct tm_walk *walk, const struct tm_map_lea
     return tm_host_check(walk->host);
 }
 
-static struct tm_error *read_grids(struct tm_walk *walk)
+// Reads the grids that are wanted.
+static struct tm_error *read_grids(struct tm_walk *walk, struct tm_gather *gather)
 {
     struct tm_walk_leaf *leaf = walk->leaf;
     struct tm_grid grid;
     leaf->piece_count = 0;
-    memset(leaf->slots, 0, sizeof(leaf->slots));
     for (uint32_t unit = 0; unit < TM_LEAF_UNITS; unit++) {
         uint64_t word = leaf->units[unit].grid;
-        if (word == 0)
+        if (word == 0 || !leaf->wanted[unit])
             continue;
         if (!tm_grid_decode(walk->map->unit_shift, unit_number(leaf, unit), word, &grid)) {
             report_corrupt(walk, TM_WALK_MISPLACED, unit_start(walk, unit));
@@ -173,7 +177,7 @@ static struct tm_error *read_grids(struct tm_walk *walk)
         if (error)
             return error;
     }
-    struct tm_error *error = tm_gather_read(&walk->gather, leaf->pieces, leaf->piece_count);
+    struct tm_error *error = tm_gather_read(gather, leaf->pieces, leaf->piece_count);
     for (size_t i = 0; !error && i < leaf->piece_count; i++) {
         const struct tm_piece *piece = &leaf->pieces[i];
         if (!accept(walk, piece, "grid", sizeof(uint32_t)))
@@ -185,6 +189,89 @@ static struct tm_error *read_grids(struct tm_walk *walk)
             report_corrupt(walk, TM_WALK_STRAY, unit_start(walk, piece->owner));
     }
     return error;
+}
+
+// The heads of all grids that were read, as they are now: a head is overwritten when its array is given up.
+static struct tm_error *read_heads(struct tm_walk *walk, struct tm_gather *gather)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    struct tm_grid grid;
+    leaf->piece_count = 0;
+    for (uint32_t unit = 0; unit < TM_LEAF_UNITS; unit++) {
+        struct tm_error *error = NULL;
+        if (leaf->slots[unit] &&
+            tm_grid_decode(walk->map->unit_shift, unit_number(leaf, unit), leaf->units[unit].grid, &grid))
+            error = add_piece(&leaf->pieces, &leaf->piece_count, &leaf->piece_capacity, grid.array, TM_GRID_HEAD, unit);
+        if (error)
+            return error;
+    }
+    return tm_gather_read(gather, leaf->pieces, leaf->piece_count);
+}
+
+// Finds the grids that were replaced while they were read, and wants them read again. The slots of all others are those of
+// their units: each of them was there at its moment.
+static struct tm_error *find_replaced(struct tm_walk *walk, const struct tm_map_leaf *place, size_t *count)
+{
+    struct tm_walk_leaf *leaf = walk->leaf;
+    struct tm_gather heads = {.target = walk->map->target, .host = walk->host};
+    *count = 0;
+    memset(leaf->wanted, 0, sizeof(leaf->wanted));
+    struct tm_error *error = read_heads(walk, &heads);
+    for (size_t i = 0; !error && i < leaf->piece_count; i++) {
+        const struct tm_piece *piece = &leaf->pieces[i];
+        uint64_t word = leaf->units[piece->owner].grid;
+        leaf->wanted[piece->owner] = piece->claimed || piece->missing ||
+                                     tm_load_u64(piece->bytes) != tm_grid_head(unit_number(leaf, piece->owner), word);
+    }
+    tm_gather_deinit(&heads);
+    if (error || !tm_target_try_read(walk->map->target, place->units, leaf->now, 2 * TM_UNITS_SIZE))
+        return error;
+    tm_units_mend(walk->map->unit_shift, place->number * TM_LEAF_UNITS, leaf->now, leaf->now + TM_LEAF_UNITS,
+                  TM_LEAF_UNITS);
+    for (uint32_t unit = 0; unit < TM_LEAF_UNITS; unit++) {
+        leaf->wanted[unit] = leaf->wanted[unit] || leaf->units[unit].grid != leaf->now[unit].grid;
+        if (!leaf->wanted[unit])
+            continue;
+        leaf->slots[unit] = NULL;
+        leaf->units[unit].grid = leaf->now[unit].grid;
+        ++*count;
+    }
+    return NULL;
+}
+
+static struct tm_error *read_replaced(struct tm_walk *walk, const struct tm_map_leaf *place)
+{
+    size_t count = 0;
+    for (unsigned round = 0;; round++) {
+        struct tm_error *error = find_replaced(walk, place, &count);
+        if (error || count == 0)
+            return error;
+        if (round == TM_WALK_ROUNDS)
+            break;
+        walk->again[round] = (struct tm_gather){.target = walk->map->target, .host = walk->host};
+        error = read_grids(walk, &walk->again[round]);
+        if (error)
+            return error;
+    }
+    struct tm_flaw flaw = {.kind = TM_FLAW_CORRUPT, .address = place->units};
+    report(walk, TM_WALK_STRAY, &flaw, count);
+    return NULL;
+}
+
+// What was read of the leaf before. An array of that leaf may belong to this one now, if the process runs.
+static void clear_gathers(struct tm_walk *walk)
+{
+    tm_gather_clear(&walk->gather);
+    if (!walk->running)
+        return;
+    for (unsigned i = 0; i < TM_WALK_ROUNDS; i++)
+        tm_gather_deinit(&walk->again[i]);
+    const struct tm_gather gather = {.target = walk->map->target,
+                                     .host = walk->host,
+                                     .failures = walk->gather.failures,
+                                     .bytes = walk->gather.bytes};
+    tm_gather_deinit(&walk->gather);
+    walk->gather = gather;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -297,16 +384,22 @@ static struct tm_error *read_lists(struct tm_walk *walk)
 static struct tm_error *open_leaf(struct tm_walk *walk, const struct tm_map_leaf *place)
 {
     struct tm_walk_leaf *leaf = walk->leaf;
-    tm_gather_clear(&walk->gather);
+    clear_gathers(walk);
     leaf->number = place->number;
     leaf->unit = leaf->slot = 0;
     leaf->entry = 0;
     leaf->has_grid = false;
     tm_host_progress(walk->host, "reading blocks", walk->leaf_next, walk->map->leaf_count);
+    memset(leaf->slots, 0, sizeof(leaf->slots));
+    memset(leaf->wanted, true, sizeof(leaf->wanted));
     struct tm_error *error = read_units(walk, place);
     if (!error)
-        error = read_grids(walk);
-    return error ? error : read_lists(walk);
+        error = read_grids(walk, &walk->gather);
+    if (!error && walk->running)
+        error = read_replaced(walk, place);
+    if (!error)
+        error = read_lists(walk);
+    return !error && walk->leaf_read ? walk->leaf_read(walk->context) : error;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

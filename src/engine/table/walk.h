@@ -12,6 +12,9 @@
 
 struct tm_walk_leaf;
 
+/** So often a grid is read again that other grids replace while it is read. */
+#define TM_WALK_ROUNDS 3
+
 enum tm_walk_flaw {
     TM_WALK_UNREADABLE, // a part of a leaf's units, of a grid or of a list
     TM_WALK_MENDED,     // words of units that lead nowhere, and have a copy
@@ -38,8 +41,16 @@ struct tm_walk {
     const struct tm_host *host;
     struct tm_damage *damage;
     const struct tm_walk_observer *observer; // NULL at first; set it before the first tm_walk_next()
+    /**
+     * Of a running process; false at first. Set it before the first tm_walk_next(). Grids are then read again if they were
+     * replaced while they were read. `leaf_read` may be NULL; it is called when a leaf was read, before its blocks are given.
+     */
+    bool running;
+    struct tm_error *(*leaf_read)(void *context);
+    void *context;
     struct tm_gather gather;
-    struct tm_walk_leaf *leaf; // the one that was read
+    struct tm_gather again[TM_WALK_ROUNDS]; // what was read again of the leaf
+    struct tm_walk_leaf *leaf;              // the one that was read
     size_t leaf_next;
     bool has_pending;
     struct tm_recorded_block pending; // found, but the next one might begin inside it

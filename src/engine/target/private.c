@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/base/number.h"
+#include "engine/target/backing.h"
 
 static struct tm_error *add_regions(const struct tm_target *target, struct tm_private *result)
 {
@@ -31,10 +32,12 @@ struct tm_error *tm_target_private(const struct tm_target *target, struct tm_pri
     *result = (struct tm_private){TM_PRIVATE_UNKNOWN, 0};
     if (tm_target_is_file(target))
         return NULL;
+    struct tm_backing backing;
+    tm_target_backing(target, &backing);
     uint32_t kind;
     uint64_t size = tm_target_private_memory(target, &kind);
     if (kind != TM_PRIVATE_RESIDENT && kind != TM_PRIVATE_IN_CORE && kind != TM_PRIVATE_MAPPED)
-        return add_regions(target, result);
+        return tm_backing_is_table_alone(&backing) ? NULL : add_regions(target, result);
     *result = (struct tm_private){(enum tm_private_kind)kind, size};
     return NULL;
 }

@@ -5,9 +5,11 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/base/text.h"
 
 struct tm_target {
     struct tm_target_callbacks callbacks;
@@ -17,7 +19,9 @@ struct tm_target {
     void (*destroy_owned)(void *owned);
     bool is_file;
     uint64_t file_size;
-    bool moving; // the process runs while it is read
+    bool running; // the process may run while it is read
+    bool moving;  // it did
+    bool program_was_read;
 };
 
 // Far more mappings than Linux allows a process by default (65530).
@@ -63,14 +67,26 @@ uint64_t tm_target_file_size(const struct tm_target *target)
 
 void tm_target_changed(struct tm_target *target)
 {
-    if (target)
-        tm_target_own(target, NULL, NULL);
+    if (!target)
+        return;
+    target->program_was_read = false;
+    tm_target_own(target, NULL, NULL);
 }
 
 void tm_target_destroy(struct tm_target *target)
 {
     tm_target_changed(target);
     free(target);
+}
+
+void tm_target_set_running(struct tm_target *target, bool running)
+{
+    target->running = running;
+}
+
+bool tm_target_is_running(const struct tm_target *target)
+{
+    return target->running;
 }
 
 void tm_target_set_moving(struct tm_target *target, bool moving)
@@ -81,6 +97,16 @@ void tm_target_set_moving(struct tm_target *target, bool moving)
 bool tm_target_is_moving(const struct tm_target *target)
 {
     return target->moving;
+}
+
+void tm_target_note_program(struct tm_target *target)
+{
+    target->program_was_read = true;
+}
+
+bool tm_target_program_was_read(const struct tm_target *target)
+{
+    return target->program_was_read;
 }
 
 uint64_t tm_target_bytes_read(const struct tm_target *target)
@@ -154,6 +180,18 @@ uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind
 {
     *kind = 0;
     return target->callbacks.private_memory ? target->callbacks.private_memory(target->context, kind) : 0;
+}
+
+void tm_target_backing(const struct tm_target *target, struct tm_backing *backing)
+{
+    *backing = (struct tm_backing){.kind = TM_BACKING_UNKNOWN};
+    if (target->callbacks.backing)
+        target->callbacks.backing(target->context, backing);
+    struct tm_backing given = *backing;
+    tm_escape_into(backing->file, sizeof(backing->file), given.file, strnlen(given.file, sizeof(given.file)));
+    tm_escape_into(backing->why, sizeof(backing->why), given.why, strnlen(given.why, sizeof(given.why)));
+    if (backing->note_length > TM_BACKING_NOTE)
+        backing->note_length = 0;
 }
 
 // Lists by a callback that writes at most `capacity` items and returns how many there are. The front end has to be asked

@@ -35,6 +35,9 @@ uint32_t tm_target_process(const struct tm_target *target);
 /** What the front end says of private memory: bytes, and the kind of them, of which 0 is unknown. */
 uint64_t tm_target_private_memory(const struct tm_target *target, uint32_t *kind);
 
+/** What the target is, as the front end says; texts are terminated, lengths possible. */
+void tm_target_backing(const struct tm_target *target, struct tm_backing *backing);
+
 /**
  * All regions, in a new array that the caller frees; *count 0: not known. Names are terminated; the order may be
  * wrong.
@@ -60,8 +63,13 @@ uint64_t tm_regions_absent(const struct tm_region *regions, size_t count, uint64
 bool tm_target_is_file(const struct tm_target *target);
 uint64_t tm_target_file_size(const struct tm_target *target);
 
-/** Whether the process runs while it is read, as the front end says. */
+/** Whether the process may run while it is read, and whether it did, as the front end says. */
+bool tm_target_is_running(const struct tm_target *target);
 bool tm_target_is_moving(const struct tm_target *target);
+
+/** The program's own memory is read for an answer, which is more than the trace table. Until the target changes. */
+void tm_target_note_program(struct tm_target *target);
+bool tm_target_program_was_read(const struct tm_target *target);
 
 /** What was learned of the target since it last changed, as its user left it here; NULL: nothing. */
 void *tm_target_owned(const struct tm_target *target);

@@ -107,6 +107,26 @@ static void test_csv(void **state)
     assert_contains(tm_text_string(&harness->output), "4 rows of 5.0 KiB exported as csv to f (");
 }
 
+static void test_openmetrics(void **state)
+{
+    static const char *const names[] = {"a\"b\\c\n.py"};
+    static const uint32_t lengths[] = {9}, lines[] = {7};
+    struct harness *harness = *state;
+    fill(harness->fake);
+    fake_add_group(harness->fake, 0, 9000, 3, 1, 1, names, lengths, lines);
+    const char *text = written(harness, "openmetrics f -n 2");
+    assert_contains(text, "# TYPE tracemortem_traced_bytes gauge\n# UNIT tracemortem_traced_bytes bytes\n");
+    assert_contains(text, "tracemortem_site_bytes{filename=\"a\\\"b\\\\c\\\\n.py\",lineno=\"7\"} 9000\n"
+                          "tracemortem_site_bytes{filename=\"a.py\",lineno=\"1\"} 5000\n"
+                          "# TYPE tracemortem_site_blocks gauge\n");
+    assert_contains(text, "tracemortem_site_blocks{filename=\"a.py\",lineno=\"1\"} 2\n# EOF\n");
+    assert_null(strstr(text, "lib/c.py"));
+    assert_contains(tm_text_string(&harness->output), "2 places of ");
+    assert_contains(written(harness, "openmetrics f function"),
+                    "tracemortem_site_bytes{filename=\"lib/c.py\",function=\"Basket.add\"} 100\n");
+    assert_null(strstr(written(harness, "openmetrics f -n 0"), "_site_"));
+}
+
 static void test_json(void **state)
 {
     struct harness *harness = *state;
@@ -331,9 +351,12 @@ static void test_usage(void **state)
     assert_fails(harness, "tm-export", "csv ''", TM_ERROR_USAGE, "missing file name");
     assert_fails(harness, "tm-export", "pprf f", TM_ERROR_USAGE,
                  "unknown format \"pprf\": the formats are html, speedscope, pprof, collapsed, json, csv, "
-                 "heapsnapshot; did you mean "
-                 "pprof?");
-    assert_fails(harness, "tm-export", "collapsed f lineno", TM_ERROR_USAGE, "a key is for json and csv");
+                 "heapsnapshot, openmetrics; did you mean pprof?");
+    assert_fails(harness, "tm-export", "collapsed f lineno", TM_ERROR_USAGE, "a key is for json, csv and openmetrics");
+    assert_fails(harness, "tm-export", "openmetrics f traceback", TM_ERROR_USAGE, "openmetrics has no tracebacks");
+    assert_fails(harness, "tm-export", "openmetrics f --base old", TM_ERROR_USAGE, "--base is not for the format");
+    assert_fails(harness, "tm-export", "csv f -n 3", TM_ERROR_USAGE,
+                 "--limit is not for the format csv, which has all");
     assert_fails(harness, "tm-export", "csv f size", TM_ERROR_USAGE, "unknown key \"size\"");
     assert_fails(harness, "tm-export", "csv f lineno more", TM_ERROR_USAGE, "unexpected operand \"more\"");
     assert_fails(harness, "tm-export", "pprof f -c", TM_ERROR_USAGE, "cumulative mode is not for the format pprof");
@@ -401,8 +424,9 @@ static void test_completion(void **state)
 {
     struct harness *harness = *state;
     assert_string_equal(tm_complete(harness->session, "tm-export", "", NULL),
-                        "html\nspeedscope\npprof\ncollapsed\njson\ncsv\nheapsnapshot\n");
+                        "html\nspeedscope\npprof\ncollapsed\njson\ncsv\nheapsnapshot\nopenmetrics\n");
     assert_string_equal(tm_complete(harness->session, "tm-export", "csv f l", NULL), "lineno\n");
+    assert_string_equal(tm_complete(harness->session, "tm-export", "openmetrics f l", NULL), "lineno\n");
     assert_string_equal(tm_complete(harness->session, "tm-export", "html f l", NULL), "");
 }
 
@@ -413,6 +437,7 @@ int main(void)
         TEST(test_filters_and_own_lines),
         TEST(test_names_are_escaped),
         TEST(test_csv),
+        TEST(test_openmetrics),
         TEST(test_json),
         TEST(test_speedscope),
         TEST(test_pprof),

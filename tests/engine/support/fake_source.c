@@ -253,6 +253,18 @@ bool tm_target_is_moving(const struct tm_target *target)
     return ((const struct fake *)target)->moving;
 }
 
+void tm_target_backing(const struct tm_target *target, struct tm_backing *backing)
+{
+    (void)target;
+    *backing = (struct tm_backing){.kind = TM_BACKING_UNKNOWN};
+}
+
+bool tm_target_program_was_read(const struct tm_target *target)
+{
+    (void)target;
+    return false;
+}
+
 // A fake has no memory: the commands about objects refuse it as they do a snapshot file.
 bool tm_target_is_file(const struct tm_target *target)
 {

@@ -49,6 +49,8 @@ struct image {
     uint64_t reads;
     uint64_t longest_read;
     uint64_t bytes_read;
+    void (*then)(void *context, uint64_t number);
+    void *then_context;
 };
 
 static void require(bool condition, const char *what)
@@ -184,9 +186,15 @@ uint64_t image_longest_read(const struct image *image)
 // ---------------------------------------------------------------------------------------------------------------
 // The callbacks
 
-static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
+void image_after_reads(struct image *image, void (*then)(void *context, uint64_t number), void *context)
 {
-    struct image *image = context;
+    image->then = then;
+    image->then_context = context;
+    image->reads = 0;
+}
+
+static int copy_memory(struct image *image, uint64_t address, void *buffer, uint64_t length)
+{
     image->reads++;
     if (length > image->longest_read)
         image->longest_read = length;
@@ -205,6 +213,15 @@ static int read_memory(void *context, uint64_t address, void *buffer, uint64_t l
     }
     image->bytes_read += length;
     return 0;
+}
+
+static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
+{
+    struct image *image = context;
+    int result = copy_memory(image, address, buffer, length);
+    if (image->then)
+        image->then(image->then_context, image->reads);
+    return result;
 }
 
 static uint64_t find_symbol(void *context, const char *name)

@@ -40,6 +40,9 @@ struct tm_target *image_target(struct image *image);
 /** The same, owned by the caller. */
 struct tm_target *image_new_target(struct image *image);
 
+/** Calls `then` after each read, with its number from 1 on: a program that goes on. NULL: it does not. */
+void image_after_reads(struct image *image, void (*then)(void *context, uint64_t number), void *context);
+
 /** How often read was called, and the longest read. */
 uint64_t image_reads(const struct image *image);
 uint64_t image_longest_read(const struct image *image);

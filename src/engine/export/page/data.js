@@ -25,7 +25,8 @@ function add(to, more, sign = 1) {
 // A folder of the standard library, or one of installed packages.
 const STANDARD = /\/lib(64)?\/python\d\.\d+t?\//;
 const INSTALLED = /\/(site|dist)-packages\//;
-function kindOf(file) {
+function kindOf(file, line) {
+  if (file === "<type>" && line === 0) return "type"; // of the objects, below the frame that allocated them
   if (file.startsWith("<")) return "interpreter";
   if (INSTALLED.test(file)) return "installed";
   return STANDARD.test(file) ? "standard" : "own";
@@ -38,7 +39,7 @@ for (let i = 0; i < raw.frames.length; i += 3) {
   const name = raw.frames[i + 2] < 0 ? "" : raw.strings[raw.frames[i + 2]];
   const place = file + ":" + line;
   frames.push({
-    file, line, name, place, kind: kindOf(file),
+    file, line, name, place, kind: kindOf(file, line),
     base: file.slice(file.lastIndexOf("/") + 1),
     source: raw.source[frames.length] || "",
     text: (name + " " + place).toLowerCase(),
@@ -47,7 +48,8 @@ for (let i = 0; i < raw.frames.length; i += 3) {
 
 // -- the tree of nodes, as the engine cut it
 
-// {frame, amount, own, children, parent, cut, cutCount}: `own` is what the frame itself allocated.
+// {frame, amount, own, direct, children, parent, cut, cutCount}: `own` is what no node below it has, `direct` what the frame
+// itself allocated.
 const wholeTree = { frame: null, amount: amountAt(raw.total, 0), own: nothing(), children: [], parent: null };
 (function decode() {
   const stride = 2 + AMOUNT;
@@ -71,6 +73,11 @@ const wholeTree = { frame: null, amount: amountAt(raw.total, 0), own: nothing(),
   for (let i = 0; i < raw.cuts.length; i += 2 + AMOUNT)
     cutAt(nodes[raw.cuts[i]], raw.cuts[i + 1], amountAt(raw.cuts, i + 2));
   if (raw.cut_tracebacks > 0) cutAt(wholeTree, raw.cut_tracebacks, amountAt(raw.cut, 0));
+  // What a line allocated is what the types below it have.
+  for (const node of nodes) {
+    node.direct = add(nothing(), node.own);
+    for (const child of node.children) if (child.frame.kind === "type") add(node.direct, child.amount);
+  }
 })();
 
 // -- what is measured
@@ -107,6 +114,7 @@ function drawn(name, frame, source) {
   return { name, frame, source, amount: nothing(), own: nothing(), value: 0, children: [], index: new Map() };
 }
 function labelOf(frame) {
+  if (frame.kind === "type") return frame.name;
   return frame.name ? frame.name + "  " + frame.base + ":" + frame.line : frame.base + ":" + frame.line;
 }
 function childOf(parent, frame, source) {
@@ -200,7 +208,7 @@ function isAt(frame, row, key) {
 // passes there.
 function nodesAt(row, key) {
   const found = [];
-  const weight = (node) => Math.abs(compared && asked.view === "growth" ? changed(node.own) : measured(node.own));
+  const weight = (node) => Math.abs(compared && asked.view === "growth" ? changed(node.direct) : measured(node.direct));
   (function visit(node) {
     for (const child of node.children) {
       if (isAt(child.frame, row, key)) found.push(child);

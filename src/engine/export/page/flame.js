@@ -14,6 +14,7 @@ const flame = (function () {
 
   function titleOf(data) {
     if (!data.frame) return data.name;
+    if (data.frame.kind === "type") return "type " + data.frame.name;
     const where = data.frame.place;
     return data.frame.name ? data.frame.name + " at " + where : where;
   }

@@ -16,6 +16,7 @@ const KINDS = {
   installed: { label: "installed", hue: 212, saturation: 60 },
   standard: { label: "standard library", hue: 158, saturation: 42 },
   interpreter: { label: "interpreter", hue: 270, saturation: 22 },
+  type: { label: "type", hue: 50, saturation: 80 },
 };
 
 const dark = () => document.documentElement.hasAttribute("data-dark");
@@ -54,7 +55,7 @@ function showLegend(element) {
   element.replaceChildren();
   const entries = compared
     ? [["grew", "hsl(6 80% 64%)"], ["shrank", "hsl(214 80% 64%)"], ["as before", colourOfChange(nothing())]]
-    : Object.entries(KINDS).map(([kind, { label }]) => [
+    : Object.entries(KINDS).filter(([kind]) => frames.some((frame) => frame.kind === kind)).map(([kind, { label }]) => [
         label, colourOfFrame({ kind, file: "", text: "" }),
       ]);
   for (const [label, colour] of entries) {

@@ -102,7 +102,7 @@ const map = (function () {
     button.title = (data.frame ? data.frame.file + (data.row && !data.lines ? ":" + data.frame.line : "") + "\n" : "") + describe(data.own) +
       (data.source ? "\n" + data.source : "");
     if (data.lines) button.addEventListener("click", () => open(data));
-    else if (data.row) button.addEventListener("click", () => panel.showRow(data.row, "lineno"));
+    else if (data.row) button.addEventListener("click", () => { panel.showRow(data.row, "lineno"); panel.reveal(); });
     place(button, node);
     return button;
   }

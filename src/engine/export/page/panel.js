@@ -6,6 +6,10 @@ const panel = (function () {
 
   function frameItem(frame, newest) {
     const item = make("li", newest ? "newest" : frame.kind === "own" ? "own" : "");
+    if (frame.kind === "type") {
+      item.append("objects of type ", make("b", "", frame.name));
+      return item;
+    }
     const where = make("span", "", 'File "' + frame.file + '", line ' + frame.line);
     item.append(where);
     if (frame.name) item.append(", in ", make("b", "", frame.name));
@@ -48,7 +52,7 @@ const panel = (function () {
         body.append(make("p", "hint", "Its tracebacks are too small for this page: they are in the sums."));
         return;
       }
-      const choices = make("p", "choices", "Traceback " + (at + 1) + " of " + nodes.length + ": " + describe(nodes[at].own));
+      const choices = make("p", "choices", "Traceback " + (at + 1) + " of " + nodes.length + ": " + describe(nodes[at].direct));
       for (const [text, step] of [["Previous", -1], ["Next", 1]]) {
         const button = make("button", "", text);
         button.type = "button";
@@ -65,7 +69,7 @@ const panel = (function () {
   // As Traceback.format() writes it.
   function asText() {
     const lines = ["Traceback (most recent call last):"];
-    for (const frame of shown) {
+    for (const frame of shown.filter((frame) => frame.kind !== "type")) {
       lines.push('  File "' + frame.file + '", line ' + frame.line + (frame.name ? ", in " + frame.name : ""));
       if (frame.source) lines.push("    " + frame.source);
     }
@@ -84,5 +88,18 @@ const panel = (function () {
   }
   byId("copy").addEventListener("click", copy);
 
-  return { showNode, showRow, asText };
+  // Where there is no room beside the pictures the panel is below them: it comes into view, and one word goes back.
+  let from = 0;
+  function reveal() {
+    if (!matchMedia("(max-width: 1080px)").matches) return;
+    from = scrollY;
+    byId("back").hidden = false;
+    byId("panel").scrollIntoView({ block: "start" });
+  }
+  byId("back").addEventListener("click", () => {
+    byId("back").hidden = true;
+    scrollTo(0, from);
+  });
+
+  return { showNode, showRow, reveal, asText };
 })();

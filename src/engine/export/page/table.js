@@ -96,9 +96,15 @@ const table = (function () {
       cell.append(column.cell(row));
       line.append(cell);
     }
-    line.addEventListener("click", () => choose(row, line));
+    line.addEventListener("click", (event) => {
+      choose(row, line);
+      if (event.isTrusted) panel.reveal(); // not the first row, which the page chooses
+    });
     line.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") choose(row, line);
+      if (event.key === "Enter") {
+        choose(row, line);
+        panel.reveal();
+      }
       if (event.key === "ArrowDown" && line.nextElementSibling) line.nextElementSibling.focus();
       if (event.key === "ArrowUp" && line.previousElementSibling) line.previousElementSibling.focus();
       if (event.key.startsWith("Arrow")) event.preventDefault();

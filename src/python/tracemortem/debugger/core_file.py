@@ -25,6 +25,7 @@ NT_FILE = 0x46494C45
 AT_EXECFN = 31
 PF_WRITE = 2
 PF_READ = 4
+OWN_NOTE = b"TRACEMORTEM\0"  # of a recorder's file or of a saved table
 PN_XNUM = 0xFFFF  # the number of program headers is in section header 0
 
 KINDS = {1: "an object file", 2: "a program", 3: "a program or a shared library"}  # by e_type
@@ -75,6 +76,7 @@ _FILES_HEAD = struct.Struct("<QQ")
 _FILE_ROW = struct.Struct("<QQQ")
 _PROCESS = struct.Struct("<24xI")  # of struct elf_prpsinfo
 _AUXILIARY = struct.Struct("<QQ")
+_SIGNAL = struct.Struct("<12xH")  # of the same: the signal that stopped it
 _THREAD = struct.Struct("<32xI76x")  # of struct elf_prstatus: the thread's number; then come the registers
 # By machine: how many general registers the kernel lists, and which one is the stack pointer.
 _REGISTERS = {62: (27, 19), 183: (34, 31)}
@@ -135,6 +137,16 @@ class FileBytes:
         """Whether the file was written to since it was opened."""
         return self._look() != self.identity
 
+    def is_same_file(self) -> bool:
+        """Whether it is no other file's content that was put in its place."""
+        return self._look()[:2] == self.identity[:2]
+
+    def grow(self) -> bool:
+        """Whether the file has another size now, which counts from now on."""
+        before, self.identity = self.size, self._look()
+        self.size = self.identity[2]
+        return self.size != before
+
     def fileno(self) -> int:
         return self._file.fileno()
 
@@ -192,29 +204,39 @@ class CoreFile:
     close() it. `path` is its name; `source` is the file to open if it is not `path`.
 
     `segments` are in ascending order. `missing` is the number of bytes of memory that a truncated file lacks.
-    `process` is the process's id as the process saw it, or 0. `program_name` is the address of the name by which the
+    `own_note` is the type and the bytes of tracemortem's own note, or (0, b""): then it is a recorder's file or a saved
+    table. `table` is the recorder's file that has what the core lacks of the table (recorder_file.py), `table_path` the
+    name that it had, `table_why` why it cannot be used. `process` is the process's id as the process saw it, or 0. `program_name` is the address of the name by which the
     program was started, or 0: the environment that it started with ends there. `files` is what was mapped from files,
     in ascending order; `threads` are (number, registers, which of them is the stack pointer).
     """
 
     def __init__(self, path: str, source: str | None = None) -> None:
         self.path = path
-        self.missing = 0
+        self.own_note: Tuple[int, bytes] = (0, b"")
+        self.table: CoreFile | None = None
+        self.table_path, self.table_why = b"", ""
         self.process = 0
+        self.signal = 0  # that stopped the first thread
         self.program_name = 0
         self.files: List[FileRange] = []
         self.threads: List[Tuple[int, Tuple[int, ...], int]] = []
-        self.segments: List[Segment] = []
         self.module_files: Any = None  # opened with it and closed with it: module_files.py
         self._private_bytes: int | None = None
-        notes: List[Note] = []
-        notes_left = MOST_NOTES
         try:
             _require_regular(source or path)
             self.bytes = FileBytes(source or path)
         except OSError as error:
             raise CoreError("cannot open the core file %s: %s" % (printable(path), error.strerror or error)) from None
-        self.machine, headers = _read_headers(self.bytes, path)
+        self._read()
+
+    def _read(self) -> None:
+        """Read the headers and the notes."""
+        notes: List[Note] = []
+        notes_left = MOST_NOTES
+        self.missing = 0
+        self.segments: List[Segment] = []
+        self.machine, headers = _read_headers(self.bytes, self.path)
         for header in headers:
             if header.kind == PT_LOAD:
                 self._add(header)
@@ -227,7 +249,29 @@ class CoreFile:
         self._starts, self._ends = _joined(self.segments)
         self._learn(notes)
 
+    def refresh(self) -> bool:
+        """Read the headers again if the file has grown, as a recorder's does. False: it has not."""
+        if not self.bytes.grow():
+            return False
+        self.files, self.threads = [], []
+        try:
+            self._read()
+        except CoreError:
+            return False
+        return True
+
+    def read_own_note(self, offset: int) -> None:
+        """Read tracemortem's own note again, which is among the notes at this offset of the file."""
+        self._take_own(_parse_notes(self.bytes.read(offset, 8192)))
+
+    def _take_own(self, notes: Iterable[Note]) -> None:
+        own = next((note for note in notes if note[0] < 0), None)
+        if own:
+            self.own_note = (-own[0], own[1][:256])
+
     def close(self) -> None:
+        if self.table:
+            self.table.close()
         if self.module_files:
             self.module_files.close()
         self.bytes.close()
@@ -248,10 +292,14 @@ class CoreFile:
 
     def _learn(self, notes: Iterable[Note]) -> None:
         files: List[FileRange] = []
+        notes = list(notes)
+        self._take_own(notes)
         for kind, data in notes:
             if kind == NT_PRPSINFO and len(data) >= _PROCESS.size:
                 self.process = _PROCESS.unpack_from(data)[0]
             elif kind == NT_PRSTATUS:
+                if not self.threads and len(data) >= _SIGNAL.size:
+                    self.signal = _SIGNAL.unpack_from(data)[0]
                 self.threads += _threads(self.machine, data)
             elif kind == NT_FILE:
                 files += _file_ranges(data)
@@ -316,7 +364,7 @@ class CoreFile:
         index = bisect.bisect_right(self._segment_starts, address) - 1
         segment = self.segments[index] if index >= 0 and address < self.segments[index].end else None
         if segment and segment.held_end < segment.file_end and address < segment.file_end:
-            return "the core file is cut short, %d bytes of memory are missing from its end" % self.missing
+            return "the %s is cut short, %d bytes of memory are missing from its end" % (self._what(), self.missing)
         if segment:
             return "left out when the core was written, perhaps by coredump_filter"
         return "the core file has no such memory, it was not mapped or is left out"
@@ -325,10 +373,14 @@ class CoreFile:
         """A line for the user if the file is truncated, else None."""
         if not self.missing:
             return None
-        return "the core file %s is truncated: %d bytes of memory are missing from its end" % (
+        return "the %s %s is truncated: %d bytes of memory are missing from its end" % (
+            self._what(),
             printable(self.path),
             self.missing,
         )
+
+    def _what(self) -> str:
+        return "recorder's file" if self.own_note[0] == 1 else "core file"
 
     def require_machine(self, machine: int | None) -> None:
         """Raise CoreError if this is not a core of the machine with this ELF number. None accepts any machine."""
@@ -339,7 +391,7 @@ class CoreFile:
             )
 
 
-Note = Tuple[int, bytes]  # type, data
+Note = Tuple[int, bytes]  # type, data; the type of tracemortem's own is negative
 
 
 def host_machine() -> int | None:
@@ -424,7 +476,9 @@ def _parse_notes(data: bytes) -> Iterator[Note]:
         begin = at + _NOTE.size + (name_size + 3) // 4 * 4
         if begin + data_size > len(data):
             return
-        if kind in (NT_PRSTATUS, NT_PRPSINFO, NT_AUXV, NT_FILE):
+        if data[at + _NOTE.size : at + _NOTE.size + name_size] == OWN_NOTE:
+            yield -kind, data[begin : begin + data_size]
+        elif kind in (NT_PRSTATUS, NT_PRPSINFO, NT_AUXV, NT_FILE):
             yield kind, data[begin : begin + data_size]
         at = begin + (data_size + 3) // 4 * 4
 

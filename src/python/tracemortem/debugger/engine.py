@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import time
 from types import TracebackType
 from typing import Any, Callable, List, NamedTuple, Tuple, Type, Union
 
@@ -22,6 +23,19 @@ Bytes = Union[bytes, bytearray, memoryview]
 Mapping = Tuple[int, int, int, bytes]  # start, end, header.REGION_* flags, name
 
 Module = Tuple[int, int, int, bytes]  # start, end, offset in the file, the file's name
+
+
+class Backing(NamedTuple):
+    """What is behind a target's memory; header.Backing explains the fields."""
+
+    kind: header.BackingKind
+    life: header.Life = header.Life.UNKNOWN
+    moment: int = 0
+    file_changed: int = 0
+    file: bytes = b""
+    why: str = ""
+    note: bytes = b""
+    crashed: bool = False
 
 
 class Thread(NamedTuple):
@@ -127,6 +141,14 @@ class Memory:
     def modules(self) -> List[Module]:
         """What is mapped from files; empty if it is not known."""
         return []
+
+    def backing(self) -> Backing:
+        """What is behind this memory."""
+        return Backing(header.BackingKind.UNKNOWN)
+
+    def may_run(self) -> bool:
+        """Whether the process may run while its memory is read, which only the recorder's file of one that lives allows."""
+        return False
 
     def page_map(self, address: int, count: int) -> bytes:
         """What the system says of these pages of 4096 bytes: the words of /proc/PID/pagemap; b"" if it is not known."""
@@ -345,6 +367,7 @@ class Target:
             private_memory=wrap(header.PRIVATE_MEMORY, self._private_memory, 0),
             threads=wrap(header.THREADS, self._list_threads, 0),
             modules=wrap(header.MODULES, self._list_modules, 0),
+            backing=wrap(header.BACKING, self._backing, None),
             page_map=wrap(header.PAGE_MAP, self._page_map, 1),
             resident=wrap(header.RESIDENT, self._memory.resident, 0),
         )
@@ -411,6 +434,28 @@ class Target:
             places[index] = header.Module(start, end, offset, path[-_LONGEST_PATH:])
         return len(self._modules)
 
+    def changed(self) -> None:
+        """What was read of it counts no more."""
+        self._regions = self._threads = self._modules = None
+        self.engine.library.tm_target_changed(self.pointer)
+
+    def set_running(self, running: bool) -> None:
+        self.engine.library.tm_target_set_running(self.pointer, running)
+
+    def set_moving(self, moving: bool) -> None:
+        self.engine.library.tm_target_set_moving(self.pointer, moving)
+
+    def _backing(self, address: int) -> None:
+        backing = self._memory.backing()
+        place = header.Backing.from_address(address)
+        place.kind, place.life, place.now = backing.kind, backing.life, time.time_ns()
+        place.moment, place.file_changed = backing.moment, backing.file_changed
+        place.file, place.why = backing.file[:255], _bytes(backing.why)[:255]
+        place.crashed = int(backing.crashed)
+        note = backing.note[: header.BACKING_NOTE]
+        place.note_length = len(note)
+        ctypes.memmove(address + header.Backing.note.offset, note, len(note))
+
     def _private_memory(self, kind: Any) -> int:
         found, size = self._memory.private_memory()
         kind[0] = found
@@ -454,6 +499,8 @@ class Request:
     def __init__(self, session: Session, command: str, line: str) -> None:
         self.engine = session.engine
         self.session = session
+        self.command = command
+        self.line = line
         self._callbacks = session.callbacks
         self._outputs: List[Any] = []
         create = self.engine.library.tm_request_create

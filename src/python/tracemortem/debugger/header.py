@@ -54,6 +54,24 @@ class PrivateKind(enum.IntEnum):
     MAPPED = 3
 
 
+class BackingKind(enum.IntEnum):
+    """enum tm_backing_kind: what is behind a target's memory."""
+
+    UNKNOWN = 0
+    PROCESS = 1
+    CORE = 2
+    RECORDER = 3
+    SAVED = 4
+
+
+class Life(enum.IntEnum):
+    """enum tm_life: of the process that has a recorder's file."""
+
+    UNKNOWN = 0
+    LIVES = 1
+    ENDED = 2
+
+
 # TM_REGION_*: plain numbers, since a process can have 65530 regions.
 REGION_READABLE = 1
 REGION_WRITABLE = 2
@@ -62,6 +80,7 @@ REGION_ABSENT = 8
 
 READ_LIMIT = 1 << 20  # TM_READ_LIMIT
 THREAD_REGISTERS = 40  # TM_THREAD_REGISTERS
+BACKING_NOTE = 256  # TM_BACKING_NOTE
 
 # A callback that returns a string returns its address: ctypes makes no `const char *` of a Python object.
 SHOULD_STOP = CFUNCTYPE(c_int, c_void_p)
@@ -77,6 +96,7 @@ PROCESS = CFUNCTYPE(c_uint32, c_void_p)
 PRIVATE_MEMORY = CFUNCTYPE(c_uint64, c_void_p, POINTER(c_uint32))
 THREADS = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
 MODULES = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t)
+BACKING = CFUNCTYPE(None, c_void_p, c_void_p)
 PAGE_MAP = CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_uint64)
 RESIDENT = CFUNCTYPE(c_uint64, c_void_p)
 OUTPUT_CALLBACK = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
@@ -117,6 +137,23 @@ class Module(ctypes.Structure):
     ]
 
 
+class Backing(ctypes.Structure):
+    """struct tm_backing"""
+
+    _fields_ = [
+        ("kind", c_uint32),
+        ("life", c_uint32),
+        ("now", c_uint64),
+        ("moment", c_uint64),
+        ("file_changed", c_uint64),
+        ("file", ctypes.c_char * 256),
+        ("why", ctypes.c_char * 256),
+        ("note_length", c_uint32),
+        ("crashed", c_uint32),
+        ("note", ctypes.c_char * BACKING_NOTE),
+    ]
+
+
 class TargetCallbacks(ctypes.Structure):
     """struct tm_target_callbacks"""
 
@@ -129,6 +166,7 @@ class TargetCallbacks(ctypes.Structure):
         ("private_memory", PRIVATE_MEMORY),
         ("threads", THREADS),
         ("modules", MODULES),
+        ("backing", BACKING),
         ("page_map", PAGE_MAP),
         ("resident", RESIDENT),
     ]
@@ -165,6 +203,7 @@ FUNCTIONS = {
     "tm_target_create": (c_void_p, POINTER(TargetCallbacks), c_void_p, POINTER(c_void_p)),
     "tm_target_create_file": (c_void_p, POINTER(TargetCallbacks), c_void_p, c_uint64, POINTER(c_void_p)),
     "tm_target_changed": (None, c_void_p),
+    "tm_target_set_running": (None, c_void_p, c_bool),
     "tm_target_set_moving": (None, c_void_p, c_bool),
     "tm_target_destroy": (None, c_void_p),
     "tm_target_bytes_read": (c_uint64, c_void_p),

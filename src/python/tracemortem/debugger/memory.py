@@ -8,15 +8,29 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from typing import Callable, List, Tuple
 
 from .core_file import CoreFile
-from .engine import Bytes, Mapping, Memory, Module, Thread
-from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE, PrivateKind
+from .engine import Backing, Bytes, Mapping, Memory, Module, Thread
+from .header import REGION_ABSENT, REGION_FILE, REGION_READABLE, REGION_WRITABLE, BackingKind, Life, PrivateKind
 from .module_files import ModuleFiles
+from .recorder_file import find_table, life, note_bytes, recorder_note, saved_note
 from .source_files import HostFiles, ProcessFiles, SourceFiles
 
 LONGEST_ENVIRONMENT = 1 << 20  # bytes of it to look at
+# By which the kernel makes a core. (SIGTRAP may be a debugger's.)
+ENDING_SIGNALS = (
+    signal.SIGQUIT,
+    signal.SIGILL,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGSEGV,
+    signal.SIGXCPU,
+    signal.SIGXFSZ,
+    signal.SIGSYS,
+)
 PAGE = 4096
 
 
@@ -33,6 +47,10 @@ class CoreMemory(Memory):
         self._symbol = symbol
         self._files: ModuleFiles = core.module_files or ModuleFiles(core)
         core.module_files = self._files
+        self._note = recorder_note(core)
+        self._saved = saved_note(core)
+        if core.table is None and not core.table_why:
+            find_table(core)
 
     def symbol(self, name: str) -> int:
         return self._symbol(name) if self._symbol else 0
@@ -73,9 +91,42 @@ class CoreMemory(Memory):
         return self._core.process
 
     def source_files(self) -> SourceFiles:
-        return HostFiles(self._core.bytes.identity[3], lambda: self._variable(b"PWD"))
+        return HostFiles(self._moment(), lambda: self._variable(b"PWD"))
+
+    def _moment(self) -> int:
+        """After which the process did not run."""
+        return self._saved.moment if self._saved else self._core.bytes.identity[3]
+
+    def backing(self) -> Backing:
+        if self._note:
+            return self._recorder(self._core, BackingKind.RECORDER)
+        if self._saved:
+            return Backing(BackingKind.SAVED, moment=self._moment(), note=self._core.own_note[1])
+        if self._core.table:
+            return self._recorder(self._core.table, BackingKind.CORE)
+        return Backing(BackingKind.CORE, moment=self._moment(), file=self._core.table_path, why=self._core.table_why)
+
+    def _recorder(self, file: CoreFile, kind: BackingKind) -> Backing:
+        note, changed = note_bytes(file), os.fstat(file.bytes.fileno()).st_mtime_ns
+        return Backing(
+            kind,
+            life(file),
+            self._moment(),
+            changed,
+            os.fsencode(file.path),
+            note=note[1],
+            crashed=self._core.signal in ENDING_SIGNALS,
+        )
+
+    def may_run(self) -> bool:
+        return self._note is not None and life(self._core) != Life.ENDED
 
     def private_memory(self) -> Tuple[PrivateKind, int]:
+        if self._note:
+            return PrivateKind.UNKNOWN, 0
+        if self._saved:
+            known = self._saved.private_kind in list(PrivateKind)
+            return PrivateKind(self._saved.private_kind if known else 0), self._saved.private_bytes
         return PrivateKind.IN_CORE, self._core.private_bytes()
 
     def _variable(self, name: bytes) -> bytes:
@@ -93,17 +144,34 @@ class CoreMemory(Memory):
 
     def read_into(self, address: int, buffer: memoryview) -> bool:
         while buffer:
-            segment = self._core.segment_at(address)
-            if segment is None:
+            done = _read_held(self._core, address, buffer) or self._read_table(address, buffer)
+            if not done and self._core.segment_at(address) is None:
                 done = self._files.read_into(address, buffer)
-            else:
-                part = buffer[: segment.held_end - address]
-                done = self._core.bytes.read_into(segment.offset + address - segment.start, part)
+            if not done and self._note and self._core.refresh():
+                done = _read_held(self._core, address, buffer)
             if not done:
                 return False
             address += done
             buffer = buffer[done:]
         return True
+
+    def _read_table(self, address: int, buffer: memoryview) -> int:
+        """From the recorder's file that the core names: what the core lacks of the table."""
+        table = self._core.table
+        if table is None:
+            return 0
+        buffer = buffer[: self._core.next_held(address, address + len(buffer)) - address]
+        done = _read_held(table, address, buffer)
+        return _read_held(table, address, buffer) if not done and table.refresh() else done
+
+
+def _read_held(core: CoreFile, address: int, buffer: memoryview) -> int:
+    """Fill the beginning of the buffer with what the file holds, of one segment; returns how much, 0: nothing."""
+    segment = core.segment_at(address)
+    if segment is None:
+        return 0
+    part = buffer[: segment.held_end - address]
+    return core.bytes.read_into(segment.offset + address - segment.start, part)
 
 
 class LocalProcess:

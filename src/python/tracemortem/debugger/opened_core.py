@@ -16,6 +16,7 @@ from .engine import Bytes
 
 SAMPLE = 4096  # bytes of a segment to compare
 MOST_SAMPLES = 64
+UNCHANGING = 56  # bytes of a trace table's root, with its address and the process's id: a recorder's file goes on
 
 _DELETED = " (deleted)"
 _DESCRIPTORS, _MAPPINGS = "/proc/self/fd", "/proc/self/map_files"
@@ -53,7 +54,9 @@ class OpenedCores:
         core = self._cores.get(opened.key)
         if core is None:
             core = self._cores[opened.key] = _find(opened, {held.bytes.fileno() for held in self._cores.values()})
-        if core.bytes.is_changed():
+        if core.own_note[0] and core.bytes.is_same_file():
+            core.refresh()  # a recorder's file changes while its process lives
+        elif core.bytes.is_changed():
             raise _replaced(core.path, opened)
         return core
 
@@ -94,8 +97,12 @@ def _matches(core: CoreFile, opened: OpenedCore) -> bool:
     """Whether this file holds what the debugger reads."""
     whole = [segment for segment in core.segments if segment.start < segment.held_end == segment.file_end]
     whole = [segment for segment in whole if segment.writable] or whole
+    if core.own_note[0]:
+        whole = whole[:1]
     for segment in whole[:: len(whole) // MOST_SAMPLES + 1]:
         length = min(SAMPLE, segment.held_end - segment.start)
+        if core.own_note[0]:
+            length = min(length, UNCHANGING)
         data = opened.read(segment.start, length)
         if data is None or bytes(data) != core.bytes.read(segment.offset, length):
             return False

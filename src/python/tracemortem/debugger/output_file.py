@@ -63,6 +63,16 @@ class OutputFile:
         except OSError as error:
             raise self._error(error) from None
 
+    def restart(self) -> None:
+        """Empty it again."""
+        assert self._file is not None, "it is not open"
+        try:
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.ftruncate(self._file, 0)
+        except OSError as error:
+            raise self._error(error) from None
+        self.written = 0
+
     def commit(self) -> None:
         """Finish the file and give it its name."""
         try:
@@ -95,6 +105,9 @@ class NoOutput:
     written = 0
 
     def write(self, data: bytes) -> None:
+        pass
+
+    def restart(self) -> None:
         pass
 
     def commit(self) -> None:

@@ -12,6 +12,7 @@ import os
 import pickle
 import shlex
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set, Tuple, Union
 
@@ -19,7 +20,7 @@ from .core_file import CoreError, CoreFile, host_machine, printable
 from .engine import Engine, EngineError, FileTarget, Host, Memory, Request, Screen, Session, SourceLine, Target
 from .expression import ExpressionError, refuse_side_effects
 from .front_end import INTERRUPTED, CommandError, Debugger
-from .header import ErrorCode, Operand
+from .header import BackingKind, ErrorCode, Operand
 from .memory import CoreMemory
 from .opened_core import OpenedCore, OpenedCores
 from .output_file import NoOutput, OutputError, OutputFile
@@ -38,6 +39,13 @@ TOPIC = "tracemortem"  # its help shows the commands by task
 ALL = (1 << 63) - 1  # rows
 _CURSOR = "tm-cursor"  # no operand ends so, unless it is where the cursor is
 Output = Union[OutputFile, NoOutput]
+TABLE_ALONE = (BackingKind.RECORDER, BackingKind.SAVED)
+TRIES = 5  # to read a process that runs in a moment in which it is still
+BETWEEN_TRIES = 0.02  # seconds: a program that answers requests is idle between them
+NEVER_STILL = (
+    "the process changed its table during each of %d tries, so what was read is of no one moment\nHold it still"
+    " for a moment: kill -STOP PID, and later kill -CONT PID"
+)
 
 
 class Shell(Host):
@@ -53,6 +61,8 @@ class Shell(Host):
         self._source_lines = SourceLines(HostFiles())
         self._target: Target | None = None  # of the request that runs
         self._held: List[str] | None = None  # while an answer is held back: its pieces
+        self._running: List[Target] = []  # the other targets of the request, whose processes may run
+        self._restarts: List[Callable[[], object]] = []  # empties what the request has written
 
     def commands(self) -> List[str]:
         return self.engine.commands()
@@ -95,7 +105,7 @@ class Shell(Host):
         with self._guard(debugger), self._unfiltered() as session:
             pieces: List[bytes] = []
             with session.request("tm-save", "--json --traces %s snapshot" % form) as request:
-                answer = json.loads(self._ask(debugger, request, pieces.append))
+                answer = json.loads(self._ask(debugger, request, (pieces.append, pieces.clear)))
             missing = sum(answer["missing"][kind + "_records"] for kind in ("unreadable", "corrupt", "torn"))
             if missing:
                 debugger.warn("%d records of the trace table are missing: the snapshot is a subset" % missing)
@@ -170,12 +180,22 @@ class Shell(Host):
         finally:
             session.close()
 
-    def _ask(self, debugger: Debugger, request: Request, output: Callable[[bytes], object] | None = None) -> str:
-        """The answer to a request on the current target. `output` gets the bytes of the request's output, if any."""
+    def _ask(
+        self,
+        debugger: Debugger,
+        request: Request,
+        output: Tuple[Callable[[bytes], object], Callable[[], object]] | None = None,
+    ) -> str:
+        """The answer to a request on the current target. `output` gets the bytes of the request's output, if any, and
+        forgets them."""
         with self._holding() as pieces, debugger.current(self) as memory:
             if output:
-                request.set_output(0, output)
-            self._run_on(request, memory)
+                request.set_output(0, output[0])
+                self._restarts = [output[1]]
+            try:
+                self._run_on(request, memory)
+            finally:
+                self._restarts = []
         return "".join(pieces)
 
     @contextlib.contextmanager
@@ -212,6 +232,8 @@ class Shell(Host):
 
     def _run(self, debugger: Debugger, request: Request) -> None:
         with contextlib.ExitStack() as stack:
+            stack.callback(self._running.clear)
+            stack.callback(self._restarts.clear)
             memory = stack.enter_context(debugger.current(self)) if request.needs_target() else None
             outputs = self._resolve(debugger, request, memory, stack)
             if not outputs:
@@ -246,9 +268,10 @@ class Shell(Host):
                     NoOutput() if in_vain else self._open_output(text, kind, [out for _, out in outputs], stack)
                 )
                 outputs.append((kind, output))
+                self._restarts.append(output.restart)
                 request.set_output(index, output.write)
             elif kind == Operand.EXPRESSION:
-                request.set_address(index, self._evaluate(debugger, text) if memory else 0)
+                request.set_address(index, self._evaluate(debugger, text, memory) if memory else 0)
             else:
                 raise CommandError("this front end is older than the engine: an operand of kind %d" % kind)
         return outputs
@@ -256,21 +279,78 @@ class Shell(Host):
     def _run_on(self, request: Request, memory: Memory | None) -> None:
         self._source_lines = SourceLines(memory.source_files() if memory else HostFiles())
         if memory is None:
-            return request.run(None)
+            return self._run_in_moment(request, None, None)
         with Target(request.session, memory) as target:
             self._target = target
             try:
-                request.run(target)
+                self._run_in_moment(request, target, memory)
             finally:
                 self._target = None
         for note in self._source_lines.notes():
             self._debugger.warn(note)
 
-    def _evaluate(self, debugger: Debugger, text: str) -> int:
+    # -- processes that may run while they are read, as src/cli/moment.c has it
+
+    def _run_in_moment(self, request: Request, current: Target | None, memory: Memory | None) -> None:
+        """Run the request. If a process may run meanwhile, try again until its table did not change."""
+        running = list(self._running)
+        if current is not None and memory is not None and memory.may_run():
+            current.set_running(True)
+            running.append(current)
+        if not running:
+            return request.run(current)
+        before = self._states(running)
+        needs_still = request.command == "tm-verify" or (
+            request.command == "tm-save" and "--core" in request.line.split()
+        )
+        for number in range(TRIES):
+            if number:
+                time.sleep(BETWEEN_TRIES)
+            error: EngineError | None = None
+            with self._holding() as pieces:
+                try:
+                    self._run_again(request, current, running)
+                except EngineError as failure:
+                    error = failure
+            after = self._states(running)
+            if after == before:
+                if error:
+                    raise error
+                return self.write("".join(pieces))
+            before = after
+        if needs_still:
+            raise CommandError(NEVER_STILL % TRIES)
+        for target in running:
+            target.set_moving(True)
+        self._run_again(request, current, running)
+
+    def _run_again(self, request: Request, current: Target | None, running: List[Target]) -> None:
+        for target in running:
+            target.changed()
+        for restart in self._restarts:
+            restart()
+        request.run(current)
+
+    def _states(self, targets: List[Target]) -> str:
+        """What tm-info says of them."""
+        with self._holding() as pieces:
+            for target in targets:
+                target.changed()
+                with self._session.request("tm-info", "--json") as request:
+                    request.run(target)
+        return "".join(pieces)
+
+    def _evaluate(self, debugger: Debugger, text: str, memory: Memory) -> int:
         try:
             refuse_side_effects(text)
             return debugger.evaluate(text) % (1 << 64)
         except ExpressionError as error:
+            if memory.backing().kind in TABLE_ALONE:
+                raise CommandError(
+                    'cannot evaluate "%s": this file has the trace table alone, no registers, no variables and no'
+                    " memory of the program\nGive an address, such as 0x7f0123456780, or open a core of the whole"
+                    " process: gcore PID" % text
+                ) from None
             raise CommandError(
                 'cannot evaluate "%s": %s\nGive an address, such as 0x7f0123456780, or an expression, such as %s'
                 % (text, error, debugger.example)
@@ -296,7 +376,12 @@ class Shell(Host):
         core = stack.enter_context(CoreFile(path))
         core.require_machine(debugger.current_machine() or host_machine())
         self._warn_of(core)
-        return stack.enter_context(Target(self._session, CoreMemory(core)))
+        memory = CoreMemory(core)
+        target = stack.enter_context(Target(self._session, memory))
+        if memory.may_run():
+            target.set_running(True)
+            self._running.append(target)
+        return target
 
     # -- the engine's host
 

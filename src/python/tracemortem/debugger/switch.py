@@ -30,7 +30,7 @@ is not known. Without a debugger: tracemortem start PID.
 Options:
   -f, --frames NFRAME
         Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,
-        which costs least, and 25 with --detail sampled.
+        which costs least, and 25 where blocks are sampled.
   -o, --output FILE
         Keep the trace table in this file, as with tracemortem run -o.
   --detail DETAIL
@@ -76,7 +76,7 @@ _WAITING, _WORKING, _DONE, _NOTHING = 2, 3, 4, 5
 
 _LONGEST_FILE = 512
 _LOAD = 2 | 0x1000  # RTLD_NOW | RTLD_NODELETE
-_MOST_FRAMES = 65535
+_MOST_FRAMES, _FRAMES_OF_SAMPLES = 65535, 25
 _PAUSES, _PAUSE = (
     100,
     2000,
@@ -154,7 +154,7 @@ def _parse(name: str, line: str) -> argparse.Namespace:
     if options.help:
         raise _Help
     if name == START and options.frames is None:
-        options.frames = 25 if options.detail == "sampled" else 1
+        options.frames = _FRAMES_OF_SAMPLES if options.detail == "sampled" else 1
     if name == START and not 1 <= options.frames <= _MOST_FRAMES:
         raise CommandError("%s: %d: not a number of frames from 1 to 65535" % (name, options.frames))
     return options

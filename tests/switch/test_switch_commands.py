@@ -239,7 +239,7 @@ def test_a_process_of_another_user(idle, tmp_path_factory):
     assert b"It is of user 0, and you are 65534: become root (sudo) or that user" in outcome.stderr
 
 
-def test_a_tracer_that_is_none(idle):
+def test_a_file_that_is_no_tracer(idle):
     assert "cannot load the tracer: the tracer is no ELF file" in refused("start", idle.pid, "--tracer", "/etc/passwd")
     library = "/lib/x86_64-linux-gnu/libz.so.1"
     if os.path.exists(library):
@@ -252,7 +252,7 @@ def test_a_tracer_that_is_none(idle):
 @thorough
 @pytest.mark.parametrize("places", ["writable", "none"])
 def test_a_process_in_another_file_system(places):
-    """It gets a copy of the tracer, of which nothing remains; or is told of where to put it."""
+    """It gets a copy of the tracer, of which nothing remains; or the message says where to put it."""
     hide = "mount -t tmpfs none %s; " % os.path.dirname(debuggers.BUILD)
     if places == "none":
         hide += "for d in /tmp /var/tmp /dev/shm /run; do mount -t tmpfs -o noexec none $d; done; "
