@@ -51,7 +51,7 @@ static const char start_help[] =
     "Options:\n"
     "  -f, --frames NFRAME\n"
     "        Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,\n"
-    "        which costs least, and 25 with --detail sampled.\n"
+    "        which costs least, and 25 where blocks are sampled.\n"
     "  -o, --output FILE\n"
     "        Keep the trace table in this file, as run -o does. The process must see\n"
     "        it under this name.\n"
@@ -335,13 +335,15 @@ static int run_line(struct line *line)
 
 static int run_command(const char *command, const char *help, enum tm_switch_order order, int count, char **words)
 {
-    struct line line = {
-        .command = command,
-        .help = help,
-        .wish = {.order = order, .detail = "", .file = "", .timeout = 10 * SECOND, .max_stop = SECOND / 5}};
+    struct line line = {.command = command,
+                        .help = help,
+                        .wish = {.order = order,
+                                 .frame_limit = 0,
+                                 .detail = "",
+                                 .file = "",
+                                 .timeout = 10 * SECOND,
+                                 .max_stop = SECOND / 5}};
     int status = parse(&line, count, words);
-    if (!line.wish.frame_limit)
-        line.wish.frame_limit = strcmp(line.wish.detail, TM_SAMPLED) == 0 ? 25 : 1;
     if (status < 0)
         status = run_line(&line);
     tm_processes_deinit(&line.processes);

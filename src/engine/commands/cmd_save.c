@@ -56,7 +56,7 @@ static const char help[] =
             "  missing       " TM_HELP_JSON_MISSING "\n"
             "With --core there are only: command, file, bytes, table_bytes (of the table's\n"
             "memory), missing_bytes (of these, what could not be read), bad_mappings\n"
-            "(damaged records of the list that says what memory the table has)");
+            "(damaged records of the list that says what memory the table has).\n");
 
 // From this version on, traces have four parts.
 #define PYTHON_3_9 0x03090000u

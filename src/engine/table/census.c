@@ -77,27 +77,22 @@ static struct tm_error *count_tracked(struct tm_census *census, const struct tm_
     return NULL;
 }
 
-static bool is_tracked(const struct tm_records *tracked, uint64_t address)
-{
-    for (uint64_t id = 1; (id = tm_records_skip(tracked, id)) < tracked->count; id++) {
-        const void *bytes = tm_records_peek(tracked, id);
-        struct tm_tracked record;
-        if (bytes)
-            memcpy(&record, bytes, sizeof(record));
-        if (bytes && record.site && record.domain == 0 && record.address == address)
-            return true;
-    }
-    return false;
-}
-
-// Whether a block of CPython's domain is recorded that starts there. (Tracked ones, if they are loaded.)
+// Whether a block of CPython's domain is recorded that starts there.
 static struct tm_error *is_recorded(const struct tm_table *table, const struct tm_host *host, uint64_t address,
                                     bool *result)
 {
     struct tm_map_answer answer;
     struct tm_damage ignored = {0};
     struct tm_error *error = tm_map_find(&table->map, host, address, &answer, &ignored);
-    *result = !error && ((answer.found && answer.block.address == address) || is_tracked(&table->tracked, address));
+    *result = !error && answer.found && answer.block.address == address;
+    if (error || *result)
+        return error;
+    struct tm_recorded_block blocks[4];
+    struct tm_tracked_blocks found = {.blocks = blocks, .capacity = sizeof(blocks) / sizeof(blocks[0])};
+    error = tm_tracked_find(table->target, host, &table->tracked, table->place.root.tracked_index, address, false,
+                            &found, &ignored);
+    for (size_t i = 0; !error && i < found.count; i++)
+        *result = *result || (blocks[i].domain == 0 && blocks[i].address == address);
     return error;
 }
 

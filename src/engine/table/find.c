@@ -55,6 +55,14 @@ static struct tm_error *add_block(struct finder *finder, const struct tm_recorde
     return error;
 }
 
+// Whether the block of a resize record contains the address, where it was or where it is now, if the record is good.
+static bool may_contain(const struct tm_resize *record, uint64_t address)
+{
+    struct tm_recorded_block block = tm_resize_block(record), moved = block;
+    moved.address = record->moved;
+    return tm_recorded_block_contains(&block, address) || tm_recorded_block_contains(&moved, address);
+}
+
 // The block inside realloc() that contains the address, as it was before. Its size may be anything: it is only
 // compared.
 static struct tm_error *find_resize(const struct finder *finder, bool *found, struct tm_recorded_block *block)
@@ -62,7 +70,8 @@ static struct tm_error *find_resize(const struct finder *finder, bool *found, st
     struct tm_error *error = NULL;
     *found = false;
     for (unsigned i = 0; i < TM_RESIZES && !error && !*found; i++) {
-        error = tm_table_resize(finder->table, finder->host, i, found, block);
+        if (may_contain(&finder->table->place.root.resize[i], finder->address))
+            error = tm_table_resize(finder->table, finder->host, i, found, block);
         *found = *found && tm_recorded_block_contains(block, finder->address);
     }
     return error;

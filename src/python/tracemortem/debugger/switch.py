@@ -30,7 +30,7 @@ is not known. Without a debugger: tracemortem start PID.
 Options:
   -f, --frames NFRAME
         Keep NFRAME frames for each traceback, 1 to 65535; the default is 1,
-        which costs least, and 25 with --detail sampled.
+        which costs least, and 25 where blocks are sampled.
   -o, --output FILE
         Keep the trace table in this file, as with tracemortem run -o.
   --detail DETAIL
