@@ -7,6 +7,7 @@
 
 #include "engine/base/number.h"
 #include "engine/table/table.h"
+#include "engine/table/tracked.h"
 #include "layout/hash.h"
 
 #define BETWEEN_CHECKS 4096u

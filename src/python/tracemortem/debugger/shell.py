@@ -142,9 +142,7 @@ class Shell(Host):
 
     def holders(self, debugger: Debugger, address: int, paths: int) -> Holders:
         """What holds the object at an address. Raises CommandError."""
-        return holders_of(
-            self._json(debugger, "tm-holders", "--json --paths %d %#x" % (paths, address % (1 << 64)))
-        )
+        return holders_of(self._json(debugger, "tm-holders", "--json --paths %d %#x" % (paths, address % (1 << 64))))
 
     def _json(self, debugger: Debugger, command: str, line: str) -> Dict[str, Any]:
         """The answer to a command that no filter changes."""
