@@ -10,6 +10,7 @@
 
 #include "cli/help.h"
 #include "cli/host.h"
+#include "cli/plain_options.h"
 #include "cli/words.h"
 
 static const char bash[] = "# Completion of tracemortem for bash.\n"
@@ -38,6 +39,16 @@ static const char fish[] =
     "# Completion of tracemortem for fish.\n"
     "complete -c tracemortem -a '(tracemortem --complete (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'\n";
 
+#define EACH_SHELL                                                                       \
+    "    tracemortem completion bash >/etc/bash_completion.d/tracemortem\n"              \
+    "    tracemortem completion zsh >/usr/local/share/zsh/site-functions/_tracemortem\n" \
+    "    tracemortem completion fish >~/.config/fish/completions/tracemortem.fish"
+
+static const char help[] = "Print what makes a shell complete commands, options and targets.\n"
+                           "\n"
+                           "Usage: tracemortem completion bash|zsh|fish\n"
+                           "\n" EACH_SHELL "\n";
+
 int tm_cli_completion(int count, char **words)
 {
     const char *shell = count == 1 ? words[0] : "", *text = NULL;
@@ -49,10 +60,9 @@ int tm_cli_completion(int count, char **words)
         text = fish;
     if (text)
         return fputs(text, stdout) == EOF || fflush(stdout) != 0 ? TM_STATUS_BAD_NEWS : TM_STATUS_DONE;
-    tm_cli_say("completion of which shell? Type one of:\n"
-               "    tracemortem completion bash >/etc/bash_completion.d/tracemortem\n"
-               "    tracemortem completion zsh >/usr/local/share/zsh/site-functions/_tracemortem\n"
-               "    tracemortem completion fish >~/.config/fish/completions/tracemortem.fish");
+    if (strcmp(shell, "--help") == 0 || strcmp(shell, "-h") == 0)
+        return tm_print_help(help);
+    tm_cli_say("completion of which shell? Type one of:\n" EACH_SHELL);
     return TM_STATUS_USAGE;
 }
 

@@ -158,6 +158,14 @@ static void add_name(struct tm_text *text, const char *name, size_t length)
     tm_text_bytes(text, name + strlen(PREFIX), length - strlen(PREFIX));
 }
 
+// Whether a call in "Usage: tm-top [KEY]" begins at `at`.
+static bool is_usage(const char *message, const char *at)
+{
+    static const char usage[] = "Usage: ";
+    size_t length = strlen(usage);
+    return (size_t)(at - message) >= length && strncmp(at - length, usage, length) == 0;
+}
+
 // Copies a text with the names of the commands as they are here.
 static void add_names(struct tm_text *text, const char *message)
 {
@@ -172,6 +180,8 @@ static void add_names(struct tm_text *text, const char *message)
             continue;
         }
         add_name(text, name, length);
+        if (is_usage(message, at))
+            tm_text_add(text, " TARGET");
         if (asks_help)
             tm_text_add(text, " --help");
         at = name + length;
@@ -259,9 +269,10 @@ static void add_help(struct tm_text *text, const char *command)
         tm_text_printf(text, "%s\n", difference->usage);
     else
         add_call(text, call, "TARGET");
-    tm_text_add(text, "\nA target is a process id, a core or a snapshot file. Digits are a process id:\n"
-                      "the file of this name is ./4711. A process runs on while it is read. If it never\n"
-                      "paused, the last line of the answer says so, and JSON has read_while_running.\n");
+    tm_text_add(text, "\nA target is a process id, a core, a recorder's file (.tm-core) or a snapshot\n"
+                      "file. Digits are a process id: the file of this name is ./4711. A process runs\n"
+                      "on while it is read. If it never paused, the last line of the answer says so,\n"
+                      "and JSON has read_while_running.\n");
     at = call + strcspn(call, "\n") + 1;
     add_part(text, command, at, (size_t)(begin_options + strlen(options) - at));
     tm_text_add(text, tm_own_options_help);
@@ -390,10 +401,11 @@ void tm_help_add_overview(struct tm_text *result)
                       "       tracemortem start|stop PID... [OPTION]...\n"
                       "       tracemortem COMMAND TARGET [ARGUMENT]... [OPTION]...\n"
                       "\n"
-                      "A target is a process id, a core or a snapshot file. Digits are a process id:\n"
-                      "the file of this name is ./4711. Nothing runs in the target, and nothing is\n"
-                      "written to it, but by start and stop. The commands are those of gdb and lldb,\n"
-                      "where they are called tm-info and so on, and their answers are the same.\n"
+                      "A target is a process id, a core, a recorder's file (.tm-core) or a snapshot\n"
+                      "file. Digits are a process id: the file of this name is ./4711. Nothing runs in\n"
+                      "the target, and nothing is written to it, but by start and stop. The commands are\n"
+                      "those of gdb and lldb, where they are called tm-info and so on, and their\n"
+                      "answers are the same.\n"
                       "\n"
                       "Commands:\n"
                       "  run        Run a program with its memory allocations traced.\n"

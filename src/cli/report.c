@@ -97,6 +97,9 @@ int tm_cli_report(int count, char **words)
         error = take_word(count, words, &i, &report);
     if (!error && report.help)
         status = fputs(tm_report_help, stdout) == EOF || fflush(stdout) != 0 ? TM_STATUS_BAD_NEWS : TM_STATUS_DONE;
+    if (!error && !report.help && report.count == 0)
+        error = tm_error_create(TM_ERROR_USAGE, "report: missing target: give a process id, a core or a snapshot file\n"
+                                                "Type \"tracemortem report --help\" for its options and examples.");
     if (!error && !report.help) {
         report.words[report.count++] = html;
         report.words[report.count++] = (char *)(uintptr_t)report.file;

@@ -35,7 +35,7 @@ static const char help[] = TM_HELP(
     "first. Below it is the source line, if the file can be read here. With key\n"
     "traceback, all frames are below it, with their functions. Then come the sum of\n"
     "the other rows and the total, each with its difference.\n"
-    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+    "\n" TM_HELP_KEYS("lineno") "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
     DIFF_OPTIONS,
     "Examples:\n"
     "  tm-diff before.core\n"

@@ -23,8 +23,8 @@ static const char help[] = TM_HELP("Add, remove and list filters that apply to t
                                    "       tm-filter remove NUMBER\n"
                                    "       tm-filter list\n"
                                    "       tm-filter clear",
-                                   "tm-top, tm-traces, tm-diff and tm-save count only the blocks that these filters\n"
-                                   "keep, and name the filters. PATTERN is matched against file names: *, ?, [seq],\n"
+                                   "All commands that count or list blocks take only those that these filters keep,\n"
+                                   "and name the filters. PATTERN is matched against file names: *, ?, [seq],\n"
                                    "[!seq]. A filter keeps its number until it is removed.\n"
                                    "\n" TM_HELP_FILTERS,
                                    FILTER_OPTIONS,

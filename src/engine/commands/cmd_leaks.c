@@ -34,7 +34,7 @@ static const char help[] = TM_HELP("Show what nothing in memory holds any more."
                                    "(tagged, xored) is not seen.\n"
                                    "\n"
                                    "If memory is missing that may hold references, what is found is called suspect.\n"
-                                   "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
+                                   "\n" TM_HELP_KEYS("type,lineno") "\n" TM_HELP_FILTERS,
                                    LEAKS_OPTIONS,
                                    "Examples:\n"
                                    "  tm-leaks\n"
@@ -299,7 +299,7 @@ static struct tm_error *write_text(struct answer *answer, struct tm_text *out)
         tm_text_add(out, " that cannot be read: what only they refer to is listed above\n");
     }
     if (graph->threads_unknown)
-        tm_text_add(out, "the threads' registers are not known: what is stale on their stacks holds objects too\n");
+        tm_text_add(out, "the threads' registers are not known: stale pointers on their stacks may hide leaks\n");
     if (graph->frames_unknown)
         tm_text_add(out, "the interpreter's state is not found: what is stale in its frames holds objects too\n");
     if (graph->untraced.count > 0) {

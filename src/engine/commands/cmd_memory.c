@@ -43,7 +43,7 @@ static const char help[] =
             "when its last block is freed. Of the free memory of its pool, and of the free\n"
             "pools of its arena, each block keeps an equal part. Only here filters, --mine\n"
             "and -n have an effect.\n"
-            "\n" TM_HELP_KEYS "\n" TM_HELP_FILTERS,
+            "\n" TM_HELP_KEYS("lineno") "\n" TM_HELP_FILTERS,
             MEMORY_OPTIONS,
             "Examples:\n"
             "  tm-memory\n"

@@ -26,7 +26,7 @@ static const char help[] = TM_HELP(
                     "the source line, if the file can be read here. With key traceback, all frames\n"
                     "are below it, with their functions. Then come the sum of the other rows and the\n"
                     "total. A large memory leak is among the first rows; tm-diff finds a small one.\n"
-                    "\n" TM_HELP_KEYS "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
+                    "\n" TM_HELP_KEYS("lineno") "\n" TM_HELP_MINE "\n" TM_HELP_FILTERS "\n" TM_HELP_PRIVATE,
     TOP_OPTIONS,
     "Examples:\n"
     "  tm-top\n"

@@ -51,9 +51,10 @@ void tm_complete_key_first(const struct tm_session *session, const struct tm_wor
 #define TM_HELP(summary, usage, body, options, after) \
     summary "\n\nUsage: " usage "\n\n" body "\nOptions:\n" options(TM_OPTION_AS_HELP) "\n" after
 
-#define TM_HELP_KEYS                                                                      \
-    "KEY is what the blocks are grouped by:\n"                                            \
-    "  lineno     file name and line number of the allocation (the default)\n"            \
+/** `otherwise` is what it is without KEY. */
+#define TM_HELP_KEYS(otherwise)                                                           \
+    "KEY is what the blocks are grouped by (default " otherwise "):\n"                    \
+    "  lineno     file name and line number of the allocation\n"                          \
     "  filename   file name\n"                                                            \
     "  traceback  the whole traceback\n"                                                  \
     "  function   file name and function: the qualified name, up to CPython 3.10\n"       \

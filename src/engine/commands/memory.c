@@ -252,9 +252,8 @@ static void write_advice(const struct tm_account *account, bool sampled, struct 
                           amounts[TM_ACCOUNT_HEAPS_TOP].size;
     uint64_t c = amounts[TM_ACCOUNT_HEAPS_UNTRACED].size + amounts[TM_ACCOUNT_MAPPED_UNTRACED].size;
     if (is_notable(account, free_pools))
-        tm_text_add(out,
-                    "pymalloc keeps much free memory: tm-memory pools shows which lines' blocks prevent that it is "
-                    "given back\n");
+        tm_text_add(out, "pymalloc keeps much free memory: tm-memory pools shows which lines' blocks keep it from "
+                         "being given back\n");
     if (is_notable(account, free_heaps))
         tm_text_add(out, "C heaps keep much free memory: it was freed and not given back to the system\n");
     if (is_notable(account, c) && !sampled)

@@ -100,7 +100,7 @@ enum tm_option_id {
       "size: most live bytes first (the default); count: most live blocks;\n"            \
       "        allocated, freed: most bytes allocated or freed since tracing began or\n" \
       "        traces were cleared, with places that have no live block any more.\n"     \
-      "        Only tracemortem's tracer counts these two.")
+      "        Only the full profile counts these two (--detail full).")
 #define TM_OPTIONS_RETAINED(X)                                                    \
     X(TM_OPTION_RETAINED, 'r', "-r, ", "--retained", "",                          \
       "Show below each row what would be freed if all of its blocks went: they\n" \

@@ -4,7 +4,7 @@
 
 const char tm_help_topic[] = "Find a memory leak: where a stopped or dead Python program got its memory.\n"
                              "\n"
-                             "The commands read the target. They run nothing in it and write nothing to it.\n"
+                             "The commands read the target. Only tm-start and tm-stop change it.\n"
                              "\n"
                              "Is it traced, and how much?\n"
                              "  tm-info                      state, sizes, what could not be recorded\n"
@@ -32,6 +32,8 @@ const char tm_help_topic[] = "Find a memory leak: where a stopped or dead Python
                              "  tm-memory pools              which lines keep memory that is mostly free\n"
                              "What was it doing?\n"
                              "  tm-threads                   the Python stack of each thread\n"
+                             "Can a process be traced that runs already?\n"
+                             "  tm-start -f 10               begin to trace it; tm-stop ends that\n"
                              "Which part of it?\n"
                              "  tm-top --include '*/svc.py'  only what this file allocated\n"
                              "  tm-filter add '*/svc.py'     the same for all commands from now on\n"
