@@ -3,6 +3,7 @@
 #include "arenas.h"
 
 #include "layout/hash.h"
+#include "recorder.h"
 
 static uint32_t free_records; // chained through `address`
 
@@ -18,7 +19,7 @@ static uint32_t take_record(void)
 void arena_add(uintptr_t address, size_t size)
 {
     table_lock();
-    uint32_t id = take_record();
+    uint32_t id = recorder_is_cut() ? 0 : take_record();
     if (id != 0) {
         struct tm_python_arena *arena = TABLE_ARENA(id);
         arena->address = address;
@@ -31,7 +32,7 @@ void arena_add(uintptr_t address, size_t size)
 void arena_remove(uintptr_t address)
 {
     table_lock();
-    for (uint32_t id = 1; id < table->arenas.count; id++) {
+    for (uint32_t id = 1; id < table->arenas.count && !recorder_is_cut(); id++) {
         struct tm_python_arena *arena = TABLE_ARENA(id);
         if (arena->address != address || arena->size == 0)
             continue;

@@ -9,6 +9,7 @@
 #include "caller.h"
 #include "handoff.h"
 #include "moments.h"
+#include "recorder.h"
 #include "sample.h"
 #include "stack.h"
 #include "writers.h"
@@ -106,6 +107,8 @@ static void recount(void)
 
 void fork_repair(bool others)
 {
+    if (recorder_is_cut())
+        return;
     // Mostly nothing was in flight. Then the table's pages stay shared with the parent, but for the one with the process id.
     bool resizes = undo_resizes(), updates = updates_in_flight();
     if (resizes || updates || (others && !cpython.facts->free_threaded))

@@ -4,6 +4,7 @@
 
 #include "layout/hash.h"
 #include "moments.h"
+#include "recorder.h"
 
 struct tm_unit **map_directory;
 
@@ -226,7 +227,7 @@ void map_walk(void (*visit)(void *context, const struct map_place *place), void 
     for (uint64_t id = 1; id < table->leaves.count; id++) {
         const struct tm_leaf *leaf = TABLE_LEAF(id);
         const struct tm_unit *units = (const struct tm_unit *)(uintptr_t)leaf->units;
-        for (uintptr_t i = 0; i < TM_LEAF_UNITS; i++) {
+        for (uintptr_t i = 0; units != NULL && i < TM_LEAF_UNITS; i++) {
             walk.unit = leaf->start + (i << cpython.facts->pool_shift);
             walk_unit(&walk, &units[i]);
         }
@@ -254,7 +255,7 @@ void map_reset(void)
     table_lock();
     for (uint64_t id = 1; id < table->leaves.count; id++) {
         struct tm_unit *units = (struct tm_unit *)(uintptr_t)TABLE_LEAF(id)->units;
-        for (uintptr_t i = 0; i < TM_LEAF_UNITS; i++)
+        for (uintptr_t i = 0; units != NULL && i < TM_LEAF_UNITS; i++)
             forget_unit(&units[i]);
     }
     table_unlock();
@@ -264,7 +265,8 @@ void map_discard(uintptr_t address, size_t size)
 {
     const uintptr_t bytes = (uintptr_t)1 << cpython.facts->pool_shift;
     table_lock();
-    for (uintptr_t start = (address + bytes - 1) & -bytes; start + bytes <= address + size; start += bytes) {
+    uintptr_t end = recorder_is_cut() ? 0 : address + size;
+    for (uintptr_t start = (address + bytes - 1) & -bytes; start + bytes <= end; start += bytes) {
         struct tm_unit *unit = unit_at(start);
         if (unit != NULL)
             forget_unit(unit);

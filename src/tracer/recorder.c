@@ -427,16 +427,33 @@ static void forget_identity(void)
     memset(tracemortem_file_identity, 0, sizeof tracemortem_file_identity);
 }
 
+/** Zeros in place of all that the table was, and the root as it led there. False: a part of it is still the file's. */
+static bool clear_segments(void)
+{
+    bool cleared = true;
+    for (unsigned i = 0; i < recorder.count; i++)
+        cleared &= mmap(recorder.segments[i].address, recorder.segments[i].size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+    if (cleared)
+        *table = kept_root;
+    return cleared;
+}
+
 void recorder_give_up(void)
 {
-    // Zeros in place of the parent's pages: if a page were left, it would be the parent's.
-    for (unsigned i = 0; i < recorder.count; i++)
-        mmap(recorder.segments[i].address, recorder.segments[i].size, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     __atomic_store_n(&recording_switch, 0, __ATOMIC_SEQ_CST);
     recorder.on = false;
     recorder.cut = true;
     forget_identity();
+    // What is left of the parent's pages is never written: the recorder is cut.
+    if (!clear_segments())
+        return;
+    memset(table->recorder.identity, 0, sizeof table->recorder.identity);
+    table->recorder.state = TM_RECORDER_PRIVATE;
+    table->recorder.error = ENOMEM;
+    table->pid = (uint32_t)self_pid();
+    table->started = 0;
+    table->state = TM_STATE_STOPPED;
 }
 
 /** The child's table goes on in memory of its own. */
@@ -578,13 +595,10 @@ static void end_recording(void)
     table->recorder.state = TM_RECORDER_CUT;
 }
 
-/** Zeros in place of all that the table was, and the root as it led there. */
 static void lose_table(void)
 {
-    for (unsigned i = 0; i < recorder.count; i++)
-        mmap(recorder.segments[i].address, recorder.segments[i].size, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    *table = kept_root;
+    if (!clear_segments())
+        *table = kept_root;
     end_recording();
 }
 

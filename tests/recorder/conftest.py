@@ -52,10 +52,26 @@ def mounted(tmp_path):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def build(folder, name, *options):
+    library = str(folder / (name + ".so"))
+    source = os.path.join(HERE, name + ".c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, *options], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
+def fail_maps(tmp_path_factory):
+    """The library after whose fail_maps(1) no file can be mapped."""
+    return build(tmp_path_factory.mktemp("recorder"), "fail_maps", "-ldl")
+
+
+@pytest.fixture(scope="session")
+def idle_child(tmp_path_factory):
+    """The library that forks in C."""
+    return build(tmp_path_factory.mktemp("recorder"), "idle_child")
+
+
 @pytest.fixture(scope="session")
 def fail_fallocate(tmp_path_factory):
     """The library that makes fallocate() fail from one call on."""
-    library = str(tmp_path_factory.mktemp("recorder") / "fail_fallocate.so")
-    source = os.path.join(HERE, "fail_fallocate.c")
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    return build(tmp_path_factory.mktemp("recorder"), "fail_fallocate", "-ldl")

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 
+import debuggers
 import pytest
 import recordings
 from selection import thorough
@@ -12,15 +13,6 @@ from selection import thorough
 pytestmark = thorough
 
 FORKS = 10000 if os.environ.get("TM_TEST_FULL") else 300
-
-
-@pytest.fixture(scope="module")
-def idle_child(tmp_path_factory):
-    library = str(tmp_path_factory.mktemp("idle") / "idle_child.so")
-    subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-o", library, os.path.join(recordings.HERE, "idle_child.c")], check=True
-    )
-    return library
 
 
 def require_child(path, name):
@@ -148,3 +140,15 @@ def test_multiprocessing_works_as_ever(few_python, method, tmp_path):
     for name in recordings.files(folder):
         recordings.require_whole(os.path.join(str(folder), name))
     assert len(recordings.files(folder)) <= 3
+
+
+def test_a_child_that_can_map_neither_file_goes_on_untraced(few_python, fail_maps, tmp_path):
+    variables = {"TRACEMORTEM_FILE": tmp_path, "preload": fail_maps}
+    with recordings.start(few_python, "refused.py", fail_maps, "child", **variables) as process:
+        process.tell()
+        assert process.ready() == "0"
+        assert recordings.files(tmp_path) == [os.path.basename(recordings.file_of(tmp_path, process.pid))]
+        with recordings.held(process):
+            recordings.require_whole(recordings.file_of(tmp_path, process.pid), "refused.py")
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0 and process.stderr() == ""
