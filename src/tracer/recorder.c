@@ -89,14 +89,11 @@ static int reserve_quietly(int descriptor, uint64_t offset, uint64_t size)
     return error;
 }
 
-/** Make the file `size` bytes longer. 0, or errno. */
-static int lengthen(size_t size)
+/** Reserve `size` bytes behind the file's end. They are the table's when they are mapped. 0, or errno. */
+static int reserve(size_t size)
 {
     int descriptor = recorder_descriptor(&recorder.file);
-    int error = descriptor < 0 ? errno : reserve_quietly(descriptor, recorder.length, size);
-    if (error == 0)
-        recorder.length += size;
-    return error;
+    return descriptor < 0 ? errno : reserve_quietly(descriptor, recorder.length, size);
 }
 
 static void *map_file(void *address, size_t size, int more_flags, uint64_t offset)
@@ -163,7 +160,14 @@ static char *map_end(size_t size, uint64_t offset)
         return memory;
     if (memory != NULL)
         munmap(memory, size);
-    return recorder.count == TM_RECORDER_SEGMENTS ? NULL : map_file(pages_gap(), size, 0, offset);
+    // Addresses with room behind them, which are asked for until they are used.
+    static void *gap;
+    if (gap == NULL)
+        gap = pages_gap();
+    memory = recorder.count == TM_RECORDER_SEGMENTS ? NULL : map_file(gap, size, 0, offset);
+    if (memory != NULL)
+        gap = NULL;
+    return memory;
 }
 
 static void *refuse(int error)
@@ -196,14 +200,16 @@ void *recorder_map(size_t size)
         return NULL;
     }
     uint64_t offset = recorder.length;
-    int error = lengthen(size);
+    int error = reserve(size);
     char *memory = error == 0 ? map_end(size, offset) : NULL;
-    if (memory == NULL)
+    if (memory == NULL) {
         refuse(error == 0 ? ENOMEM : error);
-    else if (add_segment(memory, size, offset))
-        show_segment(recorder.count - 1);
-    if (memory != NULL)
+    } else {
+        recorder.length += size;
         recorder.refused = 0;
+        if (add_segment(memory, size, offset))
+            show_segment(recorder.count - 1);
+    }
     errno = saved;
     return memory;
 }
@@ -250,7 +256,8 @@ static int create_file(uint64_t length)
     if (error != 0)
         return error;
     recorder.length = 0;
-    error = lengthen(length);
+    error = reserve(length);
+    recorder.length = length;
     recorder.head = error != 0 ? NULL : map_file(NULL, TM_RECORDER_HEADER, 0, 0);
     if (error == 0 && recorder.head == NULL)
         error = errno;
@@ -323,6 +330,13 @@ static void say_where(void)
     recorder_keep_root();
 }
 
+static const char *why_no_file(int error)
+{
+    if (error == EOPNOTSUPP || error == ENODEV || error == ENOSYS)
+        return "its file system cannot reserve space for a file that is mapped";
+    return error == ENOTBLK ? "this system's pages do not have 4096 bytes" : strerror(error);
+}
+
 static void complain(int error)
 {
     char shown[256];
@@ -330,10 +344,7 @@ static void complain(int error)
     for (char *at = shown; *at != '\0'; at++)
         if ((unsigned char)*at < ' ' || *at == '\x7f')
             *at = '?';
-    const char *why = error == EOPNOTSUPP || error == ENODEV || error == ENOSYS
-                          ? "its file system cannot reserve space for a file that is mapped"
-                          : strerror(error);
-    say("TRACEMORTEM_FILE=%s: %s; continuing with the trace table in memory alone", shown, why);
+    say("TRACEMORTEM_FILE=%s: %s; continuing with the trace table in memory alone", shown, why_no_file(error));
 }
 
 /** The segments are what the table has mapped until now. */
@@ -352,6 +363,8 @@ static void find_segments(void)
 
 static int begin(void)
 {
+    if (sysconf(_SC_PAGESIZE) != (long)PAGE_BYTES)
+        return ENOTBLK;
     if (!recorder_pattern_complete(recorder.wish.pattern))
         return errno == 0 ? ENAMETOOLONG : errno;
     find_segments();

@@ -192,3 +192,16 @@ def test_a_file_that_is_cut_and_made_longer_again_ends_recording_and_not_the_pro
         assert process.ready() == wanted(few_python)
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0, process.stderr()
+
+
+def test_maps_that_are_refused_take_no_space(python, fail_maps, tmp_path):
+    variables = {"TRACEMORTEM_FILE": tmp_path, "preload": fail_maps}
+    with recordings.start(python, "refused.py", fail_maps, **variables) as process:
+        path = recordings.only_file(tmp_path)
+        process.tell()
+        assert process.ready() == "0"
+        file = require_refused(process, path)
+        assert file.error == errno.ENOMEM and file.refused > 20
+        # What was reserved for the last one is what the next one gets.
+        loads = recordings.File(path).loads
+        assert os.path.getsize(path) - max(load.offset + load.file_size for load in loads) < 8 << 20
