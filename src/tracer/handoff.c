@@ -1,7 +1,8 @@
 // The parent's side and the child's. Knows the recorder and the switch of tracing; nothing of hooks.
 //
 // Parent and child share one page with the state of the copy, and a pipe. Nothing is written to the pipe: the child's end is
-// closed when the child has its table, when it calls exec, and when it ends.
+// closed when the child has its table, when it calls exec, and when it ends. A child that closes all its descriptors closes it,
+// too. So after that the parent looks whether the child is still there.
 
 #define _GNU_SOURCE
 #include "handoff.h"
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +37,7 @@ enum state {
 /** What parent and child share; behind it, on the next page, is room for the parent's copy. */
 struct shared {
     uint32_t state; // enum state
+    int32_t child;  // its process id; 0: it has not come to our handler yet
 };
 
 static struct {
@@ -42,6 +45,8 @@ static struct {
     size_t size;     // of its mapping
     int parents_end; // of the pipe; -1: there is none
     int childs_end;
+    dev_t device; // of the pipe; the program may have closed it, and opened others of the same numbers
+    ino_t inode;
     pid_t parent;
     bool alone; // the parent had one thread only
     bool due;   // in a child
@@ -117,9 +122,16 @@ static void unmap_shared(void)
     handoff.shared = NULL;
 }
 
+static bool is_end(int end)
+{
+    struct stat status;
+    return end >= 0 && self_stat_open(end, &status) && status.st_dev == handoff.device &&
+           status.st_ino == handoff.inode;
+}
+
 static void close_end(int *end)
 {
-    if (*end >= 0)
+    if (is_end(*end))
         close(*end);
     *end = -1;
 }
@@ -127,8 +139,16 @@ static void close_end(int *end)
 static void open_pipe(void)
 {
     int ends[2];
+    struct stat status;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return;
+    if (!self_stat_open(ends[0], &status)) {
+        close(ends[0]);
+        close(ends[1]);
+        return;
+    }
+    handoff.device = status.st_dev;
+    handoff.inode = status.st_ino;
     handoff.parents_end = recorder_raise(ends[0]);
     handoff.childs_end = recorder_raise(ends[1]);
 }
@@ -168,15 +188,39 @@ static int64_t milliseconds(void)
     return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
-/** Wait until the child needs nothing any more. False: that takes longer than this. */
+/** Whether the child is still there, and has called no exec: then its stack begins where ours does. */
+static bool child_is_there(void)
+{
+    pid_t child = __atomic_load_n(&handoff.shared->child, __ATOMIC_SEQ_CST);
+    uint64_t stack = child == 0 ? 0 : self_stack_start(child);
+    return stack != 0 && stack == self_stack_start(self_pid());
+}
+
+/** Whether the child has closed its end, within some milliseconds. */
+static bool wait_for_end(int most)
+{
+    struct pollfd pipe = {.fd = handoff.parents_end};
+    int ready = poll(&pipe, 1, handoff.parents_end < 0 || most < 1 ? 1 : most);
+    if (ready > 0 && !(pipe.revents & POLLHUP))
+        handoff.parents_end = -1; // the program has closed it
+    return ready > 0 && (pipe.revents & POLLHUP);
+}
+
+/** Wait until the child needs nothing any more. False: that takes longer than this, or the child cannot say so. */
 static bool wait_for_child(int64_t most)
 {
     int64_t end = milliseconds() + most, left;
+    bool closed = false;
     while ((left = end - milliseconds()) > 0) {
-        struct pollfd pipe = {.fd = handoff.parents_end};
-        int ready = poll(&pipe, 1, handoff.parents_end < 0 ? 1 : (int)left);
-        if (ready > 0 || __atomic_load_n(&handoff.shared->state, __ATOMIC_SEQ_CST) == DONE)
+        if (closed)
+            poll(NULL, 0, 1);
+        else
+            closed = wait_for_end((int)left);
+        uint32_t state = __atomic_load_n(&handoff.shared->state, __ATOMIC_SEQ_CST);
+        if (state == DONE || (closed && !child_is_there()))
             return true;
+        if (closed && state == DUE)
+            return false;
     }
     return false;
 }
@@ -185,15 +229,20 @@ static void serve_child(void)
 {
     enum { FOR_EXEC = 100, FOR_COPY = 10000 }; // milliseconds
     close_end(&handoff.childs_end);
-    if (wait_for_child(FOR_EXEC))
-        return;
+    if (!is_end(handoff.parents_end))
+        handoff.parents_end = -1;
     bool has_room = handoff.size > PAGE_BYTES;
-    if (has_room && change_state(DUE, PARENT_COPIES)) {
-        recorder_copy((char *)handoff.shared + PAGE_BYTES);
-        change_state(PARENT_COPIES, PARENT_DONE);
-    } else if (!wait_for_child(FOR_COPY) && !change_state(CHILD_COPIES, TOO_LATE)) {
-        change_state(DUE, TOO_LATE);
+    if (!wait_for_child(FOR_EXEC)) {
+        if (has_room && change_state(DUE, PARENT_COPIES)) {
+            recorder_copy((char *)handoff.shared + PAGE_BYTES);
+            change_state(PARENT_COPIES, PARENT_DONE);
+            return;
+        }
+        wait_for_child(FOR_COPY);
     }
+    // From here on the parent changes what the child would copy.
+    if (!change_state(DUE, TOO_LATE))
+        change_state(CHILD_COPIES, TOO_LATE);
 }
 
 void handoff_after_fork_in_parent(void)
@@ -264,6 +313,8 @@ void handoff_after_fork_in_child(void)
     if (--forking > 0 || !recorder_is_on() || recorder_is_cut() || handoff.parent == 0)
         return;
     handoff.due = true;
+    if (handoff.shared != NULL)
+        __atomic_store_n(&handoff.shared->child, (int32_t)self_pid(), __ATOMIC_SEQ_CST);
     close_end(&handoff.parents_end);
     // While nothing is recorded, no hook would take it.
     if (__atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST) == 0)

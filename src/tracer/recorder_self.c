@@ -37,18 +37,29 @@ size_t self_read(const char *path, char *text, size_t size)
     return length;
 }
 
-uint64_t self_start_ticks(pid_t process)
+/** A number in /proc/PID/stat. 0: it is not known. */
+static uint64_t read_field(pid_t process, unsigned wanted)
 {
     char path[32], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
     self_read(path, text, sizeof text);
     // The name is in parentheses and may have some itself. Behind it is field 3.
     const char *at = strrchr(text, ')');
-    for (unsigned field = 2; at != NULL && field < 22; field++) {
+    for (unsigned field = 2; at != NULL && field < wanted; field++) {
         at = strchr(at, ' ');
         at = at == NULL ? NULL : at + 1;
     }
     return at == NULL ? 0 : strtoull(at, NULL, 10);
+}
+
+uint64_t self_start_ticks(pid_t process)
+{
+    return read_field(process, 22);
+}
+
+uint64_t self_stack_start(pid_t process)
+{
+    return read_field(process, 28);
 }
 
 // Not by libc's functions, whose symbols are new ones from glibc 2.33 on. The kernel's struct is libc's.

@@ -22,6 +22,8 @@ size_t self_read(const char *path, char *text, size_t size);
 void self_describe(struct tm_recorder_note *note);
 /** Field 22 of a process's /proc/PID/stat; 0: there is no such process, or it cannot be read. */
 uint64_t self_start_ticks(pid_t process);
+/** Field 28: where its stack begins, which a forked process has of its parent until it calls exec. 0: as above, or it ends. */
+uint64_t self_stack_start(pid_t process);
 
 struct stat;
 /** What a name in a folder is (AT_FDCWD: in the working directory); `flags` as of fstatat(). False: errno. */

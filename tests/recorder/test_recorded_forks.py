@@ -152,3 +152,16 @@ def test_a_child_that_can_map_neither_file_goes_on_untraced(few_python, fail_map
             recordings.require_whole(recordings.file_of(tmp_path, process.pid), "refused.py")
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0 and process.stderr() == ""
+
+
+@pytest.mark.parametrize("profile", ["lean", "sampled"])
+def test_a_child_that_closes_everything_first_has_the_table_of_the_fork(few_python, profile, tmp_path):
+    variables = {"TRACEMORTEM_FILE": tmp_path, "TRACEMORTEM_DETAIL": profile, "TRACEMORTEM_SAMPLE": "65536"}
+    with recordings.start(few_python, "closes.py", **variables) as process:
+        child, right = process.first_line.split(" ", 1)
+        assert right == "120 of 120"
+        with recordings.held(process):
+            for pid in (process.pid, int(child)):
+                require_child(recordings.file_of(tmp_path, pid), None)
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0 and process.stderr() == ""
