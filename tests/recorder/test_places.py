@@ -205,3 +205,10 @@ def test_maps_that_are_refused_take_no_space(python, fail_maps, tmp_path):
         # What was reserved for the last one is what the next one gets.
         loads = recordings.File(path).loads
         assert os.path.getsize(path) - max(load.offset + load.file_size for load in loads) < 8 << 20
+
+
+def test_a_process_whose_file_was_cut_forks_as_ever(few_python, idle_child, tmp_path):
+    with recordings.start(few_python, "cut.py", idle_child, TRACEMORTEM_FILE=tmp_path) as process:
+        assert process.first_line == "20"
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0 and process.stderr() == ""
