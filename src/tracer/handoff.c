@@ -53,16 +53,19 @@ static struct {
 } handoff = {.parents_end = -1, .childs_end = -1};
 
 static __thread unsigned forking; // as in table.c
+static __thread bool moving; // this thread moves the table; a signal's handler that comes meanwhile records nothing
 
 // ---------------------------------------------------------------------------------------------------------------
 // The switch
 
 static void wait_a_little(void)
 {
+    int saved = errno;
     nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    errno = saved;
 }
 
-void handoff_hold(void)
+static void hold(void)
 {
     int now = __atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST);
     if (now > 0)
@@ -73,19 +76,34 @@ void handoff_hold(void)
         wait_a_little();
 }
 
-void handoff_release(void)
+static void release(void)
 {
     int now = __atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST);
     if (now < 0)
         __atomic_store_n(&recording_switch, -now, __ATOMIC_SEQ_CST);
 }
 
+void handoff_hold(void)
+{
+    moving = true;
+    hold();
+}
+
+void handoff_release(void)
+{
+    release();
+    moving = false;
+}
+
 bool recording_pass(int number)
 {
     enum { PATIENCE = 10 * 50000 }; // of 20 microseconds: nobody waits for ever
+    if (moving)
+        return false;
     if (handoff_is_due())
         handoff_take();
-    else if (forking == 0)
+    // Another thread of a child may be taking the table.
+    if (forking == 0)
         for (unsigned i = 0; i < PATIENCE && __atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST) < 0; i++)
             wait_a_little();
     int now = __atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST);
@@ -167,7 +185,7 @@ void handoff_before_fork(void)
         open_pipe();
     handoff.parent = self_pid();
     handoff.alone = is_alone();
-    handoff_hold();
+    hold();
     errno = saved;
 }
 
@@ -254,7 +272,7 @@ void handoff_after_fork_in_parent(void)
         serve_child();
     close_end(&handoff.parents_end);
     unmap_shared();
-    handoff_release();
+    release();
     errno = saved;
 }
 
@@ -264,7 +282,8 @@ void handoff_after_fork_in_parent(void)
 bool handoff_is_due(void)
 {
     // A child's own handlers may come before ours.
-    return recorder_is_on() && handoff.parent != 0 && (handoff.due || (forking > 0 && self_pid() != handoff.parent));
+    return recorder_is_on() && handoff.parent != 0 &&
+           (__atomic_load_n(&handoff.due, __ATOMIC_SEQ_CST) || (forking > 0 && self_pid() != handoff.parent));
 }
 
 /** Whose copy it is: the parent's, or, at NULL, what is in the parent's pages. False: there is none. */
@@ -286,25 +305,47 @@ static bool find_copy(const char **copy)
     return false;
 }
 
+/** Whether taking the table is up to the calling thread. Before our handler no other thread is there. */
+static bool claim(void)
+{
+    bool due = __atomic_exchange_n(&handoff.due, false, __ATOMIC_SEQ_CST);
+    bool claimed = due || (forking > 0 && handoff.parent != 0 && self_pid() != handoff.parent);
+    if (claimed)
+        handoff.parent = 0;
+    return claimed;
+}
+
+/** Holding the table's lock. */
+static void move_table(void)
+{
+    const char *copy;
+    if (!find_copy(&copy)) {
+        recorder_give_up();
+        return;
+    }
+    recorder_renew(copy);
+    if (copy == NULL && !change_state(CHILD_COPIES, DONE))
+        recorder_give_up();
+}
+
 void handoff_take(void)
 {
     int saved = errno;
-    const char *copy;
-    handoff.due = false;
-    handoff.parent = 0;
-    bool found = find_copy(&copy);
-    if (found)
-        recorder_renew(copy);
-    if (!found || (copy == NULL && !change_state(CHILD_COPIES, DONE)))
-        recorder_give_up();
+    if (!claim())
+        return;
+    moving = true;
+    table_lock();
+    move_table();
+    table_unlock();
     close_end(&handoff.parents_end);
     close_end(&handoff.childs_end);
     unmap_shared();
-    handoff_release();
+    recorder_tidy();
     if (!recorder_is_cut()) {
         table->pid = (uint32_t)self_pid();
         fork_repair(!handoff.alone);
     }
+    handoff_release();
     errno = saved;
 }
 

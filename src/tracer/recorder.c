@@ -458,6 +458,9 @@ void recorder_give_up(void)
     recorder.on = false;
     recorder.cut = true;
     forget_identity();
+    // A file of its own may be torn.
+    if (self_pid() == recorder.process)
+        delete_file();
     // What is left of the parent's pages is never written: the recorder is cut.
     if (!clear_segments())
         return;
@@ -491,7 +494,8 @@ void recorder_renew(const char *copy)
     char *old_head = recorder.head;
     int old_descriptor = recorder.file.descriptor;
     uint64_t length = recorder.length;
-    struct recorder_file parents = recorder.file;
+    dev_t device = recorder.file.device;
+    ino_t inode = recorder.file.inode;
     recorder.file.descriptor = -1;
     recorder.head = NULL;
     recorder.refused = 0;
@@ -502,23 +506,26 @@ void recorder_renew(const char *copy)
         memcpy(recorder.head, old_head, TM_RECORDER_HEADER);
         recorder_head_renew(recorder.head, recorder.wish.arguments);
         show_segments();
-        if (map_segments()) {
+        if (map_segments())
             say_where();
-            recorder_prune(&recorder.file, &recorder.wish.keep, false);
-        } else {
-            delete_file();
+        else
             recorder_give_up();
-        }
     } else {
         delete_file();
         renew_in_memory(copy, error);
     }
     munmap(old_head, TM_RECORDER_HEADER);
     struct stat status;
-    if (old_descriptor >= 0 && self_stat_open(old_descriptor, &status) && status.st_ino == parents.inode &&
-        status.st_dev == parents.device)
+    if (old_descriptor >= 0 && self_stat_open(old_descriptor, &status) && status.st_ino == inode &&
+        status.st_dev == device)
         close(old_descriptor);
     errno = saved;
+}
+
+void recorder_tidy(void)
+{
+    if (recorder.on)
+        recorder_prune(&recorder.file, &recorder.wish.keep, false);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -565,6 +572,7 @@ void recorder_go_on(void)
     if (self_stat(AT_FDCWD, recorder.file.path, AT_SYMLINK_NOFOLLOW, &status) && status.st_ino == recorder.file.inode)
         return;
     recorder_renew(NULL);
+    recorder_tidy();
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ void recorder_copy(char *to);
 void recorder_renew(const char *copy);
 /** The child gives the table up: nothing is recorded any more, and nothing shows the parent's file. */
 void recorder_give_up(void);
+/** Remove old files from the folder of a file that was made, if there are too many. */
+void recorder_tidy(void);
 
 /** The process ends, with this status: say so in the file, and remove it after a clean end. Only in the process that made
  * it: a child of vfork() shares our memory. */
