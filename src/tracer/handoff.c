@@ -48,8 +48,9 @@ static struct {
     dev_t device; // of the pipe; the program may have closed it, and opened others of the same numbers
     ino_t inode;
     pid_t parent;
-    bool alone; // the parent had one thread only
-    bool due;   // in a child
+    bool alone;   // the parent had one thread only
+    int recorded; // what the switch was at the fork
+    bool due;     // in a child
 } handoff = {.parents_end = -1, .childs_end = -1};
 
 static __thread unsigned forking; // as in table.c
@@ -171,11 +172,20 @@ static void open_pipe(void)
     handoff.childs_end = recorder_raise(ends[1]);
 }
 
+void handoff_announce_fork(void)
+{
+    if (forking == 0 && recorder_is_on() && !recorder_is_cut() && !handoff_is_due())
+        hold();
+}
+
 void handoff_before_fork(void)
 {
     if (handoff_is_due())
         handoff_take();
-    if (forking++ > 0 || !recorder_is_on() || recorder_is_cut())
+    if (forking++ > 0)
+        return;
+    handoff.recorded = __atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST);
+    if (!recorder_is_on() || recorder_is_cut())
         return;
     int saved = errno;
     // Where memory is short, the parent makes no copy.
@@ -185,7 +195,8 @@ void handoff_before_fork(void)
         open_pipe();
     handoff.parent = self_pid();
     handoff.alone = is_alone();
-    hold();
+    hold(); // another thread's fork may have ended since ours was announced
+    handoff.recorded = __atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST);
     errno = saved;
 }
 
@@ -245,12 +256,14 @@ static bool wait_for_child(int64_t most)
 
 static void serve_child(void)
 {
-    enum { FOR_EXEC = 100, FOR_COPY = 10000 }; // milliseconds
+    enum { FOR_EXEC = 100, WHILE_OFF = 5, FOR_COPY = 10000 }; // milliseconds
+    // While nothing is recorded, most children need no table.
+    bool off = __atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST) == 0;
     close_end(&handoff.childs_end);
     if (!is_end(handoff.parents_end))
         handoff.parents_end = -1;
     bool has_room = handoff.size > PAGE_BYTES;
-    if (!wait_for_child(FOR_EXEC)) {
+    if (!wait_for_child(off ? WHILE_OFF : FOR_EXEC)) {
         if (has_room && change_state(DUE, PARENT_COPIES)) {
             recorder_copy((char *)handoff.shared + PAGE_BYTES);
             change_state(PARENT_COPIES, PARENT_DONE);
@@ -351,13 +364,19 @@ void handoff_take(void)
 
 void handoff_after_fork_in_child(void)
 {
-    if (--forking > 0 || !recorder_is_on() || recorder_is_cut() || handoff.parent == 0)
+    if (--forking > 0)
+        return;
+    // The page of the switch may be zeros in a child.
+    int off = 0;
+    if (!recorder_is_cut())
+        __atomic_compare_exchange_n(&recording_switch, &off, handoff.recorded, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST);
+    if (handoff.parent == 0)
+        release(); // a handler before ours has had the table taken
+    if (!recorder_is_on() || recorder_is_cut() || handoff.parent == 0)
         return;
     handoff.due = true;
     if (handoff.shared != NULL)
         __atomic_store_n(&handoff.shared->child, (int32_t)self_pid(), __ATOMIC_SEQ_CST);
     close_end(&handoff.parents_end);
-    // While nothing is recorded, no hook would take it.
-    if (__atomic_load_n(&recording_switch, __ATOMIC_SEQ_CST) == 0)
-        handoff_take();
 }

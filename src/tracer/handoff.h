@@ -14,6 +14,8 @@
 
 #include <stdbool.h>
 
+/** Before fork(), and before its table's lock is taken, for which a thread may wait that is inside an update. */
+void handoff_announce_fork(void);
 /** Around fork(), holding the table's lock. */
 void handoff_before_fork(void);
 void handoff_after_fork_in_parent(void);

@@ -9,6 +9,7 @@
 #include "collect.h"
 #include "filter.h"
 #include "moments.h"
+#include "recorder.h"
 #include "recording.h"
 #include "resize.h"
 #include "sample.h"
@@ -80,6 +81,13 @@ const struct family_hooks *hooks_now(void)
 
 static PyObjectArenaAllocator inner_arenas;
 
+/** Whether the table may get to know of an arena. Other hooks may not have been called since a fork, or all are off. */
+static bool may_note_arenas(void)
+{
+    recording_pass(0);
+    return recorder_may_write();
+}
+
 static void *arena_alloc(void *context, size_t size)
 {
     (void)context;
@@ -87,7 +95,7 @@ static void *arena_alloc(void *context, size_t size)
     if (tracing_on() && find_caller(cpython.facts, TM_ALLOCATOR_OBJECT).owns_lock)
         stack_forget();
     void *arena = inner_arenas.alloc(inner_arenas.ctx, size);
-    if (arena != NULL) {
+    if (arena != NULL && may_note_arenas()) {
         moments_count(size);
         map_discard((uintptr_t)arena, size);
         arena_add((uintptr_t)arena, size);
@@ -99,8 +107,10 @@ static void *arena_alloc(void *context, size_t size)
 static void arena_free(void *context, void *arena, size_t size)
 {
     (void)context;
-    arena_remove((uintptr_t)arena);
-    map_discard((uintptr_t)arena, size);
+    if (may_note_arenas()) {
+        arena_remove((uintptr_t)arena);
+        map_discard((uintptr_t)arena, size);
+    }
     inner_arenas.free(inner_arenas.ctx, arena, size);
 }
 

@@ -59,6 +59,11 @@ bool recorder_is_cut(void)
     return recorder.cut;
 }
 
+bool recorder_may_write(void)
+{
+    return !recorder.cut && (!recorder.on || self_pid() == recorder.process);
+}
+
 void recorder_keep_root(void)
 {
     if (recorder.on)
@@ -147,6 +152,9 @@ static bool is_in_table(const char *address)
 // ---------------------------------------------------------------------------------------------------------------
 // Growing
 
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18 // from Linux 4.14 on
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000 // an older kernel takes the address for a hint
 #endif
@@ -330,6 +338,16 @@ static void say_where(void)
     recorder_keep_root();
 }
 
+/** The switch is 0 in each child, until our handler puts it there. Recording is off. */
+static void switch_off_in_children(void)
+{
+    void *page = &recording_page;
+    // The kernel does that for anonymous memory only. If the addresses were not replaced, the page is the library's as before.
+    if (mmap(page, sizeof recording_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        page)
+        madvise(page, sizeof recording_page, MADV_WIPEONFORK);
+}
+
 static const char *why_no_file(int error)
 {
     if (error == EOPNOTSUPP || error == ENODEV || error == ENOSYS)
@@ -409,6 +427,7 @@ void recorder_begin(void)
     int error = begin();
     if (error == 0) {
         pages_leave_gap();
+        switch_off_in_children();
         say_where();
         ends_watch();
         recorder_prune(&recorder.file, &recorder.wish.keep, true);

@@ -28,6 +28,8 @@ void recorder_guard(void);
 bool recorder_is_on(void);
 /** Whether the file was cut: the table is lost, and nothing may be recorded. */
 bool recorder_is_cut(void);
+/** Whether the table is this process's. False: it was lost, or it is the parent's still: fork()'s handlers did not run. */
+bool recorder_may_write(void);
 
 /** Bytes that a mapping for small pieces should have. */
 size_t recorder_room(void);

@@ -9,9 +9,14 @@
 #include "selfcheck.h"
 #include "writers.h"
 
-/** The switch: the number of the profile that is recorded; 0: tracing is off; less: the same, during a fork (handoff.h). Where hooks cannot be removed they stay
- * installed; those of another profile only pass on. */
-extern int recording_switch;
+/** The switch: the number of the profile that is recorded; 0: tracing is off; less: the same, during a fork (handoff.h). Where
+ * hooks cannot be removed they stay installed; those of another profile only pass on. It has a page of its own, which is zeros
+ * in a child if the table is in a file: so a child that is made without fork()'s handlers records nothing. */
+extern union recording_page {
+    int number;
+    char page[4096];
+} recording_page;
+#define recording_switch recording_page.number
 /** This thread is inside a hook, or paused. A call from there is not recorded: the outer hook records the block. */
 extern __thread bool recording_inside;
 

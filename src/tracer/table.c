@@ -48,6 +48,7 @@ void table_unlock(void)
 
 static void before_fork(void)
 {
+    handoff_announce_fork();
     table_lock();
     forking++;
     handoff_before_fork();

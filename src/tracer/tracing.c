@@ -17,7 +17,7 @@
 #include "stack.h"
 #include "watched.h"
 
-int recording_switch;
+union recording_page recording_page __attribute__((aligned(4096)));
 __thread bool recording_inside;
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -90,8 +90,11 @@ static const char *start(unsigned frame_limit, profile_t profile)
     const char *problem = table_create();
     if (problem != NULL)
         return problem;
+    recording_pass(0);
     if (recorder_is_cut())
         return "the file of the trace table was cut";
+    if (!recorder_may_write())
+        return "the file of the trace table is the parent's: this process was made without fork()";
     recorder_begin();
     moments_begin();
     if (Py_IsInitialized())

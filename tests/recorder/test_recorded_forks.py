@@ -78,7 +78,8 @@ def test_a_child_that_can_have_no_file_goes_on_in_memory_and_says_so(few_python,
 
 
 def test_a_child_that_records_late_has_the_table_of_the_fork(few_python, idle_child, tmp_path):
-    with recordings.start(few_python, "idle.py", idle_child, TRACEMORTEM_FILE=tmp_path) as process:
+    variables = {"TRACEMORTEM_FILE": tmp_path, "PYTHONPATH": debuggers.PACKAGE_PATH}
+    with recordings.start(few_python, "idle.py", idle_child, **variables) as process:
         child = int(process.first_line)
         path = recordings.file_of(tmp_path, child)
         os.kill(child, signal.SIGKILL)
@@ -87,6 +88,8 @@ def test_a_child_that_records_late_has_the_table_of_the_fork(few_python, idle_ch
         assert process.ready() == "200 1", "children that call exec at once make no file"
         with recordings.held(process):
             recordings.require_whole(recordings.file_of(tmp_path, process.pid))
+        process.tell()
+        assert process.ready() == "20 1", "also when nothing is recorded"
 
 
 def test_forks_of_a_process_with_threads_leave_whole_tables(few_python, tmp_path):
@@ -107,8 +110,10 @@ def test_forks_of_a_process_with_threads_leave_whole_tables(few_python, tmp_path
     for name in recordings.files(tmp_path):
         left = os.path.join(str(tmp_path), name)
         with open(left, "rb") as file:
+            head = file.read(4)
             file.seek(recordings.HEADER)
-            if recordings.recorder_of(file.read(4096) or bytes(4096)).state != recordings.IN_FILE:
+            state = recordings.recorder_of(file.read(4096) or bytes(4096)).state
+            if head != b"\x7fELF" or state != recordings.IN_FILE:
                 continue  # it was killed before its table was there
         assert recordings.ask(left, "verify")["verdict"] in ("healthy", "full")
 
@@ -163,5 +168,23 @@ def test_a_child_that_closes_everything_first_has_the_table_of_the_fork(few_pyth
         with recordings.held(process):
             for pid in (process.pid, int(child)):
                 require_child(recordings.file_of(tmp_path, pid), None)
+        process.tell()
+        assert process.popen.wait(debuggers.PATIENCE) == 0 and process.stderr() == ""
+
+
+@pytest.mark.parametrize("way", ["sampled", "stopped", "raw"])
+def test_a_child_that_has_no_table_of_its_own_writes_not_its_parents(few_python, idle_child, way, tmp_path):
+    variables = {"TRACEMORTEM_FILE": tmp_path, "PYTHONPATH": debuggers.PACKAGE_PATH}
+    if way == "sampled":
+        variables.update(TRACEMORTEM_DETAIL="sampled", TRACEMORTEM_SAMPLE="1000000000")
+    with recordings.start(few_python, "silent.py", idle_child, way, **variables) as process:
+        path = recordings.file_of(tmp_path, process.pid)
+        with recordings.held(process), open(path, "rb") as file:
+            before = file.read()
+            os.kill(int(process.first_line), signal.SIGUSR1)
+            assert process.ready() == "done"
+            file.seek(0)
+            assert file.read() == before
+        assert way != "raw" or recordings.files(tmp_path) == [os.path.basename(path)]
         process.tell()
         assert process.popen.wait(debuggers.PATIENCE) == 0 and process.stderr() == ""

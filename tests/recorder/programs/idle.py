@@ -1,5 +1,5 @@
 """Forks a child that runs no Python for a while; the parent changes its own table meanwhile. Says the child's process id
-when the child is back in Python; then forks and execs in C. The library is the argument."""
+when the child is back in Python; then forks and execs in C, also when tracing has stopped. The library is the argument."""
 
 import ctypes
 import os
@@ -22,5 +22,12 @@ os.write(writing, b"x")
 sys.stdin.readline()
 before = os.listdir(os.environ["TRACEMORTEM_FILE"])
 good = library.fork_and_exec(200)
+same = before == os.listdir(os.environ["TRACEMORTEM_FILE"])
+os.write(ready, b"%d %d\n" % (good, same))
+sys.stdin.readline()
+from tracemortem import _tracer
+
+_tracer.stop()
+good = library.fork_and_exec(20)
 os.write(ready, b"%d %d\n" % (good, before == os.listdir(os.environ["TRACEMORTEM_FILE"])))
 sys.stdin.readline()
