@@ -1,8 +1,9 @@
-// All memory calls of the operating system. Knows nothing of tables.
+// All memory calls of the operating system. Knows nothing of tables. Hooks come here, so errno stays as it is.
 
 #define _GNU_SOURCE
 #include "pages.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,12 +38,13 @@ static char *map_low(size_t size)
 
 void *pages_map(size_t size)
 {
+    int saved = errno;
     char *pages = map_low(size);
-    if (pages == MAP_FAILED)
-        return NULL;
     // The table is sparse: a huge page for its first touched byte would waste what small pages save.
-    madvise(pages, size, MADV_NOHUGEPAGE);
-    return pages;
+    if (pages != MAP_FAILED)
+        madvise(pages, size, MADV_NOHUGEPAGE);
+    errno = saved;
+    return pages == MAP_FAILED ? NULL : pages;
 }
 
 void *pages_map_aligned(size_t size, size_t alignment, const char *name)
@@ -72,7 +74,9 @@ void *pages_map_at(uintptr_t address, size_t size)
 
 void pages_unmap(void *pages, size_t size)
 {
+    int saved = errno;
     munmap(pages, size);
+    errno = saved;
 }
 
 #define GAP (UINT64_C(1) << 36)
@@ -89,7 +93,9 @@ void *pages_gap(void)
 
 void pages_discard(void *pages, size_t size)
 {
+    int saved = errno;
     // Locked memory (mlockall) is not given back.
     if (madvise(pages, size, MADV_DONTNEED) != 0)
         memset(pages, 0, size);
+    errno = saved;
 }

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "writers.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -34,7 +35,9 @@ static bool lock_is_missing(void)
 /** The other thread has a few hundred instructions to go. */
 static void wait_a_little(void)
 {
+    int saved = errno;
     nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    errno = saved;
 }
 
 static void give_back(void *writer)
