@@ -43,7 +43,8 @@ static struct {
 /** A number in a file of the group's folder. False: there is none. */
 static bool read_number(const char *folder, const char *name, uint64_t *number)
 {
-    char path[PATH_MAX + 64], text[64], *end;
+    static char path[PATH_MAX + 64]; // of the one thread that looks: the program's stack may be small
+    char text[64], *end;
     snprintf(path, sizeof path, "%s/%s", folder, name);
     if (self_read(path, text, sizeof text) == 0)
         return false;
@@ -54,7 +55,7 @@ static bool read_number(const char *folder, const char *name, uint64_t *number)
 /** The number behind a word that begins a line of a file. 0: there is none. */
 static uint64_t read_row(const char *folder, const char *name, const char *word)
 {
-    char path[PATH_MAX + 64], text[8192];
+    static char path[PATH_MAX + 64], text[8192];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     self_read(path, text, sizeof text);
     for (const char *at = text; at != NULL && *at != '\0'; at = strchr(at, '\n'), at = at == NULL ? NULL : at + 1)

@@ -612,13 +612,28 @@ static bool put_page(char *address)
     return true;
 }
 
+/** Call the program's handler as the kernel would have called it. */
+static void call_programs(int number, siginfo_t *info, void *context)
+{
+    struct sigaction programs = before_us;
+    sigset_t blocked = programs.sa_mask, before;
+    if (!(programs.sa_flags & SA_NODEFER))
+        sigaddset(&blocked, number);
+    if (programs.sa_flags & SA_RESETHAND)
+        before_us = (struct sigaction){.sa_handler = SIG_DFL};
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    if (programs.sa_flags & SA_SIGINFO)
+        programs.sa_sigaction(number, info, context);
+    else
+        programs.sa_handler(number);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void pass_on(int number, siginfo_t *info, void *context)
 {
-    if (before_us.sa_flags & SA_SIGINFO) {
-        before_us.sa_sigaction(number, info, context);
-    } else if (before_us.sa_handler != SIG_DFL && before_us.sa_handler != SIG_IGN) {
-        before_us.sa_handler(number);
-    } else if (info->si_code > 0 || before_us.sa_handler == SIG_DFL) {
+    if ((before_us.sa_flags & SA_SIGINFO) || before_us.sa_handler != SIG_DFL) {
+        call_programs(number, info, context);
+    } else {
         // The faulting instruction runs again, or the signal comes again, without us.
         sigaction(number, &before_us, NULL);
         if (info->si_code <= 0)
@@ -666,8 +681,16 @@ void recorder_guard(void)
 {
     if (!recorder.on || recorder.guarded)
         return;
-    // On the alternate stack where there is one, and again inside itself: the root's own page may be gone, too.
-    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    if (sigaction(SIGBUS, NULL, &before_us) != 0)
+        return;
+    bool has_handler = (before_us.sa_flags & SA_SIGINFO) || before_us.sa_handler != SIG_DFL;
+    // Programs that this one becomes ignore the signal, too: a handler would be lost on exec, and with it that they do.
+    if (has_handler && !(before_us.sa_flags & SA_SIGINFO) && before_us.sa_handler == SIG_IGN)
+        return;
+    // On the stack that the program's handler is on, or the alternate one; and again inside itself: the root's own page may be
+    // gone, too.
+    int flags = has_handler ? before_us.sa_flags & (SA_ONSTACK | SA_RESTART) : SA_ONSTACK;
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_NODEFER | flags};
     sigemptyset(&action.sa_mask);
-    recorder.guarded = sigaction(SIGBUS, &action, &before_us) == 0;
+    recorder.guarded = sigaction(SIGBUS, &action, NULL) == 0;
 }

@@ -404,7 +404,7 @@ static void add_candidate(struct folder *folder, const char *name)
 /** Call `visit` for each name. */
 static unsigned list_folder(struct folder *folder, void (*visit)(struct folder *folder, const char *name))
 {
-    _Alignas(struct entry) char buffer[8192];
+    static _Alignas(struct entry) char buffer[8192]; // of the one thread that makes a file
     unsigned count = 0;
     long got;
     lseek(folder->descriptor, 0, SEEK_SET);
