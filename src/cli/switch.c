@@ -241,6 +241,17 @@ static struct tm_error *give_request(struct job *job, struct tm_call *call, uint
     return tm_call_run(call, job->function, (uint64_t[]){there, 0, 0}, address);
 }
 
+static void say_slow(pid_t pid, pid_t thread)
+{
+    char text[400];
+    snprintf(
+        text, sizeof(text),
+        "still waiting for the process %d, whose thread %d loads the tracer: its disk may be slow, or its dynamic\n"
+        "linker is at work in another thread, or it is frozen. Do not kill -9 this command: the process would crash",
+        (int)pid, (int)thread);
+    tm_cli_say(text);
+}
+
 // Once the process is held. NULL and *address 0: not at a point where functions may be called.
 static struct tm_error *try_now(struct job *job, struct tm_stop *stop, uint64_t *address)
 {
@@ -251,6 +262,7 @@ static struct tm_error *try_now(struct job *job, struct tm_stop *stop, uint64_t 
     // Were this process to end now, the other would crash at the end of the call.
     sigfillset(&every);
     sigprocmask(SIG_SETMASK, &every, &before);
+    tm_call_on_delay(call, say_slow);
     struct tm_error *error = give_request(job, call, address);
     tm_call_end(call);
     sigprocmask(SIG_SETMASK, &before, NULL);

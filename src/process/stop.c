@@ -209,6 +209,13 @@ void tm_stop_forget(struct tm_stop *stop, pid_t id)
             stop->threads[i].id = 0;
 }
 
+void tm_stop_deliver(struct tm_stop *stop, pid_t id, int signal)
+{
+    for (size_t i = 0; i < stop->count; i++)
+        if (stop->threads[i].id == id)
+            stop->threads[i].signal = signal;
+}
+
 // 0: all of them.
 static void release_but(struct tm_stop *stop, pid_t kept)
 {

@@ -24,6 +24,8 @@ pid_t tm_stop_thread(const struct tm_stop *stop, size_t *index);
 void tm_stop_keep(struct tm_stop *stop, pid_t id);
 /** This thread has ended, or the process has. */
 void tm_stop_forget(struct tm_stop *stop, pid_t id);
+/** This thread, which is held, gets this signal when it is let go. */
+void tm_stop_deliver(struct tm_stop *stop, pid_t id, int signal);
 /** Nanoseconds since the first thread was interrupted. */
 uint64_t tm_stop_elapsed(const struct tm_stop *stop);
 /** Lets the threads go. Returns how long the process was still, as tm_stop_elapsed(). */

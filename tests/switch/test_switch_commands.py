@@ -23,6 +23,7 @@ WAITS = {
     "sleep": "import time; time.sleep(1000)",
     "select": "import select; select.select([0], [], [])",
     "poll": "import selectors; s = selectors.DefaultSelector(); s.register(0, selectors.EVENT_READ); s.select()",
+    "poll with a time": "import select; select.poll().poll(10**7)",
     "accept": "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.accept()",
     "read": "os.read(0, 1)",
     "lock": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
