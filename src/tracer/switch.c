@@ -86,9 +86,14 @@ static void obey_start(void)
         fail("its trace table has its place already, from an earlier start: leave out the file");
         return;
     }
+    bool was_on = tracing_on();
     const char *problem = switch_start(wanted.frame_limit, profile);
     if (problem != NULL) {
-        fail(problem);
+        if (wanted.file[0] != '\0')
+            recorder_unwant();
+        char why[sizeof shown.message];
+        snprintf(why, sizeof why, "%s%s", problem, was_on && !tracing_on() ? "; its samples were given up" : "");
+        fail(why);
         return;
     }
     if (wanted.file[0] != '\0' && !recorder_is_on())
