@@ -214,6 +214,9 @@ struct tm_error *tm_glibc_add_mapped(struct tm_glibc *glibc, uint64_t start, uin
 {
     struct tm_error *error = NULL;
     uint64_t length;
+    end = end < TM_USER_END ? end : TM_USER_END; // so no address wraps
+    if (start >= end)
+        return NULL;
     start = (start + PAGE - 1) & ~(uint64_t)(PAGE - 1);
     for (uint64_t page = start, i = 0; !error && page < end; page += length, i++) {
         if (!is_mapped_chunk(glibc, page, limit, &length) ||

@@ -171,7 +171,7 @@ static bool may_have_heap(const struct tm_region *region)
 {
     const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
     const uint32_t unwanted = TM_REGION_FILE | TM_REGION_ABSENT;
-    return (region->flags & (wanted | unwanted)) == wanted && region->start < region->end;
+    return (region->flags & (wanted | unwanted)) == wanted && region->start < region->end && region->end <= TM_USER_END;
 }
 
 // A heap that grows after a fork is several regions, one behind the other. (They are ascending, where it matters.)

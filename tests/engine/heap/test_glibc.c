@@ -392,6 +392,16 @@ static void mmapped_chunks_are_found_by_their_size(void **state)
     assert_int_equal(made->glibc.mapped[1].start, small + PAGE);
 }
 
+static void the_end_of_all_addresses_ends_the_search_for_mmapped_chunks(void **state)
+{
+    struct made *made = *state;
+    make_main(made);
+    find(made);
+    assert_null(tm_glibc_add_mapped(&made->glibc, UINT64_MAX - 3 * PAGE, UINT64_MAX, UINT64_MAX, no_block, NULL));
+    assert_null(tm_glibc_add_mapped(&made->glibc, UINT64_MAX - 9, UINT64_MAX, UINT64_MAX, no_block, NULL));
+    assert_int_equal(made->glibc.mapped_count, 0);
+}
+
 #define WITH_IMAGE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -411,6 +421,7 @@ int main(void)
         WITH_IMAGE(a_full_heap_ends_in_two_small_chunks),
         WITH_IMAGE(a_second_heap_of_an_arena_is_found_and_one_that_leads_nowhere_is_not),
         WITH_IMAGE(mmapped_chunks_are_found_by_their_size),
+        WITH_IMAGE(the_end_of_all_addresses_ends_the_search_for_mmapped_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
