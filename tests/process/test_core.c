@@ -203,6 +203,37 @@ static void test_notes_say_which_process_and_what_was_mapped_from_files(void **s
     tm_core_close(core);
 }
 
+// Each gap between segments is one region, however many rows have it: to go through all gaps for each row would take for
+// ever in a core made for that.
+static void test_rows_of_files_that_overlap_are_gone_through_once(void **state)
+{
+    enum { ROWS = 100 };
+    unsigned char notes[ROWS * 24 + 64];
+    struct {
+        uint64_t count, unit, rows[ROWS][3];
+    } files = {.count = ROWS, .unit = 1};
+    struct tm_region regions[16];
+    struct made made;
+    (void)state;
+    for (unsigned i = 0; i < ROWS; i++) {
+        files.rows[i][0] = 0x10000 + i % 2;
+        files.rows[i][1] = i % 3 ? 0x30000 : 0x38000;
+    }
+    begin(&made, 3);
+    add_filled(&made, 0x10000, PAGE, 'a', PAGE, PF_R);
+    add_filled(&made, 0x20000, PAGE, 'a', PAGE, PF_R);
+    add(&made, PT_NOTE, 0, 0, notes, add_note(notes, NT_FILE, &files, sizeof(files)), 0);
+    struct tm_core *core = opened(&made, made.size);
+    assert_int_equal(core->notes.count, ROWS);
+    assert_int_equal(tm_core_callbacks.regions(core, regions, 16), 5);
+    assert_int_equal(regions[1].start, 0x10000 + PAGE);
+    assert_int_equal(regions[1].end, 0x20000);
+    assert_int_equal(regions[1].flags, TM_REGION_READABLE | TM_REGION_FILE | TM_REGION_ABSENT);
+    assert_int_equal(regions[3].start, 0x20000 + PAGE);
+    assert_int_equal(regions[4].end, 0x38000);
+    tm_core_close(core);
+}
+
 static void test_holes_of_a_sparse_core_are_no_private_memory(void **state)
 {
     enum { HOLE = 1 << 20 };
@@ -330,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_a_read_may_cross_adjacent_segments_but_no_gap),
         cmocka_unit_test(test_why_a_byte_is_missing),
         cmocka_unit_test(test_notes_say_which_process_and_what_was_mapped_from_files),
+        cmocka_unit_test(test_rows_of_files_that_overlap_are_gone_through_once),
         cmocka_unit_test(test_holes_of_a_sparse_core_are_no_private_memory),
         cmocka_unit_test(test_what_is_no_core_is_refused_with_the_reason),
         cmocka_unit_test(test_a_core_of_another_machine_is_read_too),
