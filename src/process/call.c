@@ -58,6 +58,7 @@ struct tm_call {
     size_t kept_count;
     void (*say_slow)(pid_t pid, pid_t thread);
     bool is_said;
+    int end; // what waitpid() said when the thread had ended; 0: it did not
 };
 
 bool tm_call_is_supported(void)
@@ -261,7 +262,7 @@ static struct tm_error *has_ended(struct tm_call *call)
 {
     tm_stop_forget(call->stop, call->thread);
     call->thread = 0;
-    if (call->seccomp == SECCOMP_FILTER)
+    if (call->seccomp == SECCOMP_FILTER && WIFSIGNALED(call->end) && WTERMSIG(call->end) == SIGSYS)
         return tm_error_create(
             TM_ERROR_NO_TARGET,
             "the process %d, or its thread, ended in the call. It has a seccomp filter, which is the\n"
@@ -278,14 +279,16 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
-// False: it has ended. A call cannot be given up, as it may have libc's locks: so there is no limit, but the user is told once.
+// False: it has ended. A call cannot be given up, as it may have libc's locks: so there is no limit, but one line says so.
 static bool await_stop(struct tm_call *call, int *status)
 {
     uint64_t begun = now();
     for (;;) {
         pid_t waited = waitpid(call->thread, status, __WALL | WNOHANG);
-        if (waited == call->thread)
+        if (waited == call->thread) {
+            call->end = WIFSTOPPED(*status) ? 0 : *status;
             return WIFSTOPPED(*status);
+        }
         if (waited < 0 && errno != EINTR)
             return false;
         bool is_slow = now() - begun > SLOW;
