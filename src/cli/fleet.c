@@ -116,6 +116,7 @@ struct visit {
     char *folder; // of the file
     char *path;
     size_t asked, failed;
+    enum tm_error_code reported; // of the last error; what to type next is said once for errors of one kind in a row
 };
 
 static struct tm_error *read_file(const char *path, struct tm_text *text)
@@ -201,11 +202,14 @@ static struct tm_error *visit_target(struct visit *visit, const char *text)
 // ---------------------------------------------------------------------------------------------------------------
 // All targets
 
-static void report(const char *text, struct tm_error *error)
+static void report(struct visit *visit, const char *text, struct tm_error *error)
 {
     struct tm_text line = TM_TEXT_EMPTY;
     const char *message = tm_error_message(error);
-    tm_text_printf(&line, "%s: %.*s", tm_printable(text).text, (int)strcspn(message, "\n"), message);
+    bool is_new = visit->failed == 1 || tm_error_code(error) != visit->reported;
+    size_t length = is_new ? strlen(message) : strcspn(message, "\n");
+    visit->reported = tm_error_code(error);
+    tm_text_printf(&line, "%s: %.*s", tm_printable(text).text, (int)length, message);
     tm_cli_say(tm_text_string(&line));
     tm_text_deinit(&line);
 }
@@ -221,7 +225,7 @@ static struct tm_error *ask(struct visit *visit, const char *text, bool is_only)
     visit->failed++;
     if (is_only || tm_error_code(error) == TM_ERROR_INTERRUPTED)
         return error;
-    report(text, error);
+    report(visit, text, error);
     tm_error_destroy(error);
     return NULL;
 }

@@ -177,6 +177,19 @@ static struct tm_error *join(const struct metrics *metrics)
     return error;
 }
 
+// A name that samples have already would be there twice.
+static struct tm_error *check_labels(const struct tm_fleet *fleet)
+{
+    static const char *const taken[] = {"type=", "filename=", "lineno=", "function="};
+    for (size_t i = 0; i < fleet->labels.count; i++)
+        for (size_t j = 0; j < sizeof(taken) / sizeof(taken[0]); j++)
+            if (strncmp(fleet->labels.items[i], taken[j], strlen(taken[j])) == 0)
+                return tm_error_create(TM_ERROR_USAGE,
+                                       "--label: \"%.*s\" is a label that samples have already; take another name",
+                                       (int)strlen(taken[j]) - 1, taken[j]);
+    return NULL;
+}
+
 int tm_cli_metrics(int count, char **words)
 {
     struct tm_fleet fleet;
@@ -184,6 +197,8 @@ int tm_cli_metrics(int count, char **words)
 
     struct tm_error *error = tm_fleet_parse(false, count, words, &fleet);
     bool help = !error && fleet.line.own.help;
+    if (!error)
+        error = check_labels(&fleet);
     if (help && (fputs(tm_metrics_help, stdout) == EOF || fflush(stdout) != 0))
         error = tm_error_create(TM_ERROR_OUTPUT, "cannot write to standard output");
     if (!error && !help)

@@ -117,6 +117,15 @@ struct tm_error *tm_place_folder(const struct tm_live *live, struct tm_place *pl
                            (int)live->pid);
 }
 
+void tm_place_leave(struct tm_place *place)
+{
+    if (place->descriptor >= 0)
+        close(place->descriptor);
+    if (place->parent >= 0)
+        close(place->parent);
+    place->descriptor = place->parent = -1;
+}
+
 void tm_place_remove(struct tm_place *place)
 {
     static const char *const files[] = {TM_PLACE_SCRIPT, TM_PLACE_OUTCOME, TM_PLACE_UNFINISHED, COPY};

@@ -31,6 +31,8 @@ struct tm_place {
 struct tm_error *tm_place_folder(const struct tm_live *live, struct tm_place *place);
 /** Sets the tracer's path: that of this file, or of a copy in a folder. The error says where the user can put the file. */
 struct tm_error *tm_place_tracer(const struct tm_live *live, const char *file, struct tm_place *place);
+/** Leaves the folder where it is, for a script that may still run. */
+void tm_place_leave(struct tm_place *place);
 /** What was loaded stays loaded. */
 void tm_place_remove(struct tm_place *place);
 

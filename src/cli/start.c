@@ -300,6 +300,19 @@ static int report(const struct line *line, pid_t pid, const struct tm_switch_out
     return done ? TM_STATUS_DONE : starts ? TM_STATUS_BAD_NEWS : TM_STATUS_UNTRACED;
 }
 
+// A thread that has not stopped yet stops when it can, and goes on only when this command ends.
+static void say_not_tried(const struct line *line, size_t last)
+{
+    struct tm_text text = TM_TEXT_EMPTY;
+    tm_text_printf(&text,
+                   "a thread of the process %d may still stop, and goes on when this command ends: so it ends now",
+                   (int)line->processes.ids[last]);
+    for (size_t i = last + 1; i < line->processes.count; i++)
+        tm_text_printf(&text, "%s%d", i == last + 1 ? "\nNot tried: " : " ", (int)line->processes.ids[i]);
+    tm_cli_say(tm_text_string(&text));
+    tm_text_deinit(&text);
+}
+
 // One after the other. The worst status counts.
 static int switch_all(const struct line *line)
 {
@@ -309,6 +322,10 @@ static int switch_all(const struct line *line)
         struct tm_error *error = tm_switch_process(line->processes.ids[i], &line->wish, &outcome);
         int status = error ? tm_cli_fail(error) : report(line, line->processes.ids[i], &outcome);
         worst = status > worst ? status : worst;
+        if (!tm_stop_settle(2 * SECOND)) {
+            say_not_tried(line, i);
+            break;
+        }
     }
     return worst;
 }

@@ -25,18 +25,21 @@
 
 #define MILLISECOND UINT64_C(1000000)
 #define SCRIPT_PATIENCE (1000 * MILLISECOND)
+#define WORK_PATIENCE (5000 * MILLISECOND)
+#define WITHDRAWAL_PATIENCE (5000 * MILLISECOND)
 #define TRACER "_tracer.abi3.so"
 
 struct job {
     const struct tm_switch_wish *wish;
     struct tm_process *process;
     const struct tm_live *live;
-    uint64_t code[2];                // the interpreter's
+    uint64_t code[2];                // the interpreter's; 0, 0: only threads that wait may be called in
     uint64_t function;               // the tracer's; 0: the tracer is not loaded yet
     uint64_t dlopen, dlsym, dlerror; // where it is not
     struct tm_place place;
     uint64_t deadline;
     const char *where; // the threads were at the last try
+    bool leaves_place; // a script may still run
 };
 
 static void sleep_for(uint64_t nanoseconds)
@@ -157,12 +160,21 @@ static struct tm_error *why_not_load(const struct job *job)
     return error;
 }
 
+static bool is_interpreters(const struct job *job, const char *function)
+{
+    uint64_t address = tm_symbols_find(&job->process->symbols, function);
+    return address >= job->code[0] && address < job->code[1];
+}
+
 static struct tm_error *find_functions(struct job *job)
 {
     struct tm_symbols *symbols = &job->process->symbols;
     uint64_t python = tm_symbols_find(symbols, "Py_GetVersion");
     if (!python || !find_code(job, python))
         return is_no_python(job);
+    // An allocator that is linked into the interpreter has its locks there.
+    if (is_interpreters(job, "malloc") || is_interpreters(job, "calloc") || is_interpreters(job, "free"))
+        job->code[0] = job->code[1] = 0;
     job->function = tm_symbols_find(symbols, TM_SWITCH_FUNCTION);
     struct tm_error *error = job->function ? NULL : find_without_file(job);
     if (error || job->function || job->wish->order == TM_SWITCH_STOP)
@@ -241,6 +253,17 @@ static struct tm_error *give_request(struct job *job, struct tm_call *call, uint
     return tm_call_run(call, job->function, (uint64_t[]){there, 0, 0}, address);
 }
 
+static void say_slow(pid_t pid, pid_t thread)
+{
+    char text[400];
+    snprintf(
+        text, sizeof(text),
+        "still waiting for the process %d, whose thread %d loads the tracer: its disk may be slow, or its dynamic\n"
+        "linker is at work in another thread, or it is frozen. Do not kill -9 this command: the process would crash",
+        (int)pid, (int)thread);
+    tm_cli_say(text);
+}
+
 // Once the process is held. NULL and *address 0: not at a point where functions may be called.
 static struct tm_error *try_now(struct job *job, struct tm_stop *stop, uint64_t *address)
 {
@@ -251,6 +274,7 @@ static struct tm_error *try_now(struct job *job, struct tm_stop *stop, uint64_t 
     // Were this process to end now, the other would crash at the end of the call.
     sigfillset(&every);
     sigprocmask(SIG_SETMASK, &every, &before);
+    tm_call_on_delay(call, say_slow);
     struct tm_error *error = give_request(job, call, address);
     tm_call_end(call);
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -267,6 +291,12 @@ static struct tm_error *is_late(const struct job *job, const char *what)
                            (int)job->live->pid, (double)job->wish->timeout / 1e9, what);
 }
 
+static void note_stop(struct tm_stop *stop, struct tm_switch_outcome *outcome)
+{
+    uint64_t stopped = tm_stop_end(stop);
+    outcome->stopped = stopped > outcome->stopped ? stopped : outcome->stopped;
+}
+
 static struct tm_error *call_tracer(struct job *job, struct tm_switch_outcome *outcome, uint64_t *address)
 {
     for (unsigned tries = 0;; tries++) {
@@ -275,8 +305,7 @@ static struct tm_error *call_tracer(struct job *job, struct tm_switch_outcome *o
         if (error)
             return error;
         error = try_now(job, stop, address);
-        uint64_t stopped = tm_stop_end(stop);
-        outcome->stopped = stopped > outcome->stopped ? stopped : outcome->stopped;
+        note_stop(stop, outcome);
         if (error || *address)
             return error;
         if (tm_cli_interrupted() || tm_cli_now() > job->deadline)
@@ -352,18 +381,53 @@ static bool read_script_outcome(const struct job *job, struct tm_switch *found)
     return found->magic != 0;
 }
 
-// Writes the request, or takes it back, while the process is held: other threads change the same words.
-static struct tm_error *while_held(const struct job *job, struct tm_switch_outcome *outcome,
-                                   const struct tm_remote *remote, const char *path, bool *done)
+// Writes the request while the process is held: other threads change the same words.
+static struct tm_error *ask_for_script(const struct job *job, struct tm_switch_outcome *outcome,
+                                       const struct tm_remote *remote, const char *path, bool *asked)
 {
     struct tm_stop *stop;
     struct tm_error *error = tm_stop_begin(job->live, job->wish->max_stop, tm_cli_interrupted, &stop);
     if (error)
         return error;
-    *done = path ? tm_remote_ask(job->live, remote, path) : tm_remote_withdraw(job->live, remote);
-    uint64_t stopped = tm_stop_end(stop);
-    outcome->stopped = stopped > outcome->stopped ? stopped : outcome->stopped;
+    *asked = tm_remote_ask(job->live, remote, path);
+    note_stop(stop, outcome);
     return NULL;
+}
+
+static bool never(void)
+{
+    return false;
+}
+
+// Takes the request back, after Ctrl-C too. A request that stays would run a file whose name anybody may take.
+static struct tm_error *withdraw(struct job *job, struct tm_switch_outcome *outcome, const struct tm_remote *remote,
+                                 enum tm_remote_withdrawal *found)
+{
+    for (uint64_t end = tm_cli_now() + WITHDRAWAL_PATIENCE; tm_cli_now() < end;) {
+        struct tm_stop *stop;
+        struct tm_error *error = tm_stop_begin(job->live, job->wish->max_stop, never, &stop);
+        if (!error) {
+            *found = tm_remote_withdraw(job->live, remote);
+            note_stop(stop, outcome);
+            if (*found != TM_REMOTE_UNCHANGED)
+                return NULL;
+        }
+        tm_error_destroy(error);
+        tm_stop_settle(end - tm_cli_now() < WITHDRAWAL_PATIENCE ? end - tm_cli_now() : 0);
+        error = tm_live_check(job->live);
+        if (error)
+            return error;
+        sleep_for(MILLISECOND);
+    }
+    *found = tm_remote_withdraw(job->live, remote);
+    if (*found == TM_REMOTE_BEGUN)
+        return NULL;
+    job->leaves_place = true;
+    return tm_error_create(TM_ERROR_INTERRUPTED,
+                           "the process %d cannot be held still, so its request was taken back while it ran%s\n"
+                           "A script may have begun just before: ask tracemortem info %d, and then remove %s",
+                           (int)job->live->pid, *found == TM_REMOTE_WITHDRAWN ? "" : "; which failed",
+                           (int)job->live->pid, job->place.folder);
 }
 
 static struct tm_error *is_off(const struct job *job)
@@ -377,24 +441,27 @@ static struct tm_error *is_off(const struct job *job)
 }
 
 // Until the outcome is there. `found` stays empty if the main thread waits for something, and the request was taken back.
-static struct tm_error *await_script(const struct job *job, const struct tm_remote *remote, struct tm_switch *found,
+static struct tm_error *await_script(struct job *job, const struct tm_remote *remote, struct tm_switch *found,
                                      struct tm_switch_outcome *outcome)
 {
     uint64_t patience = tm_cli_now() + SCRIPT_PATIENCE;
-    bool withdrawn = false;
+    enum tm_remote_withdrawal withdrawal = TM_REMOTE_UNCHANGED;
+    bool has_begun = false;
     for (;;) {
         struct tm_error *error = tm_live_check(job->live);
         if (error || read_script_outcome(job, found))
             return error;
-        if (!withdrawn && (tm_cli_interrupted() || tm_cli_now() > patience)) {
-            error = while_held(job, outcome, remote, NULL, &withdrawn);
-            if (error || withdrawn)
+        if (!has_begun && (tm_cli_interrupted() || tm_cli_now() > patience)) {
+            error = withdraw(job, outcome, remote, &withdrawal);
+            if (error || withdrawal == TM_REMOTE_WITHDRAWN)
                 return error;
-            patience = job->deadline; // it has begun
-        } else if (tm_cli_now() > job->deadline) {
+            has_begun = true;
+        } else if (has_begun && tm_cli_now() > job->deadline) {
+            job->leaves_place = true;
             return tm_error_create(TM_ERROR_INTERRUPTED,
-                                   "the process %d has begun to run a script that switches it, and has not ended it",
-                                   (int)job->live->pid);
+                                   "the process %d has begun to run a script that switches it, and has not ended it\n"
+                                   "Ask tracemortem info %d later. The script's folder is left: remove %s then",
+                                   (int)job->live->pid, (int)job->live->pid, job->place.folder);
         }
         sleep_for(MILLISECOND / 2);
     }
@@ -418,7 +485,7 @@ static struct tm_error *switch_by_script(struct job *job, struct tm_switch *foun
         error = write_script(job);
     snprintf(path, sizeof(path), "%s/" TM_PLACE_SCRIPT, job->place.folder);
     if (!error)
-        error = while_held(job, outcome, &remote, path, &asked);
+        error = ask_for_script(job, outcome, &remote, path, &asked);
     return error || !asked ? error : await_script(job, &remote, found, outcome);
 }
 
@@ -447,6 +514,14 @@ static void cancel(const struct job *job, uint64_t address)
     close(memory);
 }
 
+static struct tm_error *has_begun(const struct job *job)
+{
+    return tm_error_create(TM_ERROR_INTERRUPTED,
+                           "the process %d has begun to switch tracing, and has not ended it\n"
+                           "Ask later what it is: tracemortem info %d",
+                           (int)job->live->pid, (int)job->live->pid);
+}
+
 static struct tm_error *await_outcome(const struct job *job, uint64_t address, struct tm_switch *found)
 {
     bool cancelled = false;
@@ -457,12 +532,15 @@ static struct tm_error *await_outcome(const struct job *job, uint64_t address, s
         if (is_over(found->state))
             return NULL;
         bool is_due = tm_cli_interrupted() || tm_cli_now() > end;
+        if (is_due && cancelled && tm_cli_now() > end && found->state == TM_SWITCH_WORKING)
+            return has_begun(job);
         if (is_due && cancelled && tm_cli_now() > end)
             return is_late(job, "Python's lock was not free, because its code or a library never gave it up");
         if (is_due && !cancelled) {
             cancel(job, address);
             cancelled = true;
-            end = tm_cli_now() + 50 * MILLISECOND; // it may have begun just before
+            // It may have begun just before.
+            end = tm_cli_now() + (found->state == TM_SWITCH_WORKING ? WORK_PATIENCE : 50 * MILLISECOND);
         }
         sleep_for(MILLISECOND / 2);
     }
@@ -516,7 +594,10 @@ static struct tm_error *switch_it(struct job *job, struct tm_switch_outcome *out
     error = switch_by_script(job, &found, outcome);
     if (!error && !found.magic)
         error = switch_by_call(job, &found, outcome);
-    tm_place_remove(&job->place);
+    if (job->leaves_place)
+        tm_place_leave(&job->place);
+    else
+        tm_place_remove(&job->place);
     return error ? error : judge(job, &found, outcome);
 }
 

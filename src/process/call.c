@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "engine/base/error.h"
 #include "process/proc.h"
@@ -31,7 +33,14 @@ enum {
     MOST_BYTES = 32 << 10,    // that are put on the stack
     MOST_EXTENDED = 16 << 10, // vector registers and their like
     MASK_BYTES = 8,
+    SECCOMP_STRICT = 1,
+    SECCOMP_FILTER = 2,
+    MOST_KEPT = 8, // signals for the program that came during a call
 };
+
+// How long to wait between two looks at a call, and when to say that it takes long.
+static const struct timespec pause_time = {0, 50000}, long_pause_time = {0, 10000000};
+#define SLOW UINT64_C(1000000000)
 
 struct tm_call {
     const struct tm_live *live;
@@ -42,7 +51,14 @@ struct tm_call {
     struct user_regs_struct registers;
     unsigned char extended[MOST_EXTENDED];
     size_t extended_size;
-    uint64_t stack; // what is below is free
+    uint64_t stack;         // what is below is free
+    unsigned seccomp;       // its mode
+    bool catches_bad_calls; // it handles SIGSYS
+    int kept[MOST_KEPT];    // signals for the program that no mask keeps away
+    size_t kept_count;
+    void (*say_slow)(pid_t pid, pid_t thread);
+    bool is_said;
+    int end; // what waitpid() said when the thread had ended; 0: it did not
 };
 
 bool tm_call_is_supported(void)
@@ -112,6 +128,8 @@ static bool waits_for_others(const struct tm_live *live, const struct user_regs_
         return is_stream(live, registers->rdi);
     case SYS_futex:
         return is_semaphore(registers->rsi);
+    case SYS_restart_syscall: // a wait with a time, which was interrupted before; libc waits for its own locks without one
+        return true;
     default:
         return false;
     }
@@ -125,17 +143,24 @@ static uint64_t hexadecimal(const char *status, const char *name)
 }
 
 // Whether its signals are as in a program that handles none just now, and leave SIGSEGV to the kernel, which ends our calls.
-static bool signals_are_plain(const struct tm_live *live, pid_t thread)
+static bool signals_are_plain(struct tm_call *call, const char **where)
 {
     char name[48];
     size_t length;
-    snprintf(name, sizeof(name), "task/%d/status", (int)thread);
-    char *status = tm_proc_read(live->folder, name, &length);
+    snprintf(name, sizeof(name), "task/%d/status", (int)call->thread);
+    char *status = tm_proc_read(call->live->folder, name, &length);
+    const char *seccomp = status ? tm_proc_field(status, "Seccomp") : NULL;
     bool plain = status && (hexadecimal(status, "SigBlk") & hexadecimal(status, "SigCgt")) == 0 &&
                  (hexadecimal(status, "SigIgn") >> (SIGSEGV - 1) & 1) == 0 &&
                  !strstr(status, "\nx86_Thread_features:\tshstk");
+    call->seccomp = seccomp ? (unsigned)strtoul(seccomp, NULL, 10) : 0;
+    call->catches_bad_calls = status && (hexadecimal(status, "SigCgt") >> (SIGSYS - 1) & 1) != 0;
     free(status);
-    return plain;
+    if (!plain)
+        *where = "a signal is being handled or is blocked";
+    else if (call->seccomp == SECCOMP_STRICT)
+        *where = "seccomp's strict mode would end the thread at its first system call";
+    return plain && call->seccomp != SECCOMP_STRICT;
 }
 
 static bool stack_has_room(const struct tm_live *live, uint64_t pointer)
@@ -171,9 +196,9 @@ static bool is_safe(struct tm_call *call, const uint64_t code[2], const char **w
     call->waits = waits_for_others(call->live, &call->registers);
     if (!call->waits && (call->registers.rip < code[0] || call->registers.rip >= code[1]))
         return false;
-    if (!signals_are_plain(call->live, call->thread))
-        *where = "a signal is being handled or is blocked";
-    else if (call->registers.cs != CODE_64 || !stack_has_room(call->live, call->registers.rsp))
+    if (!signals_are_plain(call, where))
+        return false;
+    if (call->registers.cs != CODE_64 || !stack_has_room(call->live, call->registers.rsp))
         *where = "the stack has no room";
     else
         return save(call);
@@ -201,6 +226,11 @@ struct tm_call *tm_call_begin(const struct tm_live *live, struct tm_stop *stop, 
 bool tm_call_waits(const struct tm_call *call)
 {
     return call->waits;
+}
+
+void tm_call_on_delay(struct tm_call *call, void (*say_slow)(pid_t pid, pid_t thread))
+{
+    call->say_slow = say_slow;
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -232,37 +262,103 @@ static struct tm_error *has_ended(struct tm_call *call)
 {
     tm_stop_forget(call->stop, call->thread);
     call->thread = 0;
+    if (call->seccomp == SECCOMP_FILTER && WIFSIGNALED(call->end) && WTERMSIG(call->end) == SIGSYS)
+        return tm_error_create(
+            TM_ERROR_NO_TARGET,
+            "the process %d, or its thread, ended in the call. It has a seccomp filter, which is the\n"
+            "likely cause: it ends what does a system call that the tracer needs\n"
+            "Restart it with the tracer preloaded, TRACEMORTEM=dormant, and use TRACEMORTEM_SIGNAL",
+            (int)call->live->pid);
     return tm_error_create(TM_ERROR_NO_TARGET, "the process %d ended meanwhile", (int)call->live->pid);
+}
+
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+// False: it has ended. A call cannot be given up, as it may have libc's locks: so there is no limit, but one line says so.
+static bool await_stop(struct tm_call *call, int *status)
+{
+    uint64_t begun = now();
+    for (;;) {
+        pid_t waited = waitpid(call->thread, status, __WALL | WNOHANG);
+        if (waited == call->thread) {
+            call->end = WIFSTOPPED(*status) ? 0 : *status;
+            return WIFSTOPPED(*status);
+        }
+        if (waited < 0 && errno != EINTR)
+            return false;
+        bool is_slow = now() - begun > SLOW;
+        if (is_slow && !call->is_said && call->say_slow) {
+            call->is_said = true;
+            call->say_slow(call->live->pid, call->thread);
+        }
+        nanosleep(is_slow ? &long_pause_time : &pause_time, NULL);
+    }
+}
+
+// It is given back when the call has ended.
+static void keep_signal(struct tm_call *call, int number)
+{
+    for (size_t i = 0; i < call->kept_count; i++)
+        if (call->kept[i] == number)
+            return;
+    if (call->kept_count < MOST_KEPT)
+        call->kept[call->kept_count++] = number;
+}
+
+// A system call that a seccomp filter traps. A program that does not handle that would end; here, the call just fails.
+static int refuse_system_call(struct tm_call *call, struct user_regs_struct *registers)
+{
+    if (call->catches_bad_calls)
+        return SIGSYS;
+    registers->rax = (uint64_t)-ENOSYS;
+    ptrace(PTRACE_SETREGS, call->thread, NULL, registers);
+    return 0;
+}
+
+static struct tm_error *is_abandoned(const struct tm_call *call, int number)
+{
+    return tm_error_create(TM_ERROR_CORRUPT,
+                           "a function that was called in the process %d got the signal %d (%s), and was abandoned",
+                           (int)call->live->pid, number, strsignal(number));
 }
 
 // Until the function returns to the address 0, where there is no code.
 static struct tm_error *await_return(struct tm_call *call, struct user_regs_struct *registers)
 {
-    for (;;) {
-        int status;
-        pid_t waited = waitpid(call->thread, &status, __WALL);
-        if (waited < 0 && errno == EINTR)
-            continue;
-        if (waited < 0 || !WIFSTOPPED(status))
-            return has_ended(call);
-        if (status >> 16) { // another stop than that of a signal
-            ptrace(PTRACE_CONT, call->thread, NULL, NULL);
-            continue;
-        }
-        if (ptrace(PTRACE_GETREGS, call->thread, NULL, registers) != 0)
-            return has_ended(call);
-        if (WSTOPSIG(status) == SIGSEGV && registers->rip == 0)
+    int status;
+    while (await_stop(call, &status)) {
+        siginfo_t info;
+        int number = WSTOPSIG(status), deliver = 0;
+        bool is_signal = status >> 16 == 0; // else another stop, as that of the whole process
+        if (is_signal && (ptrace(PTRACE_GETREGS, call->thread, NULL, registers) != 0 ||
+                          ptrace(PTRACE_GETSIGINFO, call->thread, NULL, &info) != 0))
+            break;
+        // The kernel's own have positive codes. abort() sends one, and does not come back.
+        bool is_fault = is_signal && info.si_code > 0 && number != SIGSTOP;
+        if (is_fault && number == SIGSEGV && registers->rip == 0)
             return NULL;
-        return tm_error_create(TM_ERROR_CORRUPT,
-                               "a function that was called in the process %d got the signal %d (%s), and was abandoned",
-                               (int)call->live->pid, WSTOPSIG(status), strsignal(WSTOPSIG(status)));
+        if (is_fault && number == SIGSYS)
+            deliver = refuse_system_call(call, registers);
+        else if (is_fault || (is_signal && number == SIGABRT))
+            return is_abandoned(call, number);
+        else if (is_signal)
+            keep_signal(call, number);
+        if (ptrace(PTRACE_CONT, call->thread, NULL, (void *)(intptr_t)deliver) != 0 && errno == ESRCH)
+            break;
     }
+    return has_ended(call);
 }
 
-// Signals for the program wait until the call has ended, but for those of faults.
+// Signals for the program wait until the call has ended, but for those of faults: a fault whose signal is blocked ends the
+// program, or takes its handler away.
 static uint64_t mask_of_call(void)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
     uint64_t mask = UINT64_MAX;
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         mask &= ~(UINT64_C(1) << (faults[i] - 1));
@@ -296,6 +392,16 @@ struct tm_error *tm_call_run(struct tm_call *call, uint64_t function, const uint
     return error;
 }
 
+// The first one comes as the thread is let go, the others after it. Where they were sent to the process, they come to one of
+// its threads, as they would have.
+static void give_back(const struct tm_call *call)
+{
+    for (size_t i = 1; i < call->kept_count; i++)
+        syscall(SYS_tgkill, call->live->pid, call->thread, call->kept[i]);
+    if (call->kept_count)
+        tm_stop_deliver(call->stop, call->thread, call->kept[0]);
+}
+
 void tm_call_end(struct tm_call *call)
 {
     struct iovec extended = {call->extended, call->extended_size};
@@ -303,6 +409,7 @@ void tm_call_end(struct tm_call *call)
         ptrace(PTRACE_SETREGSET, call->thread, (void *)NT_X86_XSTATE, &extended);
         ptrace(PTRACE_SETREGS, call->thread, NULL, &call->registers);
         ptrace(PTRACE_SETSIGMASK, call->thread, (void *)MASK_BYTES, &call->mask);
+        give_back(call);
     }
     free(call);
 }
@@ -326,6 +433,11 @@ bool tm_call_waits(const struct tm_call *call)
 {
     (void)call;
     return false;
+}
+
+void tm_call_on_delay(struct tm_call *call, void (*say_slow)(pid_t pid, pid_t thread))
+{
+    (void)call, (void)say_slow;
 }
 
 uint64_t tm_call_put(struct tm_call *call, const void *bytes, size_t length)

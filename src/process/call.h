@@ -24,6 +24,9 @@ struct tm_call *tm_call_begin(const struct tm_live *live, struct tm_stop *stop, 
                               const char **where);
 /** Whether the thread waits in a system call. */
 bool tm_call_waits(const struct tm_call *call);
+/** `say_slow` is called once if a function has not returned after a second. Were this process to end then, the other would
+ * crash. */
+void tm_call_on_delay(struct tm_call *call, void (*say_slow)(pid_t pid, pid_t thread));
 
 /** Puts bytes on the thread's stack, below all that is in use. Returns their address; 0: there is no room. */
 uint64_t tm_call_put(struct tm_call *call, const void *bytes, size_t length);
@@ -33,7 +36,7 @@ enum { TM_CALL_ARGUMENTS = 3 };
 struct tm_error *tm_call_run(struct tm_call *call, uint64_t function, const uint64_t arguments[TM_CALL_ARGUMENTS],
                              uint64_t *result);
 
-/** The thread is as it was. tm_stop_end() lets it go on. */
+/** The thread is as it was, and gets signals that were sent to it meanwhile. tm_stop_end() lets it go on. */
 void tm_call_end(struct tm_call *call);
 
 #endif

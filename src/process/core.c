@@ -494,11 +494,13 @@ static void add_region(struct tm_region *regions, size_t capacity, size_t *count
         regions[*count - 1] = *region;
 }
 
-// What was mapped from a file and has no segment, since nothing of it was dumped.
-static void add_unlisted(const struct tm_core *core, const struct tm_mapped_file *file, struct tm_region *regions,
-                         size_t capacity, size_t *count)
+// What was mapped from a file and has no segment, since nothing of it was dumped. Files are ascending; where those of a
+// damaged core overlap, the part before `from` was added with another. Returns how far it went.
+static uint64_t add_unlisted(const struct tm_core *core, const struct tm_mapped_file *file, uint64_t from,
+                             struct tm_region *regions, size_t capacity, size_t *count)
 {
-    for (uint64_t start = file->start; start < file->end;) {
+    uint64_t start = file->start > from ? file->start : from;
+    while (start < file->end) {
         const struct tm_segment *segment = segment_before(core, start);
         bool inside = segment && start < segment->end;
         uint64_t end = inside ? segment->end : next_segment(core, start, file->end);
@@ -510,6 +512,7 @@ static void add_unlisted(const struct tm_core *core, const struct tm_mapped_file
             add_region(regions, capacity, count, &region);
         start = end;
     }
+    return start;
 }
 
 static int by_region_start(const void *a, const void *b)
@@ -521,6 +524,7 @@ static size_t list_regions(void *context, struct tm_region *regions, size_t capa
 {
     const struct tm_core *core = context;
     size_t count = 0;
+    uint64_t end = 0;
 
     for (size_t i = 0; i < core->count; i++) {
         const struct tm_segment *segment = &core->segments[i];
@@ -533,7 +537,7 @@ static size_t list_regions(void *context, struct tm_region *regions, size_t capa
                 (struct tm_region){.start = segment->held_end, .end = segment->end, .flags = flags | TM_REGION_ABSENT};
     }
     for (size_t i = 0; i < core->notes.count; i++)
-        add_unlisted(core, &core->notes.files[i], regions, capacity, &count);
+        end = add_unlisted(core, &core->notes.files[i], end, regions, capacity, &count);
     if (count > 0 && count <= capacity)
         qsort(regions, count, sizeof(*regions), by_region_start);
     return count;

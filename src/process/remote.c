@@ -107,14 +107,19 @@ bool tm_remote_ask(const struct tm_live *live, const struct tm_remote *remote, c
         !read_word(live, remote->breaker, &breaker))
         return false;
     breaker |= PLEASE_STOP;
-    return write_bytes(live, remote->script, script, length) && write_bytes(live, remote->pending, &yes, sizeof(yes)) &&
-           write_bytes(live, remote->breaker, &breaker, sizeof(breaker));
+    // What makes it a request is written last.
+    return write_bytes(live, remote->script, script, length) &&
+           write_bytes(live, remote->breaker, &breaker, sizeof(breaker)) &&
+           write_bytes(live, remote->pending, &yes, sizeof(yes));
 }
 
-bool tm_remote_withdraw(const struct tm_live *live, const struct tm_remote *remote)
+enum tm_remote_withdrawal tm_remote_withdraw(const struct tm_live *live, const struct tm_remote *remote)
 {
     const uint32_t no = 0;
     uint32_t pending;
-    return read_bytes(live, remote->pending, &pending, sizeof(pending)) && pending == 1 &&
-           write_bytes(live, remote->pending, &no, sizeof(no));
+    if (!read_bytes(live, remote->pending, &pending, sizeof(pending)))
+        return TM_REMOTE_UNCHANGED;
+    if (pending != 1)
+        return TM_REMOTE_BEGUN;
+    return write_bytes(live, remote->pending, &no, sizeof(no)) ? TM_REMOTE_WITHDRAWN : TM_REMOTE_UNCHANGED;
 }

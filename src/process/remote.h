@@ -26,7 +26,12 @@ enum tm_remote_offer tm_remote_find(const struct tm_live *live, uint64_t runtime
 
 /** Writes the request. The process is held still meanwhile. False: it cannot be written, or another request waits. */
 bool tm_remote_ask(const struct tm_live *live, const struct tm_remote *remote, const char *script);
-/** Takes the request back, likewise. False: the script was begun. */
-bool tm_remote_withdraw(const struct tm_live *live, const struct tm_remote *remote);
+enum tm_remote_withdrawal {
+    TM_REMOTE_UNCHANGED, // it cannot be written
+    TM_REMOTE_BEGUN,     // the script was begun
+    TM_REMOTE_WITHDRAWN,
+};
+/** Takes the request back, likewise. Where the process is not held, the script may have begun all the same. */
+enum tm_remote_withdrawal tm_remote_withdraw(const struct tm_live *live, const struct tm_remote *remote);
 
 #endif

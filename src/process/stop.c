@@ -209,11 +209,59 @@ void tm_stop_forget(struct tm_stop *stop, pid_t id)
             stop->threads[i].id = 0;
 }
 
+void tm_stop_deliver(struct tm_stop *stop, pid_t id, int signal)
+{
+    for (size_t i = 0; i < stop->count; i++)
+        if (stop->threads[i].id == id)
+            stop->threads[i].signal = signal;
+}
+
+// Threads that were interrupted and have not stopped yet, when their process was let go.
+static struct {
+    pid_t *ids;
+    size_t count, capacity;
+    bool is_lost; // there was no memory for one
+} late;
+
+static void add_late(pid_t id)
+{
+    if (TM_GROW(&late.ids, late.count + 1, &late.capacity))
+        late.ids[late.count++] = id;
+    else
+        late.is_lost = true;
+}
+
+// Whether it still has to stop.
+static bool is_late(pid_t id)
+{
+    int status;
+    pid_t waited = waitpid(id, &status, __WALL | WNOHANG);
+    if (waited == id && WIFSTOPPED(status))
+        ptrace(PTRACE_DETACH, id, NULL, (void *)(intptr_t)(status >> 16 ? 0 : WSTOPSIG(status)));
+    return waited == 0 || (waited < 0 && errno == EINTR);
+}
+
+bool tm_stop_settle(uint64_t most)
+{
+    for (uint64_t end = now() + most;;) {
+        size_t count = 0;
+        for (size_t i = 0; i < late.count; i++)
+            if (is_late(late.ids[i]))
+                late.ids[count++] = late.ids[i];
+        late.count = count;
+        if (count == 0 || now() >= end)
+            return count == 0 && !late.is_lost;
+        nanosleep(&pause_time, NULL);
+    }
+}
+
 // 0: all of them.
 static void release_but(struct tm_stop *stop, pid_t kept)
 {
     for (size_t i = 0; i < stop->count; i++) {
         struct thread *thread = &stop->threads[i];
+        if (!thread->still && thread->id)
+            add_late(thread->id);
         if (!thread->still || !thread->id || thread->id == kept)
             continue;
         ptrace(PTRACE_DETACH, thread->id, NULL, (void *)(intptr_t)thread->signal);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "engine/base/error.h"
+#include "engine/base/set.h"
 
 #define DELETED " (deleted)"
 // How the tracer's file is called, whatever version it is for.
@@ -21,6 +22,15 @@
 // More than any tracer's file has.
 #define MAPPED_MOST (UINT64_C(64) << 20)
 enum { PIECE = 65536, IDENTITY = 16 };
+// A hostile core may name any number of files, and cores that take long to read. No process maps so many files, nor so many
+// cores.
+enum { MOST_NAMES = 1 << 16, MOST_CORES = 64 };
+
+// What was looked at.
+struct looked {
+    struct tm_set names; // hashes of them
+    unsigned cores;      // files that are cores
+};
 
 static const char *base_name(const char *path)
 {
@@ -49,13 +59,14 @@ static int open_core_file(const char *path)
 }
 
 // The recorder's file of this name, or NULL.
-static struct tm_core *open_recorder(const char *path)
+static struct tm_core *open_recorder(const char *path, struct looked *looked)
 {
     struct tm_core *file = NULL;
     struct tm_recorder_note note;
-    int descriptor = open_core_file(path);
+    int descriptor = looked->cores < MOST_CORES ? open_core_file(path) : -1;
     if (descriptor < 0)
         return NULL;
+    looked->cores++;
     tm_error_destroy(tm_core_open_file(descriptor, path, &file));
     if (file && !tm_core_is_recorder(file, &note)) {
         tm_core_close(file);
@@ -120,9 +131,9 @@ static void say_why(struct tm_core *core, const char *path, const char *why)
     snprintf(core->table_why, sizeof(core->table_why), "%s", why);
 }
 
-static bool try_file(struct tm_core *core, const char *named, const char *path)
+static bool try_file(struct tm_core *core, const char *named, const char *path, struct looked *looked)
 {
-    struct tm_core *file = open_recorder(path);
+    struct tm_core *file = open_recorder(path, looked);
     const char *why = file ? check(core, file) : NULL;
     if (!file)
         return false;
@@ -142,7 +153,7 @@ static bool is_held(const struct tm_core *core, uint64_t address)
     return tm_core_read_held(core, address, &byte, 1) == 1;
 }
 
-static bool try_named(struct tm_core *core, const struct tm_mapped_file *mapped)
+static bool try_named(struct tm_core *core, const struct tm_mapped_file *mapped, struct looked *looked)
 {
     char path[sizeof(mapped->path)], *beside = NULL;
     const char *slash = strrchr(core->path, '/');
@@ -150,25 +161,34 @@ static bool try_named(struct tm_core *core, const struct tm_mapped_file *mapped)
     snprintf(path, sizeof(path), "%s", mapped->path);
     if (ends_with(path, DELETED))
         path[strlen(path) - strlen(DELETED)] = '\0';
-    bool found = try_file(core, path, path);
+    bool found = try_file(core, path, path, looked);
     if (!found &&
         asprintf(&beside, "%.*s%s", slash ? (int)(slash + 1 - core->path) : 0, core->path, base_name(path)) >= 0)
-        found = try_file(core, path, beside);
+        found = try_file(core, path, beside, looked);
     free(beside);
     if (!found && !core->table_why[0] && ends_with(path, TM_RECORDER_SUFFIX))
-        say_why(core, path, access(path, F_OK) == 0 ? "is not a recorder's file any more" : "is not here");
+        say_why(core, path,
+                looked->cores >= MOST_CORES ? "was not read: the core names too many other cores"
+                : access(path, F_OK) == 0   ? "is not a recorder's file any more"
+                                            : "is not here");
     return found;
 }
 
 void tm_core_find_table(struct tm_core *core)
 {
     const struct tm_notes *notes = &core->notes;
+    struct looked looked = {.cores = 0};
     if (notes->own.type != 0)
         return; // it is one
-    for (size_t i = 0; i < notes->count && !core->table; i++) {
+    for (size_t i = 0; i < notes->count && !core->table && looked.names.count < MOST_NAMES; i++) {
         const struct tm_mapped_file *mapped = &notes->files[i];
-        bool is_new = i == 0 || strcmp(mapped->path, notes->files[i - 1].path) != 0;
-        if (is_new && mapped->path[0] == '/' && !is_held(core, mapped->start))
-            try_named(core, mapped);
+        size_t before = looked.names.count;
+        if (mapped->path[0] != '/' || is_held(core, mapped->start))
+            continue;
+        if (!tm_set_add_number(&looked.names, tm_hash_bytes(mapped->path, strlen(mapped->path))))
+            break;
+        if (looked.names.count > before)
+            try_named(core, mapped, &looked);
     }
+    tm_set_deinit(&looked.names);
 }

@@ -34,6 +34,7 @@ struct segment {
 
 static struct {
     struct recorder_wish wish;
+    char before[sizeof(((struct recorder_wish *)0)->pattern)]; // recorder_want()
     struct recorder_file file;
     struct segment segments[TM_RECORDER_SEGMENTS];
     unsigned count;
@@ -410,8 +411,15 @@ bool recorder_want(const char *pattern)
     if (recorder.begun || !recorder_pattern_is_sound(pattern) || strlen(pattern) >= sizeof recorder.wish.pattern)
         return false;
     recorder_ask();
+    strcpy(recorder.before, recorder.wish.pattern);
     strcpy(recorder.wish.pattern, pattern);
     return true;
+}
+
+void recorder_unwant(void)
+{
+    if (!recorder.begun)
+        strcpy(recorder.wish.pattern, recorder.before);
 }
 
 void recorder_begin(void)

@@ -18,6 +18,8 @@
 void recorder_ask(void);
 /** Ask for a file in the place of the environment's. False: it is no name of one, or the table has its place already. */
 bool recorder_want(const char *pattern);
+/** Tracing could not begin: what was asked for before is wanted again, unless the table has its place already. */
+void recorder_unwant(void);
 /** Move the table into a file, if the environment asks for one. If that cannot be, one line says why, and the table stays
  * where it is. Nobody records. */
 void recorder_begin(void);

@@ -86,9 +86,14 @@ static void obey_start(void)
         fail("its trace table has its place already, from an earlier start: leave out the file");
         return;
     }
+    bool was_on = tracing_on();
     const char *problem = switch_start(wanted.frame_limit, profile);
     if (problem != NULL) {
-        fail(problem);
+        if (wanted.file[0] != '\0')
+            recorder_unwant();
+        char why[sizeof shown.message];
+        snprintf(why, sizeof why, "%s%s", problem, was_on && !tracing_on() ? "; its samples were given up" : "");
+        fail(why);
         return;
     }
     if (wanted.file[0] != '\0' && !recorder_is_on())
@@ -172,6 +177,14 @@ static bool has_lock(void)
     return current != NULL && current == PyGILState_GetThisThreadState() && in_main_interpreter(current);
 }
 
+/** While a request is being worked on, nothing of it may change. */
+static struct tm_switch *refuse_if_busy(void)
+{
+    static struct tm_switch busy = {
+        .magic = TM_SWITCH_MAGIC, .state = TM_SWITCH_FAILED, .message = "another request is at work; try again"};
+    return load_state() == TM_SWITCH_WORKING && waiting_in == getpid() ? &busy : NULL;
+}
+
 /** Whether our thread of an earlier request still waits, and takes this one. */
 static bool hand_over(const struct tm_switch_request *request)
 {
@@ -196,6 +209,9 @@ static bool makes_sense(const struct tm_switch_request *request)
 
 const struct tm_switch *switch_now(const struct tm_switch_request *request)
 {
+    const struct tm_switch *busy = refuse_if_busy();
+    if (busy != NULL)
+        return busy;
     if (!makes_sense(request))
         return fail("the request makes no sense to this tracer; it may be of another version");
     if (load_state() == TM_SWITCH_WAITING && waiting_in == getpid())
@@ -203,6 +219,7 @@ const struct tm_switch *switch_now(const struct tm_switch_request *request)
     wanted = *request;
     shown.message[0] = '\0';
     shown.frame_limit = 0;
+    waiting_in = getpid();
     store_state(TM_SWITCH_WORKING);
     obey_order();
     return &shown;
@@ -210,10 +227,16 @@ const struct tm_switch *switch_now(const struct tm_switch_request *request)
 
 struct tm_switch *tracemortem_switch(const struct tm_switch_request *request)
 {
+    struct tm_switch *busy = refuse_if_busy();
+    if (busy != NULL)
+        return busy;
     if (!makes_sense(request))
         return fail("the request makes no sense to this tracer; it may be of another version");
     if (hand_over(request))
         return &shown;
+    busy = refuse_if_busy(); // it may have begun just now
+    if (busy != NULL)
+        return busy;
     wanted = *request;
     shown.cancelled = 0;
     shown.message[0] = '\0';

@@ -80,21 +80,28 @@ static void set_root_profile(void)
     __atomic_fetch_or(&table->flags, flags, __ATOMIC_RELEASE);
 }
 
+/** What can be seen before anything is changed. A forked child may have to take its table first. */
+static const char *why_not_start(void)
+{
+    if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE)
+        return CPYTHON_STRANGE_FRAMES;
+    recording_pass(0);
+    if (recorder_is_cut())
+        return "the file of the trace table was cut";
+    return recorder_may_write() ? NULL
+                                : "the file of the trace table is the parent's: this process was made without fork()";
+}
+
 /** With writers_lock(). */
 static const char *start(unsigned frame_limit, profile_t profile)
 {
     if (recording_switch != 0)
         return NULL;
-    if (cpython_look_at_frames(cpython.current_thread()) == CPYTHON_FRAMES_STRANGE)
-        return CPYTHON_STRANGE_FRAMES;
-    const char *problem = table_create();
+    const char *problem = why_not_start();
+    if (problem == NULL)
+        problem = table_create();
     if (problem != NULL)
         return problem;
-    recording_pass(0);
-    if (recorder_is_cut())
-        return "the file of the trace table was cut";
-    if (!recorder_may_write())
-        return "the file of the trace table is the parent's: this process was made without fork()";
     recorder_begin();
     moments_begin();
     if (Py_IsInitialized())
@@ -125,8 +132,12 @@ bool tracing_would_start(profile_t profile)
 const char *tracing_start(unsigned frame_limit, profile_t profile)
 {
     // Samples give way to a trace of all blocks, which begins here.
-    if (tracing_on() && tracing_would_start(profile))
+    if (tracing_on() && tracing_would_start(profile)) {
+        const char *reason = why_not_start();
+        if (reason != NULL)
+            return reason;
         tracing_stop();
+    }
     bool was_on = tracing_on();
     writers_lock();
     const char *problem = start(frame_limit, profile);

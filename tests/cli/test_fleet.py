@@ -179,6 +179,20 @@ def test_what_goes_wrong_is_said(service, tmp_path):
 # -- metrics
 
 
+@pytest.mark.parametrize("name", ["type", "filename", "lineno", "function"])
+def test_a_label_that_samples_have_is_refused(name):
+    outcome = run("metrics", os.getpid(), "--label", name + "=x")
+    assert outcome.status == 2 and '"%s" is a label that samples have already' % name in outcome.stderr
+
+
+def test_of_several_errors_of_a_kind_the_first_says_what_to_do(service):
+    outcome = run("metrics", 999999998, service.pid, 999999999)
+    alone = run("metrics", 999999998).stderr
+    lines = outcome.stderr.splitlines()
+    assert outcome.stderr.startswith("tracemortem: 999999998: " + alone[len("tracemortem: ") :]), (outcome, alone)
+    assert lines[-1].startswith("tracemortem: 999999999: ") and len(lines) == len(alone.splitlines()) + 1
+
+
 def families(text):
     """{name: family} by Prometheus's own reader of OpenMetrics, which accepts nothing else."""
     parser = pytest.importorskip("prometheus_client.openmetrics.parser")

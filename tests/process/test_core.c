@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <elf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,9 @@
 #include <unistd.h>
 
 #include "process/core.h"
+#include "process/table_file.h"
 
-enum { PAGE = 256, MOST = 8192 };
+enum { PAGE = 256, MOST = 16384 };
 
 // A file that is being made.
 struct made {
@@ -203,6 +205,102 @@ static void test_notes_say_which_process_and_what_was_mapped_from_files(void **s
     tm_core_close(core);
 }
 
+// Each gap between segments is one region, however many rows have it: to go through all gaps for each row would take for
+// ever in a core made for that.
+static void test_rows_of_files_that_overlap_are_gone_through_once(void **state)
+{
+    enum { ROWS = 100 };
+    unsigned char notes[ROWS * 24 + 64];
+    struct {
+        uint64_t count, unit, rows[ROWS][3];
+    } files = {.count = ROWS, .unit = 1};
+    struct tm_region regions[16];
+    struct made made;
+    (void)state;
+    for (unsigned i = 0; i < ROWS; i++) {
+        files.rows[i][0] = 0x10000 + i % 2;
+        files.rows[i][1] = i % 3 ? 0x30000 : 0x38000;
+    }
+    begin(&made, 3);
+    add_filled(&made, 0x10000, PAGE, 'a', PAGE, PF_R);
+    add_filled(&made, 0x20000, PAGE, 'a', PAGE, PF_R);
+    add(&made, PT_NOTE, 0, 0, notes, add_note(notes, NT_FILE, &files, sizeof(files)), 0);
+    struct tm_core *core = opened(&made, made.size);
+    assert_int_equal(core->notes.count, ROWS);
+    assert_int_equal(tm_core_callbacks.regions(core, regions, 16), 5);
+    assert_int_equal(regions[1].start, 0x10000 + PAGE);
+    assert_int_equal(regions[1].end, 0x20000);
+    assert_int_equal(regions[1].flags, TM_REGION_READABLE | TM_REGION_FILE | TM_REGION_ABSENT);
+    assert_int_equal(regions[3].start, 0x20000 + PAGE);
+    assert_int_equal(regions[4].end, 0x38000);
+    tm_core_close(core);
+}
+
+// Bytes that this process has read so far.
+static unsigned long read_so_far(void)
+{
+    unsigned long bytes = 0;
+    FILE *file = fopen("/proc/self/io", "r");
+    if (!file || fscanf(file, "rchar: %lu", &bytes) != 1)
+        skip();
+    fclose(file);
+    return bytes;
+}
+
+// What it takes to look at the files which a core names in 80 rows: at itself, by as many names as are wanted.
+static void look_at_named(unsigned names, unsigned long *one, unsigned long *all)
+{
+    enum { ROWS = 80 };
+    struct {
+        uint64_t count, unit, rows[ROWS][3];
+        char names[MOST];
+    } files = {.count = ROWS, .unit = 1};
+    unsigned char notes[sizeof(files) + 64];
+    struct made made;
+    int kept = memfd_create("named", MFD_CLOEXEC);
+    size_t length = 0;
+    for (unsigned i = 0; i < ROWS; i++) {
+        files.rows[i][0] = 0x50000 + i * 0x1000;
+        files.rows[i][1] = files.rows[i][0] + 0x1000;
+        length += 1 + (size_t)sprintf(
+                          files.names + length, "/proc%.*s/self/fd/%d", (int)(i % names),
+                          "/////////////////////////////////////////////////////////////////////////////////", kept);
+    }
+    begin(&made, 2);
+    add_filled(&made, 0x10000, PAGE, 'a', PAGE, PF_R);
+    add(&made, PT_NOTE, 0, 0, notes, add_note(notes, NT_FILE, &files, offsetof(typeof(files), names) + length), 0);
+    int file = file_of(&made, made.size);
+    assert_int_equal(dup3(file, kept, O_CLOEXEC), kept);
+    unsigned long before = read_so_far();
+    struct tm_core *core = NULL;
+    assert_null(tm_core_open_file(file, "made.core", &core));
+    unsigned long between = read_so_far();
+    tm_core_find_table(core);
+    *all = read_so_far() - between;
+    *one = between - before;
+    assert_null(core->table);
+    tm_core_close(core);
+    close(kept);
+}
+
+static void test_a_file_that_a_core_names_often_is_read_once(void **state)
+{
+    unsigned long one, all;
+    (void)state;
+    look_at_named(2, &one, &all);
+    assert_true(one > 2000 && all > one && all < 4 * one);
+}
+
+static void test_a_core_that_names_many_cores_has_not_all_of_them_read(void **state)
+{
+    unsigned long one, all;
+    (void)state;
+    look_at_named(40, &one, &all);
+    assert_true(all > 30 * one && all < 50 * one);
+    look_at_named(80, &one, &all);
+    assert_true(all > 60 * one && all < 70 * one);
+}
+
 static void test_holes_of_a_sparse_core_are_no_private_memory(void **state)
 {
     enum { HOLE = 1 << 20 };
@@ -330,6 +428,9 @@ int main(void)
         cmocka_unit_test(test_a_read_may_cross_adjacent_segments_but_no_gap),
         cmocka_unit_test(test_why_a_byte_is_missing),
         cmocka_unit_test(test_notes_say_which_process_and_what_was_mapped_from_files),
+        cmocka_unit_test(test_rows_of_files_that_overlap_are_gone_through_once),
+        cmocka_unit_test(test_a_file_that_a_core_names_often_is_read_once),
+        cmocka_unit_test(test_a_core_that_names_many_cores_has_not_all_of_them_read),
         cmocka_unit_test(test_holes_of_a_sparse_core_are_no_private_memory),
         cmocka_unit_test(test_what_is_no_core_is_refused_with_the_reason),
         cmocka_unit_test(test_a_core_of_another_machine_is_read_too),

@@ -6,6 +6,7 @@ import pty
 import shutil
 import signal
 import subprocess
+import time
 
 import cli_command
 import debuggers
@@ -23,6 +24,7 @@ WAITS = {
     "sleep": "import time; time.sleep(1000)",
     "select": "import select; select.select([0], [], [])",
     "poll": "import selectors; s = selectors.DefaultSelector(); s.register(0, selectors.EVENT_READ); s.select()",
+    "poll with a time": "import select; select.poll().poll(10**7)",
     "accept": "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.accept()",
     "read": "os.read(0, 1)",
     "lock": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
@@ -217,6 +219,43 @@ def test_a_process_that_is_stopped(idle):
     os.kill(idle.pid, signal.SIGSTOP)
     os.waitpid(idle.pid, os.WUNTRACED)
     assert refused("start", idle.pid).endswith("is stopped\nLet it go on first: kill -CONT %d\n" % idle.pid)
+
+
+# For some seconds its thread is in a system call that nothing interrupts: that of vfork(), whose child sleeps.
+UNINTERRUPTIBLE = """
+import ctypes
+libc = ctypes.CDLL(None)
+stack = ctypes.create_string_buffer(1 << 16)
+CLONE_VM, CLONE_VFORK = 0x100, 0x4000
+os.write(int(os.environ["TM_READY"]), b"1\\n")
+libc.clone(libc.sleep, ctypes.c_void_p(ctypes.addressof(stack) + (1 << 16)), CLONE_VM | CLONE_VFORK | 17, %d)
+os.write(int(os.environ["TM_READY"]), b"1\\n")
+"""
+
+
+def start_with_one_that_does_not_stop(seconds, idle):
+    with program(UNINTERRUPTIBLE % seconds + WAITS["sleep"]) as process:
+        process.ready()
+        while "State:\tD" not in open("/proc/%d/status" % process.pid).read():
+            time.sleep(0.01)
+        outcome = cli_command.run("start", process.pid, idle.pid, "--yes", "--max-stop", "500ms")
+        assert "the process %d is not still in time" % process.pid in outcome.stderr, outcome
+        process.ready()
+        assert process.popen.poll() is None
+        return outcome
+
+
+@thorough
+def test_others_are_not_tried_while_a_thread_may_still_stop(idle):
+    outcome = start_with_one_that_does_not_stop(6, idle)
+    assert outcome.status == 1 and outcome.stderr.endswith("so it ends now\nNot tried: %d\n" % idle.pid), outcome
+    assert not is_traced(idle.pid)
+
+
+@thorough
+def test_a_thread_that_stops_late_is_let_go_before_others_are_tried(idle):
+    outcome = start_with_one_that_does_not_stop(2, idle)
+    assert "process %d: traced from now on" % idle.pid in outcome.stdout and is_traced(idle.pid), outcome
 
 
 def test_a_process_that_a_debugger_holds(idle):

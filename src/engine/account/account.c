@@ -195,6 +195,8 @@ static void count_arena(struct ledger *ledger, const struct tm_place_range *rang
     while (at < range->end) {
         uint64_t next = (at + size) & ~(size - 1);
         bool is_whole = at % size == 0 && next <= range->end;
+        if (next <= at) // it wrapped
+            break;
         next = next < range->end ? next : range->end;
         count_arena_part(ledger, is_whole ? tm_pools_of(pools, range, at) : NULL, at, next);
         at = next;

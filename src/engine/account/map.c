@@ -7,6 +7,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/target/range.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Regions
@@ -16,6 +17,7 @@ static int compare_regions(const void *a, const void *b)
     return tm_compare_numbers(((const struct tm_region *)a)->start, ((const struct tm_region *)b)->start);
 }
 
+// What is above the program's addresses is left out: it is the kernel's, or a damaged core's.
 static void tidy_regions(struct tm_memory_map *map)
 {
     size_t kept = 0;
@@ -25,6 +27,8 @@ static void tidy_regions(struct tm_memory_map *map)
         struct tm_region region = map->regions[i];
         if (kept > 0 && region.start < map->regions[kept - 1].end)
             region.start = map->regions[kept - 1].end;
+        if (region.end > TM_USER_END)
+            region.end = TM_USER_END;
         if (region.start >= region.end)
             continue;
         uint64_t size = region.end - region.start;

@@ -34,6 +34,24 @@ bool tm_glibc_size(struct tm_heap_cache *cache, uint64_t chunk, uint64_t *size, 
     return true;
 }
 
+bool tm_glibc_step(struct tm_glibc *glibc)
+{
+    if (glibc->steps_left == 0)
+        return false;
+    if (--glibc->steps_left % BETWEEN_CHECKS == 0)
+        glibc->stopped = tm_host_check(glibc->host);
+    if (glibc->stopped)
+        glibc->steps_left = 0;
+    return !glibc->stopped;
+}
+
+struct tm_error *tm_glibc_stopped(struct tm_glibc *glibc)
+{
+    struct tm_error *error = glibc->stopped;
+    glibc->stopped = NULL;
+    return error;
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Going through a heap
 
@@ -214,6 +232,9 @@ struct tm_error *tm_glibc_add_mapped(struct tm_glibc *glibc, uint64_t start, uin
 {
     struct tm_error *error = NULL;
     uint64_t length;
+    end = end < TM_USER_END ? end : TM_USER_END; // so no address wraps
+    if (start >= end)
+        return NULL;
     start = (start + PAGE - 1) & ~(uint64_t)(PAGE - 1);
     for (uint64_t page = start, i = 0; !error && page < end; page += length, i++) {
         if (!is_mapped_chunk(glibc, page, limit, &length) ||

@@ -41,6 +41,8 @@ struct tm_glibc {
     struct tm_set cached; // the addresses of cached chunks' memory
     struct tm_set own;    // of the threads' caches themselves
     uint64_t caches;      // how many of these were found
+    uint64_t steps_left;  // chunks that may still be looked at to find out what is a heap or a list
+    struct tm_error *stopped;
 };
 
 enum tm_glibc_state {

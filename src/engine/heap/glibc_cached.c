@@ -48,14 +48,14 @@ static bool follow(const struct tm_glibc *glibc, uint64_t place, uint64_t offset
 }
 
 // Whether a bin's list has exactly so many chunks of its size.
-static bool is_bin(const struct tm_glibc *glibc, uint64_t address, uint64_t count, uint64_t size)
+static bool is_bin(struct tm_glibc *glibc, uint64_t address, uint64_t count, uint64_t size)
 {
     if (count == 0 || address == 0)
         return count == 0 && address == 0;
     if (!is_chunk(glibc, address, size))
         return false;
     for (uint64_t i = 0; i < count && address; i++)
-        if (!follow(glibc, address, 0, size, &address) || (address == 0) != (i + 1 == count))
+        if (!tm_glibc_step(glibc) || !follow(glibc, address, 0, size, &address) || (address == 0) != (i + 1 == count))
             return false;
     return address == 0;
 }
@@ -109,7 +109,7 @@ struct tm_error *tm_glibc_add_cache(struct tm_glibc *glibc, uint64_t address)
     // One that is all zero may be anything, and matters to nobody.
     for (unsigned i = 0; i < BINS; i++)
         if (!is_bin(glibc, firsts[i], counts[i], size_of_bin(i)))
-            return NULL;
+            return tm_glibc_stopped(glibc);
     struct tm_error *error = NULL;
     for (unsigned i = 0; !error && i < BINS; i++)
         error = add_bin(glibc, firsts[i], counts[i], size_of_bin(i));

@@ -26,6 +26,7 @@ enum {
 };
 #define HEAP_LIMIT (UINT64_C(64) << 20)
 #define MOST_HEAPS ((size_t)1 << 20)
+#define FEW_STEPS (UINT64_C(1) << 20) // for what looks like a heap or a list by chance
 
 bool tm_glibc_is_state(struct tm_heap_cache *cache, uint64_t top)
 {
@@ -57,11 +58,11 @@ static struct tm_error *add_heap(struct tm_glibc *glibc, const struct tm_glibc_h
 // The main heap
 
 // Whether chunks lead from the first one exactly to the end, and are more than a few.
-static bool leads_to_end(const struct tm_glibc *glibc, uint64_t chunk, uint64_t end)
+static bool leads_to_end(struct tm_glibc *glibc, uint64_t chunk, uint64_t end)
 {
     uint64_t size, flags, count = 0;
     for (; chunk < end; chunk += size, count++) // each step is at least 32 bytes
-        if (!tm_glibc_size(glibc->cache, chunk, &size, &flags) || size < TM_CHUNK_SMALLEST ||
+        if (!tm_glibc_step(glibc) || !tm_glibc_size(glibc->cache, chunk, &size, &flags) || size < TM_CHUNK_SMALLEST ||
             size % TM_CHUNK_ALIGNMENT || size > end - chunk || flags > TM_CHUNK_PREVIOUS_IN_USE)
             return false;
     return count >= FEWEST;
@@ -74,7 +75,7 @@ static struct tm_error *add_main(struct tm_glibc *glibc, uint64_t start, uint64_
     struct tm_glibc_heap heap = {.start = start, .first = start, .end = end, .is_main = true};
     if (start >= end || end - start < PAGE || !tm_glibc_size(glibc->cache, start, &size, &flags) ||
         flags != TM_CHUNK_PREVIOUS_IN_USE || !(tm_glibc_may_be_cache(size) || leads_to_end(glibc, start, end)))
-        return NULL;
+        return tm_glibc_stopped(glibc);
     return add_heap(glibc, &heap);
 }
 
@@ -91,14 +92,14 @@ static struct tm_error *add_behind_data(struct tm_glibc *glibc, const struct tm_
         else
             low = middle + 1;
     }
-    for (size_t i = low; !error && i < data_count && data[i].end < region->end; i++) {
+    for (size_t i = low; !error && i < data_count && data[i].end < region->end && tm_glibc_step(glibc); i++) {
         uint64_t near = (data[i].end + TM_CHUNK_ALIGNMENT - 1) & ~(uint64_t)(TM_CHUNK_ALIGNMENT - 1);
         uint64_t page = (data[i].end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
         error = add_main(glibc, page, region->end);
         if (!error && near != page)
             error = add_main(glibc, near, region->end);
     }
-    return error;
+    return error ? error : tm_glibc_stopped(glibc);
 }
 
 // The main arena's head is in glibc's data. It has the address of the last chunk.
@@ -109,7 +110,7 @@ static struct tm_error *find_main_state(struct tm_glibc *glibc, struct tm_glibc_
     struct tm_error *error = NULL;
     for (size_t i = 0; !error && i < data_count && !heap->state && heap->last; i++) {
         uint64_t at = (data[i].start + 7) & ~UINT64_C(7);
-        for (; !error && !heap->state && at + 8 <= data[i].end; at += sizeof(bytes) - at % PAGE) {
+        for (; !heap->state && at + 8 <= data[i].end && tm_glibc_step(glibc); at += sizeof(bytes) - at % PAGE) {
             uint64_t length = PAGE - at % PAGE < data[i].end - at ? PAGE - at % PAGE : data[i].end - at;
             if (!tm_heap_cache_read(glibc->cache, at, bytes, length))
                 continue;
@@ -117,7 +118,9 @@ static struct tm_error *find_main_state(struct tm_glibc *glibc, struct tm_glibc_
                 if (tm_load_u64(bytes + j) == heap->last && tm_glibc_is_state(glibc->cache, at + j))
                     heap->state = at + j;
         }
-        error = tm_host_check(glibc->host);
+        error = tm_glibc_stopped(glibc);
+        if (!error)
+            error = tm_host_check(glibc->host);
     }
     return error ? error : tm_heap_cache_error(glibc->cache);
 }
@@ -154,9 +157,9 @@ static struct tm_error *add_thread_heaps(struct tm_glibc *glibc, const struct tm
 {
     struct tm_error *error = NULL;
     uint64_t start = (region->start + HEAP_LIMIT - 1) & ~(HEAP_LIMIT - 1);
-    for (; !error && start >= region->start && start < region->end; start += HEAP_LIMIT)
+    for (; !error && start >= region->start && start < region->end && tm_glibc_step(glibc); start += HEAP_LIMIT)
         error = add_thread_heap(glibc, start, region->end);
-    return error;
+    return error ? error : tm_glibc_stopped(glibc);
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -171,31 +174,49 @@ static bool may_have_heap(const struct tm_region *region)
 {
     const uint32_t wanted = TM_REGION_READABLE | TM_REGION_WRITABLE;
     const uint32_t unwanted = TM_REGION_FILE | TM_REGION_ABSENT;
-    return (region->flags & (wanted | unwanted)) == wanted && region->start < region->end;
+    return (region->flags & (wanted | unwanted)) == wanted && region->start < region->end && region->end <= TM_USER_END;
 }
 
 // A heap that grows after a fork is several regions, one behind the other. (They are ascending, where it matters.)
-static uint64_t end_of_run(const struct tm_region *regions, size_t count, size_t index)
+static size_t end_of_run(const struct tm_region *regions, size_t count, size_t index)
 {
     uint64_t end = regions[index].end;
     while (++index < count && regions[index].start == end && may_have_heap(&regions[index]))
         end = regions[index].end;
-    return end;
+    return index;
+}
+
+// Each chunk of a heap is looked at once to find the heap, and once more in a list.
+static uint64_t steps_for(const struct tm_region *regions, size_t count)
+{
+    uint64_t bytes = 0, end = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t start = regions[i].start > end ? regions[i].start : end; // they may overlap in a damaged core
+        if (!may_have_heap(&regions[i]) || regions[i].end <= start)
+            continue;
+        end = regions[i].end;
+        bytes += end - start;
+    }
+    return tm_add_saturating(FEW_STEPS, bytes / TM_CHUNK_SMALLEST * 2);
 }
 
 static struct tm_error *find_heaps(struct tm_glibc *glibc, const struct tm_region *regions, size_t count,
                                    const struct tm_range *data, size_t data_count)
 {
     struct tm_error *error = NULL;
+    size_t run_end = 0; // behind the last region of the run
     for (size_t i = 0; !error && i < count; i++) {
         if (!may_have_heap(&regions[i]))
             continue;
-        const struct tm_range whole = {regions[i].start, end_of_run(regions, count, i)};
-        error = add_main(glibc, whole.start, whole.end);
-        if (!error)
-            error = add_behind_data(glibc, &whole, data, data_count);
-        if (!error)
-            error = add_thread_heaps(glibc, &whole);
+        bool is_first = i >= run_end;
+        if (is_first)
+            run_end = end_of_run(regions, count, i);
+        const struct tm_range rest = {regions[i].start, regions[run_end - 1].end}; // of the run
+        error = add_main(glibc, rest.start, rest.end);
+        if (!error && is_first)
+            error = add_behind_data(glibc, &rest, data, data_count);
+        if (!error && is_first)
+            error = add_thread_heaps(glibc, &rest);
         if (!error && i % 256 == 0)
             error = tm_host_check(glibc->host);
     }
@@ -218,7 +239,7 @@ struct tm_error *tm_glibc_find(struct tm_glibc *glibc, struct tm_heap_cache *cac
                                const struct tm_region *regions, size_t region_count, const struct tm_range *data,
                                size_t data_count)
 {
-    *glibc = (struct tm_glibc){.cache = cache, .host = host};
+    *glibc = (struct tm_glibc){.cache = cache, .host = host, .steps_left = steps_for(regions, region_count)};
     struct tm_error *error = find_heaps(glibc, regions, region_count, data, data_count);
     drop_overlaps(glibc);
     for (size_t i = 0; !error && i < glibc->heap_count; i++) {
@@ -233,6 +254,7 @@ struct tm_error *tm_glibc_find(struct tm_glibc *glibc, struct tm_heap_cache *cac
 
 void tm_glibc_deinit(struct tm_glibc *glibc)
 {
+    tm_error_destroy(glibc->stopped);
     free(glibc->heaps);
     free(glibc->mapped);
     tm_set_deinit(&glibc->cached);

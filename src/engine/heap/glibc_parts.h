@@ -22,6 +22,13 @@ enum {
 bool tm_glibc_word(struct tm_heap_cache *cache, uint64_t address, uint64_t *result);
 /** A chunk's size as it is there, with its flags. */
 bool tm_glibc_size(struct tm_heap_cache *cache, uint64_t chunk, uint64_t *size, uint64_t *flags);
+/**
+ * Of what may be a heap or a list of chunks, and may also be made to look like one: whether one more chunk may be looked at.
+ * There are as many steps as all heaps can have chunks, so sound heaps have enough. Asks the host now and then.
+ */
+bool tm_glibc_step(struct tm_glibc *glibc);
+/** NULL, or the error with which tm_glibc_step() stopped: the user asked for it. */
+struct tm_error *tm_glibc_stopped(struct tm_glibc *glibc);
 /** Goes through the chunks of a heap to set `known`. Notes what may be a thread's cache. */
 struct tm_error *tm_glibc_check(struct tm_glibc *glibc, struct tm_glibc_heap *heap);
 /** Whether an arena's head may have its `top` at this address. */

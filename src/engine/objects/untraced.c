@@ -174,12 +174,19 @@ static struct tm_error *add_chunk(void *context, const struct tm_glibc_chunk *ch
     return NULL;
 }
 
+static int compare_regions(const void *a, const void *b)
+{
+    return tm_compare_numbers(((const struct tm_region *)a)->start, ((const struct tm_region *)b)->start);
+}
+
 static struct tm_error *add_chunks(struct search *search, const struct tm_objects *objects)
 {
     struct tm_glibc *glibc = &search->untraced->glibc;
     struct tm_region *regions;
     size_t count;
     struct tm_error *error = tm_target_regions(objects->target, &regions, &count);
+    if (!error && count > 0)
+        qsort(regions, count, sizeof(*regions), compare_regions);
     if (!error)
         error = tm_glibc_find(glibc, objects->heap, objects->host, regions, count, objects->data, objects->data_count);
     free(regions);

@@ -6,6 +6,9 @@
 
 #include "engine/base/number.h"
 
+/** Where addresses of programs end. What is above belongs to the kernel. */
+#define TM_USER_END (UINT64_C(1) << 63)
+
 /** The addresses [start, end). */
 struct tm_range {
     uint64_t start;

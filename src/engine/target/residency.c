@@ -7,6 +7,7 @@
 
 #include "engine/base/grow.h"
 #include "engine/base/number.h"
+#include "engine/target/range.h"
 
 enum { PAGE = 4096, ENTRIES = 65536, READ_PAGES = TM_READ_LIMIT / PAGE, FEW_PAGES = 16 };
 // Of an entry of /proc/PID/pagemap.
@@ -14,7 +15,6 @@ enum { PAGE = 4096, ENTRIES = 65536, READ_PAGES = TM_READ_LIMIT / PAGE, FEW_PAGE
 #define SWAPPED (UINT64_C(1) << 62)
 #define OF_FILE (UINT64_C(1) << 61)
 #define EXCLUSIVE (UINT64_C(1) << 56)
-#define USER_END (UINT64_C(1) << 63) // what is above belongs to the kernel
 
 static struct tm_error *add_page(struct tm_residency *residency, uint64_t page, bool shared)
 {
@@ -54,7 +54,7 @@ static struct tm_error *look_up(struct tm_residency *residency, struct tm_target
     struct tm_error *error = NULL;
     if (last && residency->runs[last - 1].end > page)
         page = residency->runs[last - 1].end;
-    while (!error && *known && page < region->end && region->end <= USER_END) {
+    while (!error && *known && page < region->end && region->end <= TM_USER_END) {
         uint64_t count = (region->end - page + PAGE - 1) / PAGE;
         count = count < ENTRIES ? count : ENTRIES;
         *known = tm_target_page_map(target, page, entries, count);
@@ -97,6 +97,7 @@ static struct tm_error *read_range(struct tm_residency *residency, struct tm_tar
 {
     struct tm_error *error = NULL;
     uint64_t page = start & ~(uint64_t)(PAGE - 1);
+    end = end < TM_USER_END ? end : TM_USER_END; // so no address wraps
     if (residency->count && residency->runs[residency->count - 1].end > page)
         page = residency->runs[residency->count - 1].end;
     while (!error && page < end) {

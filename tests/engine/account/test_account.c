@@ -255,6 +255,21 @@ static void without_traces_only_what_is_traced_is_missing(void **state)
     assert_int_equal(amount(made, TM_ACCOUNT_HEAPS_UNTRACED), CACHE_SIZE + 0x100 + 0x200 + 0x40);
 }
 
+// A damaged core may say that memory goes on to the last address, where the next one is 0.
+static void memory_above_all_programs_does_not_count(void **state)
+{
+    struct made *made = *state;
+    const uint64_t top = UINT64_MAX - 0xffff;
+    look(made, true);
+    const uint64_t size = made->account.size, mapped = made->account.mapped;
+    forget(made);
+    map(made, top, 0xffff, "", 0);
+    fill(made, top, 0xf000);
+    look(made, true);
+    assert_int_equal(made->account.size, size);
+    assert_int_equal(made->account.mapped, mapped);
+}
+
 #define WITH_IMAGE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -267,6 +282,7 @@ int main(void)
         WITH_IMAGE(memory_of_two_domains_counts_once),
         WITH_IMAGE(large_chunks_files_and_shared_memory_have_rows),
         WITH_IMAGE(without_traces_only_what_is_traced_is_missing),
+        WITH_IMAGE(memory_above_all_programs_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,78 @@ static void a_heap_with_a_bad_size_is_known_up_to_there(void **state)
     }
 }
 
+// What looks like a thread's cache, with a list of 65,535 chunks that is one chunk which leads to itself.
+static void make_false_caches(struct made *made, uint64_t pages)
+{
+    const uint16_t most = UINT16_MAX;
+    image_map(made->image, HEAP, pages * PAGE, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    uint64_t end = HEAP + pages * PAGE, itself = HEAP + CACHE_SIZE + 16, at = chunk(made, HEAP, CACHE_SIZE, 1);
+    at = chunk(made, at, 0x40, 1);
+    put(made, itself, itself);
+    while (end - at > 2 * CACHE_SIZE) {
+        memcpy(image_at(made->image, at + 16 + 2 * 2, 2), &most, 2);
+        put(made, at + 16 + 128 + 8 * 2, itself);
+        at = chunk(made, at, CACHE_SIZE, 1);
+    }
+    chunk(made, at, end - at, 1);
+}
+
+static void false_caches_take_no_more_steps_than_heaps_have_chunks(void **state)
+{
+    struct made *made = *state;
+    make_false_caches(made, 64);
+    find(made);
+    assert_int_equal(made->glibc.steps_left, 0); // 390 caches ask for 25 million
+    assert_int_equal(made->glibc.caches, 0);
+    assert_int_equal(made->glibc.heap_count, 1);
+    assert_int_equal(made->glibc.heaps[0].known, HEAP + 64 * PAGE);
+}
+
+static int should_stop(void *context)
+{
+    return ++*(unsigned *)context > 3;
+}
+
+static void false_caches_can_be_interrupted(void **state)
+{
+    struct made *made = *state;
+    unsigned asked = 0;
+    const struct tm_host host = {.callbacks = {.should_stop = should_stop}, .context = &asked};
+    struct tm_region *regions;
+    size_t count;
+    make_false_caches(made, 64);
+    made->target = image_target(made->image);
+    assert_null(tm_heap_cache_create(made->target, NULL, &made->cache));
+    assert_null(tm_target_regions(made->target, &regions, &count));
+    struct tm_error *error = tm_glibc_find(&made->glibc, made->cache, &host, regions, count, NULL, 0);
+    assert_non_null(error);
+    assert_int_equal(tm_error_code(error), TM_ERROR_INTERRUPTED);
+    assert_int_equal(asked, 4);
+    tm_error_destroy(error);
+    free(regions);
+}
+
+// From 2.42 on a heap is recognized by its chunks alone: behind each range of data all of them would be gone through.
+static void many_ranges_of_data_take_no_more_steps_than_heaps_have_chunks(void **state)
+{
+    enum { RANGES = 1024, CHUNKS = RANGES * PAGE / 32 };
+    static struct tm_range data[RANGES];
+    struct made *made = *state;
+    struct tm_region *regions;
+    size_t count;
+    image_map(made->image, DATA, RANGES * PAGE, "", TM_REGION_READABLE | TM_REGION_WRITABLE);
+    for (uint64_t i = 0; i < CHUNKS - 1; i++)
+        chunk(made, DATA + 32 * i, 32, 1);
+    for (uint64_t i = 0; i < RANGES; i++)
+        data[i] = (struct tm_range){DATA + i * PAGE, DATA + i * PAGE + 16};
+    made->target = image_target(made->image);
+    assert_null(tm_heap_cache_create(made->target, NULL, &made->cache));
+    assert_null(tm_target_regions(made->target, &regions, &count));
+    assert_null(tm_glibc_find(&made->glibc, made->cache, NULL, regions, count, data, RANGES));
+    assert_int_equal(made->glibc.steps_left, 0); // to go to the end each time would take 67 million
+    free(regions);
+}
+
 static void a_heap_that_cannot_be_read_to_its_end_is_known_up_to_there(void **state)
 {
     struct made *made = *state;
@@ -392,6 +464,16 @@ static void mmapped_chunks_are_found_by_their_size(void **state)
     assert_int_equal(made->glibc.mapped[1].start, small + PAGE);
 }
 
+static void the_end_of_all_addresses_ends_the_search_for_mmapped_chunks(void **state)
+{
+    struct made *made = *state;
+    make_main(made);
+    find(made);
+    assert_null(tm_glibc_add_mapped(&made->glibc, UINT64_MAX - 3 * PAGE, UINT64_MAX, UINT64_MAX, no_block, NULL));
+    assert_null(tm_glibc_add_mapped(&made->glibc, UINT64_MAX - 9, UINT64_MAX, UINT64_MAX, no_block, NULL));
+    assert_int_equal(made->glibc.mapped_count, 0);
+}
+
 #define WITH_IMAGE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -406,11 +488,15 @@ int main(void)
         WITH_IMAGE(a_list_that_is_a_circle_ends),
         WITH_IMAGE(fastbins_of_the_main_arena_are_found_by_the_last_chunk),
         WITH_IMAGE(a_heap_with_a_bad_size_is_known_up_to_there),
+        WITH_IMAGE(false_caches_take_no_more_steps_than_heaps_have_chunks),
+        WITH_IMAGE(false_caches_can_be_interrupted),
+        WITH_IMAGE(many_ranges_of_data_take_no_more_steps_than_heaps_have_chunks),
         WITH_IMAGE(a_heap_that_cannot_be_read_to_its_end_is_known_up_to_there),
         WITH_IMAGE(the_heap_of_a_thread_is_found),
         WITH_IMAGE(a_full_heap_ends_in_two_small_chunks),
         WITH_IMAGE(a_second_heap_of_an_arena_is_found_and_one_that_leads_nowhere_is_not),
         WITH_IMAGE(mmapped_chunks_are_found_by_their_size),
+        WITH_IMAGE(the_end_of_all_addresses_ends_the_search_for_mmapped_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

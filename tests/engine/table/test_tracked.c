@@ -203,6 +203,45 @@ static void test_block_inside_realloc(void **state)
     assert_int_equal(damage.corrupt_records, 1);
 }
 
+// A damaged root may have resize records of any contents, and claim any number of tracked blocks: these are not all read for
+// each record.
+static void test_many_blocks_inside_realloc_are_cheap(void **state)
+{
+    enum { REAL = 3000, CHUNKS = 14 };
+    const uint64_t zeros = HEAP + GIB, address = HEAP + 3000;
+    struct fixture *f = *state;
+    struct tm_block block;
+    struct tm_damage damage;
+    uint32_t foreign = image_site(&f->table, f->second_node, 389047, 0);
+    for (uint64_t i = 0; i < REAL; i++)
+        image_track(&f->table, 389047, HEAP + MIB + i * 4096, 4000, foreign);
+    for (uint64_t i = 0; i < TM_RESIZES; i++) {
+        f->root->resize[i] = (struct tm_resize){
+            .address = HEAP + 16 * i + 3, .size = 4000, .site = f->second_site, .state = TM_RESIZE_BUSY};
+        if (i < TM_RESIZES - 1) // another block is there now
+            image_track(&f->table, 0, HEAP + 16 * i + 3, 1, f->first_site);
+    }
+    for (unsigned i = 0; i < CHUNKS; i++) { // the next chunks are there, with nothing in them
+        if (f->root->tracked.chunk[i])
+            continue;
+        f->root->tracked.chunk[i] = zeros + i * 16 * MIB;
+        image_map(f->image, zeros + i * 16 * MIB, sizeof(struct tm_tracked) << (f->root->tracked.first_shift + i), "",
+                  TM_REGION_READABLE | TM_REGION_WRITABLE);
+    }
+    f->root->tracked.count =
+        (UINT64_C(1) << (f->root->tracked.first_shift + CHUNKS)) - (UINT64_C(1) << f->root->tracked.first_shift);
+    root_variable(f, IMAGE_ROOT);
+    tm_target_changed(f->target);
+    uint64_t bytes = tm_target_bytes_read(f->target), reads = image_reads(f->image);
+    assert_int_equal(find_blocks(f, address, &block, 1, &damage), 1);
+    assert_true(undamaged(&damage));
+    assert_true(block.resizing);
+    assert_int_equal(block.address, HEAP + 16 * (TM_RESIZES - 1) + 3);
+    bytes = tm_target_bytes_read(f->target) - bytes;
+    reads = image_reads(f->image) - reads;
+    assert_true(bytes < 512 * KIB && reads < 640); // all records have 8 MiB
+}
+
 // The root's second page has nothing but resize records: without it only a block inside realloc() can be missing.
 static void test_the_end_of_the_root_may_be_missing(void **state)
 {
@@ -237,6 +276,7 @@ int main(void)
         TEST(test_damaged_tracked_index),
         TEST(test_missing_pages_of_tracked),
         TEST(test_block_inside_realloc),
+        TEST(test_many_blocks_inside_realloc_are_cheap),
         TEST(test_the_end_of_the_root_may_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

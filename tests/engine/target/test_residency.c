@@ -136,12 +136,41 @@ static void without_the_system_pages_count_that_are_not_all_zero(void **state)
     tm_residency_deinit(&residency);
 }
 
+static int read_everything(void *context, uint64_t address, void *buffer, uint64_t length)
+{
+    (void)address;
+    ++*(unsigned *)context;
+    memset(buffer, 1, length);
+    return 0;
+}
+
+// A core may say that memory goes on to the last address, where the next one is 0.
+static void the_end_of_all_addresses_ends_the_search(void **state)
+{
+    static const struct tm_target_callbacks callbacks = {.read = read_everything};
+    static const struct tm_region regions[] = {
+        {.start = START, .end = START + PAGE, .flags = TM_REGION_READABLE},
+        {.start = UINT64_MAX - 65535, .end = UINT64_MAX, .flags = TM_REGION_READABLE},
+    };
+    struct tm_residency residency;
+    struct tm_target *target;
+    unsigned reads = 0;
+    (void)state;
+    assert_null(tm_target_create(&callbacks, &reads, &target));
+    assert_null(tm_residency_init(&residency, target, NULL, regions, 2));
+    assert_int_equal(residency.size, PAGE);
+    assert_int_equal(reads, 1);
+    tm_residency_deinit(&residency);
+    tm_target_destroy(target);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_what_the_system_says),
         cmocka_unit_test(the_systems_page_of_zeros_is_no_memory_of_the_process),
         cmocka_unit_test(without_the_system_pages_count_that_are_not_all_zero),
+        cmocka_unit_test(the_end_of_all_addresses_ends_the_search),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
