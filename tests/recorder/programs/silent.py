@@ -16,14 +16,14 @@ if "stopped" in sys.argv:
     _tracer.stop()
 child = library.raw_fork() if "raw" in sys.argv else os.fork()
 if child == 0:
-    signal.sigwait([signal.SIGUSR1])
+    signal.sigtimedwait([signal.SIGUSR1], 300)
     del kept
     for turn in range(3):
         more = [bytes(300) for _ in range(20000)]
         del more
     os.write(ready, b"done\n")
-    while True:
-        signal.sigwait([signal.SIGUSR2])
+    signal.sigtimedwait([signal.SIGUSR2], 300)
+    os._exit(0)
 text = b"%d\n" % child
 os.write(ready, text)
 os.read(0, 1)
