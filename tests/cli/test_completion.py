@@ -20,7 +20,7 @@ def test_commands_options_keys_and_values():
     assert offered("tr") == ["traceback", "traces"]
     assert offered("top", "./core", "line") == ["lineno"]
     assert {"filename", "lineno", "traceback", "function"} <= set(offered("top", "./core", ""))
-    assert set(offered("top", "./core", "--s")) == {"--sort", "--stop"}
+    assert set(offered("top", "./core", "--s")) == {"--samples", "--sort", "--stop"}
     assert offered("top", "./core", "--sort", "a") == offered("top", "-n", "5", "x", "-s", "a") == ["allocated"]
     assert offered("top", "./core", "--sort", "=", "fr") == ["--sort=freed"]
     assert offered("diff", "old", "new", "trace") == ["traceback"]

@@ -35,7 +35,7 @@ def line_of(path, text):
 def require_coverage(both):
     """Both are near to a normal distribution's. Rows of some 16 samples on are: a little skewed, so a little below it."""
     for coverage in both:
-        assert coverage.rows > 200, str(coverage)
+        assert coverage.rows >= 100, str(coverage)
         for part, normal in zip(coverage.within, NORMAL):
             deviation = math.sqrt(normal * (1 - normal) / coverage.rows)
             assert normal - 0.04 - 5 * deviation < part <= 1, str(coverage)
