@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import time
 
 import debuggers
 import pytest
@@ -55,12 +56,15 @@ def test_space_that_comes_back_is_used(python, mounted):
     folder = mounted("tmpfs", "size=6m")
     other = folder / "other"
     other.write_bytes(bytes(4 << 20))
-    with recordings.start(python, "churn.py", TRACEMORTEM_FILE=folder) as process:
+    deadline = time.monotonic() + debuggers.PATIENCE
+    with recordings.start(python, "growing.py", TRACEMORTEM_FILE=folder) as process:
         path = recordings.file_of(folder, process.pid)
+        while not recordings.ask(path, "info")["lost_blocks"]:
+            assert time.monotonic() < deadline
         length = os.path.getsize(path)
         other.unlink()
         while os.path.getsize(path) == length:
-            pass
+            assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("error", [errno.EDQUOT, errno.EIO, errno.ENOSPC])
