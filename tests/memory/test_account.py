@@ -142,7 +142,7 @@ def test_the_lines_that_keep_free_pools_are_named(any_python):
         (row,) = pools["statistics"]
         assert (row["filename"], row["lineno"]) == (program("sparse"), LINE) and 1000 <= row["count"] < 1010
         assert row["size"] > 0.9 * free and row["own_size"] < 2 * 433 * row["count"]
-        assert pools["free"] + pools["unused"] == free
+        assert abs(pools["free"] + pools["unused"] - free) <= 4096  # it was about to wait when it was asked first
         kept = looking.answer("tm-memory pools -n 100000", pid=process.pid)
         total = sum(row["size"] for row in kept["statistics"]) + kept["kept_by_untraced"] + kept["kept_by_nothing"]
         assert abs(total - free) <= len(kept["statistics"]) + 1  # each row is rounded

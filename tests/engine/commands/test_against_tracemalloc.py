@@ -144,7 +144,9 @@ def library(tmp_path_factory):
     wanted = ["-Wl,-u," + name for name in FUNCTIONS]
     inputs = [os.path.join(ROOT, "build", "open", name) for name in (FAKE_SOURCE, "libengine.a")]
     compiler = os.environ.get("CC", "cc").split()
-    subprocess.run(compiler + ["-shared", "-Wl,-z,defs", "-o", path] + wanted + inputs + ["-lz", "-lm"], check=True)
+    # The fake comes first, and is what counts.
+    flags = ["-shared", "-Wl,-z,defs", "-Wl,-z,muldefs", "-o", path]
+    subprocess.run(compiler + flags + wanted + inputs + ["-lz", "-lm"], check=True)
     result = ctypes.CDLL(path)
     pointer = ctypes.c_void_p
     for name in ("tm_session_create", "tm_request_create", "tm_request_run", "tm_pattern_create", "fake_create"):
