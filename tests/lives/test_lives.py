@@ -110,7 +110,7 @@ def test_the_workers_of_a_server_go_on_alone(python):
 
 
 @each_python
-@pytest.mark.parametrize("records", ["", "15000"], ids=["roomy", "collecting"])
+@pytest.mark.parametrize("records", ["", "18000"], ids=["roomy", "collecting"])
 def test_a_child_of_children_knows_the_lines_of_all_generations(python, records):
     """With little room for records, those without a block are collected."""
     environment = {"TRACEMORTEM_RECORDS": records} if records else {}
