@@ -86,9 +86,10 @@ def sizes_of(pid):
 
 
 def is_of_the_program(place):
-    """Not of the start of Python: that differs a little from one environment to the next."""
+    """Not of the start of Python, nor of what writes the program: these differ a little from one run to the next."""
     name = place[0]
-    return name != "<unknown>" and not name.startswith("<frozen ") and "/lib/" not in name and HERE not in name
+    outside = ("<frozen ", HERE, generate.__file__)
+    return name != "<unknown>" and "/lib/" not in name and not name.startswith(outside)
 
 
 def true_variance(sizes, period, what):

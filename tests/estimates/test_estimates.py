@@ -35,7 +35,7 @@ def line_of(path, text):
 def require_coverage(both):
     """Both are near to a normal distribution's. Rows of some 16 samples on are: a little skewed, so a little below it."""
     for coverage in both:
-        assert coverage.rows >= 100, str(coverage)
+        assert coverage.rows > 200, str(coverage)
         for part, normal in zip(coverage.within, NORMAL):
             deviation = math.sqrt(normal * (1 - normal) / coverage.rows)
             assert normal - 0.04 - 5 * deviation < part <= 1, str(coverage)
@@ -62,7 +62,7 @@ def test_programs_of_the_oracle_are_within_the_errors_as_often_as_they_should(py
     both = [sampling.Coverage("size"), sampling.Coverage("count")]
     for number in (1, 2):
         with sampling.oracle_program(number, 6000) as (name, words):
-            for whole, part in zip(both, sampling.measure(python, name, words, 4096, range(1, 9))):
+            for whole, part in zip(both, sampling.measure(python, name, words, 4096, range(1, 13))):
                 whole.merge(part)
     require_coverage(both)
 
