@@ -196,13 +196,13 @@ void tm_live_close(struct tm_live *live)
 // ---------------------------------------------------------------------------------------------------------------
 // The engine's callbacks
 
-static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
+// All of it, or -1.
+static int read_all(int file, uint64_t offset, void *buffer, uint64_t length)
 {
-    const struct tm_live *live = context;
     for (uint64_t done = 0; done < length;) {
-        if (address + done > INT64_MAX)
+        if (offset + done > INT64_MAX)
             return -1;
-        ssize_t count = pread(live->memory, (char *)buffer + done, length - done, (off_t)(address + done));
+        ssize_t count = pread(file, (char *)buffer + done, length - done, (off_t)(offset + done));
         if (count < 0 && errno == EINTR)
             continue;
         if (count <= 0)
@@ -210,6 +210,12 @@ static int read_memory(void *context, uint64_t address, void *buffer, uint64_t l
         done += (uint64_t)count;
     }
     return 0;
+}
+
+static int read_memory(void *context, uint64_t address, void *buffer, uint64_t length)
+{
+    const struct tm_live *live = context;
+    return read_all(live->memory, address, buffer, length);
 }
 
 static size_t list_regions(void *context, struct tm_region *regions, size_t capacity)
@@ -301,17 +307,7 @@ static int page_map(void *context, uint64_t address, uint64_t *entries, uint64_t
         return -1;
     if (live->pages < 0)
         live->pages = openat(live->folder, "pagemap", O_RDONLY | O_CLOEXEC);
-    uint64_t length = count * sizeof(*entries);
-    for (uint64_t done = 0; done < length;) {
-        off_t offset = (off_t)(address / PAGE * sizeof(*entries) + done);
-        ssize_t got = pread(live->pages, (char *)entries + done, length - done, offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return -1;
-        done += (uint64_t)got;
-    }
-    return 0;
+    return read_all(live->pages, address / PAGE * sizeof(*entries), entries, count * sizeof(*entries));
 }
 
 static uint64_t resident(void *context)

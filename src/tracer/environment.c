@@ -246,6 +246,14 @@ void environment_recorder(struct recorder_wish *wish)
 
 static const char moment[] = "TRACEMORTEM_AT";
 
+/** A small number in decimal; -1: something else. */
+static int small_number(const char *text)
+{
+    size_t length = strlen(text);
+    return length >= 1 && length <= 2 && strspn(text, "0123456789") == length ? atoi(text) : -1;
+}
+
+/** A signal by its name, with or without SIG, or by its number. 0: something else. */
 static int read_signal(const char *text)
 {
     static const struct {
@@ -257,9 +265,14 @@ static int read_signal(const char *text)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (strcmp(text, signals[i].name) == 0)
             return signals[i].number;
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    return *text < '1' || *text > '9' || *end != '\0' || number > 64 ? 0 : (int)number;
+    int number = small_number(text);
+    if (strcmp(text, "RTMIN") == 0)
+        number = SIGRTMIN;
+    else if (next_word(&text, "RTMIN+") && small_number(text) >= 0)
+        number = SIGRTMIN + small_number(text);
+    else if (next_word(&text, "RTMAX-") && small_number(text) >= 0)
+        number = SIGRTMAX - small_number(text);
+    return number >= 1 && number <= SIGRTMAX ? number : 0;
 }
 
 static bool read_moment(const char *text, struct moment_wish *wish)
@@ -337,39 +350,14 @@ unsigned environment_dormant_frames(void)
 
 static const char signal_variable[] = "TRACEMORTEM_SIGNAL";
 
-/** A small number in decimal; -1: something else. */
-static int small_number(const char *text)
-{
-    size_t length = strlen(text);
-    return length >= 1 && length <= 2 && strspn(text, "0123456789") == length ? atoi(text) : -1;
-}
-
-/** A signal that is the user's, by its name or number. 0: something else. */
-static int signal_called(const char *text)
-{
-    int number = small_number(text);
-    if (strncmp(text, "SIG", 3) == 0)
-        text += 3;
-    if (strcmp(text, "USR1") == 0)
-        number = SIGUSR1;
-    else if (strcmp(text, "USR2") == 0)
-        number = SIGUSR2;
-    else if (strcmp(text, "RTMIN") == 0)
-        number = SIGRTMIN;
-    else if (strncmp(text, "RTMIN+", 6) == 0 && small_number(text + 6) >= 0)
-        number = SIGRTMIN + small_number(text + 6);
-    else if (strncmp(text, "RTMAX-", 6) == 0 && small_number(text + 6) >= 0)
-        number = SIGRTMAX - small_number(text + 6);
-    bool is_users = number == SIGUSR1 || number == SIGUSR2 || (number >= SIGRTMIN && number <= SIGRTMAX);
-    return is_users ? number : 0;
-}
-
 int environment_signal(void)
 {
     const char *text = getenv(signal_variable);
     if (text == NULL || *text == '\0')
         return 0;
-    int number = signal_called(text);
+    int number = read_signal(text);
+    if (number != SIGUSR1 && number != SIGUSR2 && number < SIGRTMIN)
+        number = 0; // it is not for users
     if (number == 0)
         complain(signal_variable, "a signal for users (RTMIN+N, RTMAX-N, USR1, USR2)");
     return number;

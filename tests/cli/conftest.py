@@ -13,19 +13,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 import debuggers  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
-
-SERVICE = """import os, sys
-class Basket:
-    def fill(self, number):
-        self.items = [bytes(1000 + i) for i in range(number)]
-basket = Basket()
-basket.fill(300)
-while True:
-    os.write(int(os.environ["TM_READY"]), b"%d\\n" % id(basket.items[7]))
-    if not sys.stdin.readline():
-        break
-    basket.fill(500)
-"""
+from claims import SERVICE  # noqa: E402
 
 
 @pytest.fixture(scope="session")

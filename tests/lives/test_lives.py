@@ -7,7 +7,6 @@ debugger's rows for the program's files must be the same. Runs with the oldest a
 import collections
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -19,6 +18,7 @@ import debuggers  # noqa: E402
 import looking  # noqa: E402
 import pytest  # noqa: E402
 import pythons  # noqa: E402
+from claims import claims_of  # noqa: E402
 from selection import is_newest, light, thorough  # noqa: E402
 
 PYTHONS = pythons.find()
@@ -33,14 +33,7 @@ def program(name):
 
 
 def claims(name):
-    """{(line, size): count} for the lines of a program that have a claim."""
-    found = {}
-    with open(program(name)) as file:
-        for number, line in enumerate(file, 1):
-            match = re.search(r"  # (\d+) x (\d+)$", line)
-            if match:
-                found[number, int(match.group(2))] = int(match.group(1))
-    return found
+    return claims_of(program(name))
 
 
 def blocks(pid, pattern):

@@ -6,12 +6,12 @@ import fcntl
 import glob
 import json
 import os
-import re
 import signal
 import struct
 import subprocess
 
 import debuggers
+from claims import claims_of
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 COMMAND = os.path.join(debuggers.BUILD, "bin", "tracemortem")
@@ -101,14 +101,7 @@ def program(name):
 
 
 def claims(name):
-    """{(line, size): count} of the lines of a program that say so: "# N x SIZE"."""
-    found = {}
-    with open(program(name)) as file:
-        for number, line in enumerate(file, 1):
-            match = re.search(r"  # (\d+) x (\d+)$", line)
-            if match:
-                found[number, int(match.group(2))] = int(match.group(1))
-    return found
+    return claims_of(program(name))
 
 
 def ask(path, *words):

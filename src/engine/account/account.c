@@ -338,18 +338,15 @@ static struct tm_error *count_ranges(struct ledger *ledger)
 // ---------------------------------------------------------------------------------------------------------------
 // Mmapped chunks
 
+static int compare_start(const void *address, const void *piece)
+{
+    return tm_compare_numbers(*(const uint64_t *)address, ((const struct piece *)piece)->start);
+}
+
 static bool is_piece(const void *context, uint64_t address)
 {
     const struct ledger *ledger = context;
-    size_t low = 0, high = ledger->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ledger->pieces[middle].start < address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < ledger->count && ledger->pieces[low].start == address;
+    return ledger->count && bsearch(&address, ledger->pieces, ledger->count, sizeof(*ledger->pieces), compare_start);
 }
 
 static struct tm_error *find_mapped(void *context, uint64_t start, uint64_t end)

@@ -26,17 +26,15 @@ struct search {
     size_t cursor;
 };
 
+static int compare_start(const void *address, const void *region)
+{
+    return tm_compare_numbers(*(const uint64_t *)address, ((const struct tm_region *)region)->start);
+}
+
 static bool is_region_start(const struct tm_memory_map *map, uint64_t address)
 {
-    size_t low = 0, high = map->region_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (map->regions[middle].start < address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < map->region_count && map->regions[low].start == address;
+    return map->region_count &&
+           bsearch(&address, map->regions, map->region_count, sizeof(*map->regions), compare_start);
 }
 
 // The end of the stack whose thread's record is in this page, or 0.
